@@ -1,0 +1,18 @@
+"""Databases as features: one dataset type, its file format, and what finds and reads the known formats."""
+
+from tgsr.datasets.catalogue import DatabasePair, Found, find_databases, load_database, load_pair
+from tgsr.datasets.dataset import FeatureDataset
+from tgsr.datasets.feature_file import load_features, save_features
+from tgsr.datasets.released import load_released
+
+__all__ = [
+    "DatabasePair",
+    "FeatureDataset",
+    "Found",
+    "find_databases",
+    "load_database",
+    "load_features",
+    "load_pair",
+    "load_released",
+    "save_features",
+]

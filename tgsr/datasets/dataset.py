@@ -1,0 +1,136 @@
+"""One dataset type for every database, whatever its features came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.errors import DataError
+from tgsr.features.regions import N_BINS, N_PLANES
+from tgsr.protocols import CLASS_NAMES, N_REGIONS
+
+__all__ = ["FeatureDataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureDataset:
+    """Features and labels of one database, checked on construction.
+
+    Parameters
+    ----------
+    name : str
+        Database name, such as ``"SMIC_VIS"``.
+    features : array of shape (n_samples, 85, 177)
+        LBP-TOP histograms in the canonical layout [region][plane][bin]; (n_samples, 15045) is accepted.
+    labels : array of int, shape (n_samples,)
+        Indices into ``class_names``.
+    class_names : tuple of str
+        Class of each label.
+    subjects : array of str, shape (n_samples,), optional
+        Who is seen in each sample, where known.
+    sample_ids : array of str, shape (n_samples,), optional
+        Clip names, where known.
+    parameters : mapping, optional
+        How the features were made (JSON values only); stored with them.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, a value is NaN or infinite, or a label is out of range.
+    """
+
+    name: str
+    features: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...] = CLASS_NAMES
+    subjects: npt.NDArray[np.str_] | None = None
+    sample_ids: npt.NDArray[np.str_] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        features = np.asarray(self.features)
+        if features.dtype.kind not in "fiu":
+            raise DataError(f"{self.name}: features must be numbers, got dtype {features.dtype}")
+        size = N_PLANES * N_BINS
+        if features.ndim == 2 and features.shape[1] == N_REGIONS * size:
+            features = features.reshape(len(features), N_REGIONS, size)
+        if features.ndim != 3 or features.shape[1:] != (N_REGIONS, size):
+            raise DataError(
+                f"{self.name}: features have shape {np.shape(self.features)}; expected (n, {N_REGIONS}, {size}) "
+                f"or (n, {N_REGIONS * size})"
+            )
+        if len(features) == 0:
+            raise DataError(f"{self.name}: no samples")
+        # float32 features (as some tools save them) become float64 once, here
+        features = np.ascontiguousarray(features, dtype=np.float64)
+        bad = ~np.isfinite(features).all(axis=(1, 2))
+        if bad.any():
+            raise DataError(
+                f"{self.name}: NaN or infinite features in sample {int(np.argmax(bad))} ({bad.sum()} in all)"
+            )
+        labels = np.asarray(self.labels)
+        if labels.shape != (len(features),):
+            raise DataError(f"{self.name}: {labels.size} labels for {len(features)} samples")
+        class_names = tuple(str(class_name) for class_name in self.class_names)
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(class_names):
+            raise DataError(
+                f"{self.name}: labels must be integers 0…{len(class_names) - 1} ({', '.join(class_names)}), "
+                f"got {np.unique(labels)}"
+            )
+        object.__setattr__(self, "features", _frozen(features))
+        object.__setattr__(self, "labels", _frozen(labels.astype(np.int64)))
+        object.__setattr__(self, "class_names", class_names)
+        object.__setattr__(self, "parameters", dict(self.parameters))
+        for column in ("subjects", "sample_ids"):
+            values = getattr(self, column)
+            if values is not None:
+                values = np.asarray(values, dtype=np.str_)
+                if values.shape != (len(features),):
+                    raise DataError(f"{self.name}: {values.size} {column} for {len(features)} samples")
+                object.__setattr__(self, column, _frozen(values))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def X(self) -> npt.NDArray[np.float64]:  # noqa: N802 (scikit-learn's name for a sample matrix)
+        """Features as a sample matrix: a view of shape (n_samples, 15045)."""
+        return self.features.reshape(len(self), -1)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples of each class."""
+        totals = np.bincount(self.labels, minlength=len(self.class_names))
+        return {class_name: int(total) for class_name, total in zip(self.class_names, totals, strict=True)}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of names, labels, subjects and features (64 hex digits): equal content, equal digest.
+
+        It does not depend on the file that the data came from, nor on ``parameters``.
+        """
+        sha = hashlib.sha256()
+        header: dict[str, Any] = {
+            "name": self.name,
+            "class_names": list(self.class_names),
+            "subjects": None if self.subjects is None else self.subjects.tolist(),
+            "sample_ids": None if self.sample_ids is None else self.sample_ids.tolist(),
+            "shape": list(self.features.shape),
+        }
+        sha.update(json.dumps(header, sort_keys=True).encode())
+        sha.update(self.labels.astype("<i8").tobytes())
+        sha.update(self.features.astype("<f8", copy=False).tobytes())
+        return sha.hexdigest()
+
+
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.setflags(write=False)
+    return view

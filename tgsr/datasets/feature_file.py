@@ -1,0 +1,111 @@
+"""Our own file format for features: an ``.npz`` without pickles, written atomically.
+
+Members: ``features`` (n × 85 × 177, float64), ``labels`` (n, int64), ``subjects`` and ``sample_ids`` (n, text; may be
+absent), and ``header``: JSON text with ``format``, ``version``, ``name``, ``class_names``, ``parameters`` and ``digest``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tgsr.datasets.dataset import FeatureDataset
+from tgsr.errors import DataError, MissingDataError
+from tgsr.files import atomic_path
+
+__all__ = ["SUFFIX", "feature_file_name", "is_feature_file", "load_features", "save_features"]
+
+SUFFIX = ".tgsr.npz"
+_FORMAT = "tgsr-features"
+_VERSION = 1
+
+
+def save_features(dataset: FeatureDataset, path: str | os.PathLike[str]) -> Path:
+    """Write a dataset; the file is there whole or not at all. Returns the path."""
+    header = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "name": dataset.name,
+        "class_names": list(dataset.class_names),
+        "parameters": dict(dataset.parameters),
+        "digest": dataset.digest,
+    }
+    members: dict[str, Any] = {
+        "features": dataset.features,
+        "labels": dataset.labels,
+        "header": np.array(json.dumps(header)),
+    }
+    if dataset.subjects is not None:
+        members["subjects"] = dataset.subjects
+    if dataset.sample_ids is not None:
+        members["sample_ids"] = dataset.sample_ids
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **members)
+    return Path(path)
+
+
+def is_feature_file(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is a zip with the members of a feature file (nothing is decoded)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"features.npy", "labels.npy", "header.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def feature_file_name(path: str | os.PathLike[str]) -> str:
+    """Database name in a feature file's header; the features are not read.
+
+    Raises
+    ------
+    DataError
+        If the header cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            return str(json.loads(str(members["header"]))["name"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
+
+
+def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
+    """Read a feature file and verify its digest.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If it is no feature file, is truncated or altered, or was written by a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such feature file; make one with `tgsr features` or name another folder")
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            header = json.loads(str(members["header"]))
+            if header.get("format") != _FORMAT:
+                raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
+            if header.get("version") != _VERSION:
+                raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
+            dataset = FeatureDataset(
+                name=header["name"],
+                features=members["features"],
+                labels=members["labels"],
+                class_names=tuple(header["class_names"]),
+                subjects=members["subjects"] if "subjects" in members else None,
+                sample_ids=members["sample_ids"] if "sample_ids" in members else None,
+                parameters=header["parameters"],
+            )
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
+    if dataset.digest != header["digest"]:
+        raise DataError(f"{path}: its content does not match its digest; the file was altered, make it again")
+    return dataset

@@ -1,0 +1,116 @@
+"""The authors' released feature files: MATLAB ``.mat``, HDF5 (v7.3) or older.
+
+Each holds ``<DB>_micro_feature`` (n × 15,045, the released layout) and ``<DB>_micro_label`` (1 = negative,
+2 = positive, 3 = surprise). The features are reordered to the canonical layout, values unchanged.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+
+from tgsr.datasets.dataset import FeatureDataset
+from tgsr.errors import DataError, MissingDataError
+from tgsr.features.regions import N_BINS, N_PLANES, released_to_canonical
+from tgsr.protocols import CLASS_NAMES, N_REGIONS, database_name
+
+__all__ = ["load_released", "released_variables"]
+
+_FEATURE, _LABEL = "_micro_feature", "_micro_label"
+_N_FEATURES = N_REGIONS * N_PLANES * N_BINS
+
+
+def released_variables(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the variables in a ``.mat`` file, without reading their values.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If the file is no MATLAB file or is truncated.
+    """
+    path = _existing(path)
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                return sorted(str(key) for key in file if not str(key).startswith("#"))
+        return sorted(name for name, _, _ in scipy.io.whosmat(path))
+    except Exception as error:  # scipy raises bare TypeError, NotImplementedError, zlib.error, … on damaged files
+        raise DataError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
+
+
+def load_released(path: str | os.PathLike[str], database: str | None = None) -> FeatureDataset:
+    """Read one released feature file.
+
+    Parameters
+    ----------
+    path : path
+        A ``.mat`` file.
+    database : str, optional
+        The database that the file must hold; by default it is read from the variable's name.
+
+    Raises
+    ------
+    MissingDataError
+        If the file, or the database's variables in it, are not there.
+    DataError
+        If the file is damaged, or its features or labels cannot be used.
+    """
+    path = _existing(path)
+    variables = released_variables(path)
+    found = [variable.removesuffix(_FEATURE) for variable in variables if variable.endswith(_FEATURE)]
+    if database is not None:
+        wanted = database_name(database)
+        found = [prefix for prefix in found if prefix.upper() == wanted]
+    if len(found) != 1 or f"{found[0]}{_LABEL}" not in variables:
+        expected = f"{database_name(database) if database else '<DB>'}{_FEATURE} and …{_LABEL}"
+        raise MissingDataError(f"{path}: expected the variables {expected}, found {', '.join(variables) or 'none'}")
+    prefix = found[0]
+    features, labels = (_read(path, f"{prefix}{suffix}") for suffix in (_FEATURE, _LABEL))
+    labels = labels.ravel()
+    if features.ndim == 2 and features.shape[0] == _N_FEATURES and features.shape[1] == labels.size:
+        features = features.T  # HDF5 shows MATLAB's n × 15,045 with its axes swapped
+    if features.shape != (labels.size, _N_FEATURES):
+        raise DataError(
+            f"{path}: {prefix}{_FEATURE} has shape {features.shape} for {labels.size} labels; "
+            f"expected ({labels.size}, {_N_FEATURES})"
+        )
+    if not np.isin(labels, np.arange(1, len(CLASS_NAMES) + 1)).all():
+        raise DataError(f"{path}: {prefix}{_LABEL} must hold 1, 2 or 3, got {np.unique(labels)}")
+    try:
+        return FeatureDataset(
+            name=database_name(prefix),
+            features=released_to_canonical(np.ascontiguousarray(features, dtype=np.float64)),
+            labels=labels.astype(np.int64) - 1,
+            parameters={"origin": "released", "radius": 3, "neighbours": 8, "mapping": "uniform"},
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such file; name the folder that holds the released .mat files")
+    return path
+
+
+def _read(path: Path, variable: str) -> npt.NDArray[Any]:
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                values = np.asarray(file[variable])
+        else:
+            values = np.asarray(scipy.io.loadmat(path, variable_names=[variable])[variable])
+    except Exception as error:  # see released_variables
+        raise DataError(f"{path}: {variable} cannot be read ({error}); download the file again") from error
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}")
+    return values

@@ -1,0 +1,1 @@
+"""scikit-learn estimators: TGSR and the nine methods it is compared with."""

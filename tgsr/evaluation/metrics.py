@@ -1,0 +1,127 @@
+"""The scores of the paper, with 0/0 counted as 0 and every class of the protocol in the mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.errors import DataError
+
+__all__ = ["BatchScores", "Scores", "confusion_matrices", "score", "score_batch"]
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """Scores of m prediction vectors against the same truth.
+
+    Attributes
+    ----------
+    confusion : array of shape (m, n_classes, n_classes)
+        Rows are true classes, columns predicted ones.
+    accuracy, macro_f1, recall : arrays of shape (m,)
+        Fractions in 0…1; ``recall`` is the unweighted (macro) recall.
+    class_precision, class_recall, class_f1 : arrays of shape (m, n_classes)
+    """
+
+    confusion: npt.NDArray[np.int64]
+    accuracy: npt.NDArray[np.float64]
+    macro_f1: npt.NDArray[np.float64]
+    recall: npt.NDArray[np.float64]
+    class_precision: npt.NDArray[np.float64]
+    class_recall: npt.NDArray[np.float64]
+    class_f1: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.accuracy)
+
+    def __getitem__(self, index: int) -> Scores:
+        return Scores(
+            confusion=self.confusion[index],
+            accuracy=float(self.accuracy[index]),
+            macro_f1=float(self.macro_f1[index]),
+            recall=float(self.recall[index]),
+            class_precision=self.class_precision[index],
+            class_recall=self.class_recall[index],
+            class_f1=self.class_f1[index],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of one prediction vector; the attributes are those of `BatchScores` without the first axis."""
+
+    confusion: npt.NDArray[np.int64]
+    accuracy: float
+    macro_f1: float
+    recall: float
+    class_precision: npt.NDArray[np.float64]
+    class_recall: npt.NDArray[np.float64]
+    class_f1: npt.NDArray[np.float64]
+
+    def as_metrics(self, class_names: tuple[str, ...]) -> dict[str, float]:
+        """Flat metrics for tracking: accuracy, macro_f1, recall, and precision and recall of each class."""
+        metrics = {"accuracy": self.accuracy, "macro_f1": self.macro_f1, "recall": self.recall}
+        for index, class_name in enumerate(class_names):
+            metrics[f"precision_{class_name}"] = float(self.class_precision[index])
+            metrics[f"recall_{class_name}"] = float(self.class_recall[index])
+        return metrics
+
+
+def confusion_matrices(
+    y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int
+) -> npt.NDArray[np.int64]:
+    """Confusion matrices of many prediction vectors.
+
+    Parameters
+    ----------
+    y_true : array of int, shape (n,)
+    y_pred : array of int, shape (m, n)
+    n_classes : int
+
+    Returns
+    -------
+    array of int, shape (m, n_classes, n_classes)
+
+    Raises
+    ------
+    DataError
+        If shapes disagree or a class index is out of range.
+    """
+    if y_pred.ndim != 2 or y_true.shape != y_pred.shape[1:] or y_true.size == 0:
+        raise DataError(f"predictions of shape {y_pred.shape} do not fit {y_true.shape} true labels")
+    if min(y_true.min(), y_pred.min(initial=0)) < 0 or max(y_true.max(), y_pred.max(initial=0)) >= n_classes:
+        raise DataError(f"class indices must be 0…{n_classes - 1}")
+    m = len(y_pred)
+    cells = (np.arange(m)[:, None] * n_classes + y_true) * n_classes + y_pred
+    return np.bincount(cells.ravel(), minlength=m * n_classes**2).reshape(m, n_classes, n_classes)
+
+
+def score_batch(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int) -> BatchScores:
+    """Score m prediction vectors (m, n) against the truth (n,); see `confusion_matrices` for the errors."""
+    confusion = confusion_matrices(y_true, y_pred, n_classes)
+    hits = np.diagonal(confusion, axis1=1, axis2=2).astype(np.float64)
+    true, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
+    precision = _ratio(hits, predicted)
+    recall = _ratio(hits, true)
+    # the paper's F1 = 2·P·R/(P + R), as computed there: 2·hits/(true + predicted) is the same number
+    f1 = _ratio(2 * hits, true + predicted)
+    return BatchScores(
+        confusion=confusion,
+        accuracy=hits.sum(axis=1) / len(y_true),
+        macro_f1=f1.mean(axis=1),
+        recall=recall.mean(axis=1),
+        class_precision=precision,
+        class_recall=recall,
+        class_f1=f1,
+    )
+
+
+def score(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int) -> Scores:
+    """Score one prediction vector; labels are class indices."""
+    return score_batch(np.asarray(y_true), np.asarray(y_pred)[None, :], n_classes)[0]
+
+
+def _ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

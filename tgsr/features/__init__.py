@@ -1,0 +1,1 @@
+"""Facial regions and the LBP-TOP features computed on them."""

@@ -1,0 +1,1 @@
+"""Clips made ready for features: face crop, and the Temporal Interpolation Model."""

@@ -1,0 +1,1 @@
+"""Everything that writes to MLflow: runs, artifacts, the model registry."""
