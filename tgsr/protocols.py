@@ -12,8 +12,8 @@ from tgsr.errors import ParameterError, ProtocolError
 __all__ = [
     "CLASS_NAMES",
     "DATABASES",
-    "EXPERIMENTS",
     "EXPECTED_COUNTS",
+    "EXPERIMENTS",
     "KAPPAS",
     "N_REGIONS",
     "XIS",
@@ -88,7 +88,7 @@ class Experiment:
 EXPERIMENTS: tuple[Experiment, ...] = tuple(
     Experiment(number, DATABASES[source], DATABASES[target])
     for number, (source, target) in enumerate(
-        ["HV", "VH", "HN", "NH", "VN", "NV", "CH", "HC", "CV", "VC", "CN", "NC"], start=1
+        (tuple(pair) for pair in "HV VH HN NH VN NV CH HC CV VC CN NC".split()), start=1
     )
 )
 """The twelve experiments in the order of the paper's tables."""

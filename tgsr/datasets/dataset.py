@@ -100,7 +100,7 @@ class FeatureDataset:
         return len(self.labels)
 
     @property
-    def X(self) -> npt.NDArray[np.float64]:  # noqa: N802 (scikit-learn's name for a sample matrix)
+    def X(self) -> npt.NDArray[np.float64]:
         """Features as a sample matrix: a view of shape (n_samples, 15045)."""
         return self.features.reshape(len(self), -1)
 

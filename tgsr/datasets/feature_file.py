@@ -1,7 +1,7 @@
 """Our own file format for features: an ``.npz`` without pickles, written atomically.
 
 Members: ``features`` (n × 85 × 177, float64), ``labels`` (n, int64), ``subjects`` and ``sample_ids`` (n, text; may be
-absent), and ``header``: JSON text with ``format``, ``version``, ``name``, ``class_names``, ``parameters`` and ``digest``.
+absent), and ``header``: JSON text with ``format``, ``version``, ``name``, ``class_names``, ``parameters``, ``digest``.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
                 features=members["features"],
                 labels=members["labels"],
                 class_names=tuple(header["class_names"]),
-                subjects=members["subjects"] if "subjects" in members else None,
-                sample_ids=members["sample_ids"] if "sample_ids" in members else None,
+                subjects=members.get("subjects"),
+                sample_ids=members.get("sample_ids"),
                 parameters=header["parameters"],
             )
     except DataError as error:

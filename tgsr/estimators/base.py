@@ -41,25 +41,26 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             If shapes disagree, a value is not finite, fewer than two classes are present, or a parameter is out of
             range.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        source, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes, got 1 class: {self.classes_[0]!r}"
             )
+        target: npt.NDArray[np.float64] | None = None
         if X_target is not None:
-            X_target = check_array(X_target, dtype=np.float64, input_name="X_target", estimator=self)
-            if X_target.shape[1] != X.shape[1]:
-                raise ValueError(f"X_target has {X_target.shape[1]} features, X has {X.shape[1]}")
-        self._fit(X, codes, X_target)
+            target = check_array(X_target, dtype=np.float64, input_name="X_target", estimator=self)
+            if target.shape[1] != source.shape[1]:
+                raise ValueError(f"X_target has {target.shape[1]} features, X has {source.shape[1]}")
+        self._fit(source, codes, target)
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Predict labels of X (n, n_features): shape (n,)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.classes_[self._decide(X)]
+        labels: npt.NDArray[Any] = self.classes_[self._decide(validate_data(self, X, dtype=np.float64, reset=False))]
+        return labels
 
     def _fit(
         self, X: npt.NDArray[np.float64], codes: npt.NDArray[np.intp], X_target: npt.NDArray[np.float64] | None
