@@ -1,0 +1,52 @@
+"""Fixtures shared by all tests: the released files where they are, and small generated databases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tgsr.datasets import DatabasePair, FeatureDataset
+
+
+@pytest.fixture(scope="session")
+def released() -> Path:
+    """The folder of the authors' released files; the test is skipped, saying so, when it is not given."""
+    folder = os.environ.get("TGSR_RELEASED")
+    if not folder:
+        pytest.skip("TGSR_RELEASED is unset: it names the folder of the authors' released .mat files")
+    return Path(folder)
+
+
+def generated_database(name: str, n_samples: int, seed: int, shift: float = 0.3) -> FeatureDataset:
+    """Histogram-like features in which a few regions carry the class; ``shift`` moves the whole domain."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n_samples) % 3
+    base = np.random.default_rng(0).gamma(0.5, size=(85, 3, 59))
+    signal = np.random.default_rng(1).gamma(0.5, size=(3, 85, 3, 59))
+    signal[:, 10:] = signal[:1, 10:]  # only the first ten regions differ between classes
+    domain = shift * rng.gamma(0.5, size=(85, 3, 59))
+    histograms = base + domain + 0.5 * signal[labels] + 0.3 * rng.gamma(0.5, size=(n_samples, 85, 3, 59))
+    histograms /= histograms.sum(axis=-1, keepdims=True)
+    return FeatureDataset(
+        name=name,
+        features=histograms.reshape(n_samples, 85, 177),
+        labels=labels,
+        subjects=np.array([f"s{index // 6:02d}" for index in range(n_samples)]),
+        parameters={"origin": "generated"},
+    )
+
+
+@pytest.fixture(scope="session")
+def pair_factory() -> Callable[..., DatabasePair]:
+    """Make a generated pair: ``pair_factory(n_source=24, n_target=18, seed=0)``."""
+
+    def make(n_source: int = 24, n_target: int = 18, seed: int = 0) -> DatabasePair:
+        return DatabasePair(
+            generated_database("SMIC_VIS", n_source, seed), generated_database("SMIC_NIR", n_target, seed + 1)
+        )
+
+    return make
