@@ -1,0 +1,259 @@
+"""Labelled clips as found on disk, and reading their frames.
+
+Frames are read as grey 8-bit images. Whatever is wrong with a file is a `DataError` that names it: decoders would
+rather return half a picture than say that a file is cut off, so that is looked for here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.errors import DataError, MissingDataError
+from tgsr.protocols import CLASS_NAMES
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Clip",
+    "ClipCollection",
+    "Skipped",
+    "frame_files",
+    "frame_number",
+    "read_frames",
+    "read_image",
+    "read_video",
+]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".pgm", ".tif", ".tiff"})
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled clip of a database, as found on disk.
+
+    Attributes
+    ----------
+    id : str
+        Unique within the database, such as ``"sub01/EP02_01f"``.
+    database : str
+        Database name, such as ``"CASME2"``.
+    subject : str or None
+        Who is seen, where known.
+    label : str
+        Class name.
+    frames : tuple of Path
+        Frame files in their order, onset to offset only; empty when the clip is a video file.
+    video : Path, optional
+        The video file.
+    onset, offset : int, optional
+        First and last frame that count, numbered as in the database's sheet. They are already applied to ``frames``;
+        to ``video`` they are applied by `read_frames`, with 1 as the first frame.
+    cropped : bool
+        False for raw frames, in which the face is still to be found.
+    """
+
+    id: str
+    database: str
+    subject: str | None
+    label: str
+    frames: tuple[Path, ...] = ()
+    video: Path | None = None
+    onset: int | None = None
+    offset: int | None = None
+    cropped: bool = True
+
+    @property
+    def path(self) -> Path:
+        """What a message names: the video file, or the folder of the frames."""
+        if self.video is not None:
+            return self.video
+        return self.frames[0].parent if self.frames else Path(self.id)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A clip that was found but cannot be used, the file or folder to look at, and why."""
+
+    clip: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClipCollection:
+    """The usable clips of a database, those that were skipped, and remarks for the user."""
+
+    database: str
+    clips: tuple[Clip, ...]
+    skipped: tuple[Skipped, ...] = ()
+    class_names: tuple[str, ...] = CLASS_NAMES
+    notes: tuple[str, ...] = ()
+
+
+def frame_number(path: Path) -> int | None:
+    """The number in a frame's name, such as 36237 in ``reg_image036237.bmp``: its last digits. None without any."""
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else None
+
+
+def frame_files(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Frames of a folder in numeric order, and the files in it that are no frames (hidden, or another suffix).
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder.
+    DataError
+        If an image has no number in its name, or two have the same: their order would be a guess.
+    """
+    if not folder.is_dir():
+        raise MissingDataError(f"{folder}: no such folder of frames")
+    numbered: dict[int, Path] = {}
+    strays = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
+            strays.append(path)
+            continue
+        number = frame_number(path)
+        if number is None:
+            raise DataError(f"{path}: no frame number in its name; rename it (img12.jpg) or move it away")
+        if number in numbered:
+            raise DataError(f"{path}: same frame number as {numbered[number].name}; remove one of them")
+        numbered[number] = path
+    return tuple(numbered[number] for number in sorted(numbered)), tuple(strays)
+
+
+def read_image(path: Path) -> Image:
+    """Read one image file as grey, shape (height, width).
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If it is empty, truncated or no image.
+    """
+    import cv2  # here and below: 0.15 s that most commands need not wait for
+
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise MissingDataError(f"{path}: no such image") from None
+    except OSError as error:
+        raise DataError(f"{path}: the image cannot be read ({error.strerror})") from error
+    if _is_truncated(data):
+        raise DataError(f"{path}: the image is empty or truncated; restore it or remove the clip")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error as error:
+        raise DataError(f"{path}: the image cannot be decoded ({error.err})") from error
+    if image is None:
+        raise DataError(f"{path}: not a readable image; restore it or remove the clip")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def read_video(path: Path) -> list[Image]:
+    """Read all frames of a video file as grey images of shape (height, width).
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If it cannot be opened, or ends well before the number of frames that it announces.
+    """
+    import cv2
+
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such video")
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise DataError(f"{path}: not a readable video; convert it, or give a folder of frames")
+        announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        frames = []
+        while (read := capture.read())[0]:
+            frames.append(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8))
+    except cv2.error as error:
+        raise DataError(f"{path}: the video cannot be decoded ({error.err})") from error
+    finally:
+        capture.release()
+    # containers without an index only estimate their number of frames, hence the tolerance
+    if not frames or len(frames) < announced - max(2, announced // 20):
+        raise DataError(f"{path}: only {len(frames)} of {announced} frames can be read; the video is truncated")
+    return frames
+
+
+def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
+    """Read the frames of a clip, grey, each of the same shape (height, width).
+
+    Parameters
+    ----------
+    clip : Clip
+    root : Path, optional
+        Refuse files that lie outside this folder once symbolic links are followed.
+
+    Raises
+    ------
+    MissingDataError
+        If a file is not there.
+    DataError
+        If a file cannot be read, lies outside ``root``, or shows one grey value only; if sizes are mixed; if there
+        are fewer than two frames.
+    """
+    if root is not None:
+        _check_inside((clip.video,) if clip.video is not None else clip.frames, root)
+    if clip.video is None:
+        frames, names = [read_image(path) for path in clip.frames], [str(path) for path in clip.frames]
+    else:
+        frames = read_video(clip.video)
+        first, last = (clip.onset or 1), (clip.offset or len(frames))
+        if not 1 <= first <= last <= len(frames):
+            raise DataError(f"{clip.video}: onset {first} to offset {last} is not within its {len(frames)} frames")
+        frames = frames[first - 1 : last]
+        names = [f"{clip.video}, frame {number}" for number in range(first, last + 1)]
+    if len(frames) < 2:
+        raise DataError(f"{clip.path}: {len(frames)} frame(s) in clip {clip.id}; at least 2 are needed")
+    for frame, name in zip(frames, names, strict=True):
+        if frame.shape != frames[0].shape:
+            raise DataError(
+                f"{name}: {_size(frame)} pixels, but the clip's first frame has {_size(frames[0])}; "
+                "all frames of a clip must have one size"
+            )
+        if frame.min() == frame.max():
+            raise DataError(f"{name}: the frame is blank (every pixel is {frame.flat[0]})")
+    return frames
+
+
+def _size(frame: Image) -> str:
+    return f"{frame.shape[1]} × {frame.shape[0]}"
+
+
+def _check_inside(paths: Sequence[Path], root: Path) -> None:
+    folder = root.resolve()
+    for path in paths:
+        if not path.resolve().is_relative_to(folder):
+            raise DataError(f"{path}: a link that leads out of {root}; copy the file into the tree")
+
+
+def _is_truncated(data: bytes) -> bool:
+    """Whether an image file is empty or ends early, for the formats of the databases (BMP, JPEG, PNG)."""
+    if data.startswith(b"\xff\xd8"):  # JPEG: the end marker must follow the last scan's start
+        return data.rfind(b"\xff\xd9") < max(data.rfind(b"\xff\xda"), 2)
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data[-32:]
+    if data.startswith(b"BM") and len(data) >= 54:
+        start, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
+        bits, compression = int.from_bytes(data[28:30], "little"), int.from_bytes(data[30:34], "little")
+        stride = (width * bits + 31) // 32 * 4
+        return compression == 0 and len(data) < start + stride * abs(height)
+    return len(data) == 0
