@@ -1,0 +1,90 @@
+"""Small quadratic programs: the spectrum of TKL, and sample weights with a bound and a budget."""
+
+from __future__ import annotations
+
+import clarabel
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+import scipy.sparse
+
+__all__ = ["bounded_budget_qp", "damped_least_squares"]
+
+Array = npt.NDArray[np.float64]
+
+
+def damped_least_squares(quadratic: Array, linear: Array, zeta: float) -> Array:
+    """Minimise ½ l^T H l − c^T l subject to l_i ≥ ζ·l_{i+1} and l ≥ 0.
+
+    With l = T m, where T_ij = ζ^{j−i} for i ≤ j, the constraints become m ≥ 0: non-negative least squares.
+
+    Parameters
+    ----------
+    quadratic : array of shape (q, q)
+        H, symmetric positive semi-definite.
+    linear : array of shape (q,)
+        c.
+    zeta : float
+        Positive.
+
+    Returns
+    -------
+    array of shape (q,)
+    """
+    index = np.arange(len(linear))
+    exponents = index[None, :] - index[:, None]
+    # columns are scaled to a largest entry of 1, so that ζ^q cannot overflow
+    shift = index[None, :] if zeta > 1 else 0
+    with np.errstate(over="ignore", under="ignore"):
+        damping = np.where(exponents >= 0, float(zeta) ** np.where(exponents >= 0, exponents - shift, 0), 0.0)
+    H = damping.T @ quadratic @ damping
+    norms = np.sqrt(np.maximum(np.diag(H), np.finfo(np.float64).tiny))
+    H = H / np.outer(norms, norms)
+    values, vectors = np.linalg.eigh(H)
+    keep = values > values[-1] * len(values) * np.finfo(np.float64).eps
+    root = np.sqrt(values[keep])
+    design = root[:, None] * vectors[:, keep].T
+    response = (vectors[:, keep].T @ ((damping.T @ linear) / norms)) / root
+    m, _ = scipy.optimize.nnls(design, response, maxiter=100 * len(linear))
+    spectrum: Array = damping @ (m / norms)
+    return spectrum
+
+
+def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float, high: float) -> Array:
+    """Minimise ½ s^T H s − c^T s subject to 0 ≤ s ≤ bound and low ≤ Σ s ≤ high.
+
+    Parameters
+    ----------
+    quadratic : array of shape (n, n)
+        H, symmetric positive semi-definite.
+    linear : array of shape (n,)
+        c.
+    bound, low, high : float
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If the constraints contradict each other, or the solver cannot reach its accuracy.
+    """
+    n = len(linear)
+    if bound * n < low or high < low or bound <= 0 or high < 0:
+        raise ValueError(f"no weights in [0, {bound}] of {n} samples have a sum in [{low}, {high}]")
+    eye = scipy.sparse.identity(n, format="csc")
+    ones = scipy.sparse.csc_matrix(np.ones((1, n)))
+    A = scipy.sparse.vstack([-eye, eye, -ones, ones], format="csc")
+    b = np.concatenate([np.zeros(n), np.full(n, bound), [-low, high]])
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    # the solver's tolerances are partly absolute: give it a problem of unit size
+    scale = max(float(np.abs(quadratic).max()), float(np.abs(linear).max()), np.finfo(np.float64).tiny)
+    P = scipy.sparse.triu(scipy.sparse.csc_matrix(quadratic / scale), format="csc")
+    solution = clarabel.DefaultSolver(P, -linear / scale, A, b, [clarabel.NonnegativeConeT(len(b))], settings).solve()
+    if str(solution.status) not in ("Solved", "AlmostSolved"):
+        raise ValueError(f"the quadratic program for the sample weights ended with {solution.status}")
+    s: Array = np.clip(np.array(solution.x), 0.0, bound)
+    return s
