@@ -250,7 +250,7 @@ def _is_truncated(data: bytes) -> bool:
     if data.startswith(b"\xff\xd8"):  # JPEG: the end marker must follow the last scan's start
         return data.rfind(b"\xff\xd9") < max(data.rfind(b"\xff\xda"), 2)
     if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data[-32:]
+        return b"IEND" not in data
     if data.startswith(b"BM") and len(data) >= 54:
         start, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
         bits, compression = int.from_bytes(data[28:30], "little"), int.from_bytes(data[30:34], "little")

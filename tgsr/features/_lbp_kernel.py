@@ -1,0 +1,86 @@
+"""The compiled part of LBP-TOP: codes of a row of pixels, counted at once in the cell that each falls in.
+
+A whole clip takes one pass and no array of codes. The order of the floating-point operations is that of the plain
+formula, so that the counts are those of a slow implementation to the last one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+__all__ = ["count_cells"]
+
+
+@njit(nogil=True, cache=True)
+def count_cells(  # pragma: no cover - compiled
+    clip: npt.NDArray[np.float64],
+    margins: npt.NDArray[np.int64],
+    offsets: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    exact: npt.NDArray[np.bool_],
+    bins: npt.NDArray[np.int64],
+    n_bins: int,
+    row_edges: npt.NDArray[np.int64],
+    column_edges: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Count LBP codes by cell of the interior, plane and bin.
+
+    Parameters
+    ----------
+    clip : array of shape (T, height, width), C-contiguous
+    margins : array of shape (3,)
+        Pixels left out at both ends of T, Y and X.
+    offsets : array of shape (3, n_neighbours, 4)
+        For each plane and neighbour, where its four surrounding pixels are: distance from the centre in the flat clip.
+    weights : array of shape (3, n_neighbours, 4)
+        Their bilinear weights.
+    exact : array of bool, shape (3, n_neighbours)
+        Whether the neighbour is a pixel itself: the first of the four, read as it is.
+    bins : array of shape (2**n_neighbours,)
+        Bin of each code.
+    n_bins : int
+    row_edges, column_edges : arrays
+        Edges of the cells on the interior.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_cell_rows, n_cell_columns, 3, n_bins)
+    """
+    n_times, height, width = clip.shape
+    flat = clip.reshape(-1)
+    n_rows, n_columns = len(row_edges) - 1, len(column_edges) - 1
+    interior = width - 2 * margins[2]
+    counts = np.zeros((n_rows, n_columns, 3, n_bins), np.int64)
+    codes = np.zeros(interior, np.int64)
+    for row in range(n_rows):
+        for y in range(margins[1] + row_edges[row], margins[1] + row_edges[row + 1]):
+            for t in range(margins[0], n_times - margins[0]):
+                start = (t * height + y) * width + margins[2]
+                centre = flat[start : start + interior]
+                for plane in range(3):
+                    codes[:] = 0
+                    for k in range(exact.shape[1]):
+                        bit = np.int64(1) << k
+                        o = start + offsets[plane, k, 0]
+                        a = flat[o : o + interior]
+                        if exact[plane, k]:
+                            for x in range(interior):
+                                codes[x] |= bit if a[x] >= centre[x] else 0
+                            continue
+                        wa, wb, wc, wd = weights[plane, k]
+                        o = start + offsets[plane, k, 1]
+                        b = flat[o : o + interior]
+                        o = start + offsets[plane, k, 2]
+                        c = flat[o : o + interior]
+                        o = start + offsets[plane, k, 3]
+                        d = flat[o : o + interior]
+                        for x in range(interior):
+                            value = wa * a[x] + wb * b[x] + wc * c[x] + wd * d[x]
+                            codes[x] |= bit if np.rint(value * 1e4) / 1e4 >= centre[x] else 0
+                    for column in range(n_columns):
+                        cell = counts[row, column, plane]
+                        for x in range(column_edges[column], column_edges[column + 1]):
+                            cell[bins[codes[x]]] += 1
+    return counts

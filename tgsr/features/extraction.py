@@ -1,0 +1,162 @@
+"""Clips to features: one clip for inference, a whole database for a feature file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.datasets.clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
+from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.features.lbp_top import INTERPOLATIONS, MAPPINGS, code_bins, lbp_top
+from tgsr.features.regions import SCALES
+from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
+
+__all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip"]
+
+CROPS: tuple[str, ...] = ("auto", "face", "none")
+
+
+@dataclass(frozen=True)
+class ExtractionSettings:
+    """Everything that decides the features of a clip; it travels with feature files and models.
+
+    Attributes
+    ----------
+    n_frames : int
+        Frames after temporal interpolation.
+    size : int
+        Height and width of a frame, pixels.
+    radii : tuple of int
+        LBP-TOP radii along X, Y and T.
+    neighbours : int
+        Neighbours on each circle.
+    mapping, interpolation : str
+        As `tgsr.features.lbp_top` takes them.
+    grid : tuple of int
+        Blocks a side in each grid of regions.
+    crop : {"auto", "face", "none"}
+        Find the face and crop to it: in clips known to be raw, in all, or in none.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of its range, or the radii do not fit the clip.
+    """
+
+    n_frames: int = 16
+    size: int = 112
+    radii: tuple[int, int, int] = (3, 3, 3)
+    neighbours: int = 8
+    mapping: str = "uniform"
+    grid: tuple[int, ...] = SCALES
+    interpolation: str = "bilinear"
+    crop: str = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radii", tuple(self.radii))
+        object.__setattr__(self, "grid", tuple(self.grid))
+        numbers = (self.n_frames, self.size, *self.radii, *self.grid)
+        if len(self.radii) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
+            raise ParameterError(f"n_frames, size, the three radii and grid must be positive integers: {self}")
+        for name, allowed in (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS)):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        code_bins(self.neighbours, self.mapping)
+        if self.n_frames <= 2 * self.radii[2] or self.size <= 2 * max(self.radii[:2]):
+            raise ParameterError(
+                f"radii {self.radii} need more than {2 * self.radii[2]} frames of more than {2 * max(self.radii[:2])} "
+                f"pixels; got {self.n_frames} frames of {self.size}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values of all settings, and of the constants that decide features with them."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**values, "decimals": DECIMALS, "order": "crop, interpolate, resize, lbp_top"}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExtractionSettings:
+        """Read what `to_dict` gave; unrelated keys are passed over, so a feature file's parameters will do.
+
+        Raises
+        ------
+        ParameterError
+            If a value is out of its range, or was made with other constants than this version has.
+        """
+        if values.get("decimals", DECIMALS) != DECIMALS:
+            raise ParameterError(
+                f"features rounded to {values['decimals']} decimals; this version rounds to {DECIMALS}"
+            )
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
+    """Read a clip for inference: a folder of numbered frames, or a video file.
+
+    Returns
+    -------
+    list of ndarray of uint8, each of shape (height, width)
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder or file, or the folder holds no frames.
+    DataError
+        If a frame or the video cannot be used; the message names the file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        frames, _ = frame_files(path)
+        if not frames:
+            raise MissingDataError(f"{path}: no frames in this folder; give a folder of images such as img12.jpg")
+        return read_frames(Clip(path.name, "", None, "", frames))
+    if not path.exists():
+        raise MissingDataError(f"{path}: no such folder of frames or video file")
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise DataError(f"{path}: not a known kind of video ({', '.join(sorted(VIDEO_SUFFIXES))})")
+    return read_frames(Clip(path.stem, "", None, "", video=path))
+
+
+def clip_features(
+    frames: Sequence[npt.ArrayLike] | npt.ArrayLike,
+    settings: ExtractionSettings | None = None,
+    *,
+    cropped: bool | None = None,
+) -> npt.NDArray[np.float64]:
+    """Compute the features of one clip.
+
+    Parameters
+    ----------
+    frames : array of shape (N, height, width), or list of N arrays (height, width)
+        Grey values 0…255, N ≥ 2.
+    settings : ExtractionSettings, optional
+    cropped : bool, optional
+        Whether the frames show the cropped face already. With ``crop="auto"`` the face is looked for only if this is
+        False; unknown counts as cropped.
+
+    Returns
+    -------
+    ndarray of float64, shape (85, 177)
+        In the canonical layout; with another grid or mapping, (n_regions, 3 · n_bins).
+
+    Raises
+    ------
+    DataError
+        If the frames cannot be used; `tgsr.preprocessing.FaceNotFoundError` if a face is wanted and there is none.
+    """
+    settings = settings or ExtractionSettings()
+    crop = settings.crop == "face" or (settings.crop == "auto" and cropped is False)
+    return lbp_top(
+        prepare_clip(frames, n_frames=settings.n_frames, size=settings.size, crop=crop),
+        radii=settings.radii,
+        neighbours=settings.neighbours,
+        mapping=settings.mapping,
+        grid=settings.grid,
+        interpolation=settings.interpolation,
+    )
