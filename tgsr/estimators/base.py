@@ -41,6 +41,19 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             If shapes disagree, a value is not finite, fewer than two classes are present, or a parameter is out of
             range.
         """
+        self._fit(*self._check_fit(X, y, X_target))
+        return self
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Predict labels of X (n, n_features): shape (n,)."""
+        check_is_fitted(self)
+        labels: npt.NDArray[Any] = self.classes_[self._decide(validate_data(self, X, dtype=np.float64, reset=False))]
+        return labels
+
+    def _check_fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, X_target: npt.ArrayLike | None
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp], npt.NDArray[np.float64] | None]:
+        """Check what ``fit`` is given, set ``classes_``; the errors are those of `fit`."""
         source, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -53,14 +66,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             target = check_array(X_target, dtype=np.float64, input_name="X_target", estimator=self)
             if target.shape[1] != source.shape[1]:
                 raise ValueError(f"X_target has {target.shape[1]} features, X has {source.shape[1]}")
-        self._fit(source, codes, target)
-        return self
-
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Predict labels of X (n, n_features): shape (n,)."""
-        check_is_fitted(self)
-        labels: npt.NDArray[Any] = self.classes_[self._decide(validate_data(self, X, dtype=np.float64, reset=False))]
-        return labels
+        return source, codes, target
 
     def _fit(
         self, X: npt.NDArray[np.float64], codes: npt.NDArray[np.intp], X_target: npt.NDArray[np.float64] | None

@@ -1,0 +1,94 @@
+"""The classifier in which all methods but DRLS end: LIBSVM on a precomputed kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.svm import SVC
+
+__all__ = ["CLASS_ORDERS", "LinearRule", "class_ranks", "fit_svm"]
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+
+CLASS_ORDERS = ("sorted", "first_appearance")
+"""How classes are numbered for LIBSVM, which gives a tie between its pairwise votes to the class numbered first."""
+
+
+@dataclass(frozen=True)
+class LinearRule:
+    """A linear SVM on mapped samples: kernel ⟨A^T z, f_i⟩ with the source's features f_i.
+
+    Attributes
+    ----------
+    svc : SVC
+        Fitted on the precomputed kernel of ``features``.
+    order : array of int
+        Class code of each of the SVM's class numbers.
+    features : array of shape (n_source, q)
+    projection : array of shape (r, q), optional
+        The map A from span coordinates to features; None for the identity.
+    """
+
+    svc: Any
+    order: Codes
+    features: Array
+    projection: Array | None = None
+
+    def __call__(self, z: Array) -> Codes:
+        """Class codes of samples in span coordinates (n, r)."""
+        mapped = z if self.projection is None else z @ self.projection
+        codes: Codes = self.order[self.svc.predict(mapped @ self.features.T)]
+        return codes
+
+
+def class_ranks(codes: Codes, class_order: str) -> tuple[Codes, Codes]:
+    """Number the classes for LIBSVM.
+
+    Parameters
+    ----------
+    codes : array of int, shape (n,)
+    class_order : {"sorted", "first_appearance"}
+
+    Returns
+    -------
+    ranks : array of int, shape (n,)
+        The class number of each sample.
+    order : array of int, shape (n_classes,)
+        The code of each class number.
+
+    Raises
+    ------
+    ValueError
+        If ``class_order`` is unknown.
+    """
+    if class_order not in CLASS_ORDERS:
+        raise ValueError(f"class_order must be one of {CLASS_ORDERS}, got {class_order!r}")
+    order, first = np.unique(codes, return_index=True)
+    if class_order == "first_appearance":
+        order = order[np.argsort(first)]
+    return np.argsort(order)[codes], order
+
+
+def fit_svm(
+    features: Array,
+    codes: Codes,
+    *,
+    C: float,
+    class_order: str,
+    weights: Array | None = None,
+    projection: Array | None = None,
+) -> LinearRule:
+    """Fit LIBSVM's C-SVC (pairwise votes) on the linear kernel of ``features`` (n_source, q).
+
+    ``weights`` (n_source,) multiply C sample by sample; weights of zero drop a sample, so that they are kept above
+    a millionth of their mean: no class may vanish.
+    """
+    ranks, order = class_ranks(codes, class_order)
+    if weights is not None:
+        weights = np.maximum(weights, 1e-6 * weights.mean())
+    svc = SVC(kernel="precomputed", C=C).fit(features @ features.T, ranks, sample_weight=weights)
+    return LinearRule(svc, order, features, projection)
