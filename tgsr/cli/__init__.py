@@ -13,6 +13,7 @@ from tgsr.errors import TgsrError
 __all__ = ["main"]
 
 COMMANDS: dict[str, str] = {
+    "demo-data": "draw clips of generated faces in the layouts of SMIC and CASME II",
     "grid": "score the paper's whole grid of (κ, ξ) for one experiment",
 }
 """Command name → its line in the help; each lives in ``tgsr/cli/<name>.py`` (``-`` as ``_``) as ``command``."""
