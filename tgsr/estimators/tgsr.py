@@ -46,8 +46,9 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
         if groups == "region":
             if n_features > _REGION_SIZE and n_features % _REGION_SIZE:
                 raise ParameterError(
-                    f"groups='region' needs a multiple of {_REGION_SIZE} features (the face: {N_REGIONS * _REGION_SIZE}), "
-                    f"got {n_features}; pass an array with a group for every feature"
+                    f"groups='region' needs a multiple of {_REGION_SIZE} features "
+                    f"(the face: {N_REGIONS * _REGION_SIZE}), got {n_features}; "
+                    "pass an array with a group for every feature"
                 )
             return np.arange(n_features) // _REGION_SIZE
         if groups == "released":
@@ -162,7 +163,8 @@ class TGSRClassifier(TransferClassifier):
         return checked @ self.coef_.T
 
     def _decide(self, X: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-        return np.argmax(X @ self.coef_.T, axis=1)
+        codes: npt.NDArray[np.intp] = np.argmax(X @ self.coef_.T, axis=1)
+        return codes
 
     def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """C^T x: shape (n, n_classes); for two classes the difference of the second and the first, shape (n,)."""

@@ -66,7 +66,8 @@ class CellSolution:
     @property
     def target_codes(self) -> npt.NDArray[np.intp]:
         """Predicted class indices of the target samples, Equ. (9)."""
-        return np.argmax(self.target_decisions, axis=1)
+        codes: npt.NDArray[np.intp] = np.argmax(self.target_decisions, axis=1)
+        return codes
 
     def coef(self) -> _FloatArray:
         """C (n_features, n_classes), in the original order of the features; made anew at each call."""
@@ -176,12 +177,13 @@ class _Batch:
         self.xi = np.zeros(size)
         self.n_iter = np.zeros(size, dtype=np.intp)
         self.mu = np.zeros(size)  # of the last iteration
+        self.old_mu = np.zeros(size)  # of the one before
         self.lam = np.zeros(size)
-        self.witness = np.zeros(size, dtype=np.intp)
+        self.scan_order: list[list[int]] = [[] for _ in range(size)]
         self.shrink = np.zeros((n_groups, size))
         self.norms = np.zeros((n_groups, size))  # ‖Q_i‖
         self.dual_norms = np.zeros((n_groups, size))  # ‖P_i‖
-        self.settled = np.zeros(size, dtype=bool)
+        self.converged = np.zeros(size, dtype=bool)
         self.u = np.zeros((n_groups, n, size * c))
         self.inner = np.zeros((n_groups, size * c))
         self.fitted = np.zeros((n, size * c))  # Σ_i X̃_i^T C_i
@@ -201,8 +203,9 @@ class _Batch:
         self.width += 1
         self.tags[slot] = tag
         self.kappa[slot], self.xi[slot] = kappa, xi
-        self.n_iter[slot] = self.mu[slot] = self.lam[slot] = self.witness[slot] = 0
-        self.settled[slot] = False
+        self.n_iter[slot] = self.mu[slot] = self.lam[slot] = 0
+        self.converged[slot] = False
+        self.scan_order[slot] = list(range(len(self.group_entries)))
         self.shrink[:, slot] = 1.0
         self.norms[:, slot] = np.sqrt(self.group_entries)
         self.dual_norms[:, slot] = 0.0
@@ -213,7 +216,7 @@ class _Batch:
         """One iteration of Algorithm 1 for every slot in use."""
         settings, solver = self.solver.settings, self.solver
         b, w = self.width, self.width * self.classes
-        old_mu = self.mu[:b]
+        old_mu = self.mu[:b].copy()
         mu = np.where(self.n_iter[:b] == 0, settings.mu, np.minimum(settings.rho * old_mu, settings.mu_max))
         old_columns, mu_columns = np.repeat(old_mu, self.classes), np.repeat(mu, self.classes)
         # X̃^T(P + μC), with P = μ_old(C − Q) of the last iteration
@@ -230,11 +233,13 @@ class _Batch:
         dual_norms = mu * (norms - shrink * norms)
         # |‖P_i‖ − ‖P_i,old‖|/μ ≤ ‖C_i − D_i‖: where this is large, the exact test cannot pass
         bound = np.abs(dual_norms - self.dual_norms[:, :b]) / mu
-        self.settled[:b] = (bound <= self.distance_bound[:, None]).all(axis=0)
+        possible = np.flatnonzero((bound <= self.distance_bound[:, None]).all(axis=0))
         self._record(step, shrink)
         self.shrink[:, :b], self.norms[:, :b], self.dual_norms[:, :b] = shrink, norms, dual_norms
-        self.mu[:b], self.lam[:b] = mu, mu * threshold
+        self.mu[:b], self.old_mu[:b], self.lam[:b] = mu, old_mu, mu * threshold
         self.n_iter[:b] += 1
+        for slot in possible:
+            self.converged[slot] = self._has_converged(int(slot))
         accumulate(self.u, np.repeat(shrink, self.classes, axis=1), self.fitted, w)
 
     def _residual(self, penalty: _FloatArray, mu: _FloatArray) -> _FloatArray:
@@ -277,61 +282,54 @@ class _Batch:
 
     def finished(self) -> list[int]:
         """Slots that have converged or are out of iterations, in ascending order."""
-        return [
-            slot
-            for slot in range(self.width)
-            if (self.settled[slot] and self._converged(slot)) or self.n_iter[slot] >= self.solver.settings.max_iter
-        ]
+        done = self.converged[: self.width] | (self.n_iter[: self.width] >= self.solver.settings.max_iter)
+        return [int(slot) for slot in np.flatnonzero(done)]
 
-    def _converged(self, slot: int) -> bool:
-        """max|C − D| < tol, entry by entry: first on the group that exceeded last time, then on all."""
-        solver, last = self.solver, self.n_iter[slot] - 1
-        shrinks = self.shrinks[slot, : last + 1]
-        steps = self.steps[slot, : last + 1].reshape(last + 1, -1)
-        if last == 0:
-            weights = shrinks - 1.0
-            offsets = weights[0]
-        else:
-            mu = self.mu[slot]
-            old_mu = mu / solver.settings.rho if mu < solver.settings.mu_max else self._old_mu(slot)
-            # C − D = (C − Q) − (μ_old/μ)(C − Q)_old in terms of Q_old and the last step
-            before, now = shrinks[last - 1], shrinks[last]
-            factor = (old_mu / mu) * (1.0 - before) - (1.0 - now) * before
-            products = _products_from(shrinks[: last - 1])  # Π of the shrink factors between a step and Q_old
-            weights = np.vstack([products * factor, now - 1.0])
-            offsets = products[0] * factor
-        first = int(self.witness[slot])
-        for groups in (np.array([first]), np.roll(np.arange(len(offsets)), -first)):
-            combined = (weights[:, groups].T @ steps).reshape(len(groups), -1, self.classes)
+    def _has_converged(self, slot: int) -> bool:
+        """max|C − D| < tol, entry by entry.
+
+        The groups that refuted convergence last are looked at first: most refutations then read one group only.
+        """
+        solver, order = self.solver, self.scan_order[slot]
+        for groups in (np.array(order[:1]), np.array(order[1:])):
+            if groups.size == 0:
+                break
+            weights, offsets = self._distance_weights(slot, groups)
+            steps = self.steps[slot, : len(weights)].reshape(len(weights), -1)
+            combined = (weights.T @ steps).reshape(len(groups), -1, self.classes)
             coefficients = np.ascontiguousarray(combined.transpose(0, 2, 1))
             found = first_exceeding(
-                solver._columns, solver.problem.starts, coefficients, offsets[groups], solver.settings.tol, first
+                solver._columns, solver.problem.starts, groups, coefficients, offsets, solver.settings.tol
             )
             if found >= 0:
-                self.witness[slot] = found
+                order.remove(found)
+                order.insert(0, found)
                 return False
         return True
 
-    def _old_mu(self, slot: int) -> float:
-        """μ of the iteration before the last, by the schedule (it may have just met its maximum)."""
-        settings = self.solver.settings
-        mu = settings.mu
-        for _ in range(int(self.n_iter[slot]) - 2):
-            mu = min(settings.rho * mu, settings.mu_max)
-        return mu
+    def _distance_weights(self, slot: int, groups: npt.NDArray[np.intp]) -> tuple[_FloatArray, _FloatArray]:
+        """C − D of some groups as a combination of the steps taken, (n_iter, len(groups)), and of E, (len(groups),)."""
+        shrinks = self.shrinks[slot, : self.n_iter[slot], groups].T
+        if len(shrinks) == 1:
+            return shrinks - 1.0, shrinks[0] - 1.0
+        # C − D = (C − Q) − (μ_old/μ)(C − Q)_old, with Q = s_old Q_old + (the last step)
+        before, now = shrinks[-2], shrinks[-1]
+        factor = (self.old_mu[slot] / self.mu[slot]) * (1.0 - before) - (1.0 - now) * before
+        products = _products_from(shrinks[:-2])  # Π of the shrink factors between a step and Q_old
+        return np.vstack([products * factor, now - 1.0]), products[0] * factor
 
     def leave(self, slot: int) -> CellSolution:
         """Take a slot's solution and give its place to the last slot in use."""
         solution = self._solution(slot)
         last = self.width - 1
         if slot != last:
-            for array in (self.kappa, self.xi, self.n_iter, self.mu, self.lam, self.witness, self.settled):
-                array[slot] = array[last]
-            self.tags[slot] = self.tags[last]
-            for array in (self.shrink, self.norms, self.dual_norms):
-                array[:, slot] = array[:, last]
-            for array in (self.fitted, self.unshrunk):
-                array[:, self._columns(slot)] = array[:, self._columns(last)]
+            for each in (self.kappa, self.xi, self.n_iter, self.mu, self.old_mu, self.lam, self.converged):
+                each[slot] = each[last]
+            self.tags[slot], self.scan_order[slot] = self.tags[last], self.scan_order[last]
+            for of_groups in (self.shrink, self.norms, self.dual_norms):
+                of_groups[:, slot] = of_groups[:, last]
+            for sums in (self.fitted, self.unshrunk):
+                sums[:, self._columns(slot)] = sums[:, self._columns(last)]
             self.u[:, :, self._columns(slot)] = self.u[:, :, self._columns(last)]
             filled = self.n_iter[last]
             self.steps[slot, :filled] = self.steps[last, :filled]
@@ -358,7 +356,7 @@ class _Batch:
             kappa=int(self.kappa[slot]),
             xi=float(self.xi[slot]),
             n_iter=n_iter,
-            converged=bool(self.settled[slot] and self._converged(slot)),
+            converged=bool(self.converged[slot]),
             objective=float((residual * residual).sum() + lam * norms.sum()),
             lam=lam,
             group_norms=norms,

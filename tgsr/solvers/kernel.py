@@ -100,38 +100,37 @@ def accumulate(
 def first_exceeding(
     columns: npt.NDArray[np.float64],
     starts: npt.NDArray[np.intp],
+    groups: npt.NDArray[np.intp],
     coefficients: npt.NDArray[np.float64],
     offsets: npt.NDArray[np.float64],
     tol: float,
-    first: int,
 ) -> int:
-    """First group, from ``first`` on and around, with an entry |X̃_i a_i + w_i| ≥ tol; −1 if there is none.
+    """First of ``groups`` with an entry |X_i a_i + w_i| ≥ tol; −1 if there is none.
 
     Parameters
     ----------
-    columns : (n, p), X̃^T
+    columns : (n, p), the transpose of all X_i
     starts : (K + 1,)
-    coefficients : (count, C, n), a_i of the groups first, first + 1, …
+    groups : (count,), group numbers i in the order in which to look
+    coefficients : (count, C, n), a_i
     offsets : (count,), w_i
     tol : float
-    first : int
-        The group to begin with.
     """
-    n_groups = len(starts) - 1
     count, n_classes, n = coefficients.shape
-    values = np.empty(np.max(np.diff(starts)))
     for k in range(count):
-        i = (first + k) % n_groups
-        begin, size = starts[i], starts[i + 1] - starts[i]
+        begin, end = starts[groups[k]], starts[groups[k] + 1]
+        values = np.empty((n_classes, end - begin))
+        values[:] = offsets[k]
+        for s in range(n):
+            column = columns[s, begin:end]
+            for c in range(n_classes):
+                factor, row = coefficients[k, c, s], values[c]
+                for j in range(len(column)):
+                    row[j] += column[j] * factor
         for c in range(n_classes):
-            values[:size] = offsets[k]
-            for s in range(n):
-                factor = coefficients[k, c, s]
-                for j in range(size):
-                    values[j] += columns[s, begin + j] * factor
-            for j in range(size):
-                if not abs(values[j]) < tol:  # NaN counts as exceeding
-                    return i
+            for j in range(end - begin):
+                if not abs(values[c, j]) < tol:  # NaN counts as exceeding
+                    return int(groups[k])
     return -1
 
 

@@ -79,7 +79,7 @@ class Problem:
     @property
     def n_classes(self) -> int:
         """Number of classes C."""
-        return self.labels.shape[1]
+        return int(self.labels.shape[1])
 
     @classmethod
     def build(

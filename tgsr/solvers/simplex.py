@@ -29,4 +29,5 @@ def project_simplex(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     ranks = np.arange(1, rows.shape[1] + 1)
     n_positive = np.count_nonzero(descending > excess / ranks, axis=1)
     threshold = excess[np.arange(len(rows)), n_positive - 1] / n_positive
-    return np.maximum(rows - threshold[:, None], 0.0)
+    projected: npt.NDArray[np.float64] = np.maximum(rows - threshold[:, None], 0.0)
+    return projected
