@@ -1,1 +1,1 @@
-"""Everything that writes to MLflow: runs, artifacts, the model registry."""
+"""Everything that writes to MLflow or reads from it: runs, artifacts, the model registry."""

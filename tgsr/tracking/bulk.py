@@ -1,0 +1,177 @@
+"""Writing many trials in one transaction, through the tables of MLflow's own database.
+
+MLflow's client commits several transactions a run: ten times what a fit costs. Here a batch of runs is one
+transaction. The tables are MLflow's internals, so that this way is used only with a database of exactly a schema
+version that it was tested with; ``tests/tracking`` compares what it writes with the public client and the fluent
+interface. Anything else goes through the public client.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tgsr.errors import TrackingError
+from tgsr.tracking.artifacts import write_trial_files
+from tgsr.tracking.names import Tag
+from tgsr.tracking.place import local_artifact_folder
+from tgsr.tracking.records import StudyRun, TrialRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["KNOWN_SCHEMAS", "BulkWriter", "open_bulk_writer", "trial_run_id"]
+
+KNOWN_SCHEMAS: dict[str, str] = {"dc11669786a5": "3.17"}
+"""Schema version (alembic's head) → MLflow version of the databases that bulk writing was tested with."""
+
+_ROWS_A_STATEMENT = 2000
+
+
+class _Store(Protocol):
+    engine: Any
+
+    def ManagedSessionMaker(self, read_only: bool = True) -> AbstractContextManager[Any]: ...
+
+
+def trial_run_id(study_run_id: str, number: int) -> str:
+    """The run id of a trial: the same for the same trial, so that no trial can be written twice."""
+    return uuid.uuid5(uuid.UUID(study_run_id), f"trial {number}").hex
+
+
+def open_bulk_writer(client: MlflowClient, artifact_location: str) -> BulkWriter:
+    """Open the bulk way for a client's store.
+
+    Raises
+    ------
+    TrackingError
+        If the store is no database of a known schema version, or artifacts are not on this machine.
+    """
+    if client.tracking_uri.startswith(("http://", "https://")):
+        raise TrackingError("a tracking server is written to by its API")
+    folder = local_artifact_folder(artifact_location)
+    if folder is None:
+        raise TrackingError(f"artifacts at {artifact_location} are not in a folder of this machine")
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = client._tracking_client.store
+    if not isinstance(store, SqlAlchemyStore):
+        raise TrackingError(f"{type(store).__name__} is no database")
+    version = schema_version(store.engine)
+    if version not in KNOWN_SCHEMAS:
+        raise TrackingError(
+            f"the database has MLflow's schema {version}, bulk writing knows "
+            f"{', '.join(f'{key} (MLflow {value})' for key, value in KNOWN_SCHEMAS.items())}"
+        )
+    return BulkWriter(store, folder, artifact_location)
+
+
+def schema_version(engine: Any) -> str:
+    """Schema version recorded in the database, "unknown" if there is none."""
+    import sqlalchemy
+
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).fetchall()
+    except sqlalchemy.exc.SQLAlchemyError:
+        return "unknown"
+    return str(rows[0][0]) if len(rows) == 1 else "unknown"
+
+
+class BulkWriter:
+    """One transaction for each call of `write`; files first, so that a run in the database is whole.
+
+    Parameters
+    ----------
+    store : SqlAlchemyStore
+    folder : Path
+        The experiment's artifact folder.
+    artifact_location : str
+        The same as MLflow writes it.
+    """
+
+    name = "bulk"
+
+    def __init__(self, store: _Store, folder: Path, artifact_location: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._location = artifact_location.rstrip("/")
+
+    def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
+        """Write the trials; see `TrialWriter`. A trial that is there already is left as it is."""
+        run_ids = [trial_run_id(study.run_id, record.number) for record in records]
+        known = self._known(run_ids)
+        new = [(run_id, record) for run_id, record in zip(run_ids, records, strict=True) if run_id not in known]
+        for run_id, record in new:
+            write_trial_files(self._folder / run_id / "artifacts", record, study.grouping)
+        if new:
+            self._insert(study, new)
+        return run_ids
+
+    def _known(self, run_ids: Sequence[str]) -> set[str]:
+        import sqlalchemy
+        from mlflow.store.tracking.dbmodels.models import SqlRun
+
+        with self._store.ManagedSessionMaker(read_only=True) as session:
+            run_uuid: Any = SqlRun.run_uuid  # its type, a Column, has no in_ in SQLAlchemy's stubs for declarative 1.x
+            return set(session.execute(sqlalchemy.select(run_uuid).where(run_uuid.in_(run_ids))).scalars())
+
+    def _insert(self, study: StudyRun, new: Sequence[tuple[str, TrialRecord]]) -> None:
+        import sqlalchemy
+        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+
+        metrics = [row for run_id, record in new for row in _metric_rows(run_id, record)]
+        params = [
+            {"run_uuid": run_id, "key": key, "value": value}
+            for run_id, record in new
+            for key, value in study.trial_params(record).items()
+        ]
+        tags = [
+            {"run_uuid": run_id, "key": key, "value": value}
+            for run_id, record in new
+            for key, value in study.trial_tags(record).items()
+        ]
+        tables = (
+            (SqlRun, [self._run_row(study, run_id, record) for run_id, record in new]),
+            (SqlMetric, metrics),
+            (SqlLatestMetric, metrics),
+            (SqlParam, params),
+            (SqlTag, tags),
+        )
+        with self._store.ManagedSessionMaker(read_only=False) as session:
+            for table, rows in tables:
+                for start in range(0, len(rows), _ROWS_A_STATEMENT):
+                    session.execute(sqlalchemy.insert(table), rows[start : start + _ROWS_A_STATEMENT])
+
+    def _run_row(self, study: StudyRun, run_id: str, record: TrialRecord) -> dict[str, Any]:
+        return {
+            "run_uuid": run_id,
+            "name": study.trial_name(record),
+            "artifact_uri": f"{self._location}/{run_id}/artifacts",
+            "experiment_id": int(study.experiment_id),
+            "source_type": "UNKNOWN",
+            "source_name": "",
+            "entry_point_name": "",
+            "user_id": study.tags.get(Tag.USER, "unknown"),
+            "status": "FINISHED",
+            "start_time": record.start_ms,
+            "end_time": record.end_ms,
+            "deleted_time": None,
+            "source_version": "",
+            "lifecycle_stage": "active",
+        }
+
+
+def _metric_rows(run_id: str, record: TrialRecord) -> list[dict[str, Any]]:
+    rows = []
+    for key, value in record.metrics.items():
+        is_nan = value != value
+        # as MLflow's own store does: NaN is a flag, infinity the largest float
+        stored = 0.0 if is_nan else min(max(float(value), -1.7976931348623157e308), 1.7976931348623157e308)
+        rows.append(
+            {"run_uuid": run_id, "key": key, "value": stored, "is_nan": is_nan, "timestamp": record.end_ms, "step": 0}
+        )
+    return rows

@@ -1,0 +1,78 @@
+"""Names under which results are stored in MLflow: tags, parameters, metrics, artifact files.
+
+Whoever reads or writes stored results takes the names from here; ``studies/README.md`` explains them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "COEFFICIENTS",
+    "CURVE_PREFIXES",
+    "MASK",
+    "REGIONS",
+    "SURFACE",
+    "SURFACE_PICTURE",
+    "TRIALS_CSV",
+    "TRIALS_PARQUET",
+    "Tag",
+    "experiment_title",
+    "model_name",
+]
+
+
+class Tag:
+    """Keys of the tags on runs and model versions."""
+
+    KIND = "tgsr.kind"
+    """``study``, ``trial``, ``paper``, ``compare``, ``method`` or ``grid``."""
+    EXPERIMENT = "tgsr.experiment"
+    """Such as ``V-N``."""
+    SELECTION = "tgsr.selection"
+    """The selection rule: ``oracle`` wherever target labels chose."""
+    GROUPING = "tgsr.grouping"
+    SAMPLER = "tgsr.sampler"
+    TRIAL = "tgsr.trial"
+    """Optuna's trial number, on a trial's run."""
+    STUDY = "tgsr.study"
+    """Optuna's study name."""
+    STORAGE = "tgsr.storage"
+    BEST_TRIAL = "tgsr.best_trial"
+    BEST_RUN = "tgsr.best_run"
+    TRIAL_EXPERIMENT = "tgsr.trial_experiment"
+    SOURCE_DIGEST = "tgsr.source_digest"
+    TARGET_DIGEST = "tgsr.target_digest"
+    CODE_VERSION = "tgsr.code_version"
+    CONTINUES = "tgsr.continues"
+    """On a project run that went on with an earlier study: the run id of that study's parent."""
+    REPEATS = "tgsr.repeats"
+
+    PARENT = "mlflow.parentRunId"
+    RUN_NAME = "mlflow.runName"
+    NOTE = "mlflow.note.content"
+    USER = "mlflow.user"
+    SOURCE_NAME = "mlflow.source.name"
+    SOURCE_TYPE = "mlflow.source.type"
+
+
+COEFFICIENTS = "coefficients.npz"
+"""A trial's regression matrix: ``rows``, ``values``, ``shape``."""
+REGIONS = "regions.json"
+"""A trial's region mask in numbers."""
+MASK = "regions.png"
+"""A trial's region mask as a picture."""
+TRIALS_CSV, TRIALS_PARQUET = "trials.csv", "trials.parquet"
+"""The table of all trials, on the parent."""
+SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
+"""Scores over (κ, ξ), on the parent: ``kappas``, ``xis``, and one matrix (κ × ξ) a metric, NaN where no trial is."""
+CURVE_PREFIXES = ("over_kappa", "over_xi")
+"""Curves on the parent: ``accuracy_over_kappa`` (step = κ), ``accuracy_over_xi`` (step = rank of ξ), ``macro_f1_…``."""
+
+
+def experiment_title(experiment: str) -> str:
+    """MLflow's experiment for one of the twelve experiments: ``"tgsr/V-N"``."""
+    return f"tgsr/{experiment}"
+
+
+def model_name(experiment: str) -> str:
+    """Registered model of one of the twelve experiments: ``"tgsr-V-N"``."""
+    return f"tgsr-{experiment}"

@@ -1,0 +1,157 @@
+"""Where results are kept: a home folder by default, or the tracking server that the user names."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from tgsr.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["Place", "ensure_experiment", "local_artifact_folder", "open_client", "resolve_place"]
+
+DATABASE, ARTIFACTS, JOURNAL = "mlflow.db", "mlruns", "optuna.journal"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home folder with the addresses that follow from it.
+
+    Attributes
+    ----------
+    home : Path
+        Absolute folder for what is kept locally.
+    tracking_uri : str
+        MLflow's tracking URI.
+    """
+
+    home: Path
+    tracking_uri: str
+
+    @property
+    def storage(self) -> str:
+        """Optuna's embedded storage: a journal file in the home folder."""
+        return str(self.home / JOURNAL)
+
+    @property
+    def artifact_root(self) -> str | None:
+        """Absolute artifact folder of new experiments; None leaves the choice to a tracking server."""
+        if self.tracking_uri.startswith(("http://", "https://")):
+            return os.environ.get("TGSR_ARTIFACT_ROOT")
+        return os.environ.get("TGSR_ARTIFACT_ROOT", (self.home / ARTIFACTS).as_uri())
+
+
+def resolve_place(home: str | os.PathLike[str] | None = None, tracking_uri: str | None = None) -> Place:
+    """Find the home folder and the tracking URI.
+
+    The home folder is ``home``, else ``TGSR_HOME``, else the current folder. The tracking URI is ``tracking_uri``,
+    else ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the home folder: the place where ``mlflow ui``, started there,
+    looks by itself.
+    """
+    folder = Path(home or os.environ.get("TGSR_HOME") or ".").expanduser().resolve()
+    explicit_home = home is not None or bool(os.environ.get("TGSR_HOME"))
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    # `mlflow run` hands its own default down: an explicit home folder goes before it only outside of a project run
+    if uri is None or (
+        tracking_uri is None and home is not None and explicit_home and "MLFLOW_RUN_ID" not in os.environ
+    ):
+        uri = f"sqlite:///{folder / DATABASE}"
+    return Place(folder, _absolute(uri))
+
+
+def _absolute(uri: str) -> str:
+    """A relative SQLite path means another database in every folder: make it absolute once."""
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
+        return prefix + str(Path(uri.removeprefix(prefix)).resolve())
+    if "://" not in uri:
+        raise TrackingError(
+            f"tracking URI {uri!r}: plain folders are no longer supported by MLflow; use sqlite:///{uri}/mlflow.db"
+        )
+    return uri
+
+
+def open_client(tracking_uri: str) -> MlflowClient:
+    """Open MLflow's client, with a SQLite database in write-ahead mode.
+
+    Raises
+    ------
+    TrackingError
+        If the server or database cannot be reached or opened.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    if tracking_uri.startswith("sqlite:///"):
+        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        client = mlflow.MlflowClient(tracking_uri)
+        client.search_experiments(max_results=1)
+        if tracking_uri.startswith("sqlite:///"):
+            _write_ahead(tracking_uri.removeprefix("sqlite:///"))
+    except Exception as error:  # MLflow wraps, SQLAlchemy and requests raise their own
+        raise TrackingError(f"{_shown(tracking_uri)} cannot be opened as a tracking store: {error}") from error
+    return client
+
+
+def _write_ahead(database: str) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def ensure_experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
+    """Return the id of an MLflow experiment, created once even if several processes ask for it.
+
+    Raises
+    ------
+    TrackingError
+        If an experiment of that name was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for attempt in range(5):
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            if found.lifecycle_stage != "active":
+                raise TrackingError(
+                    f"the MLflow experiment {name!r} was deleted; restore it with "
+                    f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or use another home folder"
+                )
+            return str(found.experiment_id)
+        location = None if artifact_root is None else f"{artifact_root.rstrip('/')}/{name}"
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            if attempt == 4:  # not the race with another process: that one ends in found
+                raise
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError
+
+
+def local_artifact_folder(location: str) -> Path | None:
+    """The folder of an artifact location on this machine, or None if it is elsewhere."""
+    parsed = urlparse(location)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    if parsed.scheme == "":
+        return Path(location)
+    return None
+
+
+def _shown(uri: str) -> str:
+    """The URI without a password."""
+    parsed = urlparse(uri)
+    return uri.replace(f":{parsed.password}@", ":…@") if parsed.password else uri

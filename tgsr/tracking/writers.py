@@ -1,0 +1,116 @@
+"""Writing trials to MLflow, two ways behind one interface: by the public client, or in bulk into its database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tgsr.errors import TrackingError
+from tgsr.tracking.artifacts import write_trial_files
+from tgsr.tracking.place import local_artifact_folder
+from tgsr.tracking.records import StudyRun, TrialRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["WRITERS", "ClientWriter", "TrialWriter", "choose_writer"]
+
+WRITERS = ("auto", "bulk", "client")
+
+
+class TrialWriter(Protocol):
+    """Writes finished trials as child runs of a study's run."""
+
+    name: str
+
+    def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
+        """Write the trials with their files; the run ids come back in the same order."""
+        ...
+
+
+class ClientWriter:
+    """The public way: works with every tracking store, a few calls a trial, several trials at once.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    n_threads : int
+        Trials in flight; 1 for a database on this machine, where threads only wait for each other.
+    """
+
+    name = "client"
+
+    def __init__(self, client: MlflowClient, n_threads: int = 8) -> None:
+        self._client = client
+        self._n_threads = n_threads
+
+    def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
+        """Write the trials; see `TrialWriter`."""
+        if self._n_threads == 1:
+            return [self._write_one(study, record) for record in records]
+        with ThreadPoolExecutor(self._n_threads) as pool:
+            return list(pool.map(lambda record: self._write_one(study, record), records))
+
+    def _write_one(self, study: StudyRun, record: TrialRecord) -> str:
+        from mlflow.entities import Metric, Param
+
+        run = self._client.create_run(
+            study.experiment_id,
+            start_time=record.start_ms,
+            tags=study.trial_tags(record),
+            run_name=study.trial_name(record),
+        )
+        run_id = str(run.info.run_id)
+        metrics = [Metric(key, float(value), record.end_ms, 0) for key, value in record.metrics.items()]
+        params = [Param(key, value) for key, value in study.trial_params(record).items()]
+        self._client.log_batch(run_id, metrics=metrics, params=params)
+        folder = local_artifact_folder(run.info.artifact_uri)
+        if folder is not None:
+            write_trial_files(folder, record, study.grouping)
+        else:
+            with tempfile.TemporaryDirectory() as temporary:
+                write_trial_files(Path(temporary), record, study.grouping)
+                self._client.log_artifacts(run_id, temporary)
+        # last, so that a run in state FINISHED is whole
+        self._client.set_terminated(run_id, status="FINISHED", end_time=record.end_ms)
+        return run_id
+
+
+def choose_writer(client: MlflowClient, artifact_location: str, way: str = "auto") -> tuple[TrialWriter, str]:
+    """Choose how trials are written.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    artifact_location : str
+        Of the experiment; bulk writing needs a folder on this machine.
+    way : {"auto", "bulk", "client"}
+
+    Returns
+    -------
+    writer : TrialWriter
+    reason : str
+        Why it is not the bulk way; empty if it is, or if the client was asked for.
+
+    Raises
+    ------
+    TrackingError
+        If ``way`` is unknown, or is "bulk" and cannot be used.
+    """
+    if way not in WRITERS:
+        raise TrackingError(f"unknown way of writing {way!r}; use one of {', '.join(WRITERS)}")
+    reason = ""
+    if way != "client":
+        from tgsr.tracking.bulk import open_bulk_writer
+
+        try:
+            return open_bulk_writer(client, artifact_location), ""
+        except TrackingError as error:
+            if way == "bulk":
+                raise
+            reason = str(error)
+    local = not client.tracking_uri.startswith(("http://", "https://"))
+    return ClientWriter(client, n_threads=1 if local else 8), reason
