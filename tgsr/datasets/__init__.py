@@ -3,6 +3,7 @@
 from tgsr.datasets.catalogue import DatabasePair, Found, find_databases, load_database, load_pair
 from tgsr.datasets.dataset import FeatureDataset
 from tgsr.datasets.feature_file import load_features, save_features
+from tgsr.datasets.loading import load_clips
 from tgsr.datasets.released import load_released
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "FeatureDataset",
     "Found",
     "find_databases",
+    "load_clips",
     "load_database",
     "load_features",
     "load_pair",

@@ -1,0 +1,206 @@
+"""What the databases' folder trees have in common: finding the tree and its sheet, and collecting clips."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tgsr.datasets.clips import VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, frame_number
+from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+
+__all__ = ["Collector", "existing_folder", "find_sheet", "find_trees", "folders", "is_cropped", "leads_out"]
+
+_DEPTH = 4  # folders between what the user names and the subjects' folders
+_STRAYS_NAMED = 5
+_GENERATED = "GENERATED.txt"
+
+
+def existing_folder(root: str | os.PathLike[str]) -> Path:
+    """The folder as a path.
+
+    Raises
+    ------
+    MissingDataError
+        If there is none.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise MissingDataError(f"{folder}: no such folder; --root takes the folder that holds the database")
+    return folder
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path, once links are followed, lies outside the root."""
+    return not path.resolve().is_relative_to(root.resolve())
+
+
+def folders(path: Path) -> list[Path]:
+    """Sub-folders in natural order (s2 before s11), hidden ones left out."""
+
+    def natural(folder: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", folder.name.lower())]
+
+    try:
+        return sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural)
+    except PermissionError:
+        raise DataError(f"{path}: the folder cannot be opened; check its permissions") from None
+
+
+def find_trees(root: Path, is_tree: Callable[[Path], bool]) -> list[Path]:
+    """Folders at or below ``root`` that hold the subjects' folders; cropped ones only, where there are any."""
+    found, level = [], [root]
+    for _ in range(_DEPTH + 1):
+        found += [folder for folder in level if is_tree(folder)]
+        level = [
+            child
+            for folder in level
+            if folder not in found
+            for child in folders(folder)
+            if not (child.is_symlink() and leads_out(child, root))
+        ]
+    return [tree for tree in found if is_cropped(tree)] or found
+
+
+def is_cropped(tree: Path) -> bool:
+    """Whether a tree holds cropped faces: by the nearest folder name that says so, else by its frames' names."""
+    for name in reversed(tree.resolve().parts):
+        if "cropped" in name.lower():
+            return True
+        if re.search(r"(^|[^a-z])raw([^a-z]|$)", name.lower()):
+            return False
+    frame = next((p for p in tree.rglob("*") if frame_number(p) is not None and p.is_file()), None)
+    return frame is not None and frame.name.lower().startswith("reg_")
+
+
+def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
+    """The sheet in the tree, in the folders above it up to the root, or one folder below the root; the last by name."""
+    above = [tree, *tree.parents]
+    places = above[: above.index(root) + 1] if root in above else [tree]
+    if root == tree:
+        places += list(root.resolve().parents[:2])
+    places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
+    wanted = re.compile(pattern, re.IGNORECASE)
+    for place in places:
+        sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
+        if sheets:
+            return sheets[-1]
+    return None
+
+
+@dataclass
+class Collector:
+    """Gathers clips; whatever is wrong with one becomes a `Skipped` that names the file."""
+
+    database: str
+    root: Path
+    cropped: bool
+    clips: dict[str, Clip] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def skip(self, clip: str, path: Path, reason: str) -> None:
+        """Record a clip that cannot be used."""
+        self.skipped.append(Skipped(clip, path, reason))
+
+    def add(
+        self,
+        clip_id: str,
+        path: Path,
+        subject: str | None,
+        label: str,
+        onset: int | None = None,
+        offset: int | None = None,
+        *,
+        cropped: bool | None = None,
+        cut: bool | None = None,
+    ) -> None:
+        """Add the clip in a folder of frames or a video file.
+
+        Raw frames are cut to onset … offset (``cut`` says otherwise): delivered cropped frames are cut already.
+        A second clip of the same id is skipped, and so is the first: which of them is right would be a guess.
+        """
+        if any(entry.clip == clip_id and entry.reason.startswith("duplicate") for entry in self.skipped):
+            return self.skip(clip_id, path, "duplicate: another folder or video has the same clip")
+        if clip_id in self.clips:
+            first = self.clips.pop(clip_id)
+            self.skip(clip_id, first.path, f"duplicate of {path}; remove one of them")
+            return self.skip(clip_id, path, f"duplicate of {first.path}; remove one of them")
+        cropped = self.cropped if cropped is None else cropped
+        cut = not cropped if cut is None else cut
+        try:
+            frames, video = self._files(path, onset, offset, cut)
+            if video is not None and not cut:
+                onset = offset = None  # the sheets number the camera's frames, not those of the cut video
+            self.clips[clip_id] = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
+        except TgsrError as error:
+            self.skip(clip_id, path, str(error))
+        return None
+
+    def note_strays(self, where: Path, strays: list[Path] | tuple[Path, ...]) -> None:
+        """Say which files were passed over."""
+        if strays:
+            names = ", ".join(path.name for path in strays[:_STRAYS_NAMED])
+            more = f" and {len(strays) - _STRAYS_NAMED} more" if len(strays) > _STRAYS_NAMED else ""
+            self.notes.append(f"{where}: passed over {names}{more}")
+
+    def finish(self, class_names: tuple[str, ...] = CLASS_NAMES) -> ClipCollection:
+        """Everything gathered, with a remark on how the numbers of clips differ from the protocol's."""
+        self._note_counts()
+        return ClipCollection(
+            self.database, tuple(self.clips.values()), tuple(self.skipped), class_names, tuple(self.notes)
+        )
+
+    def _files(
+        self, path: Path, onset: int | None, offset: int | None, cut: bool
+    ) -> tuple[tuple[Path, ...], Path | None]:
+        """The frames of a clip, or its video file."""
+        if leads_out(path, self.root):
+            raise DataError(f"{path}: it leads out of {self.root}; copy the clip into the tree")
+        if path.is_file():
+            if path.suffix.lower() not in VIDEO_SUFFIXES:
+                raise DataError(f"{path}: neither a folder of frames nor a known kind of video")
+            return (), path
+        frames, strays = frame_files(path)
+        self.note_strays(path, strays)
+        outside = [frame for frame in frames if frame.is_symlink() and leads_out(frame, self.root)]
+        if outside:
+            raise DataError(f"{outside[0]}: a link that leads out of {self.root}; copy the file into the tree")
+        if cut and frames:
+            frames = self._between(path, frames, onset, offset)
+        if len(frames) < 2:
+            raise DataError(f"{path}: {len(frames) or 'no'} frame(s) in this folder; at least 2 are needed")
+        return frames, None
+
+    def _between(self, path: Path, frames: tuple[Path, ...], onset: int | None, offset: int | None) -> tuple[Path, ...]:
+        """The frames from onset to offset."""
+        first, last = frame_number(frames[0]) or 0, frame_number(frames[-1]) or 0
+        start, end = first if onset is None else onset, last if offset is None else offset
+        kept = tuple(frame for frame in frames if start <= (frame_number(frame) or 0) <= end)
+        if not kept:
+            raise DataError(f"{path}: none of the frames {first}-{last} lies between onset {start} and offset {end}")
+        if len(kept) < end - start + 1:
+            self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from onset {start} to offset {end}")
+        return kept
+
+    def _note_counts(self) -> None:
+        expected = EXPECTED_COUNTS.get(self.database)
+        if expected is None:
+            return
+        if any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4])):
+            self.notes.append("generated data: not a recording of anyone, and not the database of this name")
+            return
+        found = Counter(clip.label for clip in self.clips.values())
+        differences = [
+            f"{name} {found[name]} instead of {count}"
+            for name, count in zip(CLASS_NAMES, expected, strict=True)
+            if found[name] != count
+        ]
+        if differences:
+            self.notes.append(
+                f"{self.database}: the paper's protocol has other numbers of clips: " + "; ".join(differences)
+            )
