@@ -21,21 +21,11 @@ class _Axes:
 
     @property
     def max_dimension(self) -> int:
-        return min(self.source.shape[1], self.target.shape[1])
+        return int(min(self.source.shape[1], self.target.shape[1]))
 
 
 class _SubspaceClassifier(SweepClassifier):
-    """Principal axes of each domain's centred samples; the samples themselves are projected without centring.
-
-    Parameters
-    ----------
-    n_components : int, default=20
-        Dimension of both subspaces; more than the smaller rank are cut to it (at most min(N_s, N_t) − 1). A domain
-        without variance (a single sample) has no axes: then nothing is aligned, which leaves the plain SVM.
-    C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
-    """
+    """Principal axes of each domain's centred samples; the samples themselves are projected without centring."""
 
     def __init__(self, n_components: int = 20, C: float = 1.0, class_order: str = "sorted") -> None:
         self.n_components = n_components
@@ -60,11 +50,18 @@ class _SubspaceClassifier(SweepClassifier):
 class SAClassifier(_SubspaceClassifier):
     """Subspace alignment (Fernando, Habrard, Sebban and Tuytelaars, ICCV 2013), then a linear SVM.
 
-    Source samples become X_s P_s (P_s^T P_t), target samples X_t P_t.
+    Source samples become X_s P_s (P_s^T P_t), target samples X_t P_t, with P the leading principal axes of each
+    domain's centred samples; the samples themselves are not centred.
 
+    Parameters
+    ----------
+    n_components : int, default=20
+        Dimension of both subspaces; more than the smaller rank are cut to it (at most min(N_s, N_t) − 1). A domain
+        without variance (a single sample) has no axes: then nothing is aligned, which leaves the plain SVM.
+    C : float, default=1.0
+    class_order : {"sorted", "first_appearance"}, default="sorted"
+        See `SVMClassifier`.
     """
-
-    __doc__ += (_SubspaceClassifier.__doc__ or "").split("\n\n", 1)[1]
 
     def _maps(self, source_axes: Array, target_axes: Array) -> tuple[Array, Array]:
         return source_axes @ (source_axes.T @ target_axes), target_axes
@@ -73,9 +70,18 @@ class SAClassifier(_SubspaceClassifier):
 class GFKClassifier(_SubspaceClassifier):
     """Geodesic flow kernel (Gong, Shi, Sha and Grauman, CVPR 2012), then an SVM on it.
 
-    """
+    The subspaces are spanned by the leading principal axes of each domain's centred samples; the samples themselves
+    are not centred.
 
-    __doc__ += (_SubspaceClassifier.__doc__ or "").split("\n\n", 1)[1]
+    Parameters
+    ----------
+    n_components : int, default=20
+        Dimension of both subspaces; more than the smaller rank are cut to it (at most min(N_s, N_t) − 1). A domain
+        without variance (a single sample) has no axes: then nothing is aligned, which leaves the plain SVM.
+    C : float, default=1.0
+    class_order : {"sorted", "first_appearance"}, default="sorted"
+        See `SVMClassifier`.
+    """
 
     def _maps(self, source_axes: Array, target_axes: Array) -> tuple[Array, Array]:
         flow = geodesic_flow(source_axes, target_axes)

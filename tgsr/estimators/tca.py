@@ -40,9 +40,7 @@ class TCAClassifier(SweepClassifier):
         See `SVMClassifier`.
     """
 
-    def __init__(
-        self, n_components: int = 20, mu: float = 1.0, C: float = 1.0, class_order: str = "sorted"
-    ) -> None:
+    def __init__(self, n_components: int = 20, mu: float = 1.0, C: float = 1.0, class_order: str = "sorted") -> None:
         self.n_components = n_components
         self.mu = mu
         self.C = C

@@ -1,0 +1,92 @@
+"""Target sample re-generator, TSRG (Zong, Huang, Zheng, Cui and Zhao, ACM Multimedia 2017)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from tgsr.estimators.drls import RegressionProblem
+from tgsr.estimators.kernel_svm import Array, Codes, LinearRule, fit_svm
+from tgsr.estimators.span import Span
+from tgsr.estimators.sweep import Rule, SweepClassifier, check_positive
+from tgsr.solvers.sparse_regression import sparse_regression
+
+__all__ = ["TSRGClassifier"]
+
+_BLOCK = 512
+
+
+class TSRGClassifier(SweepClassifier):
+    """The target is regenerated so that its mean comes close to the source's; the source's SVM predicts it.
+
+    min_P ‖X_s − P^T K_s‖_F² + λ‖P^T(mean source column − mean target column of K)‖² + μ‖P‖₁; the linear SVM trained
+    on X_s predicts on P^T k(x). The sparsity acts on raw features, so that no span coordinates help, and P has
+    n × n_features entries: its columns (features) are problems of their own and are solved in blocks, in single
+    precision unless asked otherwise.
+
+    Parameters
+    ----------
+    lam : float, default=1.0
+        λ ≥ 0, the weight of the distance between the means.
+    mu : float, default=0.1
+        μ ≥ 0, the weight of ‖P‖₁.
+    C : float, default=1.0
+    class_order : {"sorted", "first_appearance"}, default="sorted"
+        See `SVMClassifier`.
+    precision : {"single", "double"}, default="single"
+        Of the iteration.
+    """
+
+    def __init__(
+        self,
+        lam: float = 1.0,
+        mu: float = 0.1,
+        C: float = 1.0,
+        class_order: str = "sorted",
+        precision: str = "single",
+    ) -> None:
+        self.lam = lam
+        self.mu = mu
+        self.C = C
+        self.class_order = class_order
+        self.precision = precision
+
+    def _rules(self, span: Span, codes: Codes, grid: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, Rule]]:
+        if self.precision not in ("single", "double"):
+            raise ValueError(f"precision must be 'single' or 'double', got {self.precision!r}")
+        base = fit_svm(span.source, codes, C=check_positive("C", self.C), class_order=self.class_order)
+        problem = RegressionProblem.of(span)
+        by_lam: dict[float, list[tuple[int, float]]] = defaultdict(list)
+        for index, params in enumerate(grid):
+            settings = clone(self).set_params(**params)
+            lam = check_positive("lam", settings.lam, zero=True)
+            by_lam[lam].append((index, check_positive("mu", settings.mu, zero=True)))
+        for lam, cells in by_lam.items():
+            eigensystem = np.linalg.eigh(
+                problem.K_source @ problem.K_source.T + lam * np.outer(problem.delta, problem.delta)
+            )
+            for index, mu in cells:
+                scores = self._regenerated_kernel(span, problem, lam, mu, eigensystem)
+                # the SVM's kernel between a regenerated sample P^T k(x) and the source is k(x)^T (P X_s^T)
+                projection = problem.samples.T @ scores
+                yield index, LinearRule(base.svc, base.order, np.eye(len(span.source)), projection)
+
+    def _regenerated_kernel(
+        self, span: Span, problem: RegressionProblem, lam: float, mu: float, eigensystem: tuple[Array, Array]
+    ) -> Array:
+        """P X_s^T, shape (n, n_source), feature block by feature block."""
+        dtype = np.float32 if self.precision == "single" else np.float64
+        n_features = span.source.shape[1] if span.basis is None else len(span.basis)
+        kernel = np.zeros((len(problem.samples), len(span.source)))
+        for first in range(0, n_features, _BLOCK):
+            block = slice(first, first + _BLOCK)
+            features = span.source[:, block] if span.basis is None else span.source @ span.basis[block].T
+            solution = sparse_regression(
+                problem.K_source, problem.delta, features, lam, [mu], dtype=dtype, eigensystem=eigensystem
+            )
+            kernel += solution.P[0] @ features.T.astype(dtype)
+        return kernel

@@ -1,0 +1,167 @@
+"""The augmented Lagrangian of TSRG and DRLS (Zong et al. 2017, 2018): sparse regression with a mean constraint.
+
+    min_P ‖T − P^T K_s‖_F² + λ‖P^T δ‖² + μ‖P‖₁ (entry-wise),
+
+K_s the source's columns of the kernel of all samples, δ its mean source column minus its mean target column. Each
+column of P is a problem of its own, so that any number of columns, also with different μ, is solved at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RegressionSolution", "Schedule", "sparse_regression", "sparse_regression_objective"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The published schedule: penalty κ, its growth and limit, and the stopping tolerance on max|P − Q|."""
+
+    kappa: float = 1e-3
+    growth: float = 1.1
+    kappa_max: float = 1e15
+    tol: float = 1e-8
+    max_iter: int = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionSolution:
+    """P for each μ, and how the iteration went.
+
+    Attributes
+    ----------
+    P : array of shape (n_mu, n, n_responses)
+    n_iter : array of int, shape (n_mu,)
+    converged : array of bool, shape (n_mu,)
+    """
+
+    P: npt.NDArray[Any]
+    n_iter: npt.NDArray[np.int64]
+    converged: npt.NDArray[np.bool_]
+
+
+def sparse_regression(
+    K_source: Array,
+    delta: Array,
+    responses: npt.NDArray[Any],
+    lam: float,
+    mus: npt.ArrayLike,
+    *,
+    schedule: Schedule | None = None,
+    dtype: npt.DTypeLike = np.float64,
+    eigensystem: tuple[Array, Array] | None = None,
+) -> RegressionSolution:
+    """Run the published iteration for one λ and many μ.
+
+    From P = M = 1 (ones): Q = (K_sK_s^T + λδδ^T + κ/2·I)^{-1}(K_sT^T + (κP + M)/2), P = soft(Q − M/κ, μ/κ),
+    M ← M + κ(P − Q), κ ← min(1.1κ, κ_max), until max|P − Q| < 1e-8. A set (one μ) stops when its own P and Q agree,
+    whatever else is in the batch.
+
+    Parameters
+    ----------
+    K_source : array of shape (n, n_source)
+        Kernel of all samples with the source samples.
+    delta : array of shape (n,)
+        δ.
+    responses : array of shape (n_source, n_responses)
+        T^T: one-hot labels (DRLS) or features (TSRG).
+    lam : float
+        λ ≥ 0.
+    mus : array of shape (n_mu,)
+        μ ≥ 0.
+    schedule : Schedule, optional
+    dtype : dtype, default=float64
+        Of the iteration; its matrices are factored in float64.
+    eigensystem : (values, vectors), optional
+        That of K_sK_s^T + λδδ^T, where the caller has it already.
+
+    Returns
+    -------
+    RegressionSolution
+    """
+    schedule = schedule or Schedule()
+    thresholds = np.atleast_1d(np.asarray(mus, dtype=np.float64))
+    sets, n, width = len(thresholds), len(K_source), responses.shape[1]
+    if eigensystem is None:
+        eigensystem = np.linalg.eigh(K_source @ K_source.T + lam * np.outer(delta, delta))
+    values, vectors = np.maximum(eigensystem[0], 0), eigensystem[1]
+    fixed = np.ascontiguousarray(K_source.astype(dtype) @ responses.astype(dtype))
+    # (n, sets · width): one product serves all sets
+    P = np.ones((n, sets * width), dtype=dtype)
+    M = np.ones_like(P)
+    limits = np.repeat(thresholds, width).astype(dtype)
+    right = np.tile(fixed, sets) + P * np.asarray((schedule.kappa + 1) / 2, dtype=dtype)
+    solution = RegressionSolution(
+        np.empty((sets, n, width), dtype=dtype), np.full(sets, schedule.max_iter), np.zeros(sets, dtype=bool)
+    )
+    active = np.arange(sets)
+    gaps = np.empty(sets * width, dtype=dtype)
+    kappa = schedule.kappa
+    for iteration in range(1, schedule.max_iter + 1):
+        inverse = ((vectors / (values + kappa / 2)) @ vectors.T).astype(dtype)
+        Q = inverse @ right
+        following = min(schedule.growth * kappa, schedule.kappa_max)
+        _update(Q, P, M, right, fixed, limits, gaps, P.dtype.type(kappa), P.dtype.type(following))
+        kappa = following
+        done = gaps.reshape(len(active), width).max(axis=1) < schedule.tol
+        last = iteration == schedule.max_iter
+        if not (done.any() or last):
+            continue
+        leaving = done | last
+        solution.P[active[leaving]] = P.reshape(n, len(active), width)[:, leaving].transpose(1, 0, 2)
+        solution.n_iter[active[leaving]] = iteration
+        solution.converged[active[done]] = True
+        active = active[~leaving]
+        if not len(active):
+            break
+        columns = np.repeat(~leaving, width)
+        P, M, right = (np.ascontiguousarray(part[:, columns]) for part in (P, M, right))
+        limits, gaps = limits[columns], gaps[columns]
+    return solution
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _update(
+    Q: npt.NDArray[Any],
+    P: npt.NDArray[Any],
+    M: npt.NDArray[Any],
+    right: npt.NDArray[Any],
+    fixed: npt.NDArray[Any],
+    limits: npt.NDArray[Any],
+    gaps: npt.NDArray[Any],
+    kappa: Any,
+    following: Any,
+) -> None:
+    """P = soft(Q − M/κ, μ/κ), M += κ(P − Q), gaps = max|P − Q| of each column, and the next right-hand side."""
+    n, columns = Q.shape
+    width = fixed.shape[1]
+    gaps[:] = 0
+    half = Q.dtype.type(0.5)
+    for i in range(n):
+        for first in range(0, columns, width):
+            for offset in range(width):
+                j = first + offset
+                shifted = Q[i, j] - M[i, j] / kappa
+                limit = limits[j] / kappa
+                p = max(shifted - limit, shifted * 0) + min(shifted + limit, shifted * 0)
+                gap = p - Q[i, j]
+                m = M[i, j] + kappa * gap
+                P[i, j] = p
+                M[i, j] = m
+                gaps[j] = max(gaps[j], abs(gap))
+                right[i, j] = fixed[i, offset] + (following * p + m) * half
+
+
+def sparse_regression_objective(
+    P: Array, K_source: Array, delta: Array, responses: Array, lam: float, mu: float
+) -> float:
+    """Value of the objective at P (n, n_responses); see `sparse_regression` for the rest."""
+    residual = responses.T - P.T @ K_source
+    return float((residual**2).sum() + lam * ((P.T @ delta) ** 2).sum() + mu * np.abs(P).sum())
