@@ -14,6 +14,7 @@ __all__ = ["main"]
 
 COMMANDS: dict[str, str] = {
     "demo-data": "draw clips of generated faces in the layouts of SMIC and CASME II",
+    "features": "compute the LBP-TOP features of a database's clips",
     "grid": "score the paper's whole grid of (κ, ξ) for one experiment",
 }
 """Command name → its line in the help; each lives in ``tgsr/cli/<name>.py`` (``-`` as ``_``) as ``command``."""

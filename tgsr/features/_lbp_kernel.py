@@ -1,7 +1,7 @@
 """The compiled part of LBP-TOP: codes of a run of pixels, counted at once in the cell that each falls in.
 
-A whole clip takes one pass, and its codes never leave the processor's cache. The order of the floating-point operations is that of the plain
-formula, so that the counts are those of a slow implementation to the last one.
+A whole clip takes one pass, and its codes never leave the processor's cache. The order of the floating-point operations
+is that of the plain formula, so that the counts are those of a slow implementation to the last one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,102 @@
+"""``tgsr features``: the clips of a database to a feature file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tgsr.errors import DataError
+
+if TYPE_CHECKING:
+    from tgsr.features.collection import Extraction
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.option("--database", required=True, help="SMIC_HS, SMIC_VIS, SMIC_NIR or CASME2 (or H, V, N, C), or your own.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), required=True, help="Folder of the clips; or a CSV that lists them."
+)
+@click.option(
+    "--annotations", type=click.Path(path_type=Path), default=None, help="Sheet or CSV, if not found by itself."
+)
+@click.option(
+    "--label-map", type=click.Path(path_type=Path), default=None, help="CSV with the columns label and class."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Feature file, or a folder for it.")
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all processors]")
+@click.option("--cache", type=click.Path(path_type=Path), default=None, help="Folder of computed clips.")
+@click.option("--no-cache", is_flag=True, help="Compute every clip anew and keep none.")
+@click.option("--strict", is_flag=True, help="Fail, and write nothing, if any clip is skipped.")
+@click.option("--n-frames", type=int, default=16, show_default=True, help="Frames after temporal interpolation.")
+@click.option("--size", type=int, default=112, show_default=True, help="Height and width of a frame, pixels.")
+@click.option("--radii", type=int, nargs=3, default=(3, 3, 3), show_default=True, help="LBP-TOP radii in X, Y and T.")
+@click.option(
+    "--interpolation", type=click.Choice(["bilinear", "nearest"]), default="bilinear", show_default=True,
+    help="How neighbours between pixels are read.",
+)  # fmt: skip
+@click.option(
+    "--crop", type=click.Choice(["auto", "face", "none"]), default="auto", show_default=True,
+    help="Find and crop the face: in raw databases, always, or never.",
+)  # fmt: skip
+def command(
+    database: str, root: Path, annotations: Path | None, label_map: Path | None, out: Path, jobs: int | None,
+    cache: Path | None, no_cache: bool, strict: bool,
+    n_frames: int, size: int, radii: tuple[int, int, int], interpolation: str, crop: str,
+) -> None:  # fmt: skip
+    """Compute the LBP-TOP features of all clips of a database.
+
+    Clips that cannot be used are skipped and listed with the reason. Interrupted and started again, it goes on where it
+    stopped: finished clips are kept in a cache ($TGSR_CACHE, or your cache folder), found again by their content.
+    """
+    from tqdm import tqdm
+
+    from tgsr.datasets import load_clips, save_features
+    from tgsr.datasets.feature_file import SUFFIX
+    from tgsr.features.cache import default_cache_folder
+    from tgsr.features.collection import extract_collection
+    from tgsr.features.extraction import ExtractionSettings
+
+    if out.suffix not in ("", ".npz"):
+        raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
+    settings = ExtractionSettings(n_frames=n_frames, size=size, radii=radii, interpolation=interpolation, crop=crop)
+    collection = load_clips(database, root, annotations=annotations, label_map=label_map)
+    with tqdm(total=len(collection.clips), unit="clip", desc=collection.database, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:  # noqa: ARG001
+            bar.update(done - bar.n)
+
+        extraction = extract_collection(
+            collection,
+            settings,
+            jobs=jobs or len(os.sched_getaffinity(0)),
+            cache=None if no_cache else cache or default_cache_folder(),
+            root=root if root.is_dir() else root.parent,
+            progress=progress,
+        )
+    _tell(extraction)
+    if strict and extraction.skipped:
+        raise DataError(f"{len(extraction.skipped)} clips were skipped (--strict); nothing was written")
+    path = out if out.suffix == ".npz" else out / f"{extraction.dataset.name}{SUFFIX}"
+    try:
+        save_features(extraction.dataset, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    click.echo(f"written {path}, digest {extraction.dataset.digest[:12]}")
+
+
+def _tell(extraction: Extraction) -> None:
+    dataset = extraction.dataset
+    counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
+    click.echo(f"{dataset.name}: {len(dataset)} clips ({counts}), {extraction.n_cached} of them from the cache")
+    for note in extraction.notes:
+        click.echo(f"note: {note}")
+    if extraction.skipped:
+        click.echo(f"skipped {len(extraction.skipped)} clips:")
+    for entry in extraction.skipped:
+        where = "" if str(entry.path) in entry.reason else f" ({entry.path})"
+        click.echo(f"  {entry.clip}: {entry.reason}{where}")
