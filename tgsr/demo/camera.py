@@ -58,23 +58,18 @@ class Camera:
         return replace(self, width=round(self.width * factor), height=round(self.height * factor))
 
 
-CAMERAS: dict[str, Camera] = {
-    camera.database: camera
-    for camera in (
-        Camera(
-            "SMIC_HS", 100, 139, 170, Illumination((-0.25, -0.40, 0.88), 0.42), 1.00, 0.00, 0.7, 1.0,
-            "reg_image{:06d}.bmp",
-        ),
-        Camera(
-            "SMIC_VIS", 25, 139, 170, Illumination((0.40, -0.25, 0.88), 0.40), 0.82, 0.02, 0.9, 0.8, "reg_{:05d}.bmp"
-        ),
-        Camera(
-            "SMIC_NIR", 25, 139, 170, Illumination((0.0, -0.10, 1.0), 0.50, infrared=True), 0.75, 0.12, 0.9, 0.9,
-            "reg_{:05d}.bmp",
-        ),
-        Camera("CASME2", 200, 231, 282, Illumination((0.10, -0.50, 0.90), 0.45), 0.95, 0.03, 0.9, 1.2, "reg_img{}.jpg"),
-    )
-}  # fmt: skip
+_HS_LIGHT = Illumination((-0.25, -0.40, 0.88), ambient=0.42)
+_VIS_LIGHT = Illumination((0.40, -0.25, 0.88), ambient=0.40)
+_NIR_LIGHT = Illumination((0.0, -0.10, 1.0), ambient=0.50, infrared=True)
+_CASME2_LIGHT = Illumination((0.10, -0.50, 0.90), ambient=0.45)
+_CAMERAS = (
+    Camera("SMIC_HS", 100, 139, 170, _HS_LIGHT, 1.00, 0.00, blur=0.7, noise=2.2, name="reg_image{:06d}.bmp"),
+    Camera("SMIC_VIS", 25, 139, 170, _VIS_LIGHT, 0.82, 0.02, blur=0.9, noise=1.8, name="reg_{:05d}.bmp"),
+    Camera("SMIC_NIR", 25, 139, 170, _NIR_LIGHT, 0.75, 0.12, blur=0.9, noise=2.0, name="reg_{:05d}.bmp"),
+    Camera("CASME2", 200, 231, 282, _CASME2_LIGHT, 0.95, 0.03, blur=0.9, noise=2.6, name="reg_img{}.jpg"),
+)
+
+CAMERAS: dict[str, Camera] = {camera.database: camera for camera in _CAMERAS}
 """The four cameras at the real databases' frame rates and sizes."""
 
 

@@ -56,17 +56,17 @@ class Event:
     sway: npt.NDArray[np.float64]
 
 
-def draw_event(label: str, rng: np.random.Generator, amplitude: float = 0.021) -> Event:
-    """Draw one event of a class at random."""
-    sizes = np.array([[0.0012, 0.0005], [0.0012, 0.0005], [0.0015, 0.0006]])
+def draw_event(label: str, rng: np.random.Generator, amplitude: float = 0.014) -> Event:
+    """Draw one event of a class at random: faint to clear, and not the same on both sides of the face."""
+    sizes = np.array([[0.0036, 0.0015], [0.0036, 0.0015], [0.0045, 0.0018]])
     sway = np.stack([sizes * rng.uniform(0.3, 1.0, (3, 2)), rng.uniform(0, 2 * np.pi, (3, 2))], axis=-1)
     return Event(
         label=label,
         seconds=float(rng.uniform(0.2, 0.5)),
         apex=float(rng.uniform(0.4, 0.6)),
-        amplitude=float(amplitude * rng.uniform(0.75, 1.25)),
-        balance=float(rng.uniform(-0.25, 0.25)),
-        strengths=tuple(float(value) for value in rng.uniform(0.8, 1.2, len(ACTIONS[label]))),
+        amplitude=float(amplitude * rng.uniform(0.4, 1.3)),
+        balance=float(rng.uniform(-0.5, 0.5)),
+        strengths=tuple(float(value) for value in rng.uniform(0.2, 1.2, len(ACTIONS[label]))),
         sway=sway,
     )
 
