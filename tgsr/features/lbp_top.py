@@ -85,7 +85,7 @@ def lbp_top(
     return np.asarray(counts / counts.sum(axis=-1, keepdims=True)).reshape(len(counts), -1)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=16, typed=True)
 def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
     """Give the bin of each of the 2^P codes, and the number of bins.
 
