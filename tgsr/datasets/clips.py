@@ -216,7 +216,8 @@ def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
         frames, names = [read_image(path) for path in clip.frames], [str(path) for path in clip.frames]
     else:
         frames = read_video(clip.video)
-        first, last = (clip.onset or 1), (clip.offset or len(frames))
+        first = 1 if clip.onset is None else clip.onset
+        last = len(frames) if clip.offset is None else clip.offset
         if not 1 <= first <= last <= len(frames):
             raise DataError(f"{clip.video}: onset {first} to offset {last} is not within its {len(frames)} frames")
         frames = frames[first - 1 : last]
