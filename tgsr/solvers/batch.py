@@ -18,7 +18,7 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from tgsr.protocols import check_kappa, check_xi
-from tgsr.solvers.kernel import accumulate, first_exceeding, step_all
+from tgsr.solvers.kernel import accumulate, exceeds_tolerance, shrink_groups, step_groups
 from tgsr.solvers.problem import Problem, SolverSettings
 
 __all__ = ["BATCH_SIZE", "BatchSolver", "CellSolution"]
@@ -75,7 +75,7 @@ class CellSolution:
         coef = np.zeros((len(problem.rows), problem.n_classes))
         for i, coefficients, offset in zip(self._active, self._coefficients, self._offsets, strict=True):
             rows = slice(problem.starts[i], problem.starts[i + 1])
-            coef[rows] = problem.rows[rows] @ coefficients.T + offset
+            coef[rows] = problem.rows[rows] @ coefficients + offset
         return problem.original_order(coef)
 
 
@@ -108,13 +108,14 @@ class BatchSolver:
         n_groups, n = self.problem.n_groups, rows.shape[1]
         self._columns = np.ascontiguousarray(rows.T)
         self._gram = np.empty((n_groups, n, n))
-        self._cross = np.empty((n_groups, target.shape[1], n))
+        cross = np.empty((target.shape[1], n_groups, n))
         for i in range(n_groups):
             block = rows[starts[i] : starts[i + 1]]
             np.matmul(block.T, block, out=self._gram[i])
-            np.matmul(target[starts[i] : starts[i + 1]].T, block, out=self._cross[i])
+            cross[:, i] = target[starts[i] : starts[i + 1]].T @ block
         self._ones = np.add.reduceat(rows, starts[:-1], axis=0)
-        self._target_ones = np.add.reduceat(target, starts[:-1], axis=0) if target.size else np.zeros((n_groups, 0))
+        self._cross = cross.reshape(len(cross), -1)
+        self._target_ones = np.add.reduceat(target, starts[:-1], axis=0).T
         self._total_gram = self._gram.sum(axis=0)
         self._spectra: dict[float, tuple[_FloatArray, _FloatArray]] = {}
 
@@ -146,10 +147,15 @@ class BatchSolver:
             while queue or batch.width:
                 while queue and batch.width < batch.size:
                     index = queue.pop()
-                    batch.enter(index, *cells[index])
+                    batch.enter(batch.width, index, *cells[index])
                 batch.step()
                 for slot in reversed(batch.finished()):
-                    yield batch.tags[slot], batch.leave(slot)
+                    yield int(batch.tags[slot]), batch.solution(slot)
+                    if queue:
+                        index = queue.pop()
+                        batch.enter(slot, index, *cells[index])
+                    else:
+                        batch.close(slot)
             self._spectra.clear()
 
     def spectrum(self, xi: float) -> tuple[_FloatArray, _FloatArray]:
@@ -168,46 +174,48 @@ class _Batch:
 
     def __init__(self, solver: BatchSolver, size: int) -> None:
         self.solver = solver
-        self.size = size
-        self.width = 0  # slots in use: the first ones
         n_groups, n, c = len(solver._gram), solver._gram.shape[1], solver.problem.n_classes
         self.classes = c
-        self.tags: list[int] = [0] * size
+        self.size = size
+        self.width = 0  # slots in use: the first ones
+        # one entry a slot
+        self.tags = np.zeros(size, dtype=np.intp)
         self.kappa = np.zeros(size, dtype=np.intp)
         self.xi = np.zeros(size)
         self.n_iter = np.zeros(size, dtype=np.intp)
         self.mu = np.zeros(size)  # of the last iteration
         self.old_mu = np.zeros(size)  # of the one before
         self.lam = np.zeros(size)
-        self.scan_order: list[list[int]] = [[] for _ in range(size)]
+        self.converged = np.zeros(size, dtype=np.bool_)
+        self.scan_order = np.zeros((size, n_groups), dtype=np.intp)
+        self.steps = np.zeros((size, 128, n, c))  # R/μ of every iteration
+        self.shrinks = np.zeros((size, 128, n_groups))
+        # one column a slot
         self.shrink = np.zeros((n_groups, size))
         self.norms = np.zeros((n_groups, size))  # ‖Q_i‖
         self.dual_norms = np.zeros((n_groups, size))  # ‖P_i‖
-        self.converged = np.zeros(size, dtype=bool)
-        self.u = np.zeros((n_groups, n, size * c))
-        self.inner = np.zeros((n_groups, size * c))
+        self.inner = np.zeros((n_groups, size))
+        # C columns a slot
+        self.u = np.zeros((n_groups, n, size * c))  # X̃_i^T Q_i
         self.fitted = np.zeros((n, size * c))  # Σ_i X̃_i^T C_i
         self.unshrunk = np.zeros((n, size * c))  # Σ_i X̃_i^T Q_i
-        self.steps = np.zeros((size, 128, n, c))
-        self.shrinks = np.zeros((size, 128, n_groups))
-        group_sizes = np.diff(solver.problem.starts)
-        self.group_entries = (group_sizes * c).astype(np.float64)
-        self.distance_bound = solver.settings.tol * np.sqrt(self.group_entries)
+        entries = (np.diff(solver.problem.starts) * c).astype(np.float64)
+        self.first_norms = np.sqrt(entries)
+        self.distance_bounds = solver.settings.tol * np.sqrt(entries)
 
     def _columns(self, slot: int) -> slice:
         return slice(slot * self.classes, (slot + 1) * self.classes)
 
-    def enter(self, tag: int, kappa: int, xi: float) -> None:
-        """Start a pair in the next free slot: C = ones, P = 0."""
-        slot, columns = self.width, self._columns(self.width)
-        self.width += 1
-        self.tags[slot] = tag
-        self.kappa[slot], self.xi[slot] = kappa, xi
-        self.n_iter[slot] = self.mu[slot] = self.lam[slot] = 0
+    def enter(self, slot: int, tag: int, kappa: int, xi: float) -> None:
+        """Start a pair in a slot (a free one, or the next): C = ones, P = 0."""
+        columns = self._columns(slot)
+        self.width = max(self.width, slot + 1)
+        self.tags[slot], self.kappa[slot], self.xi[slot] = tag, kappa, xi
+        self.n_iter[slot] = self.mu[slot] = self.old_mu[slot] = self.lam[slot] = 0
         self.converged[slot] = False
-        self.scan_order[slot] = list(range(len(self.group_entries)))
+        self.scan_order[slot] = np.arange(len(self.first_norms))
         self.shrink[:, slot] = 1.0
-        self.norms[:, slot] = np.sqrt(self.group_entries)
+        self.norms[:, slot] = self.first_norms
         self.dual_norms[:, slot] = 0.0
         self.u[:, :, columns] = self.solver._ones[:, :, None]
         self.fitted[:, columns] = self.unshrunk[:, columns] = self.solver._ones.sum(axis=0)[:, None]
@@ -221,155 +229,115 @@ class _Batch:
         old_columns, mu_columns = np.repeat(old_mu, self.classes), np.repeat(mu, self.classes)
         # X̃^T(P + μC), with P = μ_old(C − Q) of the last iteration
         penalty = old_columns * (self.fitted[:, :w] - self.unshrunk[:, :w]) + mu_columns * self.fitted[:, :w]
-        step = self._residual(penalty, mu) / mu_columns
+        step = self._residual(penalty, mu_columns) / mu_columns
         self.unshrunk[:, :w] = self.fitted[:, :w] + solver._total_gram @ step
-        factors = np.repeat(self.shrink[:, :b], self.classes, axis=1)
-        step_all(solver._gram, step, factors, self.u, self.inner, w)
-        inner = self.inner[:, :w].reshape(-1, b, self.classes).sum(axis=2)
-        kept = self.shrink[:, :b] * self.norms[:, :b]  # ‖C_i‖
-        norms = np.sqrt(np.maximum(kept * kept + inner, 0.0))
-        threshold = self._threshold(norms)
-        shrink = np.where(norms > threshold, 1.0 - threshold / np.where(norms > 0, norms, 1.0), 0.0)
-        dual_norms = mu * (norms - shrink * norms)
-        # |‖P_i‖ − ‖P_i,old‖|/μ ≤ ‖C_i − D_i‖: where this is large, the exact test cannot pass
-        bound = np.abs(dual_norms - self.dual_norms[:, :b]) / mu
-        possible = np.flatnonzero((bound <= self.distance_bound[:, None]).all(axis=0))
-        self._record(step, shrink)
-        self.shrink[:, :b], self.norms[:, :b], self.dual_norms[:, :b] = shrink, norms, dual_norms
-        self.mu[:b], self.old_mu[:b], self.lam[:b] = mu, old_mu, mu * threshold
-        self.n_iter[:b] += 1
-        for slot in possible:
+        step_groups(solver._gram, step, self.shrink, self.u, self.inner, w)
+        possible = np.empty(b, dtype=np.bool_)
+        shrink_groups(
+            self.inner,
+            self.kappa,
+            mu,
+            self.distance_bounds,
+            self.norms,
+            self.shrink,
+            self.dual_norms,
+            self.lam,
+            possible,
+        )
+        accumulate(self.u, self.shrink, self.fitted, w)
+        self.mu[:b], self.old_mu[:b] = mu, old_mu
+        self._record(step)
+        for slot in np.flatnonzero(possible):
             self.converged[slot] = self._has_converged(int(slot))
-        accumulate(self.u, np.repeat(shrink, self.classes, axis=1), self.fitted, w)
 
-    def _residual(self, penalty: _FloatArray, mu: _FloatArray) -> _FloatArray:
+    def _residual(self, penalty: _FloatArray, mu_columns: _FloatArray) -> _FloatArray:
         """R = (μ/2·I + X̃^T X̃)^{-1}(μL̃^T − X̃^T(P + μC)), its last row scaled by √ξ for use with the unscaled G_i."""
-        labels = self.solver.problem.labels
-        residual = np.empty_like(penalty)
+        penalty[-1] *= np.repeat(np.sqrt(self.xi[: self.width]), self.classes)
+        right = np.tile(self.solver.problem.labels, self.width) * mu_columns - penalty
+        residual = np.empty_like(right)
         xi = self.xi[: self.width]
         # slots that share ξ share the eigenbasis; the queue keeps them together
         for value in np.unique(xi):
-            slots = np.flatnonzero(xi == value)
-            columns = (slots[:, None] * self.classes + np.arange(self.classes)).ravel()
+            columns = np.repeat(xi == value, self.classes)
             values, vectors = self.solver.spectrum(float(value))
-            part = np.tile(labels, len(slots)) * np.repeat(mu[slots], self.classes)
-            scaled = penalty[:, columns]
-            scaled[-1] *= np.sqrt(value)
-            part -= scaled
-            inverse = 1.0 / (0.5 * np.repeat(mu[slots], self.classes) + values[:, None])
-            part = vectors @ (inverse * (vectors.T @ part))
+            inverse = 1.0 / (0.5 * mu_columns[columns] + values[:, None])
+            part = vectors @ (inverse * (vectors.T @ right[:, columns]))
             part[-1] *= np.sqrt(value)
             residual[:, columns] = part
         return residual
 
-    def _threshold(self, norms: _FloatArray) -> _FloatArray:
-        """d_(κ+1) of each slot; 0 where every group is kept."""
-        n_groups = len(norms)
-        descending = -np.sort(-norms, axis=0)
-        kappa = self.kappa[: self.width]
+    def _record(self, step: _FloatArray) -> None:
         slots = np.arange(self.width)
-        return np.where(kappa < n_groups, descending[np.minimum(kappa, n_groups - 1), slots], 0.0)
-
-    def _record(self, step: _FloatArray, shrink: _FloatArray) -> None:
-        b = self.width
-        position = self.n_iter[:b]
+        position = self.n_iter[: self.width]
         if position.max() >= self.steps.shape[1]:
             self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)], axis=1)
             self.shrinks = np.concatenate([self.shrinks, np.zeros_like(self.shrinks)], axis=1)
-        slots = np.arange(b)
-        self.steps[slots, position] = step.reshape(len(step), b, self.classes).transpose(1, 0, 2)
-        self.shrinks[slots, position] = shrink.T
+        self.steps[slots, position] = step.reshape(len(step), -1, self.classes).transpose(1, 0, 2)
+        self.shrinks[slots, position] = self.shrink[:, : self.width].T
+        self.n_iter[: self.width] += 1
+
+    def _has_converged(self, slot: int) -> bool:
+        solver, t = self.solver, self.n_iter[slot]
+        return not exceeds_tolerance(
+            solver._columns,
+            solver.problem.starts,
+            self.steps[slot, :t].reshape(t, -1),
+            self.shrinks[slot, :t],
+            self.old_mu[slot] / self.mu[slot],
+            solver.settings.tol,
+            self.scan_order[slot],
+        )
 
     def finished(self) -> list[int]:
         """Slots that have converged or are out of iterations, in ascending order."""
         done = self.converged[: self.width] | (self.n_iter[: self.width] >= self.solver.settings.max_iter)
         return [int(slot) for slot in np.flatnonzero(done)]
 
-    def _has_converged(self, slot: int) -> bool:
-        """max|C − D| < tol, entry by entry.
-
-        The groups that refuted convergence last are looked at first: most refutations then read one group only.
-        """
-        solver, order = self.solver, self.scan_order[slot]
-        for groups in (np.array(order[:1]), np.array(order[1:])):
-            if groups.size == 0:
-                break
-            weights, offsets = self._distance_weights(slot, groups)
-            steps = self.steps[slot, : len(weights)].reshape(len(weights), -1)
-            combined = (weights.T @ steps).reshape(len(groups), -1, self.classes)
-            coefficients = np.ascontiguousarray(combined.transpose(0, 2, 1))
-            found = first_exceeding(
-                solver._columns, solver.problem.starts, groups, coefficients, offsets, solver.settings.tol
-            )
-            if found >= 0:
-                order.remove(found)
-                order.insert(0, found)
-                return False
-        return True
-
-    def _distance_weights(self, slot: int, groups: npt.NDArray[np.intp]) -> tuple[_FloatArray, _FloatArray]:
-        """C − D of some groups as a combination of the steps taken, (n_iter, len(groups)), and of E, (len(groups),)."""
-        shrinks = self.shrinks[slot, : self.n_iter[slot], groups].T
-        if len(shrinks) == 1:
-            return shrinks - 1.0, shrinks[0] - 1.0
-        # C − D = (C − Q) − (μ_old/μ)(C − Q)_old, with Q = s_old Q_old + (the last step)
-        before, now = shrinks[-2], shrinks[-1]
-        factor = (self.old_mu[slot] / self.mu[slot]) * (1.0 - before) - (1.0 - now) * before
-        products = _products_from(shrinks[:-2])  # Π of the shrink factors between a step and Q_old
-        return np.vstack([products * factor, now - 1.0]), products[0] * factor
-
-    def leave(self, slot: int) -> CellSolution:
-        """Take a slot's solution and give its place to the last slot in use."""
-        solution = self._solution(slot)
+    def close(self, slot: int) -> None:
+        """Give a slot's place to the last slot in use."""
         last = self.width - 1
-        if slot != last:
-            for each in (self.kappa, self.xi, self.n_iter, self.mu, self.old_mu, self.lam, self.converged):
-                each[slot] = each[last]
-            self.tags[slot], self.scan_order[slot] = self.tags[last], self.scan_order[last]
-            for of_groups in (self.shrink, self.norms, self.dual_norms):
-                of_groups[:, slot] = of_groups[:, last]
-            for sums in (self.fitted, self.unshrunk):
-                sums[:, self._columns(slot)] = sums[:, self._columns(last)]
-            self.u[:, :, self._columns(slot)] = self.u[:, :, self._columns(last)]
-            filled = self.n_iter[last]
-            self.steps[slot, :filled] = self.steps[last, :filled]
-            self.shrinks[slot, :filled] = self.shrinks[last, :filled]
-        self.width -= 1
-        return solution
+        self.width = last
+        if slot == last:
+            return
+        for of_slots in (self.tags, self.kappa, self.xi, self.mu, self.old_mu, self.lam, self.converged):
+            of_slots[slot] = of_slots[last]
+        self.scan_order[slot] = self.scan_order[last]
+        for of_groups in (self.shrink, self.norms, self.dual_norms):
+            of_groups[:, slot] = of_groups[:, last]
+        for sums in (self.fitted, self.unshrunk):
+            sums[:, self._columns(slot)] = sums[:, self._columns(last)]
+        self.u[:, :, self._columns(slot)] = self.u[:, :, self._columns(last)]
+        t = self.n_iter[slot] = self.n_iter[last]
+        self.steps[slot, :t] = self.steps[last, :t]
+        self.shrinks[slot, :t] = self.shrinks[last, :t]
 
-    def _solution(self, slot: int) -> CellSolution:
+    def solution(self, slot: int) -> CellSolution:
+        """Rebuild what the recursion does not carry: A_i from the steps and the shrink factors."""
         solver, problem = self.solver, self.solver.problem
-        n_iter = int(self.n_iter[slot])
+        t = int(self.n_iter[slot])
         norms = self.shrink[:, slot] * self.norms[:, slot]
-        active = np.flatnonzero(self.shrink[:, slot])
-        weights = _products_from(self.shrinks[slot, :n_iter][:, active])[:-1]
-        steps = self.steps[slot, :n_iter]
-        coefficients = (weights.T @ steps.reshape(n_iter, -1)).reshape(len(active), *steps.shape[1:])
-        offsets = weights[0]
-        decisions = np.tensordot(solver._cross[active], coefficients, axes=([0, 2], [0, 1]))
-        decisions += (offsets @ solver._target_ones[active])[:, None]
+        # C_i is the sum of the steps, each times the shrink factors since; E has the weight of the first step
+        weights = np.cumprod(self.shrinks[slot, t - 1 :: -1] if t > 1 else self.shrinks[slot, :1], axis=0)[::-1]
+        steps = self.steps[slot, :t]
+        coefficients = (weights.T @ steps.reshape(t, -1)).reshape(len(norms), *steps.shape[1:])
+        decisions = solver._cross @ coefficients.reshape(-1, self.classes)
+        decisions += (solver._target_ones @ weights[0])[:, None]
         residual = self.fitted[:, self._columns(slot)].copy()
         residual[-1] *= np.sqrt(self.xi[slot])
         residual -= problem.labels
         lam = float(self.lam[slot])
+        active = np.flatnonzero(self.shrink[:, slot])
         return CellSolution(
             kappa=int(self.kappa[slot]),
             xi=float(self.xi[slot]),
-            n_iter=n_iter,
+            n_iter=t,
             converged=bool(self.converged[slot]),
             objective=float((residual * residual).sum() + lam * norms.sum()),
             lam=lam,
             group_norms=norms,
             target_decisions=decisions,
             _active=active,
-            _coefficients=np.ascontiguousarray(coefficients.transpose(0, 2, 1)),
-            _offsets=offsets,
+            _coefficients=coefficients[active],
+            _offsets=weights[0, active],
             _problem=problem,
         )
-
-
-def _products_from(shrinks: _FloatArray) -> _FloatArray:
-    """Row τ: the product of rows τ, τ + 1, … (last row: ones); shape (t + 1, K) for t rows."""
-    products = np.ones((len(shrinks) + 1, shrinks.shape[1]))
-    products[:-1] = np.cumprod(shrinks[::-1], axis=0)[::-1]
-    return products

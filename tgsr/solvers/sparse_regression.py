@@ -9,13 +9,14 @@ column of P is a problem of its own, so that any number of columns, also with di
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RegressionSolution", "Schedule", "sparse_regression", "sparse_regression_objective"]
+__all__ = ["RegressionSolution", "Resolvents", "Schedule", "sparse_regression", "sparse_regression_objective"]
 
 Array = npt.NDArray[np.float64]
 
@@ -47,16 +48,52 @@ class RegressionSolution:
     converged: npt.NDArray[np.bool_]
 
 
+class Resolvents:
+    """(K_sK_s^T + λδδ^T + κ/2·I)^{-1} for each κ of the schedule: the same for every μ and every column of P.
+
+    Parameters
+    ----------
+    K_source : array of shape (n, n_source)
+    delta : array of shape (n,)
+    lam : float
+        λ ≥ 0.
+    schedule : Schedule, optional
+    dtype : dtype, default=float64
+        Of the result; the eigensystem behind it is computed in float64.
+    """
+
+    def __init__(
+        self,
+        K_source: Array,
+        delta: Array,
+        lam: float,
+        schedule: Schedule | None = None,
+        dtype: npt.DTypeLike = np.float64,
+    ) -> None:
+        self.schedule = schedule or Schedule()
+        self.dtype = np.dtype(dtype)
+        values, self._vectors = np.linalg.eigh(K_source @ K_source.T + lam * np.outer(delta, delta))
+        self._values = np.maximum(values, 0)
+        self._known: list[tuple[float, npt.NDArray[Any]]] = []
+        self._lock = Lock()
+
+    def get(self, iteration: int) -> tuple[float, npt.NDArray[Any]]:
+        """κ and the matrix (n, n) of an iteration, counted from 0."""
+        with self._lock:
+            while len(self._known) <= iteration:
+                kappa = self.schedule.kappa
+                if self._known:
+                    kappa = min(self.schedule.growth * self._known[-1][0], self.schedule.kappa_max)
+                inverse = (self._vectors / (self._values + kappa / 2)) @ self._vectors.T
+                self._known.append((kappa, inverse.astype(self.dtype)))
+        return self._known[iteration]
+
+
 def sparse_regression(
     K_source: Array,
-    delta: Array,
     responses: npt.NDArray[Any],
-    lam: float,
     mus: npt.ArrayLike,
-    *,
-    schedule: Schedule | None = None,
-    dtype: npt.DTypeLike = np.float64,
-    eigensystem: tuple[Array, Array] | None = None,
+    resolvents: Resolvents,
 ) -> RegressionSolution:
     """Run the published iteration for one λ and many μ.
 
@@ -68,30 +105,20 @@ def sparse_regression(
     ----------
     K_source : array of shape (n, n_source)
         Kernel of all samples with the source samples.
-    delta : array of shape (n,)
-        δ.
     responses : array of shape (n_source, n_responses)
         T^T: one-hot labels (DRLS) or features (TSRG).
-    lam : float
-        λ ≥ 0.
     mus : array of shape (n_mu,)
         μ ≥ 0.
-    schedule : Schedule, optional
-    dtype : dtype, default=float64
-        Of the iteration; its matrices are factored in float64.
-    eigensystem : (values, vectors), optional
-        That of K_sK_s^T + λδδ^T, where the caller has it already.
+    resolvents : Resolvents
+        The inverse matrices for this λ, with the schedule and the precision of the iteration.
 
     Returns
     -------
     RegressionSolution
     """
-    schedule = schedule or Schedule()
+    schedule, dtype = resolvents.schedule, resolvents.dtype
     thresholds = np.atleast_1d(np.asarray(mus, dtype=np.float64))
     sets, n, width = len(thresholds), len(K_source), responses.shape[1]
-    if eigensystem is None:
-        eigensystem = np.linalg.eigh(K_source @ K_source.T + lam * np.outer(delta, delta))
-    values, vectors = np.maximum(eigensystem[0], 0), eigensystem[1]
     fixed = np.ascontiguousarray(K_source.astype(dtype) @ responses.astype(dtype))
     # (n, sets · width): one product serves all sets
     P = np.ones((n, sets * width), dtype=dtype)
@@ -103,13 +130,11 @@ def sparse_regression(
     )
     active = np.arange(sets)
     gaps = np.empty(sets * width, dtype=dtype)
-    kappa = schedule.kappa
     for iteration in range(1, schedule.max_iter + 1):
-        inverse = ((vectors / (values + kappa / 2)) @ vectors.T).astype(dtype)
+        kappa, inverse = resolvents.get(iteration - 1)
+        following = resolvents.get(iteration)[0]
         Q = inverse @ right
-        following = min(schedule.growth * kappa, schedule.kappa_max)
-        _update(Q, P, M, right, fixed, limits, gaps, P.dtype.type(kappa), P.dtype.type(following))
-        kappa = following
+        _update(Q, P, M, right, fixed, limits, gaps, dtype.type(kappa), dtype.type(following))
         done = gaps.reshape(len(active), width).max(axis=1) < schedule.tol
         last = iteration == schedule.max_iter
         if not (done.any() or last):
@@ -127,7 +152,7 @@ def sparse_regression(
     return solution
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
 def _update(
     Q: npt.NDArray[Any],
     P: npt.NDArray[Any],
@@ -143,19 +168,23 @@ def _update(
     n, columns = Q.shape
     width = fixed.shape[1]
     gaps[:] = 0
-    half = Q.dtype.type(0.5)
+    half, zero, inverse = Q.dtype.type(0.5), Q.dtype.type(0), Q.dtype.type(1) / kappa
     for i in range(n):
         for first in range(0, columns, width):
             for offset in range(width):
                 j = first + offset
-                shifted = Q[i, j] - M[i, j] / kappa
-                limit = limits[j] / kappa
-                p = max(shifted - limit, shifted * 0) + min(shifted + limit, shifted * 0)
-                gap = p - Q[i, j]
+                q = Q[i, j]
+                shifted = q - M[i, j] * inverse
+                limit = limits[j] * inverse
+                # what remains of |shifted| beyond the limit, without a branch, so that the loop is vectorised
+                above, below = shifted - limit, shifted + limit
+                p = (above if above > zero else zero) + (below if below < zero else zero)
+                gap = p - q
                 m = M[i, j] + kappa * gap
                 P[i, j] = p
                 M[i, j] = m
-                gaps[j] = max(gaps[j], abs(gap))
+                size = gap if gap > zero else -gap
+                gaps[j] = size if size > gaps[j] else gaps[j]
                 right[i, j] = fixed[i, offset] + (following * p + m) * half
 
 
