@@ -71,7 +71,8 @@ class FeatureCache:
     def get(self, key: str) -> npt.NDArray[np.float64] | None:
         """Give the features under a key, or None if there are none or they are damaged."""
         try:
-            with np.load(self._path(key), allow_pickle=False) as members:
+            # opened here: np.load leaves its own file open if the archive is damaged
+            with self._path(key).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
                 features = np.asarray(members["features"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None

@@ -1,0 +1,96 @@
+"""``tgsr features`` from a table of clips to a feature file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tgsr.cli import main
+from tgsr.datasets import find_databases, load_features
+
+SMALL = ["--n-frames", "8", "--size", "64", "--jobs", "1"]
+
+
+@pytest.fixture
+def table(make_collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's own database: three clips a class, listed in a CSV."""
+    monkeypatch.setenv("TGSR_CACHE", str(tmp_path / "cache"))
+    collection = make_collection()
+    lines = [f"clip{i},{clip.label},{clip.subject}" for i, clip in enumerate(collection.clips)]
+    path = tmp_path / "data" / "clips.csv"
+    path.write_text("\n".join(["clip,label,subject", *lines]) + "\n")
+    return path
+
+
+def run(table: Path, out: Path, *options: str) -> Result:
+    arguments = ["features", "--database", "MINE", "--root", str(table), "--out", str(out), *SMALL, *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_a_table_of_clips_becomes_a_feature_file(table: Path, tmp_path: Path) -> None:
+    result = run(table, tmp_path / "features")
+    assert result.exit_code == 0, result.output
+    assert "6 clips (2 negative, 2 positive, 2 surprise)" in result.output
+    (found,) = find_databases(tmp_path / "features")
+    assert (found.name, found.path.name) == ("MINE", "MINE.tgsr.npz")
+    assert load_features(found.path).parameters["size"] == 64
+
+
+def test_run_again_it_takes_the_cache_and_gives_the_same_file(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "MINE.tgsr.npz"
+    first = run(table, out)
+    again = run(table, out)
+    assert "0 of them from the cache" in first.output
+    assert "6 of them from the cache" in again.output
+    assert first.output.splitlines()[-1] == again.output.splitlines()[-1]
+    assert "0 of them from the cache" in run(table, out, "--no-cache").output
+
+
+def test_skipped_clips_are_listed_and_are_no_failure(table: Path, tmp_path: Path) -> None:
+    frame = table.parent / "clip3" / "img9.png"
+    frame.write_bytes(b"")
+    result = run(table, tmp_path / "MINE.tgsr.npz")
+    assert result.exit_code == 0, result.output
+    assert "skipped 1 clips" in result.output
+    assert str(frame) in result.output
+    assert len(load_features(tmp_path / "MINE.tgsr.npz")) == 5
+
+
+def test_strict_fails_and_leaves_the_old_file(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "MINE.tgsr.npz"
+    run(table, out)
+    before = out.read_bytes()
+    (table.parent / "clip3" / "img9.png").write_bytes(b"")
+    result = run(table, out, "--strict")
+    assert result.exit_code == 1
+    assert "Error: 1 clips were skipped" in result.output
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--radii", "3", "3", "9"], "radii"), (["--size", "5"], "radii"), (["--crop", "face"], "no face")],
+)
+def test_what_cannot_work_is_an_error_and_writes_nothing(
+    table: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    result = run(table, tmp_path / "features", *options)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "features").exists()
+
+
+def test_a_name_that_is_no_feature_file_is_refused(table: Path, tmp_path: Path) -> None:
+    result = run(table, tmp_path / "features.csv")
+    assert result.exit_code == 2
+    assert ".tgsr.npz" in result.output
+
+
+def test_a_file_in_the_way_is_an_error_that_names_it(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = run(table, tmp_path / "file" / "MINE.tgsr.npz")
+    assert result.exit_code == 1
+    assert "MINE.tgsr.npz: cannot be written" in result.output
