@@ -10,25 +10,32 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from tgsr.errors import TrackingError
-from tgsr.tracking.artifacts import write_trial_files
-from tgsr.tracking.names import Tag
+from tgsr.files import atomic_path
+from tgsr.tracking.artifacts import save_coefficients, write_trial_files
+from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.place import local_artifact_folder
 from tgsr.tracking.records import StudyRun, TrialRecord
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
 
-__all__ = ["KNOWN_SCHEMAS", "BulkWriter", "open_bulk_writer", "trial_run_id"]
+__all__ = ["KNOWN_SCHEMAS", "BulkWriter", "analyze", "open_bulk_writer", "read_trial_table", "trial_run_id"]
 
 KNOWN_SCHEMAS: dict[str, str] = {"dc11669786a5": "3.17"}
 """Schema version (alembic's head) → MLflow version of the databases that bulk writing was tested with."""
 
 _ROWS_A_STATEMENT = 2000
+_FILE_THREADS = 2
 
 
 class _Store(Protocol):
@@ -105,11 +112,29 @@ class BulkWriter:
         run_ids = [trial_run_id(study.run_id, record.number) for record in records]
         known = self._known(run_ids)
         new = [(run_id, record) for run_id, record in zip(run_ids, records, strict=True) if run_id not in known]
-        for run_id, record in new:
-            write_trial_files(self._folder / run_id / "artifacts", record, study.grouping)
+        with ThreadPoolExecutor(_FILE_THREADS) as pool:
+
+            def write_files(entry: tuple[str, TrialRecord]) -> None:
+                write_trial_files(self._folder / entry[0] / "artifacts", entry[1], study.grouping)
+
+            list(pool.map(write_files, new))
         if new:
             self._insert(study, new)
         return run_ids
+
+    def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
+        """Look the trials up; see `TrialWriter`."""
+        found: set[int] = set()
+        for start in range(0, len(numbers), 500):
+            ids = {trial_run_id(study.run_id, number): number for number in numbers[start : start + 500]}
+            found.update(ids[run_id] for run_id in self._known(list(ids)))
+        return found
+
+    def add_coefficients(self, study: StudyRun, number: int, coef: npt.NDArray[np.float64]) -> None:
+        """See `TrialWriter`."""
+        folder = self._folder / trial_run_id(study.run_id, number) / "artifacts"
+        with atomic_path(folder / COEFFICIENTS) as temporary:
+            save_coefficients(temporary, coef)
 
     def _known(self, run_ids: Sequence[str]) -> set[str]:
         import sqlalchemy
@@ -163,6 +188,58 @@ class BulkWriter:
             "source_version": "",
             "lifecycle_stage": "active",
         }
+
+
+def read_trial_table(client: MlflowClient, parent_run_id: str) -> pd.DataFrame | None:
+    """Read a study's finished trials in one query; None where the store is no database of a known schema.
+
+    MLflow's search builds every run as an object: a minute for a whole grid.
+    """
+    if client.tracking_uri.startswith(("http://", "https://")):
+        return None
+    import pandas as pd
+    import sqlalchemy
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = client._tracking_client.store
+    if not isinstance(store, SqlAlchemyStore) or schema_version(store.engine) not in KNOWN_SCHEMAS:
+        return None
+    runs = (
+        "SELECT r.run_uuid FROM runs r JOIN tags p ON p.run_uuid = r.run_uuid AND p.key = 'mlflow.parentRunId' "
+        "JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'tgsr.kind' AND k.value = 'trial' "
+        "WHERE p.value = :parent AND r.status = 'FINISHED' AND r.lifecycle_stage = 'active'"
+    )
+    facts = (
+        f"SELECT run_uuid, key, value FROM params WHERE key IN ('kappa', 'xi') AND run_uuid IN ({runs}) "
+        f"UNION ALL SELECT run_uuid, key, value FROM tags WHERE key = 'tgsr.trial' AND run_uuid IN ({runs})"
+    )
+    value = "CASE WHEN is_nan THEN NULL ELSE value END AS value"
+    scores = f"SELECT run_uuid, key, {value} FROM latest_metrics WHERE run_uuid IN ({runs})"
+    with store.engine.connect() as connection:
+        tables = [
+            pd.DataFrame(
+                connection.execute(sqlalchemy.text(query), {"parent": parent_run_id}).fetchall(),
+                columns=["run_id", "key", "value"],
+            ).pivot(index="run_id", columns="key", values="value")
+            for query in (facts, scores)
+        ]
+    table = tables[0].rename(columns={Tag.TRIAL: "trial"}).astype({"trial": int, "kappa": int, "xi": float})
+    table = table.join(tables[1].astype(float)).reset_index().sort_values("trial", ignore_index=True)
+    table.columns.name = None
+    return table[["trial", "run_id", "kappa", "xi", *sorted(tables[1].columns)]]
+
+
+def analyze(client: MlflowClient) -> None:
+    """Let the database gather statistics: without them SQLite sorts by a metric in quadratic time."""
+    if client.tracking_uri.startswith(("http://", "https://")):
+        return
+    import sqlalchemy
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = client._tracking_client.store
+    if isinstance(store, SqlAlchemyStore) and store.engine.dialect.name in ("sqlite", "postgresql"):
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sqlalchemy.text("ANALYZE"))
 
 
 def _metric_rows(run_id: str, record: TrialRecord) -> list[dict[str, Any]]:

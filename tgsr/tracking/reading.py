@@ -142,13 +142,18 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
             return pd.read_parquet(_download(client, parent, TRIALS_PARQUET))
         except MissingDataError:
             pass
+    from tgsr.tracking.bulk import read_trial_table
+
+    table = read_trial_table(client, run_id)
+    if table is not None and len(table):
+        return table
     rows = [
         {
             "trial": int(run.data.tags[Tag.TRIAL]),
             "run_id": str(run.info.run_id),
             "kappa": int(run.data.params["kappa"]),
             "xi": float(run.data.params["xi"]),
-            **run.data.metrics,
+            **dict(sorted(run.data.metrics.items())),
         }
         for run in _trial_runs(client, parent)
     ]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import FeatureDataset
 
-__all__ = ["ParentSpec", "finish_parent", "log_best", "log_inputs", "log_trial_table", "start_parent"]
+__all__ = ["ParentSpec", "finish_parent", "log_best", "log_curves", "log_inputs", "log_trial_table", "start_parent"]
 
 _DIGEST_LENGTH = 36
 """MLflow's limit; the whole digest is in the tags and in the dataset's profile."""
@@ -161,7 +161,7 @@ def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame, best
         np.savez_compressed(folder / SURFACE, **surface)
         (folder / SURFACE_PICTURE).write_bytes(_surface_picture(surface))
         client.log_artifacts(run_id, str(folder))
-    _log_curves(client, run_id, table, best)
+    log_curves(client, run_id, table, best)
 
 
 def finish_parent(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
@@ -201,7 +201,8 @@ def _surface_picture(surface: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _log_curves(client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any]) -> None:
+def log_curves(client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any]) -> None:
+    """Log accuracy and macro-F1 over κ at the best ξ (step = κ), and over ξ at the best κ (step = rank of ξ)."""
     from mlflow.entities import Metric
 
     # one fixed time: a curve logged again (a study that went on) repeats its points instead of doubling them

@@ -8,8 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from tgsr.errors import TrackingError
-from tgsr.tracking.artifacts import write_trial_files
+from tgsr.tracking.artifacts import save_coefficients, write_trial_files
+from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.place import local_artifact_folder
 from tgsr.tracking.records import StudyRun, TrialRecord
 
@@ -30,6 +34,14 @@ class TrialWriter(Protocol):
         """Write the trials with their files; the run ids come back in the same order."""
         ...
 
+    def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
+        """Which of these trials are there, whole."""
+        ...
+
+    def add_coefficients(self, study: StudyRun, number: int, coef: npt.NDArray[np.float64]) -> None:
+        """Store, or store anew, the regression matrix of a trial that is there."""
+        ...
+
 
 class ClientWriter:
     """The public way: works with every tracking store, a few calls a trial, several trials at once.
@@ -46,6 +58,7 @@ class ClientWriter:
     def __init__(self, client: MlflowClient, n_threads: int = 8) -> None:
         self._client = client
         self._n_threads = n_threads
+        self._runs: dict[int, str] = {}  # run ids by trial number
 
     def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
         """Write the trials; see `TrialWriter`."""
@@ -53,6 +66,32 @@ class ClientWriter:
             return [self._write_one(study, record) for record in records]
         with ThreadPoolExecutor(self._n_threads) as pool:
             return list(pool.map(lambda record: self._write_one(study, record), records))
+
+    def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
+        """Look the trials up; a run that was cut off while it was written is deleted. See `TrialWriter`."""
+        from tgsr.tracking.reading import find_run, search_children
+
+        wanted, whole = set(numbers), {}
+        for run in search_children(self._client, find_run(self._client, study.run_id)):
+            number = int(run.data.tags[Tag.TRIAL])
+            if number not in wanted:
+                continue
+            if run.info.status == "FINISHED" and number not in whole:
+                whole[number] = str(run.info.run_id)
+            elif number not in self._runs:  # not one that this process is writing
+                self._client.delete_run(run.info.run_id)
+        self._runs.update(whole)
+        return set(whole)
+
+    def add_coefficients(self, study: StudyRun, number: int, coef: npt.NDArray[np.float64]) -> None:
+        """See `TrialWriter`."""
+        if number not in self._runs:
+            self.written(study, [number])
+        if number not in self._runs:
+            raise TrackingError(f"trial {number} has no run in MLflow; complete it with `tgsr study --mirror`")
+        with tempfile.TemporaryDirectory() as temporary:
+            path = save_coefficients(Path(temporary) / COEFFICIENTS, coef)
+            self._client.log_artifact(self._runs[number], str(path))
 
     def _write_one(self, study: StudyRun, record: TrialRecord) -> str:
         from mlflow.entities import Metric, Param
@@ -63,7 +102,7 @@ class ClientWriter:
             tags=study.trial_tags(record),
             run_name=study.trial_name(record),
         )
-        run_id = str(run.info.run_id)
+        run_id = self._runs[record.number] = str(run.info.run_id)
         metrics = [Metric(key, float(value), record.end_ms, 0) for key, value in record.metrics.items()]
         params = [Param(key, value) for key, value in study.trial_params(record).items()]
         self._client.log_batch(run_id, metrics=metrics, params=params)

@@ -1,0 +1,30 @@
+"""Which code made a result."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from pathlib import Path
+
+from tgsr import __version__
+
+__all__ = ["code_version"]
+
+
+@functools.cache
+def code_version() -> str:
+    """The package's version, with the commit where the package is a checkout: ``0.1.0+abcdef12`` (``.dirty``)."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return __version__
+    try:
+        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+        dirty = ".dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else ""
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return f"{__version__}+{commit}{dirty}"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
