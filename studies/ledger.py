@@ -1,0 +1,216 @@
+"""What has run and who runs what: Optuna's study as the truth, shared by any number of processes.
+
+A batch of cells is claimed by creating RUNNING trials that carry cell and owner in one write each. Trial numbers are
+given in sequence by the storage, so that of two trials for one cell the lower number holds it, and the other gives
+way: no lock is needed, and the same works with a journal file, a database and Optuna's proxy. Trials of a process
+that has died are failed; their cells are free again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from studies.owners import HEARTBEAT_SECONDS, OWNER, Owner, Watch
+from studies.space import Cell
+from studies.storage import hold
+
+__all__ = ["Claim", "Ledger"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A cell that this process is to solve, with its trial's number and the storage's id for it."""
+
+    number: int
+    trial_id: int
+    cell: Cell
+
+
+class Ledger:
+    """One process's view of a study's trials.
+
+    Parameters
+    ----------
+    study : optuna.Study
+    storage : BaseStorage
+        The study's storage.
+    distributions : mapping
+        Distributions of ``kappa`` and ``xi``.
+    watch : Watch, optional
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: BaseStorage,
+        distributions: dict[str, BaseDistribution],
+        watch: Watch | None = None,
+    ) -> None:
+        self.study = study
+        self.owner = Owner.this_process()
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._distributions = distributions
+        self._watch = watch or Watch()
+        self._beaten = -HEARTBEAT_SECONDS
+        self._beats = 0
+        self.complete: dict[int, FrozenTrial] = {}
+        """Finished trials by number."""
+        self.running: dict[int, FrozenTrial] = {}
+        """Running trials by number, whoever runs them."""
+        self.failed = 0
+        self._done: dict[Cell, int] = {}
+        self._settled = 0
+        self._mine: dict[int, Claim] = {}
+
+    def refresh(self) -> None:
+        """Read what is new; what was settled is not looked at again."""
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        open_numbers = sorted(self.running)
+        self.running = {}
+        for number in [*open_numbers, *range(self._settled, len(trials))]:
+            trial = trials[number]
+            if trial.state == TrialState.COMPLETE:
+                self.complete[number] = trial
+                self._done.setdefault(cell_of(trial), number)
+            elif trial.state.is_finished():
+                self.failed += 1
+            else:
+                self.running[number] = trial
+        self._settled = len(trials)
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether a finished trial has this cell."""
+        return cell in self._done
+
+    def beat(self) -> None:
+        """Give a sign of life, at most every `HEARTBEAT_SECONDS`."""
+        if monotonic() - self._beaten >= HEARTBEAT_SECONDS:
+            self._beats += 1
+            self._storage.set_study_user_attr(self._study_id, self.owner.beat_key, self._beats)
+            self._beaten = monotonic()
+
+    def reap(self) -> int:
+        """Fail the running trials whose process has died, so that their cells are free. Returns how many."""
+        attrs: dict[str, Any] | None = None
+        reaped = 0
+        verdicts: dict[str, bool] = {}
+        for trial in list(self.running.values()):
+            text = str(trial.user_attrs.get(OWNER, ""))
+            if text not in verdicts:
+                owner = Owner.from_text(text)
+                if owner is None or owner.key == self.owner.key:
+                    verdicts[text] = False
+                else:
+                    attrs = attrs or self._storage.get_study_user_attrs(self._study_id)
+                    verdicts[text] = self._watch.is_dead(owner, attrs)
+            if verdicts[text]:
+                reaped += self._finish(trial._trial_id, TrialState.FAIL)
+        if reaped:
+            self.refresh()
+        return reaped
+
+    def is_abandoned(self, trial: FrozenTrial) -> bool:
+        """Whether the process that ran a trial is this one, is unknown, or has died."""
+        owner = Owner.from_text(str(trial.user_attrs.get(OWNER, "")))
+        if owner is None or owner.key == self.owner.key:
+            return True
+        return self._watch.is_dead(owner, self._storage.get_study_user_attrs(self._study_id))
+
+    def claim(self, cells: Sequence[Cell], size: int) -> list[Claim]:
+        """Claim up to ``size`` of the cells that nobody has finished or is at work on.
+
+        Several processes start at different places, so that they seldom want the same cells.
+        """
+        self.refresh()
+        busy = {cell_of(trial) for trial in self.running.values()}
+        free = [cell for cell in cells if cell not in self._done and cell not in busy]
+        if self.running and free:
+            # others are at work: take a stretch elsewhere, whole stretches so that the solver shares work
+            stretches = max(1, len(free) // size)
+            start = size * int(np.random.default_rng(int(self.owner.key, 16) + self._settled).integers(stretches))
+            free = free[start:] + free[:start]
+        claims = self._create(free[:size])
+        self.refresh()
+        holders: dict[Cell, int] = {}
+        for number, trial in self.running.items():
+            cell = cell_of(trial)
+            holders[cell] = min(holders.get(cell, number), number)
+        kept = []
+        for claim in claims:
+            if self._done.get(claim.cell) is None and holders.get(claim.cell, claim.number) == claim.number:
+                kept.append(claim)
+            else:
+                self._finish(claim.trial_id, TrialState.FAIL)
+        self._mine.update({claim.number: claim for claim in kept})
+        return kept
+
+    def ask(self, size: int) -> list[Claim]:
+        """Ask the study's sampler for cells."""
+        claims = []
+        for _ in range(size):
+            trial = self.study.ask(self._distributions)
+            trial.set_user_attr(OWNER, self.owner.to_text())
+            cell = (int(trial.params["kappa"]), float(trial.params["xi"]))
+            claims.append(Claim(trial.number, trial._trial_id, cell))
+        self._mine.update({claim.number: claim for claim in claims})
+        return claims
+
+    def tell(self, claims: Iterable[Claim], values: Iterable[float]) -> list[bool]:
+        """Finish trials; False where a trial was taken away meanwhile (its process was believed dead)."""
+        with hold(self._storage):
+            told = [
+                self._finish(claim.trial_id, TrialState.COMPLETE, float(value))
+                for claim, value in zip(claims, values, strict=True)
+            ]
+        for claim in claims:
+            self._mine.pop(claim.number, None)
+        return told
+
+    def release(self) -> None:
+        """Give back what was claimed and not finished."""
+        with hold(self._storage):
+            for claim in self._mine.values():
+                self._finish(claim.trial_id, TrialState.FAIL)
+        self._mine.clear()
+
+    def _create(self, cells: Sequence[Cell]) -> list[Claim]:
+        attrs = {OWNER: self.owner.to_text()}
+        with hold(self._storage):
+            ids = [
+                self._storage.create_new_trial(
+                    self._study_id,
+                    create_trial(
+                        state=TrialState.RUNNING,
+                        params={"kappa": kappa, "xi": xi},
+                        distributions=self._distributions,
+                        user_attrs=attrs,
+                    ),
+                )
+                for kappa, xi in cells
+            ]
+        return [
+            Claim(self._storage.get_trial_number_from_id(trial_id), trial_id, cell)
+            for trial_id, cell in zip(ids, cells, strict=True)
+        ]
+
+    def _finish(self, trial_id: int, state: TrialState, value: float | None = None) -> bool:
+        try:
+            self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+        return True
+
+
+def cell_of(trial: FrozenTrial) -> Cell:
+    """The (κ, ξ) of a trial; (0, 0) while its sampler has not set them."""
+    return int(trial.params.get("kappa", 0)), float(trial.params.get("xi", 0.0))

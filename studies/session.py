@@ -1,0 +1,196 @@
+"""One process at work on a study: claim, fit, tell Optuna, mirror to MLflow, again until nothing is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import optuna
+from optuna.storages import BaseStorage
+
+from studies.fitting import Fitted, Fitter
+from studies.ledger import Claim, Ledger, cell_of
+from studies.owners import STALE_SECONDS, Watch
+from studies.spec import StudySpec
+from tgsr.tracking.records import StudyRun
+from tgsr.tracking.writers import TrialWriter
+
+__all__ = ["Session", "default_batch", "make_sampler"]
+
+_WAIT_SECONDS = 0.5
+_TPE_BATCH = 8
+_GRID_BATCH = 128
+
+
+@dataclass
+class Session:
+    """What a process needs to work on a study, and where its time went.
+
+    Attributes
+    ----------
+    spec : StudySpec
+    study : optuna.Study
+    storage : BaseStorage
+    fitter : Fitter
+    writer : TrialWriter
+    run : StudyRun
+        The study's MLflow run.
+    n_trials : int or None
+        Finished trials at which the study ends; None for the whole grid.
+    batch : int
+        Trials claimed, solved and written together.
+    keep_all : bool
+        Whether every trial's regression matrix is stored.
+    seconds : dict
+        Seconds by part: ``fit``, ``optuna``, ``track`` (while the next batch is solved), ``wait`` (for that).
+    """
+
+    spec: StudySpec
+    study: optuna.Study
+    storage: BaseStorage
+    fitter: Fitter
+    writer: TrialWriter
+    run: StudyRun
+    n_trials: int | None
+    batch: int
+    keep_all: bool = True
+    stale_seconds: float = STALE_SECONDS
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("fit", "optuna", "track", "wait"), 0.0))
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.study, self.storage, self.spec.space.distributions, Watch(self.stale_seconds))
+        self.cells = self.spec.space.cells(self.n_trials) if self.spec.sampler == "grid" else []
+        self.written = 0
+        self._writing: Future[None] | None = None
+
+    @property
+    def total(self) -> int:
+        """Finished trials that the study is to have."""
+        return len(self.cells) if self.spec.sampler == "grid" else int(self.n_trials or 0)
+
+    def finished(self) -> int:
+        """Finished trials, of those that the study is to have."""
+        if self.spec.sampler == "grid":
+            return sum(self.ledger.is_done(cell) for cell in self.cells)
+        return len(self.ledger.complete)
+
+    def work(self, progress: Callable[[int], None], keep_going: Callable[[], bool] = lambda: True) -> None:
+        """Run trials until the study has all, or ``keep_going`` says no.
+
+        While a batch is solved, the one before is written. ``progress`` is called with the number of finished
+        trials. Whatever ends it, nothing stays claimed, and what was told to Optuna is written.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                while keep_going():
+                    with self._timed("optuna"):
+                        claims = self._next()
+                    if claims:
+                        self._run(claims, pool)
+                        progress(self.finished())
+                    elif self._others_at_work():
+                        progress(self.finished())
+                        time.sleep(_WAIT_SECONDS)
+                    else:
+                        return
+            finally:
+                self.ledger.release()
+                self._wait_for_writing()
+
+    def _next(self) -> list[Claim]:
+        self.ledger.beat()
+        if self.spec.sampler == "grid":
+            claims = self.ledger.claim(self.cells, self.batch)
+            if not claims and self.ledger.reap():
+                claims = self.ledger.claim(self.cells, self.batch)
+            return claims
+        self.ledger.refresh()
+        self.ledger.reap()
+        left = self.total - len(self.ledger.complete) - len(self.ledger.running)
+        return self.ledger.ask(min(self.batch, left)) if left > 0 else []
+
+    def _others_at_work(self) -> bool:
+        self.ledger.refresh()
+        self.ledger.reap()
+        wanted = self.total - self.finished()
+        return wanted > 0 and bool(self.ledger.running)
+
+    def _run(self, claims: Sequence[Claim], pool: ThreadPoolExecutor) -> None:
+        with self._timed("fit"):
+            fitted = self.fitter.fit_claims(claims)
+        with self._timed("optuna"):
+            # Optuna first: what it knows and MLflow does not is mirrored later, never the other way round
+            told = self.ledger.tell(claims, [result.value for result in fitted])
+            self.ledger.refresh()
+        mine = [(claim.number, result) for claim, result, kept in zip(claims, fitted, told, strict=True) if kept]
+        self._wait_for_writing()
+        self._writing = pool.submit(self._write, mine)
+
+    def _wait_for_writing(self) -> None:
+        if self._writing is not None:
+            with self._timed("wait"):
+                writing, self._writing = self._writing, None
+                writing.result()
+
+    def unmirrored(self, *, force: bool = False) -> list[int]:
+        """Numbers of the trials that Optuna knows as finished and MLflow does not have.
+
+        Trials that a living process has just finished are left to it, unless writing one twice does no harm (the
+        bulk way) or ``force`` is set.
+        """
+        self.ledger.refresh()
+        finished = self.ledger.complete
+        missing = sorted(set(finished) - self.writer.written(self.run, sorted(finished)))
+        if force or self.writer.name == "bulk":
+            return missing
+        return [number for number in missing if self.ledger.is_abandoned(finished[number])]
+
+    def mirror(self, progress: Callable[[int], None] = lambda _: None, *, force: bool = False) -> int:
+        """Write the trials that `unmirrored` lists, their cells solved again; returns how many."""
+        missing = self.unmirrored(force=force)
+        finished = self.ledger.complete
+        for start in range(0, len(missing), self.batch):
+            numbers = missing[start : start + self.batch]
+            with self._timed("fit"):
+                fitted = self.fitter.fit([cell_of(finished[number]) for number in numbers])
+            self._write(list(zip(numbers, fitted, strict=True)))
+            progress(start + len(numbers))
+        return len(missing)
+
+    def _write(self, trials: Sequence[tuple[int, Fitted]]) -> None:
+        if trials:
+            with self._timed("track"):
+                records = [result.record(number, with_coef=self.keep_all) for number, result in trials]
+                self.writer.write(self.run, records)
+            self.written += len(records)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - started
+
+
+def default_batch(spec: StudySpec, jobs: int) -> int:
+    """Trials to take together: whole values of ξ, one a thread, or few where the sampler learns from each."""
+    if spec.sampler == "tpe":
+        return max(_TPE_BATCH, jobs)
+    together = len(spec.space.kappas) if spec.sampler == "grid" else 1
+    return jobs * together * max(1, round(_GRID_BATCH / jobs / together))
+
+
+def make_sampler(spec: StudySpec, n_existing: int, salt: int = 0) -> optuna.samplers.BaseSampler:
+    """Make the study's sampler.
+
+    A sampler's random numbers are not stored with the study: the number of trials goes into the seed, so that a
+    study that goes on does not draw the same cells again. ``salt`` keeps processes apart that join at the same time.
+    """
+    seed = (spec.seed * 1_000_003 + n_existing + salt) % 2**32
+    if spec.sampler == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)

@@ -1,0 +1,90 @@
+"""How a study stands: counts from Optuna and MLflow, who is at work, the best so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.ledger import cell_of
+from studies.owners import OWNER, Owner
+from studies.spec import SPEC, StudySpec
+
+__all__ = ["StudyStatus", "list_status", "study_status"]
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """One study's state.
+
+    Attributes
+    ----------
+    name : str
+    complete, running, failed, total : int
+        Trials by state, and cells of the grid (0 for a sampled study).
+    workers : dict of str to int
+        Machine and process → trials that it is running.
+    best : str
+        Value and cell of the best trial, empty without one.
+    run_id : str
+        The MLflow run.
+    """
+
+    name: str
+    complete: int
+    running: int
+    failed: int
+    total: int
+    workers: dict[str, int]
+    best: str
+    run_id: str
+
+    def lines(self) -> list[str]:
+        """Text for the terminal."""
+        of = f" of {self.total}" if self.total else ""
+        lines = [
+            self.name,
+            f"  {self.complete}{of} finished, {self.running} running, {self.failed} failed; MLflow run {self.run_id}",
+        ]
+        lines += [f"  {worker}: {count} running" for worker, count in self.workers.items()]
+        return [*lines, f"  best: {self.best}"] if self.best else lines
+
+
+def study_status(name: str, storage: BaseStorage) -> StudyStatus:
+    """Read one study's state; nothing is changed."""
+    study = optuna.load_study(study_name=name, storage=storage)
+    trials = study.get_trials(deepcopy=False)
+    states = [trial.state for trial in trials]
+    attrs = study.user_attrs
+    spec = StudySpec.from_json(str(attrs[SPEC])) if SPEC in attrs else None
+    workers: dict[str, int] = {}
+    for trial in trials:
+        if trial.state == TrialState.RUNNING:
+            owner = Owner.from_text(str(trial.user_attrs.get(OWNER, "")))
+            who = f"{owner.machine.split()[0]} process {owner.pid}" if owner else "unknown"
+            workers[who] = workers.get(who, 0) + 1
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = min(complete, key=lambda trial: (-float(trial.value or 0.0), *cell_of(trial)), default=None)
+    total = len(spec.space.cells()) if spec is not None and spec.sampler == "grid" else 0
+    return StudyStatus(
+        name=name,
+        complete=len(complete),
+        running=states.count(TrialState.RUNNING),
+        failed=states.count(TrialState.FAIL),
+        total=total,
+        workers=workers,
+        best="" if best is None else _best_text(best),
+        run_id=str(attrs.get("mlflow_run_id", "–")),
+    )
+
+
+def _best_text(trial: FrozenTrial) -> str:
+    kappa, xi = cell_of(trial)
+    return f"{trial.value or 0.0:.4f} at kappa {kappa}, xi {xi:g}"
+
+
+def list_status(storage: BaseStorage) -> list[StudyStatus]:
+    """State of every study in a storage."""
+    return [study_status(name, storage) for name in sorted(optuna.get_all_study_names(storage))]

@@ -1,0 +1,173 @@
+"""Rules by which a study chooses among (κ, ξ): an oracle, and rules that see no target labels.
+
+A rule gives every fitted cell one value; the largest is chosen. ``oracle`` looks at the target's labels, as the
+paper's tables do, and is labelled so wherever it appears. Further rules register with `register_rule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.datasets import DatabasePair
+from tgsr.errors import ParameterError
+from tgsr.evaluation.metrics import score_batch
+from tgsr.evaluation.runner import TransferTask, mask_target
+from tgsr.solvers import BatchSolver, CellSolution, SolverSettings
+
+__all__ = ["DEFAULT_RULE", "RULES", "CellScorer", "SelectionRule", "get_rule", "register_rule", "source_folds"]
+
+CellScorer = Callable[[Sequence[CellSolution]], npt.NDArray[np.float64]]
+"""Values of fitted cells, one a solution; larger is better."""
+
+DEFAULT_RULE = "source-cv"
+"""What whoever has no target labels can use."""
+
+_N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """A way of choosing (κ, ξ).
+
+    Attributes
+    ----------
+    name : str
+    description : str
+        One sentence, shown wherever the rule's values are.
+    uses_target_labels : bool
+        Whether it is an oracle.
+    build : callable
+        ``build(pair, groups, settings, seed)`` prepares the rule for one experiment and returns its `CellScorer`;
+        ``groups`` holds a group for every feature.
+    """
+
+    name: str
+    description: str
+    uses_target_labels: bool
+    build: Callable[[DatabasePair, npt.NDArray[np.intp], SolverSettings, int], CellScorer]
+
+
+RULES: dict[str, SelectionRule] = {}
+"""Name → rule."""
+
+
+def register_rule(rule: SelectionRule) -> SelectionRule:
+    """Add a rule to those that studies can use.
+
+    Raises
+    ------
+    ParameterError
+        If another rule has the name.
+    """
+    if rule.name in RULES:
+        raise ParameterError(f"a selection rule {rule.name!r} exists already")
+    RULES[rule.name] = rule
+    return rule
+
+
+def get_rule(name: str) -> SelectionRule:
+    """Find a rule by name.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    if name not in RULES:
+        raise ParameterError(f"unknown selection rule {name!r}; use one of {', '.join(RULES)}")
+    return RULES[name]
+
+
+def source_folds(task: TransferTask, seed: int, n_folds: int = _N_FOLDS) -> list[npt.NDArray[np.intp]]:
+    """Split the source for cross-validation: by subject where subjects are known, else stratified by class.
+
+    Returns
+    -------
+    list of arrays of int
+        The held-out sample indices of each fold. Every fold's training part has every class of the source.
+
+    Raises
+    ------
+    ParameterError
+        If the source has too few subjects, or too few samples of a class, for two folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    counts = np.bincount(task.y, minlength=len(task.class_names))
+    n_folds = min(n_folds, int(counts[counts > 0].min()))
+    subjects = task.subjects
+    if subjects is not None:
+        n_folds = min(n_folds, len(np.unique(subjects)))
+    if n_folds < 2:
+        raise ParameterError(
+            "cross-validation on the source needs at least 2 samples of each class and 2 subjects; "
+            f"found {dict(zip(task.class_names, counts.tolist(), strict=True))}"
+        )
+    if subjects is None:
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    else:
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    folds = [held_out for _, held_out in splitter.split(task.X, task.y, subjects)]
+    return [fold for fold in folds if len(fold) and len(np.unique(np.delete(task.y, fold))) > 1]
+
+
+def _build_oracle(
+    pair: DatabasePair,
+    groups: npt.NDArray[np.intp],  # noqa: ARG001
+    settings: SolverSettings,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+) -> CellScorer:
+    n_classes = len(pair.target.class_names)
+
+    def values(solutions: Sequence[CellSolution]) -> npt.NDArray[np.float64]:
+        codes = np.array([solution.target_codes for solution in solutions])
+        return score_batch(pair.target.labels, codes, n_classes).macro_f1
+
+    return values
+
+
+def _build_source_cv(
+    pair: DatabasePair, groups: npt.NDArray[np.intp], settings: SolverSettings, seed: int
+) -> CellScorer:
+    task = mask_target(pair)
+    n_classes = len(task.class_names)
+    folds = source_folds(task, seed)
+    held_out = np.concatenate(folds)
+    solvers = [
+        BatchSolver(
+            np.delete(task.X, fold, axis=0), np.delete(task.y, fold), n_classes, task.X_target, groups, settings
+        )
+        for fold in folds
+    ]
+
+    def values(solutions: Sequence[CellSolution]) -> npt.NDArray[np.float64]:
+        cells = [(solution.kappa, solution.xi) for solution in solutions]
+        decided = [
+            np.array([(task.X[fold] @ fitted.coef()).argmax(axis=1) for fitted in solver.solve(cells)])
+            for solver, fold in zip(solvers, folds, strict=True)
+        ]
+        return score_batch(task.y[held_out], np.concatenate(decided, axis=1), n_classes).macro_f1
+
+    return values
+
+
+register_rule(
+    SelectionRule(
+        "source-cv",
+        "macro-F1 of a cross-validation on the source, by subject where known; no target label is used",
+        uses_target_labels=False,
+        build=_build_source_cv,
+    )
+)
+register_rule(
+    SelectionRule(
+        "oracle",
+        "macro-F1 on the target, with the target's labels: an oracle, as in the paper; not available in use",
+        uses_target_labels=True,
+        build=_build_oracle,
+    )
+)
