@@ -13,7 +13,7 @@ from sklearn.base import clone
 from tgsr.estimators.kernel_svm import Array, Codes
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Rule, SweepClassifier, check_positive
-from tgsr.solvers.sparse_regression import sparse_regression
+from tgsr.solvers.sparse_regression import Resolvents, sparse_regression
 
 __all__ = ["DRLSClassifier", "RegressionProblem"]
 
@@ -72,6 +72,7 @@ class DRLSClassifier(SweepClassifier):
             by_lam[lam].append((index, check_positive("mu", settings.mu, zero=True)))
         for lam, cells in by_lam.items():
             mus = [mu for _, mu in cells]
-            solution = sparse_regression(problem.K_source, problem.delta, one_hot, lam, mus)
+            resolvents = Resolvents(problem.K_source, problem.delta, lam)
+            solution = sparse_regression(problem.K_source, one_hot, mus, resolvents)
             for (index, _), P in zip(cells, solution.P, strict=True):
                 yield index, _ArgmaxRule(problem.samples.T @ P)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from tgsr.estimators.drls import RegressionProblem
 from tgsr.estimators.kernel_svm import Array, Codes, LinearRule, fit_svm
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Rule, SweepClassifier, check_positive
-from tgsr.solvers.sparse_regression import sparse_regression
+from tgsr.solvers.sparse_regression import Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
 
@@ -39,6 +42,8 @@ class TSRGClassifier(SweepClassifier):
         See `SVMClassifier`.
     precision : {"single", "double"}, default="single"
         Of the iteration.
+    n_jobs : int, optional
+        Threads over blocks of features; −1 for all cores, 1 by default.
     """
 
     def __init__(
@@ -48,45 +53,49 @@ class TSRGClassifier(SweepClassifier):
         C: float = 1.0,
         class_order: str = "sorted",
         precision: str = "single",
+        n_jobs: int | None = None,
     ) -> None:
         self.lam = lam
         self.mu = mu
         self.C = C
         self.class_order = class_order
         self.precision = precision
+        self.n_jobs = n_jobs
 
     def _rules(self, span: Span, codes: Codes, grid: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, Rule]]:
         if self.precision not in ("single", "double"):
             raise ValueError(f"precision must be 'single' or 'double', got {self.precision!r}")
         base = fit_svm(span.source, codes, C=check_positive("C", self.C), class_order=self.class_order)
         problem = RegressionProblem.of(span)
+        dtype = np.float32 if self.precision == "single" else np.float64
         by_lam: dict[float, list[tuple[int, float]]] = defaultdict(list)
         for index, params in enumerate(grid):
             settings = clone(self).set_params(**params)
             lam = check_positive("lam", settings.lam, zero=True)
             by_lam[lam].append((index, check_positive("mu", settings.mu, zero=True)))
         for lam, cells in by_lam.items():
-            eigensystem = np.linalg.eigh(
-                problem.K_source @ problem.K_source.T + lam * np.outer(problem.delta, problem.delta)
-            )
+            resolvents = Resolvents(problem.K_source, problem.delta, lam, dtype=dtype)
             for index, mu in cells:
-                scores = self._regenerated_kernel(span, problem, lam, mu, eigensystem)
+                scores = _regenerated_kernel(span, problem, mu, resolvents, effective_n_jobs(self.n_jobs))
                 # the SVM's kernel between a regenerated sample P^T k(x) and the source is k(x)^T (P X_s^T)
                 projection = problem.samples.T @ scores
                 yield index, LinearRule(base.svc, base.order, np.eye(len(span.source)), projection)
 
-    def _regenerated_kernel(
-        self, span: Span, problem: RegressionProblem, lam: float, mu: float, eigensystem: tuple[Array, Array]
-    ) -> Array:
-        """P X_s^T, shape (n, n_source), feature block by feature block."""
-        dtype = np.float32 if self.precision == "single" else np.float64
-        n_features = span.source.shape[1] if span.basis is None else len(span.basis)
-        kernel = np.zeros((len(problem.samples), len(span.source)))
-        for first in range(0, n_features, _BLOCK):
-            block = slice(first, first + _BLOCK)
-            features = span.source[:, block] if span.basis is None else span.source @ span.basis[block].T
-            solution = sparse_regression(
-                problem.K_source, problem.delta, features, lam, [mu], dtype=dtype, eigensystem=eigensystem
-            )
-            kernel += solution.P[0] @ features.T.astype(dtype)
-        return kernel
+
+def _regenerated_kernel(
+    span: Span, problem: RegressionProblem, mu: float, resolvents: Resolvents, n_jobs: int
+) -> Array:
+    """P X_s^T, shape (n, n_source), feature block by feature block."""
+    n_features = span.source.shape[1] if span.basis is None else len(span.basis)
+
+    def solve(first: int) -> Array:
+        block = slice(first, first + _BLOCK)
+        features = span.source[:, block] if span.basis is None else span.source @ span.basis[block].T
+        solution = sparse_regression(problem.K_source, features, [mu], resolvents)
+        product: Array = (solution.P[0] @ features.T.astype(resolvents.dtype)).astype(np.float64)
+        return product
+
+    # BLAS and the compiled update release the interpreter's lock; the sum is in the order of the blocks
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_jobs) as pool:
+        kernel: Array = np.sum(list(pool.map(solve, range(0, n_features, _BLOCK))), axis=0)
+    return kernel

@@ -129,12 +129,13 @@ def sparse_regression(
         np.empty((sets, n, width), dtype=dtype), np.full(sets, schedule.max_iter), np.zeros(sets, dtype=bool)
     )
     active = np.arange(sets)
+    scalar: Any = dtype.type  # the compiled update must not promote to float64
     gaps = np.empty(sets * width, dtype=dtype)
     for iteration in range(1, schedule.max_iter + 1):
         kappa, inverse = resolvents.get(iteration - 1)
         following = resolvents.get(iteration)[0]
         Q = inverse @ right
-        _update(Q, P, M, right, fixed, limits, gaps, dtype.type(kappa), dtype.type(following))
+        _update(Q, P, M, right, fixed, limits, gaps, scalar(kappa), scalar(following))
         done = gaps.reshape(len(active), width).max(axis=1) < schedule.tol
         last = iteration == schedule.max_iter
         if not (done.any() or last):
