@@ -51,7 +51,7 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path, monkeypatch: pyte
         stream.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez_compressed", fail)
+    monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(DataError, match="No space left"):
         FeatureCache(tmp_path).put(KEY, FEATURES)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

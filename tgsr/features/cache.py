@@ -88,7 +88,7 @@ class FeatureCache:
         """
         try:
             with atomic_path(self._path(key)) as temporary, temporary.open("wb") as stream:
-                np.savez_compressed(stream, features=features)
+                np.savez(stream, features=features)
         except OSError as error:
             raise DataError(
                 f"{self.folder}: the cache cannot be written ({error.strerror}); choose another with --cache"

@@ -76,27 +76,28 @@ def interpolate_clip(frames: Sequence[npt.ArrayLike] | npt.ArrayLike, n_frames: 
     ParameterError
         If ``n_frames`` is not a positive integer.
     """
+    from tgsr.preprocessing._interpolation_kernel import weigh_frames  # numba takes 0.4 s to import
+
     if isinstance(n_frames, (bool, np.bool_)) or not isinstance(n_frames, (int, np.integer)) or n_frames < 1:
         raise ParameterError(f"n_frames must be a positive integer, got {n_frames!r}")
     clip = check_clip(frames)
-    flat = clip.reshape(len(clip), -1).astype(np.float64)
-    mean = flat.mean(axis=0)
-    flat -= mean
-    # einsum's own loop, not BLAS: its sums do not depend on the number of threads
-    curve: Clip = np.einsum("pk,kx->px", _weights(len(clip), int(n_frames)), flat, optimize=False)
-    curve += mean
-    return np.asarray(curve.reshape(int(n_frames), *clip.shape[1:]))
+    flat = np.ascontiguousarray(clip.reshape(len(clip), -1), dtype=np.uint8 if clip.dtype == np.uint8 else np.float64)
+    return weigh_frames(_weights(len(clip), int(n_frames)), flat).reshape(int(n_frames), *clip.shape[1:])
 
 
 @lru_cache(maxsize=256)
 def _weights(n_given: int, n_wanted: int) -> npt.NDArray[np.float64]:
-    """Weight of each centred given frame in each wanted frame: y(pos)·Y^T, shape (n_wanted, n_given)."""
+    """Weight of each given frame in each wanted frame, shape (n_wanted, n_given).
+
+    y(pos)·Y^T for the frames less their mean, plus the mean, is y(pos)·Y^T(I − 11^T/N) + 1^T/N for the frames.
+    """
     given = np.arange(1, n_given + 1) / n_given
     wanted = np.linspace(1 / n_given, 1, n_wanted)
     k = np.arange(1, n_given)
     phase = np.pi * (n_given - k) / (2 * n_given)
-    # each v_k has squared norm N/2 at the given positions, and they are orthogonal there
-    weights = np.sin(np.outer(wanted, k * np.pi) + phase) @ np.sin(np.outer(given, k * np.pi) + phase).T
-    weights *= 2 / n_given
+    # each v_k has squared norm N/2 at the given positions, and they are orthogonal there and sum to zero
+    curves = np.sin(np.outer(wanted, k * np.pi) + phase) @ np.sin(np.outer(given, k * np.pi) + phase).T
+    weights: Clip = curves * (2 / n_given)
+    weights += (1 - weights.sum(axis=1, keepdims=True)) / n_given
     weights.setflags(write=False)
     return weights

@@ -1,0 +1,83 @@
+"""Question: what does extraction spend its time on.
+
+Run: ``python -m studies.bench.extraction --root DIR`` on a folder of databases, such as `tgsr demo-data` writes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import cv2
+import numpy as np
+
+from tgsr.datasets import load_clips
+from tgsr.datasets.clips import ClipCollection, read_frames
+from tgsr.features import lbp_top
+from tgsr.features.cache import FeatureCache, content_key
+from tgsr.features.collection import extract_collection
+from tgsr.preprocessing import interpolate_clip
+from tgsr.preprocessing.pipeline import resize_clip
+from tgsr.protocols import DATABASES
+
+STAGES = ("hash", "read and decode", "interpolate", "resize", "lbp_top", "cache")
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] += time.perf_counter() - start
+
+
+def profile(collection: ClipCollection, cache: Path) -> dict[str, float]:
+    """Seconds in each stage over the clips of a database, in one process."""
+    seconds: dict[str, float] = defaultdict(float)
+    for clip in collection.clips:
+        with _timed(seconds, "hash"):
+            key = content_key(clip, {})
+        with _timed(seconds, "read and decode"):
+            frames = read_frames(clip)
+        with _timed(seconds, "interpolate"):
+            interpolated = interpolate_clip(frames)
+        with _timed(seconds, "resize"):
+            resized = np.round(resize_clip(interpolated, 112), 4)
+        with _timed(seconds, "lbp_top"):
+            features = lbp_top(resized)
+        with _timed(seconds, "cache"):
+            FeatureCache(cache).put(key, features)
+    return seconds
+
+
+@click.command()
+@click.option("--root", type=click.Path(path_type=Path, exists=True), required=True, help="Folder of the databases.")
+@click.option("--jobs", type=int, default=2, show_default=True, help="Processes of the last column.")
+def main(root: Path, jobs: int) -> None:
+    """Print milliseconds a clip by stage, and clips a second of the whole command's work."""
+    cv2.setNumThreads(1)
+    lbp_top(np.zeros((16, 112, 112)))  # compile first
+    header = "".join(f"{stage:>17s}" for stage in STAGES)
+    print(f"{'ms a clip':10s}{'frames':>8s}{header}{'clips/s':>9s}{f'×{jobs}':>9s}{'cached':>9s}")
+    for database in DATABASES.values():
+        collection = load_clips(database, root)
+        n_clips = len(collection.clips)
+        n_frames = sum(len(clip.frames) for clip in collection.clips) / n_clips
+        with TemporaryDirectory() as folder:
+            profile(collection, Path(folder) / "warm")
+            seconds = profile(collection, Path(folder) / "profiled")
+            rates = [n_clips / sum(seconds.values())]
+            for _ in range(2):  # the second time from the cache
+                start = time.perf_counter()
+                extract_collection(collection, jobs=jobs, cache=Path(folder) / "shared")
+                rates.append(n_clips / (time.perf_counter() - start))
+        stages = "".join(f"{1e3 * seconds[stage] / n_clips:17.2f}" for stage in STAGES)
+        print(f"{database:10s}{n_frames:8.1f}{stages}" + "".join(f"{rate:9.0f}" for rate in rates))
+
+
+if __name__ == "__main__":
+    main()
