@@ -18,7 +18,7 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from tgsr.protocols import check_kappa, check_xi
-from tgsr.solvers.kernel import accumulate, exceeds_tolerance, shrink_groups, step_groups
+from tgsr.solvers.kernel import accumulate, advance, exceeds_tolerance
 from tgsr.solvers.problem import Problem, SolverSettings
 
 __all__ = ["BATCH_SIZE", "BatchSolver", "CellSolution"]
@@ -75,7 +75,7 @@ class CellSolution:
         coef = np.zeros((len(problem.rows), problem.n_classes))
         for i, coefficients, offset in zip(self._active, self._coefficients, self._offsets, strict=True):
             rows = slice(problem.starts[i], problem.starts[i + 1])
-            coef[rows] = problem.rows[rows] @ coefficients + offset
+            coef[rows] = problem.rows[rows] @ coefficients.T + offset
         return problem.original_order(coef)
 
 
@@ -106,17 +106,19 @@ class BatchSolver:
         self.settings = settings or SolverSettings()
         starts, rows, target = self.problem.starts, self.problem.rows, self.problem.target
         n_groups, n = self.problem.n_groups, rows.shape[1]
-        self._columns = np.ascontiguousarray(rows.T)
         self._gram = np.empty((n_groups, n, n))
-        cross = np.empty((target.shape[1], n_groups, n))
+        self._cross = np.empty((target.shape[1], n_groups, n))
         for i in range(n_groups):
             block = rows[starts[i] : starts[i + 1]]
             np.matmul(block.T, block, out=self._gram[i])
-            cross[:, i] = target[starts[i] : starts[i + 1]].T @ block
+            self._cross[:, i] = target[starts[i] : starts[i + 1]].T @ block
+        self._blocks = np.concatenate([rows[starts[i] : starts[i + 1]].T.ravel() for i in range(n_groups)])
         self._ones = np.add.reduceat(rows, starts[:-1], axis=0)
-        self._cross = cross.reshape(len(cross), -1)
         self._target_ones = np.add.reduceat(target, starts[:-1], axis=0).T
         self._total_gram = self._gram.sum(axis=0)
+        # any δ is right; a small one keeps γ_i finite where T is singular
+        self._ridge = 1e-10 * float(np.trace(self._total_gram)) or 1.0
+        self._reach = self._group_reach()
         self._spectra: dict[float, tuple[_FloatArray, _FloatArray]] = {}
 
     def solve(
@@ -158,6 +160,15 @@ class BatchSolver:
                         batch.close(slot)
             self._spectra.clear()
 
+    def _group_reach(self) -> _FloatArray:
+        """γ_i (n_groups,): the least with G_i ⪯ γ_i²(T + δI), T = Σ_i G_i."""
+        values, vectors = scipy.linalg.eigh(self._total_gram)
+        root = vectors / np.sqrt(np.maximum(values, 0.0) + self._ridge)
+        largest = [
+            scipy.linalg.eigvalsh(root.T @ gram @ root, subset_by_index=[len(gram) - 1] * 2) for gram in self._gram
+        ]
+        return np.sqrt(np.maximum(np.concatenate(largest), 0.0))
+
     def spectrum(self, xi: float) -> tuple[_FloatArray, _FloatArray]:
         """Eigenvalues (n,) and eigenvectors (n, n) of X̃^T X̃ at this ξ."""
         if xi not in self._spectra:
@@ -170,15 +181,15 @@ class BatchSolver:
 
 
 class _Batch:
-    """The pairs now being solved; slot b owns the columns C·b … C·b + C − 1 of the work arrays."""
+    """The pairs now being solved, one in a slot; the first ``width`` slots are in use."""
 
     def __init__(self, solver: BatchSolver, size: int) -> None:
         self.solver = solver
         n_groups, n, c = len(solver._gram), solver._gram.shape[1], solver.problem.n_classes
-        self.classes = c
         self.size = size
-        self.width = 0  # slots in use: the first ones
-        # one entry a slot
+        self.width = 0
+        self.products = 0  # products with a Gram matrix, for the benchmark
+        # one entry or row a slot
         self.tags = np.zeros(size, dtype=np.intp)
         self.kappa = np.zeros(size, dtype=np.intp)
         self.xi = np.zeros(size)
@@ -186,102 +197,121 @@ class _Batch:
         self.mu = np.zeros(size)  # of the last iteration
         self.old_mu = np.zeros(size)  # of the one before
         self.lam = np.zeros(size)
+        self.travelled = np.zeros(size)  # the way of R in the norm of T + δI
         self.converged = np.zeros(size, dtype=np.bool_)
         self.scan_order = np.zeros((size, n_groups), dtype=np.intp)
-        self.steps = np.zeros((size, 128, n, c))  # R/μ of every iteration
+        self.residual = np.zeros((size, c, n))  # R
+        self.residual_image = np.zeros((size, c, n))  # (T + δI)·R
+        self.fitted = np.zeros((size, c, n))  # Σ_i X̃_i^T C_i
+        self.unshrunk = np.zeros((size, c, n))  # Σ_i X̃_i^T Q_i
+        self.steps = np.zeros((size, 128, c, n))  # R/μ of every iteration
         self.shrinks = np.zeros((size, 128, n_groups))
-        # one column a slot
-        self.shrink = np.zeros((n_groups, size))
+        # for each group, one entry or row a slot
+        self.shrink = np.zeros((n_groups, size))  # s_i
         self.norms = np.zeros((n_groups, size))  # ‖Q_i‖
-        self.dual_norms = np.zeros((n_groups, size))  # ‖P_i‖
-        self.inner = np.zeros((n_groups, size))
-        # C columns a slot
-        self.u = np.zeros((n_groups, n, size * c))  # X̃_i^T Q_i
-        self.fitted = np.zeros((n, size * c))  # Σ_i X̃_i^T C_i
-        self.unshrunk = np.zeros((n, size * c))  # Σ_i X̃_i^T Q_i
+        self.dual_norms = np.zeros((n_groups, size))  # ‖P_i‖, NaN where not known
+        self.anchors = np.zeros((n_groups, size))
+        self.u = np.zeros((n_groups, size, c * n))  # X̃_i^T Q_i
         entries = (np.diff(solver.problem.starts) * c).astype(np.float64)
         self.first_norms = np.sqrt(entries)
-        self.distance_bounds = solver.settings.tol * np.sqrt(entries)
-
-    def _columns(self, slot: int) -> slice:
-        return slice(slot * self.classes, (slot + 1) * self.classes)
+        self.distance_bounds = solver.settings.tol * np.sqrt(entries)[:, None]
 
     def enter(self, slot: int, tag: int, kappa: int, xi: float) -> None:
         """Start a pair in a slot (a free one, or the next): C = ones, P = 0."""
-        columns = self._columns(slot)
+        ones = self.solver._ones
         self.width = max(self.width, slot + 1)
         self.tags[slot], self.kappa[slot], self.xi[slot] = tag, kappa, xi
-        self.n_iter[slot] = self.mu[slot] = self.old_mu[slot] = self.lam[slot] = 0
+        self.n_iter[slot] = self.mu[slot] = self.old_mu[slot] = self.lam[slot] = self.travelled[slot] = 0
         self.converged[slot] = False
-        self.scan_order[slot] = np.arange(len(self.first_norms))
+        self.scan_order[slot] = np.arange(len(ones))
+        self.residual[slot] = self.residual_image[slot] = 0.0
+        self.fitted[slot] = self.unshrunk[slot] = ones.sum(axis=0)
         self.shrink[:, slot] = 1.0
         self.norms[:, slot] = self.first_norms
         self.dual_norms[:, slot] = 0.0
-        self.u[:, :, columns] = self.solver._ones[:, :, None]
-        self.fitted[:, columns] = self.unshrunk[:, columns] = self.solver._ones.sum(axis=0)[:, None]
+        self.u[:, slot] = np.tile(ones, self.solver.problem.n_classes)
 
     def step(self) -> None:
         """One iteration of Algorithm 1 for every slot in use."""
-        settings, solver = self.solver.settings, self.solver
-        b, w = self.width, self.width * self.classes
+        settings, solver, b = self.solver.settings, self.solver, self.width
         old_mu = self.mu[:b].copy()
         mu = np.where(self.n_iter[:b] == 0, settings.mu, np.minimum(settings.rho * old_mu, settings.mu_max))
-        old_columns, mu_columns = np.repeat(old_mu, self.classes), np.repeat(mu, self.classes)
+        each, old_each = mu[:, None, None], old_mu[:, None, None]
         # X̃^T(P + μC), with P = μ_old(C − Q) of the last iteration
-        penalty = old_columns * (self.fitted[:, :w] - self.unshrunk[:, :w]) + mu_columns * self.fitted[:, :w]
-        step = self._residual(penalty, mu_columns) / mu_columns
-        self.unshrunk[:, :w] = self.fitted[:, :w] + solver._total_gram @ step
-        step_groups(solver._gram, step, self.shrink, self.u, self.inner, w)
-        possible = np.empty(b, dtype=np.bool_)
-        shrink_groups(
-            self.inner,
-            self.kappa,
+        penalty = old_each * (self.fitted[:b] - self.unshrunk[:b]) + each * self.fitted[:b]
+        residual = self._residual(penalty, mu)
+        image = (residual.reshape(-1, residual.shape[2]) @ solver._total_gram).reshape(residual.shape)
+        step = residual / each
+        self.unshrunk[:b] = self.fitted[:b] + image / each
+        self._travel(residual, image)
+        self.products += advance(
+            solver._gram,
+            solver._reach,
+            step.reshape(b, -1),
             mu,
-            self.distance_bounds,
-            self.norms,
+            self.travelled[:b],
+            self.kappa,
+            self.u,
             self.shrink,
-            self.dual_norms,
+            self.norms,
+            self.anchors,
             self.lam,
-            possible,
         )
-        accumulate(self.u, self.shrink, self.fitted, w)
+        accumulate(self.u, self.shrink, self.fitted[:b].reshape(b, -1))
+        norms, shrink = self.norms[:, :b], self.shrink[:, :b]
+        # |‖P_i‖ − ‖P_i,old‖|/μ ≤ ‖C_i − D_i‖: where this is large, the exact test cannot pass
+        dual_norms = np.where(norms < 0, np.nan, mu * (norms - shrink * norms))
+        distance = np.abs(dual_norms - self.dual_norms[:, :b])
+        possible = ~(distance > self.distance_bounds * mu).any(axis=0)
+        self.dual_norms[:, :b] = dual_norms
         self.mu[:b], self.old_mu[:b] = mu, old_mu
         self._record(step)
         for slot in np.flatnonzero(possible):
             self.converged[slot] = self._has_converged(int(slot))
 
-    def _residual(self, penalty: _FloatArray, mu_columns: _FloatArray) -> _FloatArray:
-        """R = (μ/2·I + X̃^T X̃)^{-1}(μL̃^T − X̃^T(P + μC)), its last row scaled by √ξ for use with the unscaled G_i."""
-        penalty[-1] *= np.repeat(np.sqrt(self.xi[: self.width]), self.classes)
-        right = np.tile(self.solver.problem.labels, self.width) * mu_columns - penalty
-        residual = np.empty_like(right)
+    def _residual(self, penalty: _FloatArray, mu: _FloatArray) -> _FloatArray:
+        """R = (μ/2·I + X̃^T X̃)^{-1}(μL̃^T − X̃^T(P + μC)), its last entry scaled by √ξ for use with the unscaled G_i."""
         xi = self.xi[: self.width]
+        right = mu[:, None, None] * self.solver.problem.labels.T
+        penalty[:, :, -1] *= np.sqrt(xi)[:, None]
+        right -= penalty
+        residual = np.empty_like(right)
         # slots that share ξ share the eigenbasis; the queue keeps them together
         for value in np.unique(xi):
-            columns = np.repeat(xi == value, self.classes)
+            slots = np.flatnonzero(xi == value)
             values, vectors = self.solver.spectrum(float(value))
-            inverse = 1.0 / (0.5 * mu_columns[columns] + values[:, None])
-            part = vectors @ (inverse * (vectors.T @ right[:, columns]))
-            part[-1] *= np.sqrt(value)
-            residual[:, columns] = part
+            part = right[slots] @ vectors
+            part /= 0.5 * mu[slots, None, None] + values
+            residual[slots] = part @ vectors.T
+        residual[:, :, -1] *= np.sqrt(xi)[:, None]
         return residual
 
+    def _travel(self, residual: _FloatArray, image: _FloatArray) -> None:
+        """Add the length of R's last move in the norm of T + δI, rounded up."""
+        b = self.width
+        image = image + self.solver._ridge * residual
+        moved, image_moved = residual - self.residual[:b], image - self.residual_image[:b]
+        squares = np.einsum("bcn,bcn->b", moved, image_moved)
+        rounding = 8 * image.shape[2] * np.finfo(float).eps
+        rounding *= np.sqrt(np.einsum("bcn,bcn->b", moved, moved) * np.einsum("bcn,bcn->b", image, image))
+        self.travelled[:b] += np.sqrt(np.maximum(squares, 0.0) + rounding)
+        self.residual[:b], self.residual_image[:b] = residual, image
+
     def _record(self, step: _FloatArray) -> None:
-        slots = np.arange(self.width)
-        position = self.n_iter[: self.width]
+        slots, position = np.arange(self.width), self.n_iter[: self.width]
         if position.max() >= self.steps.shape[1]:
             self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)], axis=1)
             self.shrinks = np.concatenate([self.shrinks, np.zeros_like(self.shrinks)], axis=1)
-        self.steps[slots, position] = step.reshape(len(step), -1, self.classes).transpose(1, 0, 2)
+        self.steps[slots, position] = step
         self.shrinks[slots, position] = self.shrink[:, : self.width].T
         self.n_iter[: self.width] += 1
 
     def _has_converged(self, slot: int) -> bool:
         solver, t = self.solver, self.n_iter[slot]
         return not exceeds_tolerance(
-            solver._columns,
+            solver._blocks,
             solver.problem.starts,
-            self.steps[slot, :t].reshape(t, -1),
+            self.steps[slot, :t],
             self.shrinks[slot, :t],
             self.old_mu[slot] / self.mu[slot],
             solver.settings.tol,
@@ -299,14 +329,14 @@ class _Batch:
         self.width = last
         if slot == last:
             return
-        for of_slots in (self.tags, self.kappa, self.xi, self.mu, self.old_mu, self.lam, self.converged):
+        for of_slots in (self.tags, self.kappa, self.xi, self.mu, self.old_mu, self.lam, self.travelled):
             of_slots[slot] = of_slots[last]
-        self.scan_order[slot] = self.scan_order[last]
-        for of_groups in (self.shrink, self.norms, self.dual_norms):
+        for rows in (self.scan_order, self.residual, self.residual_image, self.fitted, self.unshrunk):
+            rows[slot] = rows[last]
+        for of_groups in (self.shrink, self.norms, self.dual_norms, self.anchors):
             of_groups[:, slot] = of_groups[:, last]
-        for sums in (self.fitted, self.unshrunk):
-            sums[:, self._columns(slot)] = sums[:, self._columns(last)]
-        self.u[:, :, self._columns(slot)] = self.u[:, :, self._columns(last)]
+        self.u[:, slot] = self.u[:, last]
+        self.converged[slot] = self.converged[last]
         t = self.n_iter[slot] = self.n_iter[last]
         self.steps[slot, :t] = self.steps[last, :t]
         self.shrinks[slot, :t] = self.shrinks[last, :t]
@@ -315,16 +345,15 @@ class _Batch:
         """Rebuild what the recursion does not carry: A_i from the steps and the shrink factors."""
         solver, problem = self.solver, self.solver.problem
         t = int(self.n_iter[slot])
-        norms = self.shrink[:, slot] * self.norms[:, slot]
+        shrinks = self.shrinks[slot, :t]
+        norms = np.where(self.shrink[:, slot] > 0, self.shrink[:, slot] * self.norms[:, slot], 0.0)
         # C_i is the sum of the steps, each times the shrink factors since; E has the weight of the first step
-        weights = np.cumprod(self.shrinks[slot, t - 1 :: -1] if t > 1 else self.shrinks[slot, :1], axis=0)[::-1]
-        steps = self.steps[slot, :t]
-        coefficients = (weights.T @ steps.reshape(t, -1)).reshape(len(norms), *steps.shape[1:])
-        decisions = solver._cross @ coefficients.reshape(-1, self.classes)
+        weights = np.cumprod(shrinks[::-1], axis=0)[::-1]
+        coefficients = (weights.T @ self.steps[slot, :t].reshape(t, -1)).reshape(len(norms), *self.steps.shape[2:])
+        decisions = np.tensordot(solver._cross, coefficients, axes=([1, 2], [0, 2]))
         decisions += (solver._target_ones @ weights[0])[:, None]
-        residual = self.fitted[:, self._columns(slot)].copy()
-        residual[-1] *= np.sqrt(self.xi[slot])
-        residual -= problem.labels
+        fitted = self.fitted[slot].copy()
+        fitted[:, -1] *= np.sqrt(self.xi[slot])
         lam = float(self.lam[slot])
         active = np.flatnonzero(self.shrink[:, slot])
         return CellSolution(
@@ -332,7 +361,7 @@ class _Batch:
             xi=float(self.xi[slot]),
             n_iter=t,
             converged=bool(self.converged[slot]),
-            objective=float((residual * residual).sum() + lam * norms.sum()),
+            objective=float(((fitted - problem.labels.T) ** 2).sum() + lam * norms.sum()),
             lam=lam,
             group_norms=norms,
             target_decisions=decisions,

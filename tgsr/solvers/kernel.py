@@ -1,8 +1,8 @@
 """The compiled inner loops of the batched solver.
 
-All pairs (κ, ξ) of a batch share the Gram matrices G_i of the groups; each owns C (n_classes) neighbouring columns of
-the work arrays. SciPy's own BLAS does the products, called once a group so that the element-wise work finds its block
-in the cache. None of the functions allocates more than a vector, and all of them release the interpreter's lock.
+All pairs (κ, ξ) of a batch share the Gram matrices G_i of the groups. For each group, the columns of those pairs that
+need it are gathered and multiplied at once by SciPy's own BLAS, so that the element-wise work that follows finds them
+in the cache. No function allocates more than a few vectors, and all of them release the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -14,153 +14,194 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import get_cython_function_address
 
-__all__ = ["accumulate", "exceeds_tolerance", "shrink_groups", "step_groups"]
+__all__ = ["accumulate", "advance", "exceeds_tolerance"]
 
 _POINTER = ctypes.c_void_p
 _dgemm = ctypes.CFUNCTYPE(None, *[_POINTER] * 13)(get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
 _NO_TRANSPOSE = np.frombuffer(b"N", dtype=np.uint8).copy()
-_ONE = np.ones(1)
 
 _Array = npt.NDArray[np.float64]
+_Index = npt.NDArray[np.intp]
+_Flags = npt.NDArray[np.bool_]
+
+# λ moves slowly: groups that cannot reach this share of the last λ are left out at first
+_GUESS = 0.99
+# the bounds below are proven in real numbers; this covers their rounding
+_SLACK = 1.0 + 1e-9
 
 
-def step_groups(gram: _Array, step: _Array, shrink: _Array, u: _Array, inner: _Array, width: int) -> None:
-    """Advance every group: U_i ← s_i U_i + G_i R/μ, and the sums that ‖Q_i‖² follows from.
+# `reassoc` lets the compiler add in vector lanes; the order of the sum stays the same from run to run
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+def _dot(a: _Array, b: _Array) -> float:
+    total = 0.0
+    for j in range(len(a)):
+        total += a[j] * b[j]
+    return total
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+def _renew(u: _Array, factor: float, product: _Array, step: _Array) -> float:
+    """U ← H + product with H = factor·u; returns ⟨H, step⟩ + ⟨u, step⟩."""
+    total = 0.0
+    for j in range(len(u)):
+        h = factor * u[j]
+        new = h + product[j]
+        u[j] = new
+        total += (h + new) * step[j]
+    return total
+
+
+def advance(
+    gram: _Array,
+    reach: _Array,
+    step: _Array,
+    mu: _Array,
+    travelled: _Array,
+    kappa: _Index,
+    u: _Array,
+    shrink: _Array,
+    norms: _Array,
+    anchors: _Array,
+    lam: _Array,
+) -> int:
+    """Step 2 of Algorithm 1 for b pairs: U_i = X̃_i^T Q_i, ‖Q_i‖, λ from κ, and every group's shrink factor s_i.
+
+    A group with C_i = 0 has Q_i = X̃_i R/μ. It stays out as long as μ‖Q_i‖ = ‖X̃_i R‖ ≤ λ, and since it was last
+    looked at this norm has grown by at most γ_i times the way that R has travelled in the norm of T + δI, because
+    G_i ⪯ γ_i²(T + δI). Groups that this bound excludes are not multiplied; the bound is checked against the λ that
+    comes out, and a group that fails is multiplied after all. Nothing is approximated.
 
     Parameters
     ----------
     gram : (K, n, n)
-    step : (n, width), R/μ
-    shrink : (K, B), the last iteration's shrink factors s_i
-    u : (K, n, W), of which the first ``width`` columns are in use; on return X̃_i^T Q_i
-    inner : (K, B), written: ⟨H_i, R/μ⟩ + ⟨U_i, R/μ⟩ with H_i = X̃_i^T C_i, so that ‖Q_i‖² = ‖C_i‖² + inner_i
-    width : int
-        C for each pair in use.
+    reach : (K,), γ_i
+    step : (b, C·n), R/μ of each pair
+    mu, travelled : (b,)
+    kappa : (≥ b,)
+    u : (K, ≥ b, C·n), in and out; meaningless where s_i = 0
+    shrink, norms, anchors : (K, ≥ b), in and out
+        s_i, ‖Q_i‖ (−1 where not looked at), and ‖X̃_i R‖ − γ_i·travelled when last looked at.
+    lam : (≥ b,), in and out
+        λ = μ·d_(κ+1).
+
+    Returns
+    -------
+    int
+        Products with a G_i that were made, counted in pairs.
     """
-    _step_groups(gram, step, shrink, u, inner, width, _NO_TRANSPOSE, _ONE)
+    return int(_advance(gram, reach, step, mu, travelled, kappa, u, shrink, norms, anchors, lam, _NO_TRANSPOSE))
 
 
 # compiled at every start (about a second): numba cannot cache what holds another library's address
 @numba.njit(nogil=True)
-def _step_groups(
+def _advance(
     gram: _Array,
+    reach: _Array,
     step: _Array,
-    shrink: _Array,
-    u: _Array,
-    inner: _Array,
-    width: int,
-    no_transpose: npt.NDArray[np.uint8],
-    one: _Array,
-) -> None:
-    n_groups, n, columns = u.shape
-    classes = columns // shrink.shape[1]
-    sizes = np.empty(4, dtype=np.int32)
-    sizes[0], sizes[1], sizes[2], sizes[3] = width, n, columns, step.shape[1]
-    total = np.empty(width)
-    factor = np.empty(width)
-    for i in range(n_groups):
-        for j in range(width):
-            factor[j] = shrink[i, j // classes]
-        total[:] = 0.0
-        for r in range(n):
-            row, direction = u[i, r, :width], step[r, :width]
-            for j in range(width):
-                h = row[j] * factor[j]
-                row[j] = h
-                total[j] += h * direction[j]
-        # row-major U = H + G·R is column-major U^T = H^T + R^T·G^T, and G is symmetric
-        _dgemm(
-            no_transpose.ctypes,
-            no_transpose.ctypes,
-            sizes[0:].ctypes,
-            sizes[1:].ctypes,
-            sizes[1:].ctypes,
-            one.ctypes,
-            step.ctypes,
-            sizes[3:].ctypes,
-            gram[i].ctypes,
-            sizes[1:].ctypes,
-            one.ctypes,
-            u[i].ctypes,
-            sizes[2:].ctypes,
-        )
-        for r in range(n):
-            row, direction = u[i, r, :width], step[r, :width]
-            for j in range(width):
-                total[j] += row[j] * direction[j]
-        for b in range(width // classes):
-            inner[i, b] = total[b * classes : (b + 1) * classes].sum()
-
-
-@numba.njit(nogil=True, cache=True)
-def shrink_groups(
-    inner: _Array,
-    kappa: npt.NDArray[np.intp],
     mu: _Array,
-    bounds: _Array,
-    norms: _Array,
+    travelled: _Array,
+    kappa: _Index,
+    u: _Array,
     shrink: _Array,
-    dual_norms: _Array,
+    norms: _Array,
+    anchors: _Array,
     lam: _Array,
-    possible: npt.NDArray[np.bool_],
-) -> None:
-    """Step 2 of Algorithm 1 for every pair in use: λ from κ, and the shrink factor of every group.
-
-    Parameters
-    ----------
-    inner : (K, B), see `step_groups`
-    kappa : (B,)
-    mu : (b,), μ of the pairs in use: the first b
-    bounds : (K,), tol·√(entries of the group)
-    norms, shrink, dual_norms : (K, B)
-        In and out: ‖Q_i‖, s_i and ‖P_i‖.
-    lam : (B,), written
-    possible : (B,), written
-        False where max|C − D| ≥ tol is certain, because |‖P_i‖ − ‖P_i,old‖|/μ ≤ ‖C_i − D_i‖ is too large.
-    """
-    n_groups = len(inner)
-    for b in range(len(mu)):
+    no_transpose: npt.NDArray[np.uint8],
+) -> int:
+    n_groups, n, _ = gram.shape
+    width, length = step.shape
+    classes = length // n
+    one, zero = np.ones(1), np.zeros(1)
+    rows, columns = np.array([n], dtype=np.int32), np.empty(1, dtype=np.int32)
+    gathered, product = np.empty((width, length)), np.empty((width, length))
+    needed, looked_at = np.empty((n_groups, width), dtype=np.bool_), np.zeros((n_groups, width), dtype=np.bool_)
+    members = np.empty(width, dtype=np.intp)
+    threshold = np.empty(width)
+    products = 0
+    for b in range(width):
         for i in range(n_groups):
-            kept = shrink[i, b] * norms[i, b]
-            norms[i, b] = np.sqrt(max(kept * kept + inner[i, b], 0.0))
-        threshold = 0.0
-        if kappa[b] < n_groups:
-            threshold = np.sort(norms[:, b])[n_groups - 1 - kappa[b]]
-        lam[b] = mu[b] * threshold
-        possible[b] = True
+            bound = (anchors[i, b] + reach[i] * travelled[b]) * _SLACK
+            needed[i, b] = shrink[i, b] > 0.0 or not bound < _GUESS * lam[b]
+    again = True
+    while again:
         for i in range(n_groups):
-            shrink[i, b] = 1.0 - threshold / norms[i, b] if norms[i, b] > threshold else 0.0
-            dual = mu[b] * (norms[i, b] - shrink[i, b] * norms[i, b])
-            if not abs(dual - dual_norms[i, b]) <= bounds[i] * mu[b]:
-                possible[b] = False
-            dual_norms[i, b] = dual
+            count = 0
+            for b in range(width):
+                if needed[i, b]:
+                    gathered[count] = step[b]
+                    members[count] = b
+                    count += 1
+            if count == 0:
+                continue
+            products += count
+            columns[0] = count * classes
+            _dgemm(
+                no_transpose.ctypes,
+                no_transpose.ctypes,
+                rows.ctypes,
+                columns.ctypes,
+                rows.ctypes,
+                one.ctypes,
+                gram[i].ctypes,
+                rows.ctypes,
+                gathered.ctypes,
+                rows.ctypes,
+                zero.ctypes,
+                product.ctypes,
+                rows.ctypes,
+            )
+            for k in range(count):
+                b = members[k]
+                if shrink[i, b] > 0.0:
+                    kept = shrink[i, b] * norms[i, b]
+                    grown = _renew(u[i, b], shrink[i, b], product[k], step[b])
+                    norms[i, b] = np.sqrt(max(kept * kept + grown, 0.0))
+                    anchors[i, b] = np.inf
+                else:
+                    u[i, b] = product[k]
+                    norms[i, b] = np.sqrt(max(_dot(product[k], step[b]), 0.0))
+                    anchors[i, b] = mu[b] * norms[i, b] - reach[i] * travelled[b]
+                looked_at[i, b] = True
+        again = False
+        for b in range(width):
+            for i in range(n_groups):
+                if not looked_at[i, b]:
+                    norms[i, b] = -1.0
+            threshold[b] = 0.0
+            if kappa[b] < n_groups:
+                threshold[b] = max(np.sort(norms[:, b])[n_groups - 1 - kappa[b]], 0.0)
+            for i in range(n_groups):
+                bound = (anchors[i, b] + reach[i] * travelled[b]) * _SLACK
+                needed[i, b] = not looked_at[i, b] and not bound < mu[b] * threshold[b]
+                again = again or needed[i, b]
+    for b in range(width):
+        lam[b] = mu[b] * threshold[b]
+        for i in range(n_groups):
+            shrink[i, b] = 1.0 - threshold[b] / norms[i, b] if norms[i, b] > threshold[b] else 0.0
+    return products
 
 
 @numba.njit(nogil=True, cache=True)
-def accumulate(u: _Array, shrink: _Array, total: _Array, width: int) -> None:
-    """Write Σ_i s_i U_i = X̃^T C into the first ``width`` columns of ``total`` (n, W)."""
-    n_groups, n, columns = u.shape
-    classes = columns // shrink.shape[1]
-    factor = np.empty(width)
-    total[:, :width] = 0.0
-    for i in range(n_groups):
-        for j in range(width):
-            factor[j] = shrink[i, j // classes]
-        for r in range(n):
-            row, out = u[i, r, :width], total[r, :width]
-            for j in range(width):
-                out[j] += factor[j] * row[j]
+def accumulate(u: _Array, shrink: _Array, total: _Array) -> None:
+    """Write Σ_i s_i U_i = X̃^T C of each pair into ``total`` (b, C·n)."""
+    total[:] = 0.0
+    for i in range(len(u)):
+        for b in range(len(total)):
+            factor, source, out = shrink[i, b], u[i, b], total[b]
+            if factor > 0.0:
+                for j in range(len(out)):
+                    out[j] += factor * source[j]
 
 
 @numba.njit(nogil=True, cache=True)
 def exceeds_tolerance(
-    columns: _Array,
-    starts: npt.NDArray[np.intp],
+    blocks: _Array,
+    starts: _Index,
     steps: _Array,
     shrinks: _Array,
     mu_ratio: float,
     tol: float,
-    order: npt.NDArray[np.intp],
+    order: _Index,
 ) -> bool:
     """Whether max|C − D| ≥ tol, entry by entry; the exact stopping test of step 4.
 
@@ -169,9 +210,9 @@ def exceeds_tolerance(
 
     Parameters
     ----------
-    columns : (n, p), the transpose of all X_i
+    blocks : (p·n,), the transposes of all X_i, one after the other
     starts : (K + 1,)
-    steps : (t, n·C), R/μ of every iteration of this pair
+    steps : (t, C, n), R/μ of every iteration of this pair
     shrinks : (t, K)
     mu_ratio : float
         μ_old/μ.
@@ -180,11 +221,9 @@ def exceeds_tolerance(
         The groups in the order in which to look; a group that exceeds is moved to the front, where it is looked at
         first next time: most refutations then read one group.
     """
-    t, length = steps.shape
-    n = len(columns)
-    n_classes = length // n
+    t, n_classes, n = steps.shape
     weights = np.empty(t)
-    combined = np.empty(length)
+    combined = np.empty((n_classes, n))
     for k in range(len(order)):
         group = order[k]
         now = shrinks[t - 1, group]
@@ -196,30 +235,29 @@ def exceeds_tolerance(
         for past in range(t - 2, -1, -1):
             weights[past] = product
             product *= shrinks[past - 1, group] if past > 0 else 1.0
-        # the all-ones start has the weight of the first step
-        offset = weights[0]
         combined[:] = 0.0
         for past in range(t):
             if weights[past] != 0.0:
-                weight, past_step = weights[past], steps[past]
-                for j in range(length):
-                    combined[j] += weight * past_step[j]
-        values = np.empty((n_classes, starts[group + 1] - starts[group]))
-        values[:] = offset
-        for s in range(n):
-            column = columns[s, starts[group] : starts[group + 1]]
-            for c in range(n_classes):
-                factor, row = combined[s * n_classes + c], values[c]
-                for j in range(len(column)):
-                    row[j] += column[j] * factor
-        largest = 0.0
+                combined += weights[past] * steps[past]
+        size = starts[group + 1] - starts[group]
+        block = blocks[starts[group] * n : starts[group + 1] * n].reshape(n, size)
+        values = np.empty(size)
         for c in range(n_classes):
-            for j in range(values.shape[1]):
-                if not abs(values[c, j]) < tol:  # NaN counts as exceeding
-                    largest = tol
-        if largest >= tol:
-            for earlier in range(k, 0, -1):
-                order[earlier] = order[earlier - 1]
-            order[0] = group
-            return True
+            values[:] = weights[0]  # the all-ones start has the weight of the first step
+            for s in range(0, n - 3, 4):
+                a, b, d, e = combined[c, s], combined[c, s + 1], combined[c, s + 2], combined[c, s + 3]
+                for j in range(size):
+                    values[j] += a * block[s, j] + b * block[s + 1, j] + d * block[s + 2, j] + e * block[s + 3, j]
+            for s in range(n - n % 4, n):
+                for j in range(size):
+                    values[j] += combined[c, s] * block[s, j]
+            exceeding = False
+            for j in range(size):
+                if not abs(values[j]) < tol:  # NaN counts as exceeding
+                    exceeding = True
+            if exceeding:
+                for earlier in range(k, 0, -1):
+                    order[earlier] = order[earlier - 1]
+                order[0] = group
+                return True
     return False
