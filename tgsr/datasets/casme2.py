@@ -67,6 +67,7 @@ def load_casme2(
         )
     sheet = read_sheet(path, ("subject", "filename", "estimated emotion"))
     collector = Collector("CASME2", root, is_cropped(tree))
+    collector.notes.append(f"emotions and frames from {path}")
     _add_rows(collector, sheet, _clips_on_disk(collector, tree), emotions)
     return collector.finish()
 
@@ -103,6 +104,7 @@ def _clips_on_disk(collector: Collector, tree: Path) -> dict[tuple[int, str], li
 def _add_rows(
     collector: Collector, sheet: Sheet, on_disk: dict[tuple[int, str], list[Path]], emotions: Mapping[str, str]
 ) -> None:
+    inside: Counter[str] = Counter()
     outside: Counter[str] = Counter()
     conflicting = _conflicting(sheet)
     seen: set[tuple[int, str]] = set()
@@ -119,15 +121,17 @@ def _add_rows(
         elif key in seen:
             collector.notes.append(f"{sheet.path}: row {row.number} repeats {clip_id}")
         elif emotion in emotions:
+            inside[emotion] += 1
             _add_clip(collector, sheet, row, clip_id, f"sub{number:02d}", emotions[emotion], paths)
         elif emotion in _OUTSIDE:
             outside[emotion] += 1
         else:
             collector.skip(clip_id, where, f"unknown emotion {emotion!r} in row {row.number} of {sheet.path}")
         seen.add(key)
-    if outside:
-        counted = ", ".join(f"{count} {emotion}" for emotion, count in sorted(outside.items()))
-        collector.notes.append(f"{sheet.path}: not part of the protocol: {counted}")
+    for title, counts in (("selected", inside), ("not part of the protocol", outside)):
+        if counts:
+            counted = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
+            collector.notes.append(f"{sheet.path}: {title}: {counted}")
     for key in sorted(set(on_disk) - seen):
         for path in on_disk[key]:
             collector.skip(f"sub{key[0]:02d}/{path.name}", path, f"not in {sheet.path}, so its emotion is unknown")

@@ -46,6 +46,8 @@ def load_smic(
     collector = Collector(database, root, is_cropped(tree))
     sheet = Path(annotations) if annotations is not None else find_sheet(root, tree, _sheet_pattern(camera))
     rows = _read_rows(sheet, collector) if sheet is not None else {}
+    if sheet is not None:
+        collector.notes.append(f"onset, offset and emotions compared with {sheet}")
     if sheet is None and not collector.cropped:
         collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
     for subject in folders(tree):
