@@ -6,7 +6,6 @@ Run: ``python -m studies.bench.lbp_top [--clips 200]``. Needs no data.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["count_cells"]
+__all__ = ["count_cells", "sum_cells"]
 
 
 @njit(nogil=True, cache=True)
@@ -85,4 +85,29 @@ def count_cells(  # pragma: no cover - compiled
                         cell = counts[row, column, plane]
                         for x in range(line * width + column_edges[column], line * width + column_edges[column + 1]):
                             cell[bins[codes[x]]] += 1
+    return counts
+
+
+@njit(nogil=True, cache=True)
+def sum_cells(  # pragma: no cover - compiled
+    cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Add up the cells of each region.
+
+    Parameters
+    ----------
+    cells : array of shape (n_cell_rows, n_cell_columns, 3, n_bins)
+    members : array of shape (n_regions, 4)
+        Top, left, bottom, right of each region, in cells.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_regions, 3, n_bins)
+    """
+    counts = np.zeros((len(members), cells.shape[2], cells.shape[3]), np.int64)
+    for region in range(len(members)):
+        top, left, bottom, right = members[region]
+        for row in range(top, bottom):
+            for column in range(left, right):
+                counts[region] += cells[row, column]
     return counts

@@ -69,7 +69,7 @@ def lbp_top(
     ParameterError
         If a parameter is out of its range, or the interior is too small for the grid.
     """
-    from tgsr.features._lbp_kernel import count_cells  # numba takes 0.4 s, which other commands need not wait for
+    from tgsr.features._lbp_kernel import count_cells, sum_cells  # numba takes 0.4 s to import
 
     radius = _check_radii(radii)
     bins, n_bins = code_bins(neighbours, mapping)
@@ -81,7 +81,7 @@ def lbp_top(
     offsets, weights, exact = _neighbourhood(radius, neighbours, interpolation, volume.shape[1:])
     margins = np.array(radius[::-1], dtype=np.int64)
     cells = count_cells(volume, margins, offsets, weights, exact, bins, n_bins, row_edges, column_edges)
-    counts = _sum_cells(cells, members)
+    counts = sum_cells(cells, members)
     return np.asarray(counts / counts.sum(axis=-1, keepdims=True)).reshape(len(counts), -1)
 
 
@@ -155,14 +155,6 @@ def _cells(height: int, width: int, grid: tuple[int, ...]) -> tuple[Ints, Ints, 
     members = np.searchsorted(rows, boxes), np.searchsorted(columns, boxes)
     top, left, bottom, right = members[0][:, 0], members[1][:, 1], members[0][:, 2], members[1][:, 3]
     return rows.astype(np.int64), columns.astype(np.int64), np.stack([top, left, bottom, right], axis=1)
-
-
-def _sum_cells(cells: Ints, members: Ints) -> Ints:
-    """Counts of each region (n_regions, 3, n_bins) from its corners in the cumulative sums of the cells' counts."""
-    total = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1, *cells.shape[2:]), dtype=np.int64)
-    np.cumsum(cells.cumsum(axis=0), axis=1, out=total[1:, 1:])
-    top, left, bottom, right = members.T
-    return np.asarray(total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left])
 
 
 def _check_radii(radii: int | tuple[int, int, int]) -> tuple[int, int, int]:
