@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,10 @@ def image(seed: int, height: int = 36, width: int = 30) -> np.ndarray:
 
 def write_clip(folder: Path, suffix: str = ".bmp", prefix: str = "reg_", n_frames: int = 4) -> None:
     folder.mkdir(parents=True)
-    seed = sum(folder.name.encode())
+    seed = sum(os.fsencode(folder.name))
     for number in range(1, n_frames + 1):
-        cv2.imwrite(str(folder / f"{prefix}{number:03d}{suffix}"), image(seed + number))
+        _, data = cv2.imencode(suffix, image(seed + number))
+        (folder / f"{prefix}{number:03d}{suffix}").write_bytes(data.tobytes())
 
 
 def write_sheet(path: Path, rows: list[list[object]]) -> None:
@@ -234,6 +236,11 @@ CASES = [
     s("subject links out", link_out("SMIC_all_cropped/HS/s1"), 2, "HS/s1", "leads out"),
     s("tree links out", link_out("SMIC_all_cropped"), None, "SMIC HS is not there"),
     s("broken link", link(f"{NEGATIVE}/reg_002.bmp", "reg_999.bmp"), 2, "reg_002.bmp"),
+    s("link to itself", link(f"{NEGATIVE}/reg_002.bmp", "reg_002.bmp"), 2, "reg_002.bmp", "leads out"),
+    s("clip links to itself", link("SMIC_all_cropped/HS/s1/micro/negative/x.avi", "x.avi"), 3, "s1/x", "leads out"),
+    s("folder name is no text", clip("SMIC_all_cropped/HS/s1/micro/negative/s1_\udcff"), 3, "\\udcff", "not text"),
+    s("file name is no text", rename(f"{NEGATIVE}/reg_002.bmp", f"{NEGATIVE}/\udcff_002.bmp"), 2, "not text"),
+    s("stray name is no text", write(f"{NEGATIVE}/\udcff.txt", b"x"), 3, "\\udcff.txt", "passed over"),
     s("link in a circle", link("SMIC_all_cropped/HS/s9", ".."), 3, "s9", "no folder micro"),
     s(
         "unknown emotion",

@@ -179,7 +179,7 @@ def _last_frame(path: Path) -> int | None:
 
 def _subject_number(row: Row) -> int | None:
     text = row.text("subject").lower().removeprefix("sub")
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def _conflicting(sheet: Sheet) -> set[tuple[int, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tgsr.datasets.clips import ClipCollection
 from tgsr.datasets.table import LabelMap, load_table, read_label_map
-from tgsr.errors import MissingDataError, ParameterError, ProtocolError
+from tgsr.errors import DataError, MissingDataError, ParameterError, ProtocolError, TgsrError
 from tgsr.protocols import database_name
 
 __all__ = ["load_clips"]
@@ -52,6 +52,20 @@ def load_clips(
     ParameterError
         If a label map is given for SMIC, whose folders are the labels.
     """
+    try:
+        return _load(database, root, annotations, label_map)
+    except TgsrError:
+        raise
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _load(
+    database: str,
+    root: str | os.PathLike[str],
+    annotations: str | os.PathLike[str] | None,
+    label_map: LabelMap | None,
+) -> ClipCollection:
     try:
         name, known = database_name(database), True
     except ProtocolError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,10 +123,14 @@ def _workbook_lines(path: Path) -> Iterator[tuple[Any, ...]]:
     import openpyxl
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            return iter([tuple(line) for line in book.worksheets[0].iter_rows(values_only=True)])
-        finally:
-            book.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            try:
+                sheet = book.worksheets[0]
+                sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
+                return iter([tuple(line) for line in sheet.iter_rows(values_only=True)])
+            finally:
+                book.close()
     except Exception as error:  # openpyxl raises whatever its zip and XML parts raise on damaged files
         raise DataError(f"{path}: not a readable workbook ({error}); copy it again") from error

@@ -35,8 +35,11 @@ def existing_folder(root: str | os.PathLike[str]) -> Path:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path, once links are followed, lies outside the root."""
-    return not path.resolve().is_relative_to(root.resolve())
+    """Whether a path, once links are followed, lies outside the root; so does one that leads nowhere but to itself."""
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return True
 
 
 def folders(path: Path) -> list[Path]:
@@ -92,6 +95,15 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
     return None
 
 
+def _is_text(path: Path) -> bool:
+    """Whether a name can be printed: on Linux a file name may hold any bytes."""
+    return _shown(str(path)) == str(path)
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @dataclass
 class Collector:
     """Gathers clips; whatever is wrong with one becomes a `Skipped` that names the file."""
@@ -105,7 +117,9 @@ class Collector:
 
     def skip(self, clip: str, path: Path, reason: str) -> None:
         """Record a clip that cannot be used."""
-        self.skipped.append(Skipped(clip, path, reason))
+        while not _is_text(path):
+            path = path.parent
+        self.skipped.append(Skipped(_shown(clip), path, _shown(reason)))
 
     def add(
         self,
@@ -139,6 +153,8 @@ class Collector:
             self.clips[clip_id] = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
         except TgsrError as error:
             self.skip(clip_id, path, str(error))
+        except OSError as error:
+            self.skip(clip_id, path, f"{error.filename or path}: cannot be read ({error.strerror})")
         return None
 
     def note_strays(self, where: Path, strays: list[Path] | tuple[Path, ...]) -> None:
@@ -146,7 +162,7 @@ class Collector:
         if strays:
             names = ", ".join(path.name for path in strays[:_STRAYS_NAMED])
             more = f" and {len(strays) - _STRAYS_NAMED} more" if len(strays) > _STRAYS_NAMED else ""
-            self.notes.append(f"{where}: passed over {names}{more}")
+            self.notes.append(_shown(f"{where}: passed over {names}{more}"))
 
     def finish(self, class_names: tuple[str, ...] = CLASS_NAMES) -> ClipCollection:
         """Everything gathered, with a remark on how the numbers of clips differ from the protocol's."""
@@ -167,6 +183,8 @@ class Collector:
             return (), path
         frames, strays = frame_files(path)
         self.note_strays(path, strays)
+        if not all(map(_is_text, (path, *frames))):
+            raise DataError(f"{path}: a name that is not text; rename the folder or file")
         outside = [frame for frame in frames if frame.is_symlink() and leads_out(frame, self.root)]
         if outside:
             raise DataError(f"{outside[0]}: a link that leads out of {self.root}; copy the file into the tree")
