@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-__all__ = ["StudyOptions", "StudyResult", "best_row", "open_session", "run_study"]
+__all__ = ["StudyOptions", "StudyResult", "best_row", "complete_mirror", "open_session", "run_study"]
 
 RUN_ID, TRACKING, WRITER = "mlflow_run_id", "mlflow_tracking_uri", "writer"
 """Study attributes by which a worker finds the study's run."""
@@ -154,6 +154,19 @@ def run_study(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> Stu
         raise
     finish_parent(client, run.run_id)
     return result
+
+
+def complete_mirror(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> int:
+    """Add to MLflow every trial that Optuna knows as finished and MLflow lacks; returns how many."""
+    client = open_client(options.place.tracking_uri)
+    storage = open_storage(options.storage_url, create=False)
+    study = _open_study(spec, storage)
+    run = _open_run(spec, pair, study, client, options)
+    session = open_session(spec, pair, study, storage, client, run, options)
+    added = session.mirror(force=True)
+    _sum_up(session, client, options)
+    finish_parent(client, run.run_id)
+    return added
 
 
 def open_session(

@@ -16,7 +16,13 @@ COMMANDS: dict[str, str] = {
     "compare": "run the ten methods beside the published numbers",
     "demo-data": "draw clips of generated faces in the layouts of SMIC and CASME II",
     "features": "compute the LBP-TOP features of a database's clips",
+    "data": "list the databases of a folder",
     "grid": "score the paper's whole grid of (κ, ξ) for one experiment",
+    "study": "search (κ, ξ) for one experiment, every trial tracked",
+    "worker": "help with a study that another process has started",
+    "trials": "show or export the trials of a study",
+    "register": "make the best trial of a study the champion model",
+    "predict": "predict clips or feature rows with a registered model",
 }
 """Command name → its line in the help; each lives in ``tgsr/cli/<name>.py`` (``-`` as ``_``) as ``command``."""
 

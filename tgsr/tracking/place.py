@@ -40,6 +40,13 @@ class Place:
         return str(self.home / JOURNAL)
 
     @property
+    def ui_hint(self) -> str:
+        """How to open MLflow's pages."""
+        if self.tracking_uri.startswith(("http://", "https://")):
+            return self.tracking_uri
+        return f"mlflow ui --backend-store-uri {self.tracking_uri}   then http://127.0.0.1:5000"
+
+    @property
     def artifact_root(self) -> str | None:
         """Absolute artifact folder of new experiments; None leaves the choice to a tracking server."""
         if self.tracking_uri.startswith(("http://", "https://")):

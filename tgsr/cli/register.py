@@ -1,0 +1,36 @@
+"""``tgsr register``: the best trial of a study becomes the champion of its experiment."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.option("--study", default="latest", show_default=True, help="The study's MLflow run id; latest: the newest.")
+@click.option("--experiment", default="any", show_default=True, help="With latest: only studies of this experiment.")
+@click.option("--trial", default="best", show_default=True, help="Run id of the trial; best: the study's best.")
+@click.option(
+    "--data",
+    default="none",
+    show_default=True,
+    help="Folder with the feature files: for the input example, and for how features are made from clips.",
+)
+@click.option("--home", help="Folder of mlflow.db.  [default: TGSR_HOME, else this folder]")
+def command(study: str, experiment: str, trial: str, data: str, home: str | None) -> None:
+    """Register a trial as a version of tgsr-<source>-<target> and give it the alias champion."""
+    from tgsr.tracking.place import open_client, resolve_place
+    from tgsr.tracking.registration import register_study
+
+    client = open_client(resolve_place(home).tracking_uri)
+    registered = register_study(
+        client,
+        study=None if study == "latest" else study,
+        experiment=None if experiment == "any" else experiment,
+        trial=None if trial == "best" else trial,
+        data=None if data == "none" else data,
+    )
+    click.echo(f"{registered.name} version {registered.version} is the champion: {registered.uri}")
+    click.echo(f"use it: tgsr predict --model {registered.uri} --features FILE   (or a folder of frames, or a video)")
+    click.echo(f"serve it: mlflow models serve -m '{registered.uri}' --env-manager local --port 5001")

@@ -1,0 +1,149 @@
+"""``tgsr study``: search (κ, ξ) for one experiment, every trial tracked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from studies.study import StudyOptions, StudyResult
+    from tgsr.tracking.place import Place
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.option("--experiment", help="1 to 12, or a name such as V-N (source-target by letter).")
+@click.option("--source", help="Instead of --experiment: the source database, by name or letter.")
+@click.option("--target", help="Instead of --experiment: the target database.")
+@click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["grid", "tpe", "random"]),
+    default="grid",
+    show_default=True,
+    help="grid: every cell; tpe, random: κ and log ξ between the ends of the grid.",
+)
+@click.option(
+    "--selection",
+    default="source-cv",
+    show_default=True,
+    help="What ranks the trials: source-cv needs no target labels; oracle uses them, as the paper's tables do.",
+)
+@click.option(
+    "--grouping",
+    type=click.Choice(["region", "released"]),
+    default="region",
+    show_default=True,
+    help="Facial regions, or the groups that the released records were computed with.",
+)
+@click.option("--trials", type=int, default=0, show_default=True, help="Trials in all; 0: the grid, or 200 sampled.")
+@click.option("--kappas", default="1-85", show_default=True, help="κ of the grid, such as 1-5,20.")
+@click.option("--xis", default="paper", show_default=True, help="ξ of the grid: paper, paper/10, or numbers.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and of the folds.")
+@click.option(
+    "--storage",
+    default="auto",
+    show_default=True,
+    help="Optuna's storage: a journal file, postgresql://…, grpc://host:port; auto: optuna.journal in the home folder.",
+)
+@click.option(
+    "--matrices",
+    default="all",
+    show_default=True,
+    help="Regression matrices kept: all, best:3 (of each ξ), or none (the best trial's always is).",
+)
+@click.option("--writer", type=click.Choice(["auto", "bulk", "client"]), default="auto", show_default=True)
+@click.option("--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto.")
+@click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")
+@click.option("--mu", type=float, default=1e-3, show_default=True, help="First penalty of Algorithm 1.")
+@click.option("--rho", type=float, default=1.1, show_default=True, help="Its factor an iteration.")
+@click.option("--tol", type=float, default=1e-8, show_default=True, help="Stop when max|C − D| is below.")
+@click.option("--max-iter", type=int, default=1000, show_default=True)
+@click.option("--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]")
+@click.option("--share-data", is_flag=True, help="Store the databases with the study, for workers elsewhere.")
+@click.option("--status", is_flag=True, help="Show how the studies in the storage stand, and do nothing.")
+@click.option("--mirror", is_flag=True, help="Add to MLflow what Optuna knows as finished and MLflow lacks, and end.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def command(experiment: str | None, source: str | None, target: str | None, **given: Any) -> None:
+    """Search (κ, ξ) for one experiment; every trial becomes an MLflow run.
+
+    Interrupted or killed, the same command goes on where it stopped.
+    """
+    from tgsr.tracking.place import resolve_place
+
+    place = resolve_place(given["home"])
+    if given["status"]:
+        _show_status(place, given["storage"])
+        return
+    from studies.study import complete_mirror, run_study
+    from tgsr.cli.options import choose_experiment, parse_kappas, parse_xis
+    from tgsr.datasets import load_pair
+
+    chosen = choose_experiment(experiment, source, target)
+    pair = load_pair(chosen, given["data"])
+    from studies.space import Space
+    from studies.spec import StudySpec
+    from tgsr.solvers import SolverSettings
+
+    spec = StudySpec(
+        experiment=chosen.name,
+        source_digest=pair.source.digest,
+        target_digest=pair.target.digest,
+        space=Space(tuple(parse_kappas(given["kappas"])), tuple(parse_xis(given["xis"]))),
+        sampler=given["sampler"],
+        selection=given["selection"],
+        grouping=given["grouping"],
+        seed=given["seed"],
+        settings=SolverSettings(mu=given["mu"], rho=given["rho"], tol=given["tol"], max_iter=given["max_iter"]),
+    )
+    options = _options(place, given)
+    if given["mirror"]:
+        click.echo(f"{complete_mirror(spec, pair, options)} finished trials added to MLflow")
+        return
+    try:
+        result = run_study(spec, pair, options)
+    except KeyboardInterrupt:
+        click.echo("\nstopped; the same command goes on from here", err=True)
+        raise
+    _report(result, spec.selection, place)
+
+
+def _options(place: Place, given: dict[str, Any]) -> StudyOptions:
+    from studies.study import StudyOptions
+
+    return StudyOptions(
+        place=place,
+        data_folder=str(Path(given["data"]).resolve()),
+        storage=None if given["storage"] == "auto" else given["storage"],
+        n_trials=given["trials"] or None,
+        batch=given["batch"] or None,
+        jobs=given["jobs"] or None,
+        matrices=given["matrices"],
+        writer=given["writer"],
+        share=given["share_data"],
+        progress=not given["quiet"],
+        say=lambda text: click.echo(text, err=True),
+    )
+
+
+def _report(result: StudyResult, selection: str, place: Place) -> None:
+    best = result.best
+    note = " (an oracle: chosen by the target's labels)" if selection == "oracle" else ""
+    click.echo(f"study {result.name!r}: {len(result.table)} trials, MLflow run {result.run_id}")
+    click.echo(
+        f"best by {selection}{note}: kappa {best['kappa']}, xi {best['xi']:g}; on the target "
+        f"macro-F1 {best['macro_f1']:.4f}, accuracy {100 * best['accuracy']:.2f} %"
+    )
+    click.echo(f"look at it: {place.ui_hint}")
+    click.echo(f"register it: tgsr register --study {result.run_id}")
+
+
+def _show_status(place: Place, storage: str) -> None:
+    from studies.status import list_status
+    from studies.storage import open_storage
+
+    states = list_status(open_storage(place.storage if storage == "auto" else storage, create=False))
+    click.echo("\n".join(line for state in states for line in state.lines()) or "no study yet")

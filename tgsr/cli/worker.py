@@ -1,0 +1,59 @@
+"""``tgsr worker``: help with a study that another process has started."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.option("--study", required=True, help="The study's name, as `tgsr study --status` shows it.")
+@click.option("--storage", default="auto", show_default=True, help="Optuna's storage, as the study's.")
+@click.option(
+    "--data", default="auto", show_default=True, help="Folder with the feature files; auto: from the tracking server."
+)
+@click.option("--tracking-uri", default="auto", show_default=True, help="MLflow; auto: the one the study names.")
+@click.option("--trials", type=int, default=0, show_default=True, help="Trials of the study in all, as the study's.")
+@click.option("--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Threads of this worker.")
+@click.option("--matrices", default="all", show_default=True, help="Regression matrices kept, as the study's.")
+@click.option("--writer", type=click.Choice(["auto", "bulk", "client"]), default="auto", show_default=True)
+@click.option("--home", help="Folder of optuna.journal where the storage is auto.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def command(
+    study: str,
+    storage: str,
+    data: str,
+    tracking_uri: str,
+    trials: int,
+    batch: int,
+    jobs: int,
+    matrices: str,
+    writer: str,
+    home: str | None,
+    quiet: bool,
+) -> None:
+    """Join a study by name and storage, and work until it is done; any number of workers, on any machine."""
+    from studies.study import StudyOptions
+    from studies.worker import WorkerOptions, run_worker
+    from tgsr.tracking.place import resolve_place
+
+    options = StudyOptions(
+        place=resolve_place(home),
+        data_folder=data,
+        storage=None if storage == "auto" else storage,
+        n_trials=trials or None,
+        batch=batch or None,
+        jobs=jobs,
+        matrices=matrices,
+        writer=writer,
+        progress=not quiet,
+        say=lambda text: click.echo(text, err=True),
+    )
+    worker = WorkerOptions(
+        options,
+        data_folder=None if data == "auto" else data,
+        tracking_uri=None if tracking_uri == "auto" else tracking_uri,
+    )
+    click.echo(f"this worker ran {run_worker(study, worker)} trials")

@@ -1,0 +1,162 @@
+"""The registered model: label, class scores and salient regions from feature rows or clips.
+
+It is logged as models from code: the code travels as files, the arrays as ``weights.npz``, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.model import PythonModel
+
+from tgsr.errors import TgsrError
+from tgsr.files import atomic_path
+from tgsr.solvers.simplex import project_simplex
+
+__all__ = ["CLIP_SHAPE", "TgsrModel", "Weights", "load_weights", "save_weights"]
+
+CLIP_SHAPE = "clip_shape"
+"""Name of the parameter by which a row is announced as a clip: its frames, height and width."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a model consists of.
+
+    Attributes
+    ----------
+    coef : array of shape (n_features, n_classes)
+    region_weights : array of shape (85,)
+        Strength of each facial region; 0 where it is left out.
+    class_names : tuple of str
+    grouping : str
+    extraction : mapping
+        How features are made from clips (`tgsr.features.extraction.ExtractionSettings`).
+    facts : mapping
+        Experiment, κ, ξ, selection rule, digests: text.
+    """
+
+    coef: npt.NDArray[np.float64]
+    region_weights: npt.NDArray[np.float64]
+    class_names: tuple[str, ...]
+    grouping: str
+    extraction: Mapping[str, Any]
+    facts: Mapping[str, str]
+
+    @property
+    def salient_regions(self) -> list[int]:
+        """Kept regions, the strongest first."""
+        order = np.argsort(-self.region_weights, kind="stable")
+        return [int(region) for region in order if self.region_weights[region] > 0]
+
+
+def save_weights(weights: Weights, path: Path) -> Path:
+    """Write the model's arrays and facts to an ``.npz`` without pickles."""
+    header = {
+        "class_names": list(weights.class_names),
+        "grouping": weights.grouping,
+        "extraction": dict(weights.extraction),
+        "facts": dict(weights.facts),
+    }
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary, coef=weights.coef, region_weights=weights.region_weights, header=np.array(json.dumps(header))
+        )
+    return path
+
+
+def load_weights(path: str | Path) -> Weights:
+    """Read what `save_weights` wrote; a pickle in the file is refused."""
+    with np.load(path, allow_pickle=False) as stored:
+        header = json.loads(str(stored["header"]))
+        return Weights(
+            coef=stored["coef"],
+            region_weights=stored["region_weights"],
+            class_names=tuple(header["class_names"]),
+            grouping=header["grouping"],
+            extraction=header["extraction"],
+            facts=header["facts"],
+        )
+
+
+class TgsrModel(PythonModel):
+    """MLflow's view of a fitted TGSR.
+
+    Input, one of:
+
+    - feature rows, float64 (n, 15045), canonical layout (also a DataFrame of as many columns);
+    - clips: a one-dimensional object array of arrays (frames, height, width), or of paths of frame folders and video
+      files;
+    - clips over HTTP: each a row of grey values, float64 (n, frames · height · width), with the parameter
+      ``clip_shape`` = [frames, height, width].
+
+    Output: a DataFrame with ``label``, ``score_<class>`` (the simplex projection, Equ. (8)) and ``regions`` (indices of
+    the kept regions, strongest first).
+    """
+
+    weights: Weights
+
+    def load_context(self, context: Any) -> None:
+        """Read the weights; called by MLflow."""
+        self.weights = load_weights(context.artifacts["weights"])
+
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Predict; see the class."""
+        try:
+            features = self._features(model_input, tuple(int(n) for n in (params or {}).get(CLIP_SHAPE, ())))
+        except TgsrError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+        decisions = features @ self.weights.coef
+        names = self.weights.class_names
+        scores = project_simplex(decisions)
+        table = pd.DataFrame({"label": [names[code] for code in decisions.argmax(axis=1)]})
+        for index, name in enumerate(names):
+            table[f"score_{name}"] = scores[:, index]
+        table["regions"] = [self.weights.salient_regions] * len(table)
+        return table
+
+    def _features(self, given: Any, clip_shape: Sequence[int]) -> npt.NDArray[np.float64]:
+        if isinstance(given, pd.DataFrame):
+            given = given.to_numpy()
+        rows = np.asarray(given)
+        n_features = len(self.weights.coef)
+        if rows.dtype == object and rows.ndim == 1:
+            return np.array([self._clip(entry) for entry in rows])
+        if rows.ndim != 2:
+            raise MlflowException.invalid_parameter_value(
+                f"input has shape {rows.shape}; give feature rows (n, {n_features}), or clips with {CLIP_SHAPE}"
+            )
+        if any(clip_shape):
+            if len(clip_shape) != 3 or min(clip_shape) < 1 or int(np.prod(clip_shape)) != rows.shape[1]:
+                raise MlflowException.invalid_parameter_value(
+                    f"{CLIP_SHAPE} = {list(clip_shape)} does not fit rows of {rows.shape[1]} values; "
+                    "give frames, height and width"
+                )
+            return np.array([self._clip(row.reshape(clip_shape)) for row in rows.astype(np.float64)])
+        if rows.shape[1] != n_features:
+            raise MlflowException.invalid_parameter_value(
+                f"feature rows have {rows.shape[1]} values, the model needs {n_features}; for clips give {CLIP_SHAPE}"
+            )
+        features = rows.astype(np.float64)
+        if not np.isfinite(features).all():
+            raise MlflowException.invalid_parameter_value("feature rows hold NaN or infinite values")
+        return features
+
+    def _clip(self, entry: Any) -> npt.NDArray[np.float64]:
+        from tgsr.features.extraction import ExtractionSettings, clip_features, load_clip
+
+        frames = load_clip(entry) if isinstance(entry, (str, Path)) else entry
+        return clip_features(frames, ExtractionSettings.from_dict(self.weights.extraction)).ravel()
