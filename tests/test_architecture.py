@@ -1,0 +1,107 @@
+"""The layout's one rule: data flows one way, so imports point only upwards."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# what stands later may import what stands earlier, never the reverse
+ORDER = [
+    "errors",
+    "files",
+    "protocols",
+    "regions",
+    "datasets",
+    "preprocessing",
+    "features",
+    "demo",
+    "solvers",
+    "estimators",
+    "evaluation",
+    "tracking",
+    "reports",
+    "studies",
+    "cli",
+]
+
+
+def layer(module: str) -> str | None:
+    parts = module.split(".")
+    if parts[0] == "studies":
+        return "studies"
+    if parts[0] != "tgsr" or len(parts) == 1 or parts[1] == "__main__":
+        return None
+    if parts[1:] == ["features", "regions"]:
+        return "regions"  # pure geometry, which the datasets need
+    return parts[1]
+
+
+def modules() -> list[Path]:
+    return sorted([*ROOT.glob("tgsr/**/*.py"), *ROOT.glob("studies/**/*.py")])
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_only_upwards(path):
+    own = layer(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+    if own is None:
+        return
+    for name in imported(path):
+        other = layer(name)
+        if other in ORDER:
+            assert ORDER.index(other) <= ORDER.index(own), f"{own} must not import {other}"
+
+
+def test_the_top_level_holds_the_agreed_names_and_nothing_else():
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    top = {name.split("/")[0] for name in tracked if not name.startswith(".")}
+    assert top == {"pyproject.toml", "MLproject", "README.md", "conda.yaml", "tgsr", "studies", "tests"}
+
+
+def test_help_does_not_wait_for_heavy_imports():
+    code = (
+        "import sys, tgsr.cli; heavy = {'mlflow', 'optuna', 'cv2', 'numba', 'matplotlib', 'pandas'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_every_command_of_the_help_can_be_imported_and_documents_its_options():
+    from tgsr.cli import COMMANDS, main
+
+    context = main.make_context("tgsr", ["--help"], resilient_parsing=True)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.help, name
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_every_link_between_pages_leads_somewhere():
+    for page in ROOT.glob("**/README.md"):
+        if ".venv" in page.parts or "site-packages" in page.parts:
+            continue
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http:", "https:", "mailto:")):
+                assert (page.parent / target).exists(), f"{page}: {target}"
