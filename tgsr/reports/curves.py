@@ -126,6 +126,4 @@ def _draw_rest(axis: Axes, rest: pd.DataFrame, along: str, metric: str, factor: 
     axis.fill_between(
         summary["at"], factor * summary["low"], factor * summary["high"], color=ORANGE, alpha=0.25, lw=0, label=band
     )
-    axis.plot(
-        summary["at"], factor * summary["middle"], color=ORANGE, ls="--", label=f"median over the other {other}"
-    )
+    axis.plot(summary["at"], factor * summary["middle"], color=ORANGE, ls="--", label=f"median over the other {other}")

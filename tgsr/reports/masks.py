@@ -59,7 +59,9 @@ def draw_mask(
     for column, name in enumerate(["all scales", *(f"{scale} × {scale}" for scale in SCALES)]):
         panels[0, column].set_title(_counted(name, rows, column), fontsize=7.5)
     figure.colorbar(over, ax=panels[:, 0], location="bottom", label="Σ ‖C$_i$‖ of a pixel", aspect=12, pad=0.03)
-    label = "‖C$_i$‖$_F$" if grouping == "region" else "‖C$_i$‖$_F$ of the group that covers the (block, plane) histogram"
+    label = (
+        "‖C$_i$‖$_F$" if grouping == "region" else "‖C$_i$‖$_F$ of the group that covers the (block, plane) histogram"
+    )
     figure.colorbar(alone, ax=panels[:, 1:], location="bottom", label=label, aspect=52, pad=0.03)
     if title:
         figure.suptitle(title)
@@ -104,9 +106,7 @@ def _counted(name: str, rows: npt.NDArray[np.float64], column: int) -> str:
     return f"{name}: {kept} of {of}"
 
 
-def _draw_heat(
-    axis: Axes, heat: npt.NDArray[np.float64], largest: float, frame: npt.NDArray[Any] | None
-) -> AxesImage:
+def _draw_heat(axis: Axes, heat: npt.NDArray[np.float64], largest: float, frame: npt.NDArray[Any] | None) -> AxesImage:
     draw_face(axis, frame)
     extent = (MARGIN, MARGIN + INTERIOR, MARGIN + INTERIOR, MARGIN)
     opacity = np.where(heat > 0, _OPACITY, 0.0)

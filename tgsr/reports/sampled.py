@@ -94,7 +94,9 @@ def draw_importances(importances: dict[str, float], title: str = "") -> Figure:
     figure = new_figure(COLUMN, 1.5)
     axis = figure.subplots()
     names = sorted(importances, key=importances.__getitem__)
-    bars = axis.barh([_NAMES.get(name, name) for name in names], [100 * importances[name] for name in names], color=BLUE)
+    bars = axis.barh(
+        [_NAMES.get(name, name) for name in names], [100 * importances[name] for name in names], color=BLUE
+    )
     axis.bar_label(bars, fmt="%.0f %%", fontsize=7, padding=2)
     axis.set_xlim(0, 112)
     axis.set_xticks(range(0, 101, 20))

@@ -25,7 +25,9 @@ def as_html(table: PaperTable) -> str:
             cell = table.cell(method, name)
             ours, paper = _texts(table, cell, "<strong>{}</strong>", "<sup>†</sup>")
             difference = table.show(cell.difference, signed=True)
-            cells.append(f'<td class="ours">{ours}</td><td class="paper">{paper}</td><td class="delta">{difference}</td>')
+            cells.append(
+                f'<td class="ours">{ours}</td><td class="paper">{paper}</td><td class="delta">{difference}</td>'
+            )
         body.append(f'<tr><th scope="row">{escape(method)}</th>{"".join(cells)}</tr>')
     badge = "oracle" if table.oracle else "label-free"
     return (
@@ -92,7 +94,19 @@ def as_csv(tables: Sequence[PaperTable]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        "table selection metric method experiment ours paper difference best paper_best paper_impossible".split()
+        [
+            "table",
+            "selection",
+            "metric",
+            "method",
+            "experiment",
+            "ours",
+            "paper",
+            "difference",
+            "best",
+            "paper_best",
+            "paper_impossible",
+        ]
     )
     for table in tables:
         for method in table.methods:
@@ -133,4 +147,4 @@ _TEX = {"−": "$-$", "–": "--", "Δ": r"$\Delta$", "†": r"\textsuperscript{
 def _tex(text: str) -> str:
     for plain, tex in _TEX.items():
         text = text.replace(plain, tex)
-    return text.replace("_", r"\_") if r"\_" not in text else text
+    return text.replace("_", r"\_")

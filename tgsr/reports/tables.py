@@ -13,12 +13,12 @@ from tgsr.evaluation.paper import published_result
 from tgsr.protocols import EXPERIMENTS, get_experiment
 from tgsr.reports.style import METRICS
 
-__all__ = ["METHODS", "MISSING", "Cell", "PaperTable", "paper_tables"]
+__all__ = ["COMPARISON_COLUMNS", "METHODS", "MISSING", "Cell", "PaperTable", "paper_tables"]
 
 METHODS: tuple[str, ...] = ("SVM", "IW-SVM", "TCA", "GFK", "SA", "STM", "TKL", "TSRG", "DRLS", "TGSR")
 """In the order of the paper's tables."""
 MISSING = "–"
-_COLUMNS = ("experiment", "method", "selection", "macro_f1", "accuracy")
+COMPARISON_COLUMNS = ("experiment", "method", "selection", "macro_f1", "accuracy")
 _TYPES = {"TYPE-I": "I", "TYPE-II": "II"}
 
 
@@ -134,9 +134,11 @@ def paper_tables(comparison: pd.DataFrame) -> list[PaperTable]:
     DataError
         If a column is missing, or a cell is there twice.
     """
-    missing = [name for name in _COLUMNS if name not in comparison]
+    missing = [name for name in COMPARISON_COLUMNS if name not in comparison]
     if missing:
-        raise DataError(f"a comparison table needs the columns {', '.join(_COLUMNS)}; missing: {', '.join(missing)}")
+        raise DataError(
+            f"a comparison table needs the columns {', '.join(COMPARISON_COLUMNS)}; missing: {', '.join(missing)}"
+        )
     rows = comparison.assign(experiment=[get_experiment(name).name for name in comparison["experiment"]])
     twice = rows.duplicated(["experiment", "method", "selection"])
     if twice.any():
