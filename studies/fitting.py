@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,7 +16,7 @@ from studies.space import Cell
 from studies.spec import StudySpec
 from tgsr.datasets import DatabasePair
 from tgsr.estimators.tgsr import feature_groups
-from tgsr.evaluation import mask_target, score_batch
+from tgsr.evaluation import mask_target, score, score_batch
 from tgsr.evaluation.selection import get_rule
 from tgsr.solvers import BatchSolver, CellSolution
 from tgsr.tracking.records import TrialRecord
@@ -124,6 +125,12 @@ class Fitter:
     def fit_alone(self, cell: Cell) -> Fitted:
         """Solve one cell by itself: its last bits then depend on nothing else."""
         return self.fit([cell])[0]
+
+    def confusion(self, fitted: Fitted) -> dict[str, Any]:
+        """Confusion matrix on the target (rows are true classes), as JSON values."""
+        target = self._pair.target
+        matrix = score(target.labels, fitted.solution.target_codes, len(target.class_names)).confusion
+        return {"classes": list(target.class_names), "confusion": matrix.tolist()}
 
     def fit_claims(self, claims: Sequence[Claim]) -> list[Fitted]:
         """Solve the cells of claims."""

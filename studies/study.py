@@ -22,7 +22,7 @@ from tgsr.errors import ParameterError, TrackingError
 from tgsr.evaluation.grid import available_cores
 from tgsr.evaluation.selection import get_rule
 from tgsr.tracking.bulk import analyze
-from tgsr.tracking.names import Tag, experiment_title
+from tgsr.tracking.names import CONFUSION, Tag, experiment_title
 from tgsr.tracking.place import Place, open_client
 from tgsr.tracking.reading import read_trials
 from tgsr.tracking.records import StudyRun, source_tags
@@ -341,6 +341,8 @@ def _sum_up(session: Session, client: MlflowClient, options: StudyOptions) -> St
     table = read_trials(client, run.run_id, stored_table=False)
     best = best_row(table)
     _keep_matrices(session, table, best, check_matrices(options.matrices))
+    fitted = session.fitter.fit_alone((best["kappa"], best["xi"]))
+    client.log_dict(run.run_id, session.fitter.confusion(fitted), CONFUSION)
     log_best(client, run.run_id, best, len(table))
     log_trial_table(client, run.run_id, table, best)
     for part, seconds in session.seconds.items():

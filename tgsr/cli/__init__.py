@@ -13,6 +13,7 @@ from tgsr.errors import TgsrError
 __all__ = ["main"]
 
 COMMANDS: dict[str, str] = {
+    "main": "the whole way on generated clips: features, study, model, prediction",
     "compare": "run the ten methods beside the published numbers",
     "demo-data": "draw clips of generated faces in the layouts of SMIC and CASME II",
     "features": "compute the LBP-TOP features of a database's clips",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "COEFFICIENTS",
+    "CONFUSION",
     "CURVE_PREFIXES",
     "MASK",
     "REGIONS",
@@ -60,6 +61,8 @@ REGIONS = "regions.json"
 """A trial's region mask in numbers."""
 MASK = "regions.png"
 """A trial's region mask as a picture."""
+CONFUSION = "confusion.json"
+"""The best trial's confusion matrix on the target, on the parent: ``classes``, ``confusion`` (rows are true)."""
 TRIALS_CSV, TRIALS_PARQUET = "trials.csv", "trials.parquet"
 """The table of all trials, on the parent."""
 SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
