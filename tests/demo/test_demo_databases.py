@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from studies.demo_experiments import demo_features, format_table, run_experiments
+from tgsr.cli import main
 from tgsr.datasets import load_clips
 from tgsr.datasets.clips import frame_number, read_frames
 from tgsr.demo import DemoSettings, write_demo
@@ -161,3 +163,24 @@ def test_tgsr_beats_the_majority_and_keeps_the_regions_that_move(tmp_path: Path)
     assert np.mean([r.accuracy for r in results]) > np.mean([r.majority for r in results]) + 0.2
     assert all(result.precision > result.chance for result in results)
     assert all(result.accuracy > result.majority for result in results)
+
+
+def test_the_command_writes_what_the_function_writes(tiny: Path, tmp_path: Path) -> None:
+    arguments = [
+        "demo-data",
+        "--out",
+        str(tmp_path / "demo"),
+        "--subjects",
+        "2",
+        "--clips-per-class",
+        "1",
+        "--seed",
+        "7",
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "CASME2        3 generated clips" in result.output
+    assert digest(tmp_path / "demo") == digest(tiny)
+    refused = CliRunner().invoke(main, ["demo-data", "--out", str(tiny.parent)])
+    assert refused.exit_code == 1
+    assert "Error: " in refused.output

@@ -88,7 +88,7 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
         places += list(root.resolve().parents[:2])
     places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
     wanted = re.compile(pattern, re.IGNORECASE)
-    for place in places:
+    for place in filter(lambda folder: os.access(folder, os.R_OK), places):
         sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
         if sheets:
             return sheets[-1]
