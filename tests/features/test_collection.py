@@ -38,7 +38,8 @@ def test_the_feature_file_records_every_parameter(make_collection, tmp_path: Pat
     assert loaded.digest == extraction.dataset.digest
 
 
-def test_processes_give_what_one_gives(make_collection) -> None:
+def test_processes_give_what_one_gives(make_collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection_module, "_FEWEST_FRAMES", 1)
     collection = make_collection(9)
     done = []
     many = extract_collection(collection, jobs=2, progress=lambda *step: done.append(step))
@@ -169,6 +170,7 @@ def test_jobs_must_be_a_positive_integer(make_collection, jobs: object) -> None:
 
 
 def test_a_dead_worker_is_an_error_with_the_remedy(make_collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection_module, "_FEWEST_FRAMES", 1)
     monkeypatch.setattr(collection_module, "_start_worker", _die)
     with pytest.raises(DataError, match="--jobs 1"):
         extract_collection(make_collection(9), jobs=2)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,8 +29,9 @@ from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, N_REGIONS
 
 __all__ = ["Extraction", "extract_collection"]
 
-_FEWEST = 8
-"""Clips below which starting processes takes longer than it saves."""
+_FEWEST_FRAMES = 1500
+"""Frames below which starting processes takes longer than it saves: about a second's work."""
+_FRAMES_OF_A_VIDEO = 100
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def extract_collection(
     settings : ExtractionSettings, optional
         Its grid, neighbours and mapping must give 85 × 177 features.
     jobs : int
-        Processes.
+        Processes at most; a small database is not worth starting them.
     cache : Path, optional
         Folder of the feature cache; None computes everything.
     root : Path, optional
@@ -143,7 +147,8 @@ def extract_collection(
 
 def _run(task: _Task, clips: tuple[Clip, ...], jobs: int) -> Iterator[_Outcome]:
     """Outcomes in the order of the clips."""
-    if jobs == 1 or len(clips) < _FEWEST:
+    n_frames = sum(len(clip.frames) if clip.video is None else _FRAMES_OF_A_VIDEO for clip in clips)
+    if min(jobs, len(clips)) == 1 or n_frames < _FEWEST_FRAMES:
         yield from map(task, clips)
         return
     # spawned, not forked: a fork of a process with running threads may hang
@@ -164,6 +169,16 @@ def _start_worker() -> None:
     import cv2
 
     cv2.setNumThreads(1)  # the processes are the parallelism
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _check(collection: ClipCollection, settings: ExtractionSettings, jobs: int) -> None:
