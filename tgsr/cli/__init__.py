@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "study": "search (κ, ξ) for one experiment, every trial tracked",
     "worker": "help with a study that another process has started",
     "trials": "show or export the trials of a study",
+    "paper": "all twelve experiments in one go: studies, models, comparison, report",
     "register": "make the best trial of a study the champion model",
     "predict": "predict clips or feature rows with a registered model",
 }

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 __all__ = [
     "COEFFICIENTS",
+    "COMPARISON_TITLE",
     "CONFUSION",
     "CURVE_PREFIXES",
     "MASK",
+    "PAPER_TITLE",
     "REGIONS",
     "SURFACE",
     "SURFACE_PICTURE",
@@ -69,6 +71,10 @@ SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
 """Scores over (κ, ξ), on the parent: ``kappas``, ``xis``, and one matrix (κ × ξ) a metric, NaN where no trial is."""
 CURVE_PREFIXES = ("over_kappa", "over_xi")
 """Curves on the parent: ``accuracy_over_kappa`` (step = κ), ``accuracy_over_xi`` (step = rank of ξ), ``macro_f1_…``."""
+
+
+COMPARISON_TITLE, PAPER_TITLE = "tgsr/compare", "tgsr/paper"
+"""MLflow's experiments for comparisons of methods, and for all twelve experiments in one go."""
 
 
 def experiment_title(experiment: str) -> str:

@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import FeatureDataset
 
-__all__ = ["ParentSpec", "finish_parent", "log_best", "log_curves", "log_inputs", "log_trial_table", "start_parent"]
+__all__ = [
+    "ParentSpec",
+    "find_parent",
+    "finish_parent",
+    "log_best",
+    "log_curves",
+    "log_inputs",
+    "log_trial_table",
+    "start_parent",
+]
 
 _DIGEST_LENGTH = 36
 """MLflow's limit; the whole digest is in the tags and in the dataset's profile."""
@@ -81,6 +90,20 @@ def start_parent(client: MlflowClient, spec: ParentSpec, artifact_root: str | No
     for key, value in spec.params.items():
         if key not in present:
             client.log_param(run_id, key, value)
+    return run_id
+
+
+def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
+    """Run id of the parent of this kind that was started under this key (tag ``tgsr.study``), if any."""
+    ids = [found.experiment_id for found in client.search_experiments()]
+    found = client.search_runs(ids, f"tags.`{Tag.KIND}` = '{kind}' and tags.`{Tag.STUDY}` = '{key}'", max_results=1)
+    if not found:
+        return None
+    run_id = str(found[0].info.run_id)
+    joined = os.environ.get("MLFLOW_RUN_ID")
+    if joined and joined != run_id:
+        client.set_tag(joined, Tag.CONTINUES, run_id)
+    client.update_run(run_id, status="RUNNING")
     return run_id
 
 

@@ -1,0 +1,123 @@
+"""Comparing methods: one run for the comparison, one child for each experiment, method and selection."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from tgsr.evaluation.comparison import ComparisonResult
+from tgsr.protocols import CLASS_NAMES, Experiment
+from tgsr.tracking.names import COMPARISON_TITLE, Tag
+from tgsr.tracking.reading import find_run, search_children
+from tgsr.tracking.records import source_tags
+from tgsr.tracking.study_runs import ParentSpec, find_parent, log_inputs, start_parent
+from tgsr.tracking.version import code_version
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["ComparisonRun"]
+
+_NOTE = (
+    "The ten methods under one protocol: a child run for each experiment, method and selection. `default`: settings "
+    "fixed beforehand. **`oracle`**: the best macro-F1 over the method's grid, chosen by the target's labels as in the "
+    "published tables. `paper_macro_f1` and `paper_accuracy` are the published numbers."
+)
+
+
+class ComparisonRun:
+    """The tracked side of a comparison; started again, it goes on with the same run.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    artifact_root : str or None
+    pairs : mapping of Experiment to DatabasePair
+    grouping : str
+        TGSR's groups.
+    where : str
+        The folder that the databases were read from.
+    parent_run_id : str, optional
+        A run that this one is a child of.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        artifact_root: str | None,
+        pairs: Mapping[Experiment, DatabasePair],
+        grouping: str,
+        where: str,
+        parent_run_id: str | None = None,
+    ) -> None:
+        self._client = client
+        digests = sorted({data.digest for pair in pairs.values() for data in (pair.source, pair.target)})
+        names = " ".join(experiment.name for experiment in pairs)
+        key = hashlib.sha256(repr((digests, names, grouping, parent_run_id)).encode()).hexdigest()[:12]
+        spec = ParentSpec(
+            title=COMPARISON_TITLE,
+            name=f"compare {names}" if len(pairs) < 4 else f"compare {len(pairs)} experiments",
+            description=_NOTE,
+            tags={Tag.KIND: "compare", Tag.STUDY: key, Tag.GROUPING: grouping, Tag.CODE_VERSION: code_version()},
+            params={"experiments": names, "grouping": grouping},
+            parent_run_id=parent_run_id,
+        )
+        known = find_parent(client, "compare", key)
+        self.run_id = known or start_parent(client, spec, artifact_root, join=parent_run_id is None)
+        if known is None:
+            datasets = {data.name: data for pair in pairs.values() for data in (pair.source, pair.target)}
+            log_inputs(client, self.run_id, datasets, where)
+        parent = find_run(client, self.run_id)
+        self._experiment_id = parent.info.experiment_id
+        self._names = {str(run.info.run_name) for run in search_children(client, parent, "method")}
+
+    def log(self, result: ComparisonResult) -> None:
+        """Log one result, unless it is there already."""
+        from mlflow.entities import Metric, Param
+
+        name = f"{result.experiment.name} {result.method} {result.selection}"
+        if name in self._names:
+            return
+        now = int(time.time() * 1000)
+        tags = {
+            **source_tags(),
+            Tag.PARENT: self.run_id,
+            Tag.KIND: "method",
+            Tag.EXPERIMENT: result.experiment.name,
+            Tag.SELECTION: result.selection,
+            "tgsr.method": result.method,
+        }
+        run = self._client.create_run(
+            self._experiment_id, start_time=now - int(1000 * result.seconds), tags=tags, run_name=name
+        )
+        row = result.row()
+        metrics = {**result.scores.as_metrics(CLASS_NAMES), "seconds": result.seconds}
+        metrics["candidates"] = float(result.n_candidates)
+        metrics |= {key: row[key] for key in ("paper_macro_f1", "paper_accuracy") if row[key] is not None}
+        params = {"experiment": result.experiment.name, "method": result.method, "selection": result.selection}
+        params |= {key: str(value) for key, value in result.params.items() if key not in params}
+        self._client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()],
+            params=[Param(key, value) for key, value in params.items()],
+        )
+        self._client.set_terminated(run.info.run_id, end_time=now)
+        self._names.add(name)
+
+    def finish(self, table: pd.DataFrame) -> None:
+        """Store the table and the mean macro-F1 of each method and selection."""
+        self._client.log_text(self.run_id, table.to_csv(index=False), "comparison.csv")
+        means = table.groupby(["method", "selection"])["macro_f1"].mean()
+        for (method, selection), value in _pairs(means):
+            self._client.log_metric(self.run_id, f"macro_f1_{method}_{selection}", value)
+
+
+def _pairs(means: pd.Series) -> Iterable[tuple[tuple[str, str], float]]:
+    for index, value in means.to_dict().items():
+        method, selection = str(index[0]), str(index[1])  # type: ignore[index]
+        yield (method.replace(" ", "_"), selection), float(value)
