@@ -176,7 +176,6 @@ def _compare(
     )
     table = comparison_table(results)
     run.finish(table)
-    finish_parent(client, run.run_id)
     return table
 
 

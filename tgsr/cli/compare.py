@@ -42,6 +42,7 @@ __all__ = ["command"]
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="CSV to write.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads  [default: the cores there are]")
+@click.option("--track/--no-track", default=False, show_default=True, help="Log a run for each result to MLflow.")
 def command(
     source: str | None,
     target: str | None,
@@ -53,6 +54,7 @@ def command(
     tsrg_grid: str,
     out: Path,
     jobs: int | None,
+    track: bool,
 ) -> None:
     """Run the methods under one protocol and write a row for each experiment, method and selection.
 
@@ -85,6 +87,11 @@ def command(
         if bar.n >= total:
             bar.close()
 
+    tracked = None
+    if track:
+        from tgsr.tracking.comparison_run import open_comparison
+
+        tracked = open_comparison(pairs, grouping, str(data.resolve()))
     table = write_comparison(
         pairs,
         out,
@@ -92,7 +99,11 @@ def command(
         SELECTIONS if selection == "both" else (selection,),
         options=ComparisonOptions(grouping, thin_tsrg=tsrg_grid == "thin", jobs=jobs),
         progress=progress,
+        on_result=None if tracked is None else tracked.log,
     )
+    if tracked is not None:
+        tracked.finish(table)
+        click.echo(f"MLflow run: {tracked.run_id}")
     columns = ["experiment", "method", "selection", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy"]
     click.echo(table[columns].to_string(index=False, float_format="{:.4f}".format))
     click.echo(f"{out}: {len(table)} rows; 'oracle' rows were chosen with the target's labels")

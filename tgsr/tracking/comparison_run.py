@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from tgsr.evaluation.comparison import ComparisonResult
 from tgsr.protocols import CLASS_NAMES, Experiment
 from tgsr.tracking.names import COMPARISON_TITLE, Tag
+from tgsr.tracking.place import open_client, resolve_place
 from tgsr.tracking.reading import find_run, search_children
 from tgsr.tracking.records import source_tags
-from tgsr.tracking.study_runs import ParentSpec, find_parent, log_inputs, start_parent
+from tgsr.tracking.study_runs import ParentSpec, find_parent, finish_parent, log_inputs, start_parent
 from tgsr.tracking.version import code_version
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["ComparisonRun"]
+__all__ = ["ComparisonRun", "open_comparison"]
 
 _NOTE = (
     "The ten methods under one protocol: a child run for each experiment, method and selection. `default`: settings "
@@ -110,11 +111,18 @@ class ComparisonRun:
         self._names.add(name)
 
     def finish(self, table: pd.DataFrame) -> None:
-        """Store the table and the mean macro-F1 of each method and selection."""
+        """Store the table and the mean macro-F1 of each method and selection; end the run."""
         self._client.log_text(self.run_id, table.to_csv(index=False), "comparison.csv")
         means = table.groupby(["method", "selection"])["macro_f1"].mean()
         for (method, selection), value in _pairs(means):
             self._client.log_metric(self.run_id, f"macro_f1_{method}_{selection}", value)
+        finish_parent(self._client, self.run_id)
+
+
+def open_comparison(pairs: Mapping[Experiment, DatabasePair], grouping: str, where: str) -> ComparisonRun:
+    """Open the comparison's run in the place that the environment names (see `resolve_place`)."""
+    place = resolve_place()
+    return ComparisonRun(open_client(place.tracking_uri), place.artifact_root, pairs, grouping, where)
 
 
 def _pairs(means: pd.Series) -> Iterable[tuple[tuple[str, str], float]]:
