@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tgsr.datasets import clips as clips_module
 from tgsr.datasets.clips import Clip, frame_files, read_frames, read_image, read_video
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.features.extraction import load_clip
@@ -162,6 +163,14 @@ def test_a_range_outside_the_video_is_an_error(tmp_path: Path, onset: int, offse
     write_video(tmp_path / "clip.avi")
     with pytest.raises(DataError, match=r"clip\.avi"):
         read_frames(Clip("clip", "MINE", None, "positive", video=tmp_path / "clip.avi", onset=onset, offset=offset))
+
+
+def test_a_video_of_minutes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "clip.avi")
+    monkeypatch.setattr(clips_module, "_MOST_FRAMES", 10)
+    with pytest.raises(DataError, match="more than 10 frames"):
+        load_clip(tmp_path / "clip.avi")
+    assert len(read_video(tmp_path / "clip.avi", 3, 12)) == 10
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5])

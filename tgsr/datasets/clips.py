@@ -35,6 +35,8 @@ VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".m
 
 Image = npt.NDArray[np.uint8]
 
+_MOST_FRAMES = 5000  # a video of minutes is no clip of a micro-expression, and would fill the memory
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -161,35 +163,51 @@ def read_image(path: Path) -> Image:
     return np.asarray(image, dtype=np.uint8)
 
 
-def read_video(path: Path) -> list[Image]:
-    """Read all frames of a video file as grey images of shape (height, width).
+def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Image]:
+    """Read frames of a video file as grey images of shape (height, width).
+
+    Parameters
+    ----------
+    path : Path
+    first, last : int
+        The frames wanted, counted from 1, both included; by default all.
 
     Raises
     ------
     MissingDataError
         If there is no such file.
     DataError
-        If it cannot be opened, or ends well before the number of frames that it announces.
+        If it cannot be opened, has no such frames or too many, or ends well before the number that it announces.
     """
     import cv2
 
     if not path.is_file():
         raise MissingDataError(f"{path}: no such video")
+    if not 1 <= first <= (first if last is None else last):
+        raise DataError(f"{path}: onset {first} to offset {last} is no range of frames; they are counted from 1")
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
             raise DataError(f"{path}: not a readable video; convert it, or give a folder of frames")
         announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        frames = []
-        while (read := capture.read())[0]:
-            frames.append(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8))
+        frames: list[Image] = []
+        number = 0
+        while (last is None or number < last) and capture.grab():
+            number += 1
+            if number < first:
+                continue
+            frames.append(np.asarray(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8))
+            if len(frames) > _MOST_FRAMES:
+                raise DataError(f"{path}: more than {_MOST_FRAMES} frames; cut the clip out, or give onset and offset")
     except cv2.error as error:
         raise DataError(f"{path}: the video cannot be decoded ({error.err})") from error
     finally:
         capture.release()
+    if last is not None and number < last:
+        raise DataError(f"{path}: onset {first} to offset {last} is not within the {number} frames that can be read")
     # containers without an index only estimate their number of frames, hence the tolerance
-    if not frames or len(frames) < announced - max(2, announced // 20):
-        raise DataError(f"{path}: only {len(frames)} of {announced} frames can be read; the video is truncated")
+    if last is None and (not frames or number < announced - max(2, announced // 20)):
+        raise DataError(f"{path}: only {number} of {announced} frames can be read; the video is truncated")
     return frames
 
 
@@ -215,13 +233,9 @@ def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
     if clip.video is None:
         frames, names = [read_image(path) for path in clip.frames], [str(path) for path in clip.frames]
     else:
-        frames = read_video(clip.video)
         first = 1 if clip.onset is None else clip.onset
-        last = len(frames) if clip.offset is None else clip.offset
-        if not 1 <= first <= last <= len(frames):
-            raise DataError(f"{clip.video}: onset {first} to offset {last} is not within its {len(frames)} frames")
-        frames = frames[first - 1 : last]
-        names = [f"{clip.video}, frame {number}" for number in range(first, last + 1)]
+        frames = read_video(clip.video, first, clip.offset)
+        names = [f"{clip.video}, frame {number}" for number in range(first, first + len(frames))]
     if len(frames) < 2:
         raise DataError(f"{clip.path}: {len(frames)} frame(s) in clip {clip.id}; at least 2 are needed")
     for frame, name in zip(frames, names, strict=True):
