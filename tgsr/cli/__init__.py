@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "paper": "all twelve experiments in one go: studies, models, comparison, report",
     "register": "make the best trial of a study the champion model",
     "predict": "predict clips or feature rows with a registered model",
+    "report": "pages, figures and tables from stored results",
 }
 """Command name → its line in the help; each lives in ``tgsr/cli/<name>.py`` (``-`` as ``_``) as ``command``."""
 

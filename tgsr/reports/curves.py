@@ -62,7 +62,7 @@ def summarise_rest(table: pd.DataFrame, along: str, metric: str) -> pd.DataFrame
     if along == "xi" and len(table) < _FEW * table["xi"].nunique():
         places = _half_decades(places)
     grouped = table[metric].astype(float).groupby(places)
-    quartiles = grouped.quantile([0.25, 0.5, 0.75]).unstack()
+    quartiles = grouped.quantile(np.array([0.25, 0.5, 0.75])).unstack()
     summary = pd.DataFrame(quartiles.to_numpy(), columns=["low", "middle", "high"])
     summary.insert(0, "at", quartiles.index.to_numpy(dtype=np.float64))
     summary["n"] = grouped.size().to_numpy()

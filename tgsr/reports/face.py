@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.errors import DataError
 from tgsr.reports.style import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FACE_SIDE", "INTERIOR", "MARGIN", "draw_face", "frame_as_face"]
+__all__ = ["FACE_SIDE", "INTERIOR", "MARGIN", "draw_face", "frame_as_face", "read_face"]
 
 FACE_SIDE = 112
 """Side of a face's frame in pixels, as features are computed on it."""
@@ -40,6 +42,31 @@ def draw_face(axis: Axes, frame: npt.NDArray[Any] | None = None) -> None:
         axis.imshow(frame_as_face(frame), cmap="gray", extent=extent, vmin=0, vmax=255, zorder=0)
 
 
+def read_face(path: Path, *, crop: bool = False) -> npt.NDArray[np.uint8]:
+    """Read a clip's first frame in grey: of a folder of frames, a video file, or an image file.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If it cannot be read, or (with ``crop``) shows no face.
+    """
+    from tgsr.datasets.clips import VIDEO_SUFFIXES, frame_files, read_image, read_video
+    from tgsr.preprocessing.face import crop_face
+
+    if path.is_dir():
+        frames, _ = frame_files(path)
+        if not frames:
+            raise DataError(f"{path}: no frames in this folder")
+        frame = read_image(frames[0])
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
+        frame = read_video(path)[0]
+    else:
+        frame = read_image(path)
+    return np.asarray(crop_face(frame[None])[0] if crop else frame, dtype=np.uint8)
+
+
 def frame_as_face(frame: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Give a frame in grey, stretched to the range 0…255: array of shape (height, width)."""
     grey = np.asarray(frame, dtype=np.float64)
@@ -54,7 +81,7 @@ def _sketch(axis: Axes) -> None:
     from matplotlib.patches import Arc, Ellipse
 
     middle = FACE_SIDE / 2
-    line = {"color": GREY, "lw": 1.0, "zorder": 1}
+    line: dict[str, Any] = {"color": GREY, "lw": 1.0, "zorder": 1}
     axis.add_patch(Ellipse((middle, 58), 88, 106, fill=True, facecolor="#F3F1EE", edgecolor=GREY, lw=1.0, zorder=0))
     for side in (-1, 1):
         x = middle + side * 19

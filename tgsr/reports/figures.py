@@ -120,8 +120,8 @@ def _mask_figure(record: StudyRecord, frame: npt.NDArray[Any] | None) -> ReportF
     caption = f"{kept} of {len(norms)} groups are kept. Colour: Frobenius norm of a region's coefficients Cᵢ."
     if record.grouping != "region":
         caption = (
-            f"{kept} of {len(norms)} groups are kept. These groups, 177 consecutive entries of the released layout, are "
-            "not facial regions: each covers three (block, plane) histograms. Shown is every histogram that a kept "
+            f"{kept} of {len(norms)} groups are kept. These groups, 177 consecutive entries of the released layout, "
+            "are not facial regions: each covers three (block, plane) histograms. Shown is every histogram that a kept "
             "group covers, in the colour of that group's norm."
         )
     best = record.best

@@ -127,7 +127,7 @@ def _draw_scale(
     for region in range(first, first + scale * scale):
         top, left, bottom, right = region_boxes(INTERIOR, INTERIOR)[region] + MARGIN
         kept = weights[region] > 0
-        edge = {"edgecolor": "black", "lw": 0.7} if kept else {"edgecolor": "#BBBBBB", "lw": 0.35}
+        edge: Any = {"edgecolor": "black", "lw": 0.7} if kept else {"edgecolor": "#BBBBBB", "lw": 0.35}
         box = Rectangle((left, top), right - left, bottom - top, fill=False, zorder=3 if kept else 2, **edge)
         axis.add_patch(box)
     return drawn

@@ -127,8 +127,8 @@ def _standing(record: StudyRecord, best: pd.Series) -> str:
     published = published_tgsr(record.experiment)
     if published is not None:
         parts.append(
-            f"The paper reports macro-F1 {published.macro_f1:.4f} and accuracy {100 * published.accuracy:.2f} % for TGSR "
-            "here (an oracle, with the groups of the released records)."
+            f"The paper reports macro-F1 {published.macro_f1:.4f} and accuracy {100 * published.accuracy:.2f} % for "
+            "TGSR here (an oracle, with the groups of the released records)."
         )
     return " ".join(parts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["CONFUSION", "StudyRecord", "record_from_grid", "record_from_run"]
+__all__ = ["StudyRecord", "record_from_grid", "record_from_run"]
 
-CONFUSION = "confusion.json"
-"""Artifact of a study's run: the best trial's confusion matrix, rows are true classes."""
 _NEEDED = ("kappa", "xi", "macro_f1", "accuracy")
 _SHOWN_PARAMS = ("kappas", "xis", "seed", "mu", "rho", "mu_max", "tol", "max_iter")
 
@@ -83,13 +80,13 @@ class StudyRecord:
     def best(self) -> pd.Series | None:
         """The chosen trial's row: the largest value, of equal ones the smallest κ, then the smallest ξ."""
         if self.best_trial is not None and "trial" in self.table:
-            found = self.table[self.table["trial"] == self.best_trial]
+            found: pd.DataFrame = self.table[self.table["trial"] == self.best_trial]
             if len(found):
                 return found.iloc[0]
-        finite = self.table[np.isfinite(self.table[self.value].to_numpy(dtype=np.float64))]
+        finite: pd.DataFrame = self.table[np.isfinite(self.table[self.value].to_numpy(dtype=np.float64))]
         if finite.empty:
             return None
-        ranked = finite.sort_values([self.value, "kappa", "xi"], ascending=[False, True, True])
+        ranked: pd.DataFrame = finite.sort_values([self.value, "kappa", "xi"], ascending=[False, True, True])
         return ranked.iloc[0]
 
     @property
@@ -110,7 +107,10 @@ def record_from_grid(path: Path) -> StudyRecord:
     """
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; `tgsr grid --out {path}` writes it")
-    table = _checked(path.read_bytes(), str(path))
+    try:
+        table = _checked(pd.read_csv(path), str(path))
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
     provenance: dict[str, Any] = {}
     sidecar = path.with_name(f"{path.name}.json")
     if sidecar.is_file():
@@ -140,7 +140,8 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
         If there is no such run, or it is no study.
     """
     from tgsr.tracking.names import Tag
-    from tgsr.tracking.reading import find_run, read_artifact, read_trials
+    from tgsr.tracking.reading import find_run, read_trials
+    from tgsr.tracking.report_run import read_confusion, read_csv
 
     run = find_run(client, run_id)
     tags = dict(run.data.tags)
@@ -148,7 +149,7 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     if kind == "study":
         table = read_trials(client, run_id)
     elif kind == "grid":
-        table = _checked(read_artifact(client, run_id, _csv_name(client, run_id)), f"run {run_id}")
+        table = _checked(read_csv(client, run_id), f"run {run_id}")
     else:
         raise MissingDataError(f"run {run_id} ({run.info.run_name}) is no study and no grid, but {kind or 'something'}")
     for column in _NEEDED:
@@ -166,29 +167,18 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
         facts=_facts(run),
         best_trial=None if best_trial is None else int(float(best_trial)),
         group_norms=_norms(client, best_run),
-        confusion=_confusion(client, run_id),
+        confusion=read_confusion(client, run_id),
         n_failed=_count_failed(client, run) if kind == "study" else 0,
         status=str(run.info.status),
         run_id=run_id,
     )
 
 
-def _checked(content: bytes, where: str) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(io.BytesIO(content))
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{where}: cannot be read as a table ({error})") from error
+def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
     missing = [column for column in _NEEDED if column not in table]
     if missing:
         raise DataError(f"{where}: a table of trials needs the columns {', '.join(_NEEDED)}; missing: {missing}")
     return table
-
-
-def _csv_name(client: MlflowClient, run_id: str) -> str:
-    for entry in client.list_artifacts(run_id):
-        if str(entry.path).endswith(".csv"):
-            return str(entry.path)
-    raise MissingDataError(f"run {run_id} has no table (a .csv artifact)")
 
 
 def _experiment_of(source: str, target: str) -> str | None:
@@ -244,15 +234,6 @@ def _norms(client: MlflowClient, run_id: str | None) -> npt.NDArray[np.float64] 
     try:
         return np.array(read_regions(client, run_id)["group_norms"], dtype=np.float64)
     except (MissingDataError, KeyError):
-        return None
-
-
-def _confusion(client: MlflowClient, run_id: str) -> npt.NDArray[np.int64] | None:
-    from tgsr.tracking.reading import read_artifact
-
-    try:
-        return np.array(json.loads(read_artifact(client, run_id, CONFUSION))["confusion"], dtype=np.int64)
-    except (MissingDataError, KeyError, ValueError):
         return None
 
 

@@ -47,7 +47,7 @@ COLUMN, PAGE = 3.5, 7.16
 METRICS: dict[str, str] = {"macro_f1": "macro-F1", "accuracy": "accuracy (%)"}
 """Score columns and how axes and tables call them; accuracy is stored as a fraction and shown in per cent."""
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "axes.edgecolor": INK,
     "axes.grid": False,
     "axes.labelsize": 8,

@@ -14,6 +14,12 @@ from tgsr.reports.tables import Cell, PaperTable
 __all__ = ["as_csv", "as_html", "as_latex", "as_markdown", "save_tables"]
 
 
+_CSV_COLUMNS = (
+    *("table", "selection", "metric", "method", "experiment"),
+    *("ours", "paper", "difference", "best", "paper_best", "paper_impossible"),
+)
+
+
 def as_html(table: PaperTable) -> str:
     """The table as an HTML fragment: a ``figure`` with its caption and note."""
     head = "".join(f'<th colspan="3" scope="colgroup">{escape(name)}</th>' for name in table.experiments)
@@ -93,21 +99,7 @@ def as_csv(tables: Sequence[PaperTable]) -> str:
     """All tables as one CSV, a line a cell: macro-F1 as a fraction, accuracy in per cent."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        [
-            "table",
-            "selection",
-            "metric",
-            "method",
-            "experiment",
-            "ours",
-            "paper",
-            "difference",
-            "best",
-            "paper_best",
-            "paper_impossible",
-        ]
-    )
+    writer.writerow(_CSV_COLUMNS)
     for table in tables:
         for method in table.methods:
             for name in table.experiments:

@@ -1,0 +1,62 @@
+"""``tgsr report``: pages, figures and tables from stored results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(name="report")
+@click.option("--out", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
+@click.option("--run", "runs", multiple=True, help="Run id of a study; may be repeated  [default: the newest of each]")
+@click.option("--experiment", help="Only this experiment: 1 to 12, or a name such as V-N.")
+@click.option(
+    "--grid",
+    "grids",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="CSV of `tgsr grid`; may be repeated. With --grid or --compare nothing is read from MLflow.",
+)
+@click.option("--compare", "comparison", type=click.Path(path_type=Path), help="CSV of `tgsr compare`.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder with the feature files, to add what is not stored."
+)
+@click.option("--face", type=click.Path(path_type=Path), help="Clip or image to draw the regions on: its first frame.")
+@click.option("--crop/--no-crop", default=False, show_default=True, help="Crop that frame to the face found in it.")
+@click.option("--home", type=click.Path(path_type=Path), help="Folder with mlflow.db  [default: TGSR_HOME, or here]")
+@click.option("--log/--no-log", default=True, show_default=True, help="Put the pages onto their MLflow runs.")
+def command(
+    out: Path,
+    runs: tuple[str, ...],
+    experiment: str | None,
+    grids: tuple[Path, ...],
+    comparison: Path | None,
+    data: Path | None,
+    face: Path | None,
+    crop: bool,
+    home: Path | None,
+    log: bool,
+) -> None:
+    """Write a page for each study and one for the paper as a whole, with figures and tables fit for a paper.
+
+    Everything comes from stored results: MLflow's (by default the newest study of each kind), or the CSV files of
+    `tgsr grid` and `tgsr compare`. Each page is one file that needs no other.
+    """
+    from tgsr.protocols import get_experiment
+    from tgsr.reports.building import ReportRequest, report_files, report_runs
+
+    request = ReportRequest(
+        out=out,
+        data=data,
+        face=face,
+        crop=crop,
+        experiment=None if experiment is None else get_experiment(experiment).name,
+        say=click.echo,
+    )
+    if grids or comparison:
+        report_files(request, grids, comparison)
+    else:
+        report_runs(request, runs, home, log=log)
