@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from tgsr.demo.face import Subject
 from tgsr.features.regions import region_boxes
-from tgsr.protocols import CLASS_NAMES
 
 __all__ = ["ACTIONS", "Event", "displacement", "draw_event", "moving_regions", "profile"]
+
+_Field = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 FRAME_SIZE = 112
 MARGIN = 3  # LBP-TOP's radius: regions lie on the interior of the frame
@@ -120,7 +121,3 @@ def _bump(action: str, s: Subject) -> tuple[float, float, float, float, float, f
         "jaw_dropped": (0.055, s.mouth_y + 0.085, 0.070, 0.050, 0.0, 1.0),
     }
     return table[action]
-
-
-_Field = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-assert tuple(ACTIONS) == CLASS_NAMES
