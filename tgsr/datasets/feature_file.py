@@ -67,7 +67,7 @@ def feature_file_name(path: str | os.PathLike[str]) -> str:
         If the header cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as members:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
             return str(json.loads(str(members["header"]))["name"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
@@ -87,7 +87,8 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
     if not path.is_file():
         raise MissingDataError(f"{path}: no such feature file; make one with `tgsr features` or name another folder")
     try:
-        with np.load(path, allow_pickle=False) as members:
+        # np.load leaves a damaged file open, so the stream is ours
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
             header = json.loads(str(members["header"]))
             if header.get("format") != _FORMAT:
                 raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")

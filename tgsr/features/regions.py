@@ -93,7 +93,7 @@ def released_to_canonical(features: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     """Reorder released feature vectors (n, 15045) to the canonical layout (n, 85, 177); values are unchanged."""
     canonical = np.empty_like(features, order="C")
     canonical[:, _canonical_positions()] = features
-    return canonical.reshape(len(features), -1, _GROUP)
+    return canonical.reshape(len(features), canonical.shape[1] // _GROUP, _GROUP)
 
 
 def canonical_to_released(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
