@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +52,7 @@ def command(
     Clips that cannot be used are skipped and listed with the reason. Interrupted and started again, it goes on where it
     stopped: finished clips are kept in a cache ($TGSR_CACHE, or your cache folder), found again by their content.
     """
+    from joblib import cpu_count  # what this process may use, also in a container
     from tqdm import tqdm
 
     from tgsr.datasets import load_clips, save_features
@@ -73,7 +73,7 @@ def command(
         extraction = extract_collection(
             collection,
             settings,
-            jobs=jobs or len(os.sched_getaffinity(0)),
+            jobs=jobs or cpu_count(),
             cache=None if no_cache else cache or default_cache_folder(),
             root=root if root.is_dir() else root.parent,
             progress=progress,
