@@ -79,9 +79,12 @@ class STMClassifier(SweepClassifier):
     ----------
     weights_ : array of shape (n_classes, n_source)
         s for each class against the rest.
+    n_iter_ : int
+        Alternations of the class that took most.
     """
 
     weights_: Array
+    n_iter_: int
 
     def __init__(
         self,
@@ -114,11 +117,11 @@ class STMClassifier(SweepClassifier):
         width = check_positive("width", self.width)
         matching = prepared.get("rbf", width)
         classifier = matching[0] if self.kernel == "rbf" else prepared.get("linear", 1.0)[0]
-        machines, weights = zip(
+        machines, weights, n_iter = zip(
             *(self._alternate(classifier, *matching, np.where(codes == code, 1.0, -1.0)) for code in np.unique(codes)),
             strict=True,
         )
-        self.weights_ = np.array(weights)
+        self.weights_, self.n_iter_ = np.array(weights), max(n_iter)
         return _OneAgainstRest(
             prepared.span.source,
             width * prepared.scale if self.kernel == "rbf" else None,
@@ -126,13 +129,15 @@ class STMClassifier(SweepClassifier):
             np.array([machine.intercept for machine in machines]),
         )
 
-    def _alternate(self, kernel: Array, matching: Array, cross: Array, signs: Array) -> tuple[KernelMachine, Array]:
+    def _alternate(
+        self, kernel: Array, matching: Array, cross: Array, signs: Array
+    ) -> tuple[KernelMachine, Array, int]:
         C, lam = check_positive("C", self.C), check_positive("lam", self.lam)
         bound = check_positive("bound", self.bound)
         kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
         weights = kmm(matching, cross, bound=bound)
         previous = np.inf
-        for _ in range(max(1, self.max_iter)):
+        for iteration in range(1, max(1, self.max_iter) + 1):  # noqa: B007
             machine = _weighted_machine(kernel, signs, C * weights, self.loss)
             losses = machine.losses(kernel, signs, squared=self.loss == "squared_hinge")
             norm = float(machine.coefficients @ kernel @ machine.coefficients)
@@ -142,7 +147,7 @@ class STMClassifier(SweepClassifier):
                 break
             previous = objective
             weights = kmm(matching, cross, bound=bound, linear=C / lam * losses)
-        return machine, weights
+        return machine, weights, iteration
 
 
 def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> KernelMachine:

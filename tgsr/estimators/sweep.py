@@ -60,7 +60,7 @@ class SweepClassifier(TransferClassifier):
         source, codes, target = worker._check_fit(X, y, X_target)
         span = Span.of(source, target)
         predictions = np.empty((len(grid), len(span.target)), dtype=np.intp)
-        for index, rule in self._rules(span, codes, grid):
+        for index, rule in worker._rules(span, codes, grid):
             predictions[index] = rule(span.target)
             if progress is not None:
                 progress(1)
@@ -71,7 +71,8 @@ class SweepClassifier(TransferClassifier):
         """Yield (index in the grid, fitted rule), in any order."""
         prepared = self._prepare(span)
         for index, params in enumerate(grid):
-            yield index, clone(self).set_params(**params)._solve(prepared, codes)
+            worker = clone(self).set_params(**params) if params else self  # a fit leaves its attributes on itself
+            yield index, worker._solve(prepared, codes)
 
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
         self.span_ = Span.of(X, X_target)

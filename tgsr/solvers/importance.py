@@ -18,6 +18,7 @@ __all__ = ["gaussian", "kliep", "kmm", "median_distance", "ulsif", "ulsif_loo_sc
 Array = npt.NDArray[np.float64]
 
 RIDGES: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)
+_FOLD_TOL = 1e-5
 WIDTH_FACTORS: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -51,8 +52,8 @@ def kliep(
     *,
     width: float | None = None,
     n_folds: int = 5,
-    max_iter: int = 2000,
-    tol: float = 1e-9,
+    max_iter: int = 1000,
+    tol: float = 1e-8,
 ) -> Array:
     """Kullback–Leibler importance estimation procedure (Sugiyama et al., NIPS 2007).
 
@@ -68,7 +69,7 @@ def kliep(
         target.
     n_folds, max_iter, tol
         Folds of that cross-validation; the limit of the iteration, and the relative gain in mean log-likelihood at
-        which it stops.
+        which it stops (1e-5 within the cross-validation).
 
     Returns
     -------
@@ -79,7 +80,7 @@ def kliep(
     if width is None:
         scale = median_distance(X, X_target)
         widths = [factor * scale for factor in WIDTH_FACTORS]
-        scores = [_kliep_likelihood(source, target, candidate, n_folds, max_iter, tol) for candidate in widths]
+        scores = [_kliep_likelihood(source, target, candidate, n_folds, max_iter) for candidate in widths]
         width = widths[int(np.argmax(scores))]
     alpha = _kliep_fit(gaussian(target, target, width), gaussian(source, target, width), max_iter, tol)
     return _mean_one(gaussian(X, target, width) @ alpha)
@@ -99,7 +100,7 @@ def _kliep_fit(at_target: Array, at_source: Array, max_iter: int, tol: float) ->
     return alpha
 
 
-def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int, max_iter: int, tol: float) -> float:
+def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int, max_iter: int) -> float:
     n_folds = min(n_folds, len(target))
     if n_folds < 2:
         return 0.0
@@ -108,7 +109,7 @@ def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int, 
     likelihoods = []
     for fold in range(n_folds):
         held = folds == fold
-        alpha = _kliep_fit(kernel[~held], at_source, max_iter, tol)
+        alpha = _kliep_fit(kernel[~held], at_source, max_iter, _FOLD_TOL)
         likelihoods.append(np.log(np.maximum(kernel[held] @ alpha, np.finfo(np.float64).tiny)).mean())
     return float(np.mean(likelihoods))
 

@@ -75,8 +75,10 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
         raise ValueError(f"no weights in [0, {bound}] of {n} samples have a sum in [{low}, {high}]")
     eye = scipy.sparse.identity(n, format="csc")
     ones = scipy.sparse.csc_matrix(np.ones((1, n)))
-    A = scipy.sparse.vstack([-eye, eye, -ones, ones], format="csc")
-    b = np.concatenate([np.zeros(n), np.full(n, bound), [-low, high]])
+    rows, limits = [-eye, -ones, ones], [np.zeros(n), np.array([-low, high])]
+    if bound < high:  # otherwise the budget implies it
+        rows, limits = [*rows, eye], [*limits, np.full(n, bound)]
+    A, b = scipy.sparse.vstack(rows, format="csc"), np.concatenate(limits)
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1

@@ -74,19 +74,24 @@ class Resolvents:
         self.dtype = np.dtype(dtype)
         values, self._vectors = np.linalg.eigh(K_source @ K_source.T + lam * np.outer(delta, delta))
         self._values = np.maximum(values, 0)
-        self._known: list[tuple[float, npt.NDArray[Any]]] = []
+        self._inverses: list[npt.NDArray[Any]] = []
         self._lock = Lock()
 
-    def get(self, iteration: int) -> tuple[float, npt.NDArray[Any]]:
-        """κ and the matrix (n, n) of an iteration, counted from 0."""
+    def kappa(self, iteration: int) -> float:
+        """κ of an iteration, counted from 0."""
+        return float(min(self.schedule.kappa * self.schedule.growth**iteration, self.schedule.kappa_max))
+
+    def apply(self, iteration: int, right: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The matrix of an iteration times ``right`` (n, columns)."""
+        if right.shape[1] < len(self._values):  # forming the inverse would cost more than two products
+            scale = 1 / (self._values + self.kappa(iteration) / 2)
+            return np.asarray(self._vectors @ (scale[:, None] * (self._vectors.T @ right)), dtype=self.dtype)
         with self._lock:
-            while len(self._known) <= iteration:
-                kappa = self.schedule.kappa
-                if self._known:
-                    kappa = min(self.schedule.growth * self._known[-1][0], self.schedule.kappa_max)
+            while len(self._inverses) <= iteration:
+                kappa = self.kappa(len(self._inverses))
                 inverse = (self._vectors / (self._values + kappa / 2)) @ self._vectors.T
-                self._known.append((kappa, inverse.astype(self.dtype)))
-        return self._known[iteration]
+                self._inverses.append(inverse.astype(self.dtype))
+        return np.asarray(self._inverses[iteration] @ right)
 
 
 def sparse_regression(
@@ -132,9 +137,8 @@ def sparse_regression(
     scalar: Any = dtype.type  # the compiled update must not promote to float64
     gaps = np.empty(sets * width, dtype=dtype)
     for iteration in range(1, schedule.max_iter + 1):
-        kappa, inverse = resolvents.get(iteration - 1)
-        following = resolvents.get(iteration)[0]
-        Q = inverse @ right
+        kappa, following = resolvents.kappa(iteration - 1), resolvents.kappa(iteration)
+        Q = resolvents.apply(iteration - 1, right)
         _update(Q, P, M, right, fixed, limits, gaps, scalar(kappa), scalar(following))
         done = gaps.reshape(len(active), width).max(axis=1) < schedule.tol
         last = iteration == schedule.max_iter

@@ -1,0 +1,192 @@
+"""One suite for all ten methods: scikit-learn's own checks, and what a transfer method must keep."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tgsr.datasets import DatabasePair
+from tgsr.estimators import METHODS, Method
+from tgsr.estimators.base import TransferClassifier
+from tgsr.evaluation import mask_target
+
+
+def small(method: Method) -> TransferClassifier:
+    """The method with settings that fit a handful of features and seconds."""
+    settings = {"TGSR": {"kappa": 1}, "STM": {"max_iter": 4}}
+    return method.estimator().set_params(**settings.get(method.name, {}))
+
+
+@parametrize_with_checks([small(method) for method in METHODS.values()])
+def test_sklearn_check(estimator, check):
+    check(estimator)
+
+
+each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def blobs(n_source: int = 24, n_target: int = 18, n_features: int = 60, seed: int = 0, n_classes: int = 3):
+    """Three classes in few dimensions of many, the target moved: far fewer samples than features."""
+    rng = np.random.default_rng(seed)
+    centres = np.zeros((n_classes, n_features))
+    centres[:, :n_classes] = 3 * np.eye(n_classes)
+    y, y_target = np.arange(n_source) % n_classes, np.arange(n_target) % n_classes
+    X = centres[y] + 0.5 * rng.standard_normal((n_source, n_features))
+    X_target = centres[y_target] + 0.5 * rng.standard_normal((n_target, n_features))
+    X_target[:, n_classes : n_classes + 3] += 1.0
+    return X, y, X_target, y_target
+
+
+@each_method
+def test_separable_classes_are_recovered_across_a_shift(method):
+    X, y, X_target, y_target = blobs()
+    predicted = small(method).fit(X, y, X_target=X_target).predict(X_target)
+    assert (predicted == y_target).mean() >= 0.85
+
+
+@each_method
+def test_target_labels_are_not_needed_and_cannot_be_given(method, pair_factory: Callable[..., DatabasePair]):
+    pair = pair_factory()
+    task = mask_target(pair)
+    assert not hasattr(task, "y_target")
+    with pytest.raises(TypeError):
+        small(method).fit(task.X, task.y, X_target=task.X_target, y_target=pair.target.labels)
+
+
+@each_method
+def test_order_of_samples_does_not_matter(method):
+    X, y, X_target, _ = blobs(n_source=30)
+    rng = np.random.default_rng(1)
+    source_order, target_order = rng.permutation(len(X)), rng.permutation(len(X_target))
+    given = small(method).fit(X, y, X_target=X_target).predict(X_target)
+    shuffled = small(method).fit(X[source_order], y[source_order], X_target=X_target[target_order])
+    np.testing.assert_array_equal(shuffled.predict(X_target), given)
+
+
+@each_method
+def test_order_of_features_does_not_matter(method):
+    if method.name == "TGSR":
+        pytest.skip("features belong to groups")
+    X, y, X_target, _ = blobs()
+    order = np.random.default_rng(2).permutation(X.shape[1])
+    given = small(method).fit(X, y, X_target=X_target).predict(X_target)
+    shuffled = small(method).fit(X[:, order], y, X_target=X_target[:, order]).predict(X_target[:, order])
+    np.testing.assert_array_equal(shuffled, given)
+
+
+@each_method
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_class_missing_in_the_source_is_never_predicted(method, missing):
+    X, y, X_target, _ = blobs()
+    keep = y != missing
+    predicted = small(method).fit(X[keep], y[keep], X_target=X_target).predict(X_target)
+    assert missing not in predicted
+    assert set(predicted) <= set(range(3))
+
+
+@each_method
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_class_missing_in_the_target_is_allowed(method, missing):
+    X, y, X_target, y_target = blobs()
+    X_target = X_target[y_target != missing]
+    predicted = small(method).fit(X, y, X_target=X_target).predict(X_target)
+    assert set(predicted) <= set(range(3))
+
+
+@each_method
+def test_one_source_sample_a_class(method):
+    X, y, X_target, _ = blobs(n_source=3)
+    assert small(method).fit(X, y, X_target=X_target).predict(X_target).shape == (len(X_target),)
+
+
+@each_method
+def test_one_target_sample(method):
+    X, y, X_target, _ = blobs()
+    predicted = small(method).fit(X, y, X_target=X_target[:1]).predict(X_target[:1])
+    assert predicted.shape == (1,)
+    assert predicted[0] in (0, 1, 2)
+
+
+@each_method
+def test_one_class_is_refused(method):
+    X, y, X_target, _ = blobs()
+    with pytest.raises(ValueError, match="1 class"):
+        small(method).fit(X, np.zeros_like(y), X_target=X_target)
+
+
+@each_method
+@pytest.mark.parametrize("n_target", [24, 30])
+def test_as_many_target_samples_as_source_samples_or_more(method, n_target):
+    X, y, X_target, _ = blobs(n_target=n_target)
+    assert small(method).fit(X, y, X_target=X_target).predict(X_target).shape == (n_target,)
+
+
+@each_method
+def test_constant_features_change_nothing_but_rounding(method):
+    X, y, X_target, _ = blobs()
+    X[:, -20:] = X_target[:, -20:] = 0.0
+    reduced = small(method).fit(X[:, :-20], y, X_target=X_target[:, :-20]).predict(X_target[:, :-20])
+    np.testing.assert_array_equal(small(method).fit(X, y, X_target=X_target).predict(X_target), reduced)
+
+
+@each_method
+def test_all_samples_equal(method):
+    X, y, X_target, _ = blobs()
+    X[:] = X_target[:] = 1.0
+    predicted = small(method).fit(X, y, X_target=X_target).predict(X_target)
+    assert len(set(predicted)) == 1
+
+
+@each_method
+def test_target_of_another_width_is_refused(method):
+    X, y, X_target, _ = blobs()
+    with pytest.raises(ValueError, match="X_target has 59 features"):
+        small(method).fit(X, y, X_target=X_target[:, 1:])
+
+
+@each_method
+def test_inputs_are_left_alone_and_the_fit_is_repeatable(method):
+    arrays = blobs()[:3]
+    copies = [array.copy() for array in arrays]
+    for array in arrays:
+        array.setflags(write=False)
+    X, y, X_target = arrays
+    first, second = (small(method).fit(X, y, X_target=X_target).predict(X_target) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@each_method
+def test_a_fitted_method_survives_pickling(method):
+    X, y, X_target, _ = blobs()
+    fitted = small(method).fit(X, y, X_target=X_target)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X_target), fitted.predict(X_target))
+
+
+@each_method
+def test_defaults_and_grid_are_accepted_parameters(method):
+    for params in (method.defaults, *method.grid(7, 6)[:3], *method.grid(7, 6)[-3:]):
+        estimator = method.make(**params)
+        assert {name: estimator.get_params()[name] for name in params} == dict(params)
+    for name in method.space(7, 6):
+        assert name in method.estimator().get_params()
+
+
+@each_method
+def test_sweep_and_single_fits_agree(method):
+    if method.name == "TGSR":
+        pytest.skip("its grid is the batched solver's, tested there")
+    X, y, X_target, _ = blobs()
+    grid = method.grid(len(X), len(X_target))
+    grid = grid[:: max(1, len(grid) // 8)]
+    steps = []
+    swept = method.make().predict_grid(X, y, X_target, grid, steps.append)
+    assert sum(steps) == len(grid)
+    for params, predicted in zip(grid, swept, strict=True):
+        single = method.make(**params).fit(X, y, X_target=X_target).predict(X_target)
+        np.testing.assert_array_equal(predicted, single, err_msg=str(params))
