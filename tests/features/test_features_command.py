@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from tgsr.cli import main
 from tgsr.datasets import find_databases, load_features
+from tgsr.features.extraction import ExtractionSettings, clip_features, load_clip
+from tgsr.preprocessing import find_face
 
 SMALL = ["--n-frames", "8", "--size", "64", "--jobs", "1"]
 
@@ -67,6 +71,34 @@ def test_strict_fails_and_leaves_the_old_file(table: Path, tmp_path: Path) -> No
     assert result.exit_code == 1
     assert "Error: 1 clips were skipped" in result.output
     assert out.read_bytes() == before
+
+
+def drawn_face(lift: int) -> np.ndarray:
+    """A blurred drawing that the cascade takes for a face; ``lift`` raises the brows by pixels."""
+    image = np.full((240, 320), 60, np.uint8)
+    shapes = [(0, 0, 62, 82, 190), (0, 10, 7, 22, 210), (0, 50, 24, 7, 100)]
+    for side in (-1, 1):
+        shapes += [(26 * side, -18, 15, 6, 70), (26 * side, -32 - lift, 18, 4, 80), (8 * side, 28, 5, 4, 120)]
+    for x, y, half_width, half_height, grey in shapes:
+        cv2.ellipse(image, (160 + x, 120 + y), (half_width, half_height), 0, 0, 360, grey, -1)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 2.5), dtype=np.uint8)
+
+
+def test_raw_clips_are_cropped_to_the_face_and_reported_without_one(table: Path, tmp_path: Path) -> None:
+    folder = table.parent / "raw"
+    folder.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(folder / f"image{number}.png"), drawn_face(number))
+    table.write_text("clip,label,subject,cropped\nraw,positive,s1,no\nclip0,negative,s1,no\nclip1,negative,s1,yes\n")
+    result = run(table, tmp_path / "MINE.tgsr.npz")
+    assert result.exit_code == 0, result.output
+    assert "clip0: no face was found" in result.output
+    dataset = load_features(tmp_path / "MINE.tgsr.npz")
+    assert dataset.sample_ids.tolist() == ["raw", "clip1"]
+    frames = load_clip(folder)
+    top, left, bottom, right = find_face(frames[0])
+    faces = [frame[top:bottom, left:right] for frame in frames]
+    np.testing.assert_array_equal(dataset.features[0], clip_features(faces, ExtractionSettings(n_frames=8, size=64)))
 
 
 @pytest.mark.parametrize(
