@@ -7,8 +7,7 @@ in the cache. No function allocates more than a few vectors, and all of them rel
 
 from __future__ import annotations
 
-import ctypes
-
+import llvmlite.binding
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,9 @@ from numba.extending import get_cython_function_address
 
 __all__ = ["accumulate", "advance", "exceeds_tolerance"]
 
-_POINTER = ctypes.c_void_p
-_dgemm = ctypes.CFUNCTYPE(None, *[_POINTER] * 13)(get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
+# called by the name of a symbol, not by address, so that numba can keep the compiled kernel on disk
+llvmlite.binding.add_symbol("tgsr_dgemm", get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
+_dgemm = numba.types.ExternalFunction("tgsr_dgemm", numba.types.void(*[numba.types.voidptr] * 13))
 _NO_TRANSPOSE = np.frombuffer(b"N", dtype=np.uint8).copy()
 
 _Array = npt.NDArray[np.float64]
@@ -92,8 +92,7 @@ def advance(
     return int(_advance(gram, reach, step, mu, travelled, kappa, u, shrink, norms, anchors, lam, _NO_TRANSPOSE))
 
 
-# compiled at every start (about a second): numba cannot cache what holds another library's address
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _advance(
     gram: _Array,
     reach: _Array,
