@@ -1,0 +1,245 @@
+"""Each method reduces to something simpler where it must, and agrees with an independent computation of itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.linalg
+from sklearn.linear_model import Lasso
+from sklearn.svm import SVC, LinearSVC
+
+from tgsr.estimators import (
+    DRLSClassifier,
+    GFKClassifier,
+    IWSVMClassifier,
+    SAClassifier,
+    STMClassifier,
+    SVMClassifier,
+    TCAClassifier,
+    TKLClassifier,
+    TSRGClassifier,
+)
+from tgsr.estimators.drls import RegressionProblem
+from tgsr.estimators.kernel_svm import class_ranks, fit_svm
+from tgsr.estimators.span import Span, principal_axes
+from tgsr.estimators.subspace import geodesic_flow
+from tgsr.estimators.tca import transfer_components
+from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression
+
+
+@pytest.fixture(scope="module")
+def domains():
+    rng = np.random.default_rng(0)
+    centres = np.zeros((3, 200))
+    centres[:, :3] = np.eye(3)
+    y = np.arange(24) % 3
+    X = centres[y] + 0.4 * rng.standard_normal((24, 200))
+    X_target = centres[np.arange(18) % 3] + 0.4 * rng.standard_normal((18, 200)) + 0.05
+    return X, y, X_target
+
+
+def plain_svm(X, y, X_target):
+    return SVC(kernel="linear").fit(X, y).predict(X_target)
+
+
+def test_span_coordinates_keep_inner_products(domains):
+    X, _, X_target = domains
+    span = Span.of(X, X_target)
+    both = np.vstack([X, X_target])
+    assert span.samples.shape == (42, 42)
+    np.testing.assert_allclose(span.samples @ span.samples.T, both @ both.T, atol=1e-10)
+    stranger = np.random.default_rng(1).standard_normal((5, 200))
+    np.testing.assert_allclose(span.transform(stranger) @ span.samples.T, stranger @ both.T, atol=1e-10)
+
+
+def test_svm_is_libsvm(domains):
+    np.testing.assert_array_equal(SVMClassifier().fit(domains[0], domains[1]).predict(domains[2]), plain_svm(*domains))
+
+
+def test_class_order_decides_ties_only():
+    codes = np.array([2, 0, 1, 0])
+    np.testing.assert_array_equal(class_ranks(codes, "sorted")[0], codes)
+    ranks, order = class_ranks(codes, "first_appearance")
+    np.testing.assert_array_equal(ranks, [0, 1, 2, 1])
+    np.testing.assert_array_equal(order[ranks], codes)
+    with pytest.raises(ValueError, match="class_order"):
+        class_ranks(codes, "random")
+
+
+def test_weights_of_one_give_svm(domains):
+    X, y, X_target = domains
+    span = Span.of(X, X_target)
+    weighted = fit_svm(span.source, y, C=1.0, class_order="sorted", weights=np.ones(len(X)))
+    np.testing.assert_array_equal(weighted(span.target), plain_svm(*domains))
+    # a kernel so wide that every sample is equally important
+    wide = IWSVMClassifier(weighting="ulsif", width=1e4).fit(X, y, X_target=X_target)
+    np.testing.assert_allclose(wide.weights_, 1, atol=1e-6)
+    np.testing.assert_array_equal(wide.predict(X_target), plain_svm(*domains))
+
+
+def test_zero_weights_drop_samples(domains):
+    X, y, X_target = domains
+    span = Span.of(X, X_target)
+    kept = np.arange(24) < 15
+    dropped = fit_svm(span.source, y, C=1.0, class_order="sorted", weights=np.where(kept, 1.0, 0.0))
+    reduced = fit_svm(span.source[kept], y[kept], C=1.0, class_order="sorted")
+    np.testing.assert_array_equal(dropped(span.target), reduced(span.target))
+
+
+@pytest.mark.parametrize("method", [SAClassifier, GFKClassifier])
+def test_full_dimension_on_equal_domains_gives_the_svm_of_the_centred_span(domains, method):
+    X, y, _ = domains
+    centred = X - X.mean(axis=0)
+    fitted = method(n_components=23).fit(centred, y, X_target=centred)
+    np.testing.assert_array_equal(fitted.predict(centred), plain_svm(centred, y, centred))
+
+
+def test_sa_matches_its_formula_in_the_raw_features(domains):
+    X, y, X_target = domains
+    Ps, Pt = (np.linalg.svd(Z - Z.mean(axis=0), full_matrices=False)[2][:7].T for Z in (X, X_target))
+    expected = SVC(kernel="linear").fit(X @ Ps @ (Ps.T @ Pt), y).predict(X_target @ Pt)
+    np.testing.assert_array_equal(SAClassifier(7).fit(X, y, X_target=X_target).predict(X_target), expected)
+
+
+def test_gfk_equals_quadrature_along_the_geodesic():
+    rng = np.random.default_rng(4)
+    Ps, Pt = (np.linalg.qr(rng.standard_normal((12, 4)))[0] for _ in range(2))
+    U, cosines, Vt = np.linalg.svd(Ps.T @ Pt)
+    theta = np.arccos(cosines)
+    R = (Pt @ Vt.T - Ps @ U * cosines) / np.sin(theta)
+
+    def point(t):
+        basis = Ps @ U * np.cos(t * theta) + R * np.sin(t * theta)
+        np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-12)
+        return basis @ basis.T
+
+    expected = scipy.integrate.quad_vec(point, 0, 1, epsabs=1e-12)[0]
+    flow = geodesic_flow(Ps, Pt)
+    np.testing.assert_allclose(flow @ flow.T, expected, atol=1e-10)
+
+
+def test_gfk_of_identical_domains_is_the_pca_kernel():
+    P = principal_axes(np.random.default_rng(5).standard_normal((9, 12)))[:, :4]
+    flow = geodesic_flow(P, P)
+    np.testing.assert_allclose(flow @ flow.T, P @ P.T, atol=1e-12)
+
+
+def test_gfk_of_orthogonal_subspaces():
+    flow = geodesic_flow(np.eye(6)[:, :2], np.eye(6)[:, 2:4])
+    assert np.trace(flow @ flow.T) == pytest.approx(2)
+    np.testing.assert_allclose(np.diag(flow @ flow.T), [0.5] * 4 + [0, 0], atol=1e-12)
+
+
+def test_tca_components_are_those_of_a_general_eigensolver(domains):
+    X, _, X_target = domains
+    both = np.vstack([X, X_target])
+    n, K = len(both), both @ both.T
+    e = np.concatenate([np.full(24, 1 / 24), np.full(18, -1 / 18)])
+    H = np.eye(n) - 1 / n
+    values, vectors = scipy.linalg.eig(np.linalg.solve(K @ np.outer(e, e) @ K + 2.0 * np.eye(n), K @ H @ K))
+    order = np.argsort(-values.real)[:10]
+    components = transfer_components(K @ H @ K, K @ e, 2.0)[:, :10]
+    np.testing.assert_allclose(np.abs(components), np.abs(vectors[:, order].real), atol=1e-6)
+
+
+def test_tca_on_identical_domains_is_kernel_pca(domains):
+    X, y, _ = domains
+    fitted = TCAClassifier(5).fit(X, y, X_target=X)
+    K = np.tile(X @ X.T, (2, 2))
+    K_centred = K - K.mean(axis=0)
+    leading = np.linalg.eigh(K_centred.T @ K_centred)[1][:, ::-1][:, :5]
+    expected = SVC(kernel="linear").fit(K[:24] @ leading, y).predict(K[:24] @ leading)
+    np.testing.assert_array_equal(fitted.predict(X), expected)
+
+
+def test_tkl_extends_the_target_kernel_to_itself(domains):
+    X, _, X_target = domains
+    prepared = TKLClassifier()._prepare(Span.of(X, X_target))
+    gram = X_target @ X_target.T
+    values, vectors = np.linalg.eigh(gram)
+    rank = len(X_target) - 10
+    np.testing.assert_allclose(
+        np.abs(prepared.span.target @ prepared.extension), np.abs(vectors[:, ::-1][:, :rank]), atol=1e-4
+    )
+    # with the target's own spectrum the kernel is the target's, restricted to its leading eigenvectors
+    approximation = prepared.span.target @ prepared.extension * values[::-1][:rank]
+    np.testing.assert_allclose(
+        approximation @ (prepared.span.target @ prepared.extension).T,
+        vectors[:, -rank:] * values[-rank:] @ vectors[:, -rank:].T,
+        atol=1e-4,
+    )
+
+
+def test_stm_with_even_weights_is_a_squared_hinge_svm(domains):
+    X, y, X_target = domains
+    # bound 1 with a budget that all samples must use up leaves no choice but weights near one
+    even = STMClassifier(bound=1.0, lam=1e6, width=1e3).fit(X, y, X_target=X)
+    np.testing.assert_allclose(even.weights_, 1, atol=1e-2)
+    reference = LinearSVC(C=1.0, loss="squared_hinge", dual=True, intercept_scaling=100, tol=1e-8, max_iter=200000)
+    np.testing.assert_array_equal(even.predict(X_target), reference.fit(X, y).predict(X_target))
+
+
+def test_drls_without_mean_term_is_a_label_space_lasso(domains):
+    X, y, X_target = domains
+    problem = RegressionProblem.of(Span.of(X, X_target))
+    one_hot = np.eye(3)[y]
+    slow = Resolvents(problem.K_source, problem.delta, 0.0, Schedule(kappa=0.1, growth=1.001, max_iter=20000))
+    P = sparse_regression(problem.K_source, one_hot, [0.5], slow).P[0]
+    design = problem.K_source.T
+    lasso = Lasso(alpha=0.5 / (2 * len(design)), fit_intercept=False, tol=1e-12, max_iter=1_000_000)
+    fitted = design @ lasso.fit(design, one_hot).coef_.T
+    np.testing.assert_allclose(design @ P, fitted, atol=2e-3)
+
+
+def test_drls_without_penalties_interpolates_the_labels(domains):
+    X, y, X_target = domains
+    np.testing.assert_array_equal(DRLSClassifier(lam=0.0, mu=0.0).fit(X, y, X_target=X_target).predict(X), y)
+
+
+def test_tsrg_without_penalties_regenerates_the_source(domains):
+    X, y, X_target = domains
+    fitted = TSRGClassifier(lam=0.0, mu=0.0, precision="double").fit(X, y, X_target=X_target)
+    np.testing.assert_array_equal(fitted.predict(X), plain_svm(X, y, X))
+
+
+def test_tsrg_precision_and_threads_change_no_label(domains):
+    X, y, X_target = domains
+    wide = np.tile(X, 6), y, np.tile(X_target, 6)  # several blocks of features
+    fits = [
+        TSRGClassifier(precision=precision, n_jobs=n_jobs).fit(wide[0], y, X_target=wide[2]).predict(wide[2])
+        for precision, n_jobs in (("single", 1), ("single", 2), ("double", 1))
+    ]
+    np.testing.assert_array_equal(fits[0], fits[1])
+    np.testing.assert_array_equal(fits[0], fits[2])
+
+
+@pytest.mark.parametrize("method", [SAClassifier, GFKClassifier])
+def test_a_domain_without_variance_leaves_the_svm(domains, method):
+    X, y, X_target = domains
+    fitted = method().fit(X, y, X_target=X_target[:1])
+    np.testing.assert_array_equal(fitted.predict(X_target), plain_svm(X, y, X_target))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (SVMClassifier(C=0.0), "C must be"),
+        (TCAClassifier(n_components=0), "at least 1"),
+        (TCAClassifier(n_components=2.5), "integer"),
+        (TCAClassifier(mu=-1.0), "mu must be"),
+        (TKLClassifier(zeta=0.0), "zeta must be"),
+        (IWSVMClassifier(weighting="none"), "weighting must be"),
+        (IWSVMClassifier(width=-1.0), "width must be"),
+        (STMClassifier(kernel="cubic"), "kernel must be"),
+        (STMClassifier(loss="log"), "loss must be"),
+        (STMClassifier(bound=0.01), "sum in"),
+        (DRLSClassifier(mu=-1.0), "mu must be"),
+        (TSRGClassifier(precision="half"), "precision must be"),
+        (TSRGClassifier(lam=float("nan")), "lam must be"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(domains, estimator, message):
+    X, y, X_target = domains
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(X, y, X_target=X_target)
