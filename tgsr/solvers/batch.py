@@ -88,6 +88,11 @@ class BatchSolver:
         As in `Problem.build`, which also tells the errors raised.
     settings : SolverSettings, optional
 
+    Attributes
+    ----------
+    n_products : int
+        Products with a Gram matrix made so far, one a pair and group: what the floating-point cost is counted in.
+
     Notes
     -----
     What else is in a batch changes an answer only in its last bits: the columns of a matrix product do not mix.
@@ -120,6 +125,7 @@ class BatchSolver:
         self._ridge = 1e-10 * float(np.trace(self._total_gram)) or 1.0
         self._reach = self._group_reach()
         self._spectra: dict[float, tuple[_FloatArray, _FloatArray]] = {}
+        self.n_products = 0
 
     def solve(
         self, cells: Iterable[tuple[int, float]], *, on_solved: Callable[[CellSolution], None] | None = None
@@ -188,7 +194,6 @@ class _Batch:
         n_groups, n, c = len(solver._gram), solver._gram.shape[1], solver.problem.n_classes
         self.size = size
         self.width = 0
-        self.products = 0  # products with a Gram matrix, for the benchmark
         # one entry or row a slot
         self.tags = np.zeros(size, dtype=np.intp)
         self.kappa = np.zeros(size, dtype=np.intp)
@@ -244,7 +249,7 @@ class _Batch:
         step = residual / each
         self.unshrunk[:b] = self.fitted[:b] + image / each
         self._travel(residual, image)
-        self.products += advance(
+        solver.n_products += advance(
             solver._gram,
             solver._reach,
             step.reshape(b, -1),

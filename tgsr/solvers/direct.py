@@ -78,8 +78,9 @@ def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettin
         # step 2: keep the κ groups of Q = D − P/μ with the largest norms
         q = d - p / mu
         norms = group_norms(q, problem.starts)
-        lam = mu * np.sort(norms)[::-1][kappa] if kappa < problem.n_groups else 0.0
-        c = np.repeat(_shrink_factors(norms, lam / mu), np.diff(problem.starts))[:, None] * q
+        threshold = np.sort(norms)[::-1][kappa] if kappa < problem.n_groups else 0.0  # λ/μ = d_(κ+1)
+        lam = mu * threshold
+        c = np.repeat(_shrink_factors(norms, threshold), np.diff(problem.starts))[:, None] * q
         # steps 3 and 4
         p = p + mu * (c - d)
         distances.append(float(np.abs(c - d).max()))

@@ -1,0 +1,154 @@
+"""How fast is the batched solver? Fits per second against the direct iteration, in the same run.
+
+Generated histograms stand for the data (fits per second hardly depend on their values); with ``--data`` a released or
+own experiment is measured instead. Run with one BLAS thread: ``OPENBLAS_NUM_THREADS=1 python -m studies.bench.solver``.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+import tgsr.solvers.batch as batch_module
+from tgsr.datasets import load_pair
+from tgsr.evaluation.grid import make_solver
+from tgsr.protocols import get_experiment
+from tgsr.solvers import BatchSolver, solve_direct
+
+__all__: list[str] = []
+
+_KAPPAS = range(1, 86)
+_XIS = (0.002, 0.3, 40.0)
+
+
+def generated_solver(n_source: int, n_target: int, bins: int = 59, seed: int = 0) -> BatchSolver:
+    """A solver on generated histograms: 85 regions × 3 planes × ``bins``."""
+    rng = np.random.default_rng(seed)
+    codes = np.arange(n_source) % 3
+    shapes = rng.gamma(0.5, size=(4, 85, 3, bins))
+
+    def sample(labels: npt.NDArray[np.intp], shift: float) -> npt.NDArray[np.float64]:
+        values = shapes[3] + 0.2 * shapes[labels] + shift * rng.gamma(0.5, size=(85, 3, bins))
+        values = values + 0.3 * rng.gamma(0.5, size=(len(labels), 85, 3, bins))
+        return np.asarray(values / values.sum(axis=-1, keepdims=True)).reshape(len(labels), -1)
+
+    source, target = sample(codes, 0.0), sample(np.arange(n_target) % 3, 0.3)
+    return BatchSolver(source, codes, 3, target, np.arange(source.shape[1]) // (3 * bins))
+
+
+def gemm_rate() -> float:
+    """Floating-point operations a second of a large matrix product on one thread."""
+    matrix = np.random.default_rng(0).random((1200, 1200))
+    best = min(_seconds(lambda: matrix @ matrix) for _ in range(5))
+    return 2 * 1200**3 / best
+
+
+def _seconds(task: object) -> float:
+    assert callable(task)
+    started = time.perf_counter()
+    task()
+    return time.perf_counter() - started
+
+
+def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> None:
+    """Print a row: direct and batched milliseconds a fit, their ratio, and the share of the floating-point limit."""
+    problem = solver.problem
+    rng = np.random.default_rng(1)
+    cells = [(kappa, xi) for xi in _XIS for kappa in _KAPPAS]
+    solver.solve([(3, 0.1), (40, 0.2)])  # compiles, warms up
+    sample = [cells[index] for index in rng.choice(len(cells), direct_fits, replace=False)]
+    # direct and batched alternate, so that a slow moment of the machine hits both
+    direct_seconds, direct_iterations, batched, iterations = 0.0, 0, 0.0, 0
+    before = solver.n_products
+    for index, xi in enumerate(_XIS):
+        for kappa, its_xi in sample[index :: len(_XIS)]:
+            started = time.perf_counter()
+            direct_iterations += solve_direct(problem, kappa, its_xi).n_iter
+            direct_seconds += time.perf_counter() - started
+        part = [(kappa, xi) for kappa in _KAPPAS]
+        parts = [part[job::jobs] for job in range(jobs)]
+        started = time.perf_counter()
+        with ThreadPoolExecutor(jobs) as pool:
+            solutions = [solution for found in pool.map(solver.solve, parts) for solution in found]
+        batched += time.perf_counter() - started
+        iterations += sum(solution.n_iter for solution in solutions)
+    products = solver.n_products - before
+    n = problem.rows.shape[1]
+    flops = 2 * n * n * problem.n_classes
+    direct_step = direct_seconds / direct_iterations
+    direct_fit = direct_step * iterations / len(cells) / jobs  # the direct iteration on as many cores, perfectly split
+    fit = batched / len(cells)
+    limit = flops * problem.n_groups * iterations / len(cells) / gemm_rate() / jobs
+    click.echo(
+        f"{label:24s} {jobs:4d} {1e3 * direct_step:10.2f} {1e3 * fit:8.2f} {1 / fit:8.1f} {direct_fit / fit:8.1f} "
+        f"{products / (problem.n_groups * iterations):9.2f} {limit / fit:9.2f}"
+    )
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with feature files; default: generated data.")
+@click.option("--experiment", "names", multiple=True, default=("V-N", "C-V"), help="Experiments in that folder.")
+@click.option("--grouping", default="released", help="Grouping for those.")
+@click.option("--jobs", default="1,2", help="Numbers of threads.")
+@click.option("--direct-fits", default=9, help="Fits of the direct iteration to time.")
+@click.option("--growth/--no-growth", default=False, help="How the cost grows with N_s, d, κ and the batch.")
+def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, growth: bool) -> None:
+    """Measure the solver."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        if growth:
+            _growth()
+            return
+        click.echo(f"one thread's matrix product: {gemm_rate() / 1e9:.1f} GFLOP/s")
+        click.echo(
+            f"{'problem':24s} {'jobs':>4s} {'direct it':>10s} {'ms/fit':>8s} {'fits/s':>8s} {'× direct':>8s} "
+            f"{'products':>9s} {'of limit':>9s}"
+        )
+        solvers = (
+            {name: make_solver(load_pair(get_experiment(name), data), grouping) for name in names}
+            if data
+            else {f"generated, N_s = {n}": generated_solver(n, 71) for n in (71, 130, 164)}
+        )
+        for label, solver in solvers.items():
+            for count in jobs.split(","):
+                measure(solver, label, int(count), direct_fits)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    click.echo(f"peak memory of this process: {peak:.2f} GiB")
+
+
+def _growth() -> None:
+    """Milliseconds an iteration of one pair, as one quantity grows and the others stay."""
+    cells = [(kappa, 0.3) for kappa in range(1, 86, 2)]
+    for label, variants in (
+        ("N_s", {n: generated_solver(n, 71) for n in (36, 71, 130, 164, 260)}),
+        ("d", {3 * bins: generated_solver(71, 71, bins) for bins in (15, 59, 236)}),
+    ):
+        for value, solver in variants.items():
+            _row(label, value, solver, cells)
+    solver = generated_solver(71, 71)
+    for kappa in (1, 5, 10, 20, 40, 60, 80):
+        _row("κ", kappa, solver, [(kappa, xi) for xi in np.geomspace(0.001, 1000, 32)])
+    for size in (1, 2, 4, 8, 16, 32, 85):
+        batch_module.BATCH_SIZE = size
+        _row("batch", size, solver, cells)
+
+
+def _row(label: str, value: int, solver: BatchSolver, cells: list[tuple[int, float]]) -> None:
+    solver.solve(cells[:2])
+    started = time.process_time()
+    iterations = sum(solution.n_iter for solution in solver.solve(cells))
+    seconds = time.process_time() - started
+    click.echo(
+        f"{label:6s} {value:5d}: {1e6 * seconds / iterations:8.1f} µs an iteration, "
+        f"{1e3 * seconds / len(cells):7.2f} ms a fit"
+    )
+
+
+if __name__ == "__main__":
+    main()
