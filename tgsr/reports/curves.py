@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tgsr.reports.style import BLUE, GREY, ORANGE, PAGE, VERMILLION, new_figure, score_label, styled
-from tgsr.reports.surface import set_kappa_axis, set_xi_axis
+from tgsr.reports.surface import is_grid, set_kappa_axis, set_xi_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,9 @@ def _draw(table: pd.DataFrame, best: pd.Series, along: str, across: str, title: 
         cut = table[table[across] == best[across]].sort_values(along)
         if len(cut) > 1:
             at_best = f"at the chosen {symbol[across]} = {best[across]:.4g}"
-            axis.plot(cut[along], factor * cut[metric], color=BLUE, label=at_best, zorder=3)
+            # a line between a few far trials would show what was never computed
+            look: dict[str, Any] = {"ls": "-"} if is_grid(table) else {"ls": "", "marker": "o", "ms": 3.5, "mew": 0}
+            axis.plot(cut[along], factor * cut[metric], color=BLUE, label=at_best, zorder=3, **look)
         axis.plot(
             best[along],
             factor * best[metric],

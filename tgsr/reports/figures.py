@@ -71,6 +71,11 @@ class ReportFigure:
         return f"{self.name}-{self.of}" if self.of else self.name
 
     @property
+    def width(self) -> int:
+        """Width on a page in CSS pixels: letters are of one size in all figures."""
+        return round(138 * float(self.figure.get_size_inches()[0]))
+
+    @property
     def uri(self) -> str:
         """The picture as a ``data:`` address."""
         return as_data_uri(self.figure, "png", self.dpi)
@@ -92,10 +97,12 @@ def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) ->
     if record.group_norms is not None:
         yield _mask_figure(record, frame)
     if {"macro_f1", "accuracy"} <= set(record.table):
-        caption = (
-            f"Orange: median and quartiles over the rest of the trials, what there is to choose from; blue: the cut "
-            f"through the cell that was chosen ({who})."
+        rest = (
+            "Orange: median and quartiles over the rest of the grid, what there is to choose from; blue: the cut"
+            if is_grid(record.table)
+            else "Grey, or orange with quartiles: all other trials; blue: those"
         )
+        caption = f"{rest} through the cell that was chosen ({who})."
         names = (("fig-3-over-kappa", "Fig. 3, scores over κ"), ("fig-4-over-xi", "Fig. 4, scores over ξ"))
         for (name, title), draw in zip(names, (draw_over_kappa, draw_over_xi), strict=True):
             yield ReportFigure(name, CURVES, title, caption, draw(record.table, best, record.title))
@@ -145,7 +152,7 @@ def _class_figures(record: StudyRecord) -> Iterator[ReportFigure]:
 
 def _sampling_figures(record: StudyRecord) -> Iterator[ReportFigure]:
     label = "selection value" if record.value == "selection_value" else "macro-F1 on the target"
-    figure = draw_history(record.table, record.value, f"{label} ({record.selection})", record.title)
+    figure = draw_history(record.table, record.value, f"{label} ({record.selection})", record.title, record.best)
     yield ReportFigure("history", SAMPLING, "History", "Every trial in its order, and the best so far.", figure)
     importances = parameter_importances(record.table, record.value)
     if importances:

@@ -61,7 +61,7 @@ def render_study(
         standing="" if best is None else _standing(record, best),
         sections=sections,
         top=_top(record),
-        value_label="macro-F1 on the target" if record.value == "macro_f1" else f"the value of “{record.selection}”",
+        value_label="macro-F1 on the target" if record.oracle else f"the value of “{record.selection}”",
         run_facts={"experiment": record.experiment, "groups": record.grouping, "selection": record.selection}
         | record.facts,
     )
@@ -89,7 +89,7 @@ def show_scores(row: pd.Series, value: str = "macro_f1") -> dict[str, str]:
         "κ": str(int(row["kappa"])),
         "ξ": f"{row['xi']:.4g}",
     }
-    if value != "macro_f1":
+    if value in row and row[value] != row["macro_f1"]:
         shown["selection value"] = f"{row[value]:.4f}"
     return shown
 
@@ -128,7 +128,7 @@ def _standing(record: StudyRecord, best: pd.Series) -> str:
     if published is not None:
         parts.append(
             f"The paper reports macro-F1 {published.macro_f1:.4f} and accuracy {100 * published.accuracy:.2f} % for "
-            "TGSR here (an oracle, with the groups of the released records)."
+            "TGSR here (an oracle, with the groups of the released records, on the recorded databases)."
         )
     return " ".join(parts)
 

@@ -203,11 +203,19 @@ def _facts(run: Run) -> dict[str, str]:
         parts = [names.get(role, ""), counts.get(role, ""), f"digest {tags[key]}" if key in tags else ""]
         facts[role] = ", ".join(part for part in parts if part) or "unknown"
     facts["code version"] = tags.get(Tag.CODE_VERSION, "unknown")
-    facts |= {key: params[key] for key in _SHOWN_PARAMS if key in params}
+    facts |= {key: _short(params[key]) for key in _SHOWN_PARAMS if key in params}
     if Tag.STUDY in tags:
         facts["Optuna study"] = tags[Tag.STUDY]
     facts["MLflow run"] = str(run.info.run_id)
     return facts
+
+
+def _short(text: str) -> str:
+    """A number without its row of zeros; other texts as they are."""
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text
 
 
 def _profiles(run: Run) -> dict[str, str]:
@@ -240,9 +248,9 @@ def _norms(client: MlflowClient, run_id: str | None) -> npt.NDArray[np.float64] 
 def _count_failed(client: MlflowClient, run: Run) -> int:
     from tgsr.tracking.names import Tag
 
-    condition = (
-        f"tags.`{Tag.PARENT}` = '{run.info.run_id}' and tags.`{Tag.KIND}` = 'trial' "
-        "and attributes.status IN ('FAILED', 'KILLED')"
-    )
+    mine = f"tags.`{Tag.PARENT}` = '{run.info.run_id}' and tags.`{Tag.KIND}` = 'trial'"
     experiment = run.data.tags.get(Tag.TRIAL_EXPERIMENT, run.info.experiment_id)
-    return len(client.search_runs([experiment], condition, max_results=5000))
+    return sum(
+        len(client.search_runs([experiment], f"{mine} and attributes.status = '{status}'", max_results=5000))
+        for status in ("FAILED", "KILLED")
+    )

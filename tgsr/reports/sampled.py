@@ -18,7 +18,9 @@ _NAMES = {"kappa": "κ", "xi": "ξ"}
 
 
 @styled
-def draw_history(table: pd.DataFrame, value: str, label: str, title: str = "") -> Figure:
+def draw_history(
+    table: pd.DataFrame, value: str, label: str, title: str = "", chosen: pd.Series | None = None
+) -> Figure:
     """Draw every trial's value in the order of trials, and the best so far.
 
     Parameters
@@ -30,6 +32,8 @@ def draw_history(table: pd.DataFrame, value: str, label: str, title: str = "") -
     label : str
         What the axis calls it.
     title : str
+    chosen : Series, optional
+        The row to mark; by default the first with the largest value.
     """
     ordered = table.sort_values("trial")
     values = ordered[value].to_numpy(dtype=np.float64)
@@ -38,9 +42,10 @@ def draw_history(table: pd.DataFrame, value: str, label: str, title: str = "") -
     axis.plot(ordered["trial"], values, "o", color=GREY, ms=2.5, mew=0, alpha=0.7, label="trials", rasterized=True)
     best = np.fmax.accumulate(values)
     axis.step(ordered["trial"], best, where="post", color=BLUE, label="best so far")
-    if np.isfinite(values).any():
-        first = int(np.nanargmax(values))
-        axis.plot(ordered["trial"].iloc[first], values[first], "o", color=VERMILLION, ms=5, label="chosen")
+    if chosen is None and np.isfinite(values).any():
+        chosen = ordered.iloc[int(np.nanargmax(values))]
+    if chosen is not None:
+        axis.plot(chosen["trial"], chosen[value], "o", color=VERMILLION, ms=5, label="chosen")
     axis.set(xlabel="trial", ylabel=label)
     axis.grid(visible=True, axis="y")
     axis.set_axisbelow(True)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import MissingDataError
-from tgsr.tracking.names import Tag
+from tgsr.protocols import CLASS_NAMES
+from tgsr.tracking.names import CONFUSION, Tag
 from tgsr.tracking.place import Place
 from tgsr.tracking.reading import find_run, read_artifact
 from tgsr.tracking.study_runs import ParentSpec, finish_parent, start_parent
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["CONFUSION", "find_runs", "log_confusion", "log_folder", "log_paper_report", "read_confusion", "read_csv"]
+__all__ = ["find_runs", "log_confusion", "log_folder", "log_paper_report", "read_confusion", "read_csv"]
 
-CONFUSION = "confusion.json"
-"""Artifact of a study's run: the best trial's confusion matrix on the target; rows are true classes."""
 _TITLE = "tgsr/reports"
 
 
@@ -50,7 +49,8 @@ def log_paper_report(client: MlflowClient, place: Place, folder: Path, descripti
 
 def log_confusion(client: MlflowClient, run_id: str, confusion: npt.NDArray[np.int64]) -> None:
     """Keep the best trial's confusion matrix, shape (n_classes, n_classes), with its study."""
-    client.log_text(run_id, json.dumps({"confusion": confusion.tolist()}), CONFUSION)
+    content = {"classes": list(CLASS_NAMES), "confusion": confusion.tolist()}
+    client.log_text(run_id, json.dumps(content), CONFUSION)
 
 
 def read_confusion(client: MlflowClient, run_id: str) -> npt.NDArray[np.int64] | None:
