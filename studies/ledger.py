@@ -122,7 +122,7 @@ class Ledger:
     def is_abandoned(self, trial: FrozenTrial) -> bool:
         """Whether the process that ran a trial is this one, is unknown, or has died."""
         owner = Owner.from_text(str(trial.user_attrs.get(OWNER, "")))
-        if owner is None or owner.key == self.owner.key:
+        if owner is None or owner.is_same_process(self.owner):
             return True
         return self._watch.is_dead(owner, self._storage.get_study_user_attrs(self._study_id))
 

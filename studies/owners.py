@@ -60,6 +60,10 @@ class Owner:
         """Write it as JSON, for a trial's attribute."""
         return json.dumps([self.machine, self.pid, self.started, self.key])
 
+    def is_same_process(self, other: Owner) -> bool:
+        """Whether both describe one process, perhaps at different times."""
+        return (self.machine, self.pid, self.started) == (other.machine, other.pid, other.started)
+
     @property
     def beat_key(self) -> str:
         """The study attribute that carries this process's signs of life."""

@@ -21,7 +21,7 @@ from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
 from tgsr.evaluation.grid import available_cores
 from tgsr.evaluation.selection import get_rule
-from tgsr.tracking.bulk import analyze
+from tgsr.tracking.database import analyze
 from tgsr.tracking.names import CONFUSION, Tag, experiment_title
 from tgsr.tracking.place import Place, open_client
 from tgsr.tracking.reading import read_trials

@@ -142,10 +142,10 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
             return pd.read_parquet(_download(client, parent, TRIALS_PARQUET))
         except MissingDataError:
             pass
-    from tgsr.tracking.bulk import read_trial_table
+    from tgsr.tracking.database import read_trial_table
 
     table = read_trial_table(client, run_id)
-    if table is not None and len(table):
+    if table is not None:
         return table
     rows = [
         {

@@ -1,0 +1,90 @@
+"""A small pair on disk, its study, and a place of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studies.space import Space
+from studies.spec import StudySpec
+from studies.study import StudyOptions
+from tgsr.datasets import DatabasePair, save_features
+from tgsr.tracking.place import open_client, resolve_place
+
+KAPPAS, XIS = (3, 20, 85), (0.01, 1.0, 30.0, 200.0)
+
+
+@pytest.fixture(scope="session")
+def small_pair(pair_factory: Callable[..., DatabasePair]) -> DatabasePair:
+    return pair_factory(n_source=15, n_target=12)
+
+
+@pytest.fixture(scope="session")
+def data_folder(small_pair: DatabasePair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("features")
+    for data in (small_pair.source, small_pair.target):
+        save_features(data, folder / f"{data.name}.tgsr.npz")
+    return folder
+
+
+@pytest.fixture
+def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
+    def make(**changes: Any) -> StudySpec:
+        given = {"space": Space(KAPPAS, XIS), "selection": "oracle", **changes}
+        return StudySpec("V-N", small_pair.source.digest, small_pair.target.digest, **given)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database with its tables: making them takes MLflow a second each time."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_client(f"sqlite:///{path}")
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture
+def make_options(
+    data_folder: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., StudyOptions]:
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def make(home: str = "home", **changes: Any) -> StudyOptions:
+        place = resolve_place(tmp_path / home)
+        place.home.mkdir(exist_ok=True)
+        if not (place.home / "mlflow.db").exists():
+            shutil.copy(empty_store, place.home / "mlflow.db")
+        return StudyOptions(place, str(data_folder), **{"progress": False, "jobs": 1, "batch": 3, **changes})
+
+    return make
+
+
+@pytest.fixture
+def run_tgsr(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start the command line in a process of its own: ``run_tgsr("study", "--experiment", "V-N", …)``."""
+    root = Path(__file__).parents[2]
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "tgsr", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return run
