@@ -43,10 +43,9 @@ def settings_of(method: str, pair: DatabasePair) -> list[dict[str, Any]]:
         axes = {
             "kernel": ("linear", "rbf"),
             "loss": ("squared_hinge", "hinge"),
-            "width": (0.5, 1.0, 2.0, root),
-            "lam": tuple(10.0**exponent for exponent in range(-3, 4)),
-            "C": (0.1, 1.0, 10.0),
-            "bound": (10.0, 2000.0),
+            "width": (0.125, 0.25, 0.5, 1.0, 2.0, root),
+            "lam": tuple(10.0**exponent for exponent in range(-2, 3)),
+            "bound": (5.0, 2000.0),
         }
         return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     widths = (None, *(2.0**exponent for exponent in range(-4, 5)), root)

@@ -17,7 +17,7 @@ from tgsr.evaluation import mask_target
 
 def small(method: Method) -> TransferClassifier:
     """The method with settings that fit a handful of features and seconds."""
-    settings = {"TGSR": {"kappa": 1}, "STM": {"max_iter": 4}}
+    settings = {"TGSR": {"kappa": 1}, "STM": {"max_iter": 2}}
     return method.estimator().set_params(**settings.get(method.name, {}))
 
 
