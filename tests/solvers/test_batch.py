@@ -78,7 +78,7 @@ def test_products_are_left_out_and_the_answer_is_the_same(pair_factory):
     sparing = solver.solve([(2, 0.5)])[0]
     spared = solver.n_products
     assert spared < 0.8 * 85 * sparing.n_iter
-    solver._reach[:] = np.inf  # no bound excludes anything
+    solver.system.reach[:] = np.inf  # no bound excludes anything
     full = solver.solve([(2, 0.5)])[0]
     assert solver.n_products - spared == 85 * full.n_iter
     assert full.n_iter == sparing.n_iter
@@ -89,12 +89,12 @@ def test_the_bound_on_a_groups_norm_holds(pair_factory):
     """G_i ⪯ γ_i²(T + δI): no direction lets a group grow faster than its reach."""
     solver = make_solver(pair_factory())
     rng = np.random.default_rng(0)
-    n = solver._gram.shape[1]
+    n = solver.system.gram.shape[1]
     candidates = [rng.normal(size=n) for _ in range(20)]
-    for gram, reach in zip(solver._gram, solver._reach, strict=True):
+    for gram, reach in zip(solver.system.gram, solver.system.reach, strict=True):
         candidates_here = [*candidates, np.linalg.eigh(gram)[1][:, -1]]
         for direction in candidates_here:
-            whole = direction @ solver._total_gram @ direction + solver._ridge * direction @ direction
+            whole = direction @ solver.system.total @ direction + solver.system.ridge * direction @ direction
             assert direction @ gram @ direction <= reach**2 * whole * (1 + 1e-9)
 
 

@@ -1,9 +1,10 @@
 """Algorithm 1 and its parts: arrays in, a solution out."""
 
-from tgsr.solvers.batch import BatchSolver, CellSolution
+from tgsr.solvers.batch import BatchSolver
 from tgsr.solvers.direct import DirectSolution, solve_direct
 from tgsr.solvers.problem import Problem, SolverSettings
 from tgsr.solvers.simplex import project_simplex
+from tgsr.solvers.solution import CellSolution
 
 __all__ = [
     "BatchSolver",

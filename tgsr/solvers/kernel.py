@@ -7,6 +7,8 @@ in the cache. No function allocates more than a few vectors, and all of them rel
 
 from __future__ import annotations
 
+from typing import Any
+
 import llvmlite.binding
 import numba
 import numpy as np
@@ -17,7 +19,7 @@ __all__ = ["accumulate", "advance", "exceeds_tolerance"]
 
 # called by the name of a symbol, not by address, so that numba can keep the compiled kernel on disk
 llvmlite.binding.add_symbol("tgsr_dgemm", get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
-_dgemm = numba.types.ExternalFunction("tgsr_dgemm", numba.types.void(*[numba.types.voidptr] * 13))
+_dgemm: Any = numba.types.ExternalFunction("tgsr_dgemm", numba.types.void(*[numba.types.voidptr] * 13))
 _NO_TRANSPOSE = np.frombuffer(b"N", dtype=np.uint8).copy()
 
 _Array = npt.NDArray[np.float64]

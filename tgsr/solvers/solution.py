@@ -1,0 +1,64 @@
+"""What Algorithm 1 gives for one (κ, ξ)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.solvers.problem import Problem
+
+__all__ = ["CellSolution"]
+
+_FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CellSolution:
+    """Algorithm 1's result for one (κ, ξ).
+
+    Attributes
+    ----------
+    kappa, xi
+        The cell.
+    n_iter : int
+    converged : bool
+        Whether max|C − D| < tol was reached.
+    objective : float
+        Value of Equ. (2) with the last λ.
+    lam : float
+        The last λ = μ·d_(κ+1).
+    group_norms : array of shape (n_groups,)
+        ‖C_i‖_F; exactly 0 for the groups left out.
+    target_decisions : array of shape (n_target, n_classes)
+        C^T x of every target sample.
+    """
+
+    kappa: int
+    xi: float
+    n_iter: int
+    converged: bool
+    objective: float
+    lam: float
+    group_norms: _FloatArray
+    target_decisions: _FloatArray
+    _active: npt.NDArray[np.intp] = field(repr=False)
+    _coefficients: _FloatArray = field(repr=False)
+    _offsets: _FloatArray = field(repr=False)
+    _problem: Problem = field(repr=False)
+
+    @property
+    def target_codes(self) -> npt.NDArray[np.intp]:
+        """Predicted class indices of the target samples, Equ. (9)."""
+        codes: npt.NDArray[np.intp] = np.argmax(self.target_decisions, axis=1)
+        return codes
+
+    def coef(self) -> _FloatArray:
+        """C (n_features, n_classes), in the original order of the features; made anew at each call."""
+        problem = self._problem
+        coef = np.zeros((len(problem.rows), problem.n_classes))
+        for i, coefficients, offset in zip(self._active, self._coefficients, self._offsets, strict=True):
+            rows = slice(problem.starts[i], problem.starts[i + 1])
+            coef[rows] = problem.rows[rows] @ coefficients.T + offset
+        return problem.original_order(coef)
