@@ -14,7 +14,8 @@ from numba import njit
 
 __all__ = ["weigh_frames"]
 
-_BLOCK = 128  # pixels at a time: their sums for 16 frames stay in the first-level cache
+_BLOCK = 256  # pixels at a time: their sums for 16 frames stay in the processor's cache
+_AT_ONCE = 4  # given frames added in one go, which halves the traffic with the sums
 
 
 @njit(nogil=True, cache=True)
@@ -22,20 +23,25 @@ def weigh_frames(weights: npt.NDArray[np.float64], frames: npt.NDArray[Any]) -> 
     """Give weights (n_wanted, n_given) times frames (n_given, n_pixels): shape (n_wanted, n_pixels)."""
     n_wanted, n_given = weights.shape
     n_pixels = frames.shape[1]
+    n_rounds = (n_given + _AT_ONCE - 1) // _AT_ONCE
+    padded = np.zeros((n_wanted, n_rounds * _AT_ONCE))
+    padded[:, :n_given] = weights
     result = np.zeros((n_wanted, n_pixels))
-    values = np.zeros(_BLOCK)
+    values = np.zeros((_AT_ONCE, _BLOCK))
     sums = np.zeros((n_wanted, _BLOCK))
     for start in range(0, n_pixels, _BLOCK):
         n = min(_BLOCK, n_pixels - start)
         sums[:] = 0.0
-        for given in range(n_given):
-            for x in range(n):
-                values[x] = frames[given, start + x]
+        for first in range(0, n_given, _AT_ONCE):
+            for i in range(min(_AT_ONCE, n_given - first)):
+                for x in range(n):
+                    values[i, x] = frames[first + i, start + x]
+            a, b, c, d = values[0], values[1], values[2], values[3]
             for wanted in range(n_wanted):
-                weight = weights[wanted, given]
+                wa, wb, wc, wd = padded[wanted, first : first + _AT_ONCE]
                 row = sums[wanted]
                 for x in range(_BLOCK):  # a constant count; what lies beyond n is not used
-                    row[x] += weight * values[x]
+                    row[x] += wa * a[x] + wb * b[x] + wc * c[x] + wd * d[x]
         for wanted in range(n_wanted):
             result[wanted, start : start + n] = sums[wanted, :n]
     return result
