@@ -1,0 +1,65 @@
+"""Every parameter of an MLproject entry point is an option of its command, with the same default."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from tgsr.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "MLproject").read_text())
+ENTRY_POINTS: dict[str, Any] = PROJECT["entry_points"]
+
+
+def _command(name: str) -> click.Command:
+    context = click.Context(main)
+    command = main.get_command(context, name)
+    assert command is not None
+    return command
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_parameters_are_the_commands_options_with_the_same_defaults(name: str) -> None:
+    words = shlex.split(ENTRY_POINTS[name]["command"].replace("{", "'{").replace("}", "}'"))
+    assert words[:3] == ["python", "-m", "tgsr"]
+    options = {option: param for param in _command(words[3]).params for option in param.opts}
+    given: dict[str, click.Parameter] = {}
+    for previous, word in itertools.pairwise(words[3:]):
+        if match := re.fullmatch(r"\{(\w+)\}", word):
+            given[match[1]] = options[previous] if previous.startswith("--") else options[match[1]]
+        elif word.startswith("--"):
+            assert word in options
+    parameters = ENTRY_POINTS[name].get("parameters", {})
+    assert set(given) == set(parameters)
+    for key, parameter in parameters.items():
+        option = given[key]
+        assert option.name == key
+        if "default" in parameter:
+            assert str(option.get_default(click.Context(main))) == parameter["default"]
+        else:
+            assert option.required or key in ("experiment", "clips")  # or --source and --target; or --features
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_loads_and_explains_itself(name: str) -> None:
+    command = _command(name)
+    assert command.help
+    for param in command.params:
+        if isinstance(param, click.Option) and len(param.opts[0]) > 2:
+            assert param.help or param.name in ("writer", "max_iter", "sampler", "grouping", "seed", "tsrg_grid")
+
+
+def test_conda_and_pyproject_name_the_same_packages() -> None:
+    conda = yaml.safe_load((ROOT / PROJECT["conda_env"]).read_text())
+    (pip,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert sorted(pip) == sorted(tomllib.load(file)["project"]["dependencies"])
