@@ -106,7 +106,7 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
         If there is no study, or a run is none.
     """
     from tgsr.tracking.place import open_client, resolve_place
-    from tgsr.tracking.report_run import log_confusion, log_folder, log_paper_report
+    from tgsr.tracking.report_run import log_confusion, log_paper_report, log_study_report
 
     place = resolve_place(home)
     client = open_client(place.tracking_uri)
@@ -124,7 +124,7 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
         page = write_study_report(record, folder, frame)
         request.say(f"{record.title}: {page}")
         if log:
-            log_folder(client, record.run_id, folder)
+            log_study_report(client, record.run_id, folder)
             if found.confusion is None and record.confusion is not None:
                 log_confusion(client, record.run_id, record.confusion)
         records.append(record)
@@ -179,9 +179,13 @@ def _read_comparison(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; `tgsr compare --out {path}` writes it")
     try:
-        return pd.read_csv(path)
+        table = pd.read_csv(path)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    missing = set(COMPARISON_COLUMNS) - set(table)
+    if missing:
+        raise DataError(f"{path}: a comparison needs the columns {', '.join(COMPARISON_COLUMNS)}; missing: {missing}")
+    return table
 
 
 def _description(records: Sequence[StudyRecord]) -> str:

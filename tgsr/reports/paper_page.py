@@ -72,7 +72,9 @@ def render_paper(
         groups.setdefault(_kind(table), []).append(as_html(table))
     sections = {}
     for record in records:
-        figures = [_smaller(figure, record) for figure in study_figures(record) if figure.section in _SHOWN]
+        figures = [
+            _smaller(figure, record, len(records)) for figure in study_figures(record) if figure.section in _SHOWN
+        ]
         sections[f"{record.title}{'' if record.oracle else ' (label-free)'}"] = figures
     sections["Classes"] = _confusions(records)
     shown = {figure.surface for figures in sections.values() for figure in figures if figure.surface}
@@ -105,8 +107,8 @@ def _kind(table: PaperTable) -> str:
     return "oracle" if table.oracle else f"label-free ({table.selection})"
 
 
-def _smaller(figure: ReportFigure, record: StudyRecord) -> ReportFigure:
-    return replace(figure, of=record.slug, dpi=130)
+def _smaller(figure: ReportFigure, record: StudyRecord, n_records: int) -> ReportFigure:
+    return replace(figure, of=record.slug, dpi=130 if n_records <= len(EXPERIMENTS) else 95)
 
 
 def _confusions(records: Sequence[StudyRecord]) -> list[ReportFigure]:

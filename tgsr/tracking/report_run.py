@@ -17,20 +17,22 @@ from tgsr.tracking.place import Place
 from tgsr.tracking.reading import find_run, read_artifact
 from tgsr.tracking.study_runs import ParentSpec, finish_parent, start_parent
 from tgsr.tracking.version import code_version
+from tgsr.tracking.views import prepare_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["find_runs", "log_confusion", "log_folder", "log_paper_report", "read_confusion", "read_csv"]
+__all__ = ["find_runs", "log_confusion", "log_paper_report", "log_study_report", "read_confusion", "read_csv"]
 
 _TITLE = "tgsr/reports"
 
 
-def log_folder(client: MlflowClient, run_id: str, folder: Path) -> None:
-    """Put a folder's files onto a run."""
+def log_study_report(client: MlflowClient, run_id: str, folder: Path) -> None:
+    """Put a report's folder onto its study's run, and see to it that the UI shows the study's experiment well."""
     client.log_artifacts(run_id, str(folder))
+    prepare_experiment(client, find_run(client, run_id).info.experiment_id)
 
 
 def log_paper_report(client: MlflowClient, place: Place, folder: Path, description: str) -> str:
@@ -42,7 +44,7 @@ def log_paper_report(client: MlflowClient, place: Place, folder: Path, descripti
         tags={Tag.KIND: "report", Tag.CODE_VERSION: code_version()},
     )
     run_id = start_parent(client, spec, place.artifact_root)
-    log_folder(client, run_id, folder)
+    client.log_artifacts(run_id, str(folder))
     finish_parent(client, run_id)
     return run_id
 
