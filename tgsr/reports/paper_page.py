@@ -77,10 +77,10 @@ def render_paper(
         ]
         sections[f"{record.title}{'' if record.oracle else ' (label-free)'}"] = figures
     sections["Classes"] = _confusions(records)
-    shown = {figure.surface for figures in sections.values() for figure in figures if figure.surface}
+    surfaces = {figure.surface for figures in sections.values() for figure in figures if figure.surface}
     return render(
         "paper.html",
-        {record.title: record.table for record in records if record.title in shown},
+        {record.title: record.table for record in records if record.title in surfaces},
         title="Cross-database micro-expression recognition: the paper's experiments",
         present=_present(records, comparison),
         warnings=list(warnings),

@@ -1,0 +1,216 @@
+"""MLflow's own UI, driven in a real browser: what a user clicks must open without an error.
+
+Needs ``pip install playwright`` and a browser, such as Debian's: ``apt-get install chromium``. Both are used where
+they are installed; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tgsr.tracking.views import VIEW_NAME, view_path
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_NOT_OURS = "mlflow/users/current"
+"""The UI asks for the signed-in user also where there is no sign-in, and logs the 404 that it gets."""
+_DISMISSED = {
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.detectIssues.guidanceShown_v1": "true",
+}
+"""What the UI remembers of a user who has closed its panels for newcomers."""
+
+
+@dataclass(frozen=True)
+class Ui:
+    address: str
+    experiment: str
+    parent: str
+    trials: list[str]
+    best_scores: list[float]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the UI was not driven: playwright is not installed (pip install playwright)"
+    )
+    program = os.environ.get("TGSR_BROWSER") or next(
+        (found for name in _BROWSERS if (found := shutil.which(name))), None
+    )
+    if program is None:
+        pytest.skip("the UI was not driven: no browser is installed (apt-get install chromium, or set TGSR_BROWSER)")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def ui(browser: Any, pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    from studies.space import Space
+    from studies.spec import StudySpec
+    from studies.study import StudyOptions, run_study
+    from tgsr.reports.building import ReportRequest, report_runs
+    from tgsr.tracking.place import open_client, resolve_place
+
+    home = tmp_path_factory.mktemp("home")
+    pair = pair_factory()
+    space = Space((2, 8, 20, 40), (0.01, 1.0, 100.0))
+    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, space, selection="oracle")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        place = resolve_place(home)
+        study = run_study(spec, pair, StudyOptions(place, "generated", jobs=1, progress=False))
+        report_runs(ReportRequest(home / "report"), [study.run_id], home)
+        experiment = open_client(place.tracking_uri).get_run(study.run_id).info.experiment_id
+    ranked = study.table.sort_values("macro_f1", ascending=False)
+    with _server(home, place.tracking_uri) as address:
+        trials = ranked["run_id"].tolist()
+        yield Ui(address, experiment, study.run_id, trials, ranked["macro_f1"].tolist())
+
+
+class _server:
+    """``mlflow ui`` on a free port of the loopback interface, with all its processes in one group."""
+
+    def __init__(self, home: Path, tracking_uri: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+        environment = {
+            **os.environ,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PYTHONWARNINGS": "ignore",
+        }
+        self._log = (home / "ui.log").open("wb")
+        self._process = subprocess.Popen(
+            [*command, "--backend-store-uri", tracking_uri],
+            cwd=home,
+            env=environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> str:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.address}/health", timeout=5):
+                    return self.address
+            except OSError:
+                time.sleep(0.3)
+        self.__exit__()
+        pytest.fail("mlflow ui did not start: " + Path(self._log.name).read_text()[-2000:])
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(20)
+        self._log.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that fails the test if anything was written to the console as an error, or could not be loaded."""
+    context = browser.new_context(viewport={"width": 1500, "height": 900})
+    remember = f"for (const [key, value] of Object.entries({json.dumps(_DISMISSED)})) localStorage.setItem(key, value)"
+    context.add_init_script(f"if (window === window.top) {{ {remember} }}")  # frames of artifacts have no storage
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(f"{said.text} {said.location}") if said.type == "error" else None)
+    yield opened
+    context.close()
+    assert [error for error in errors if _NOT_OURS not in error] == []
+
+
+def _picture(page: Any, name: str) -> None:
+    """Keep a screenshot where TGSR_SCREENSHOTS says; the README's were made so."""
+    folder = os.environ.get("TGSR_SCREENSHOTS")
+    if folder:
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def test_the_saved_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
+    page.goto(ui.address + view_path(ui.experiment))
+    page.get_by_role("button", name=VIEW_NAME).wait_for()
+    cells = page.locator('.ag-row [col-id*="macro_f1"]')
+    cells.first.wait_for()
+    shown = [float(cell.inner_text()) for cell in cells.all()]
+    assert len(shown) >= 10
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] == pytest.approx(ui.best_scores[0], abs=1e-3)
+    _picture(page, "ui-table")
+
+
+def test_the_charts_of_the_view_draw_kappa_and_xi(ui: Ui, page: Any) -> None:
+    page.goto(ui.address + view_path(ui.experiment) + "&compareRunsMode=CHART")
+    page.locator(".contourlayer .contour").first.wait_for()
+    assert page.locator(".js-plotly-plot").count() >= 2
+    _picture(page, "ui-charts")
+
+
+def test_ten_trials_compare_and_their_contour_opens(ui: Ui, page: Any) -> None:
+    runs, experiments = json.dumps(ui.trials[:10]), json.dumps([ui.experiment])
+    page.goto(f"{ui.address}/#/compare-runs?runs={runs}&experiments={experiments}")
+    page.get_by_text("Comparing 10 Runs").wait_for()
+    page.locator(".js-plotly-plot .parcoords").first.wait_for()
+    page.get_by_text("Contour Plot").click()
+    for selector, choice in (("xaxis", "kappa"), ("yaxis", "xi"), ("zaxis", "macro_f1")):
+        box = page.locator(f"#{selector}-selector")
+        if box.inner_text().strip() != choice:
+            box.click()
+            page.get_by_role("option", name=choice, exact=True).click()
+    page.locator(".contourlayer .contour").first.wait_for()
+    _picture(page, "ui-contour")
+
+
+def test_the_report_opens_inside_mlflow_and_its_surface_is_interactive(ui: Ui, page: Any) -> None:
+    page.goto(f"{ui.address}/#/experiments/{ui.experiment}/runs/{ui.parent}/artifacts/report.html")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("heading", name="Study V-N grid oracle region").wait_for()
+    _picture(page, "ui-report")
+    frame.get_by_role("button", name="map").click()
+    frame.locator('.explorer[data-state="drawn"] .heatmaplayer image').wait_for()
+
+
+def test_a_trials_mask_opens(ui: Ui, page: Any) -> None:
+    page.goto(f"{ui.address}/#/experiments/{ui.experiment}/runs/{ui.trials[0]}/artifacts/regions.png")
+    page.wait_for_function("[...document.images].some((image) => image.naturalWidth === 442)")
+    _picture(page, "ui-mask")
+
+
+def test_the_page_opens_from_the_file_system(ui: Ui, page: Any, tmp_path: Path) -> None:
+    with urllib.request.urlopen(f"{ui.address}/get-artifact?path=report.html&run_uuid={ui.parent}") as answer:
+        (tmp_path / "report.html").write_bytes(answer.read())
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator('button[value="solid"]').click()
+    page.locator('.explorer[data-state="drawn"] canvas').first.wait_for()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    page.emulate_media(media="print")
+    assert not page.locator(".explorer").first.is_visible()
