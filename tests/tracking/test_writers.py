@@ -11,7 +11,7 @@ import pytest
 
 from tgsr.errors import TrackingError
 from tgsr.tracking import bulk
-from tgsr.tracking.artifacts import read_coefficients_file, write_trial_files
+from tgsr.tracking.artifacts import mask_picture, read_coefficients_file, write_trial_files
 from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
 from tgsr.tracking.reading import find_run, read_coefficients, read_regions, read_trials
 from tgsr.tracking.records import StudyRun, TrialRecord, source_tags
@@ -201,3 +201,19 @@ def test_experiment_is_created_once(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="restore"):
         ensure_experiment(client, "tgsr/V-N", place.artifact_root)
     assert os.environ.get("MLFLOW_DISABLE_TELEMETRY") == "true"
+
+
+def test_mask_picture_shows_the_kept_regions_on_their_face_only() -> None:
+    import cv2
+
+    weights = np.zeros(85)
+    weights[[1, 4]] = 0.5, 1.0  # both in the face of 2 × 2 blocks: the first and the last
+    picture = cv2.imdecode(np.frombuffer(mask_picture(weights), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (106, 442, 3)
+    blue_over_red = picture[..., 0].astype(int) - picture[..., 2]
+    face = blue_over_red[:, 112:218]
+    assert face[3:50, 3:50].min() >= 0
+    assert face[10, 20] < face[80, 60]
+    assert face[10, 60] == face[80, 20] == 0
+    face[:53, :53] = face[53:, 53:] = 0
+    assert not blue_over_red.any()
