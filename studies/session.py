@@ -21,6 +21,7 @@ from tgsr.tracking.writers import TrialWriter
 __all__ = ["Session", "default_batch", "make_sampler"]
 
 _WAIT_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
 _TPE_BATCH = 8
 _GRID_BATCH = 128
 
@@ -149,7 +150,15 @@ class Session:
         return [number for number in missing if self.ledger.is_abandoned(finished[number])]
 
     def mirror(self, progress: Callable[[int], None] = lambda _: None, *, force: bool = False) -> int:
-        """Write the trials that `unmirrored` lists, their cells solved again; returns how many."""
+        """Write the trials that `unmirrored` lists, their cells solved again; returns how many.
+
+        Other processes are given time to write what they have just finished.
+        """
+        given_up = time.monotonic() + _PATIENCE_SECONDS
+        while not force and self.unmirrored(force=True) and time.monotonic() < given_up:
+            if self.unmirrored() == self.unmirrored(force=True):
+                break  # nobody else will write them
+            time.sleep(_WAIT_SECONDS)
         missing = self.unmirrored(force=force)
         finished = self.ledger.complete
         for start in range(0, len(missing), self.batch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     try:
         if url.startswith("grpc://"):
             parsed = urlparse(url)
+            warnings.filterwarnings("ignore", "GrpcStorageProxy is experimental")
             proxy = optuna.storages.GrpcStorageProxy(host=parsed.hostname or "localhost", port=parsed.port or 13000)
             proxy.get_all_studies()
             return proxy

@@ -217,3 +217,22 @@ def test_mask_picture_shows_the_kept_regions_on_their_face_only() -> None:
     assert face[10, 60] == face[80, 20] == 0
     face[:53, :53] = face[53:, 53:] = 0
     assert not blue_over_red.any()
+
+
+def test_two_processes_that_write_the_same_trial_at_once_leave_it_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, run_id = _write("bulk", resolve_place(tmp_path))
+    parent = find_run(client, run_id)
+    location = client.get_experiment(parent.info.experiment_id).artifact_location
+    writer = bulk.open_bulk_writer(client, location)
+    look, calls = writer._known, []
+
+    def sees_nothing_at_first(run_ids: Any) -> set[str]:
+        calls.append(1)
+        return look(run_ids) if len(calls) > 1 else set()
+
+    monkeypatch.setattr(writer, "_known", sees_nothing_at_first)
+    writer.write(StudyRun(run_id, parent.info.experiment_id, location, "oracle", "region"), _records())
+    assert len(calls) == 2
+    assert len(client.search_runs([parent.info.experiment_id])) == 5

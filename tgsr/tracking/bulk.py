@@ -35,6 +35,7 @@ KNOWN_SCHEMAS: dict[str, str] = {"dc11669786a5": "3.17"}
 
 _ROWS_A_STATEMENT = 2000
 _FILE_THREADS = 2
+_ATTEMPTS = 3
 
 
 class _Store(Protocol):
@@ -109,17 +110,35 @@ class BulkWriter:
     def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
         """Write the trials; see `TrialWriter`. A trial that is there already is left as it is."""
         run_ids = [trial_run_id(study.run_id, record.number) for record in records]
-        known = self._known(run_ids)
-        new = [(run_id, record) for run_id, record in zip(run_ids, records, strict=True) if run_id not in known]
-        with ThreadPoolExecutor(_FILE_THREADS) as pool:
-
-            def write_files(entry: tuple[str, TrialRecord]) -> None:
-                write_trial_files(self._folder / entry[0] / "artifacts", entry[1], study.grouping)
-
-            list(pool.map(write_files, new))
-        if new:
-            self._insert(study, new)
+        for attempt in range(_ATTEMPTS):
+            known = self._known(run_ids)
+            new = [(run_id, record) for run_id, record in zip(run_ids, records, strict=True) if run_id not in known]
+            if not new:
+                break
+            if attempt == 0:
+                self._write_files(study, new)
+            if self._insert_unless_taken(study, new, last=attempt == _ATTEMPTS - 1):
+                break
         return run_ids
+
+    def _write_files(self, study: StudyRun, new: Sequence[tuple[str, TrialRecord]]) -> None:
+        def write(entry: tuple[str, TrialRecord]) -> None:
+            write_trial_files(self._folder / entry[0] / "artifacts", entry[1], study.grouping)
+
+        with ThreadPoolExecutor(_FILE_THREADS) as pool:
+            list(pool.map(write, new))
+
+    def _insert_unless_taken(self, study: StudyRun, new: Sequence[tuple[str, TrialRecord]], *, last: bool) -> bool:
+        """Insert; False if the database refuses, as when another process has just written one of the trials."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._insert(study, new)
+        except MlflowException:
+            if last:
+                raise
+            return False
+        return True
 
     def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
         """Look the trials up; see `TrialWriter`."""
