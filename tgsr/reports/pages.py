@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["published_tgsr", "render", "render_study", "show_scores"]
 
+_COUNTS = {
+    "n_selected": "groups left",
+    "regions_kept": "groups left",
+    "n_iter": "iterations",
+    "iterations": "iterations",
+}
+"""Columns of a grid's and of a study's table, and what they are called."""
 _SECTIONS = (REGIONS, CURVES, SURFACE, CLASSES, SAMPLING)
 
 
@@ -159,9 +166,8 @@ def _top(record: StudyRecord) -> list[dict[str, str]]:
     for _, row in ranked.iterrows():
         shown = {"trial": str(int(row["trial"]))} if "trial" in table else {}
         shown |= show_scores(row, record.value)
-        if "n_selected" in table:
-            shown["groups left"] = str(int(row["n_selected"]))
-        if "n_iter" in table:
-            shown["iterations"] = str(int(row["n_iter"]))
+        for column, name in _COUNTS.items():
+            if column in table and np.isfinite(row[column]):
+                shown[name] = str(int(row[column]))
         rows.append(shown)
     return rows
