@@ -41,7 +41,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-__all__ = ["StudyOptions", "StudyResult", "best_row", "complete_mirror", "open_session", "run_study"]
+__all__ = [
+    "StudyOptions",
+    "StudyResult",
+    "best_row",
+    "complete_mirror",
+    "open_session",
+    "open_study",
+    "open_study_run",
+    "run_study",
+]
 
 RUN_ID, TRACKING, WRITER = "mlflow_run_id", "mlflow_tracking_uri", "writer"
 """Study attributes by which a worker finds the study's run."""
@@ -138,8 +147,8 @@ def run_study(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> Stu
         raise ParameterError(f"{options.n_trials} trials: a study needs at least 1")
     client = open_client(options.place.tracking_uri)
     storage = open_storage(options.storage_url)
-    study = _open_study(spec, storage)
-    run = _open_run(spec, pair, study, client, options)
+    study = open_study(spec, storage)
+    run = open_study_run(spec, pair, study, client, options)
     session = open_session(spec, pair, study, storage, client, run, options)
     try:
         with _progress_bar(session, options) as show:
@@ -160,8 +169,8 @@ def complete_mirror(spec: StudySpec, pair: DatabasePair, options: StudyOptions) 
     """Add to MLflow every trial that Optuna knows as finished and MLflow lacks; returns how many."""
     client = open_client(options.place.tracking_uri)
     storage = open_storage(options.storage_url, create=False)
-    study = _open_study(spec, storage)
-    run = _open_run(spec, pair, study, client, options)
+    study = open_study(spec, storage)
+    run = open_study_run(spec, pair, study, client, options)
     session = open_session(spec, pair, study, storage, client, run, options)
     added = session.mirror(force=True)
     _sum_up(session, client, options)
@@ -224,7 +233,8 @@ def best_row(table: pd.DataFrame) -> dict[str, Any]:
     return row | {"trial": int(row["trial"]), "kappa": int(row["kappa"])}
 
 
-def _open_study(spec: StudySpec, storage: BaseStorage) -> optuna.Study:
+def open_study(spec: StudySpec, storage: BaseStorage) -> optuna.Study:
+    """Open the study in Optuna's storage, or make it."""
     study = optuna.create_study(
         study_name=spec.name, storage=storage, direction="maximize", sampler=make_sampler(spec, 0), load_if_exists=True
     )
@@ -235,9 +245,10 @@ def _open_study(spec: StudySpec, storage: BaseStorage) -> optuna.Study:
     return study
 
 
-def _open_run(
+def open_study_run(
     spec: StudySpec, pair: DatabasePair, study: optuna.Study, client: MlflowClient, options: StudyOptions
 ) -> StudyRun:
+    """Open the study's run in MLflow again, join the one that ``mlflow run`` has started, or start one."""
     known = study.user_attrs.get(RUN_ID)
     if known is not None and _usable(client, str(known)):
         run_id = str(known)
