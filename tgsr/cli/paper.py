@@ -12,15 +12,33 @@ __all__ = ["command"]
 
 @click.command()
 @click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
-@click.option("--sampler", type=click.Choice(["grid", "tpe", "random"]), default="grid", show_default=True)
+@click.option(
+    "--sampler",
+    type=click.Choice(["grid", "tpe", "random"]),
+    default="grid",
+    show_default=True,
+    help="As in `tgsr study`.",
+)
 @click.option("--selection", default="source-cv", show_default=True, help="source-cv, or oracle as in the paper.")
-@click.option("--grouping", type=click.Choice(["region", "released"]), default="region", show_default=True)
+@click.option(
+    "--grouping",
+    type=click.Choice(["region", "released"]),
+    default="region",
+    show_default=True,
+    help="Facial regions, or the released records' groups.",
+)
 @click.option("--trials", type=int, default=0, show_default=True, help="Trials each; 0: the grid, or 200 sampled.")
 @click.option("--kappas", default="1-85", show_default=True, help="κ of the grid, such as 1-5,20.")
 @click.option("--xis", default="paper", show_default=True, help="ξ of the grid: paper, paper/10, or numbers.")
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")
-@click.option("--tsrg-grid", type=click.Choice(["full", "thin"]), default="full", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--tsrg-grid",
+    type=click.Choice(["full", "thin"]),
+    default="full",
+    show_default=True,
+    help="TSRG's oracle over all 259 pairs, or 63 of them.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of samplers and folds.")
 @click.option("--storage", default="auto", show_default=True, help="Optuna's storage; auto: in the home folder.")
 @click.option("--matrices", default="all", show_default=True, help="Regression matrices kept: all, best:3, or none.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")

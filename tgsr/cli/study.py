@@ -55,13 +55,25 @@ __all__ = ["command"]
     show_default=True,
     help="Regression matrices kept: all, best:3 (of each ξ), or none (the best trial's always is).",
 )
-@click.option("--writer", type=click.Choice(["auto", "bulk", "client"]), default="auto", show_default=True)
+@click.option(
+    "--writer",
+    type=click.Choice(["auto", "bulk", "client"]),
+    default="auto",
+    show_default=True,
+    help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
+)
 @click.option("--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")
 @click.option("--mu", type=float, default=1e-3, show_default=True, help="First penalty of Algorithm 1.")
 @click.option("--rho", type=float, default=1.1, show_default=True, help="Its factor an iteration.")
 @click.option("--tol", type=float, default=1e-8, show_default=True, help="Stop when max|C − D| is below.")
-@click.option("--max-iter", type=int, default=1000, show_default=True)
+@click.option(
+    "--max-iter",
+    type=int,
+    default=1000,
+    show_default=True,
+    help="Give up after so many iterations; the trial then says so.",
+)
 @click.option("--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]")
 @click.option("--share-data", is_flag=True, help="Store the databases with the study, for workers elsewhere.")
 @click.option("--status", is_flag=True, help="Show how the studies in the storage stand, and do nothing.")

@@ -18,7 +18,13 @@ __all__ = ["command"]
 @click.option("--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Threads of this worker.")
 @click.option("--matrices", default="all", show_default=True, help="Regression matrices kept, as the study's.")
-@click.option("--writer", type=click.Choice(["auto", "bulk", "client"]), default="auto", show_default=True)
+@click.option(
+    "--writer",
+    type=click.Choice(["auto", "bulk", "client"]),
+    default="auto",
+    show_default=True,
+    help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
+)
 @click.option("--home", help="Folder of optuna.journal where the storage is auto.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
