@@ -1,0 +1,148 @@
+"""Reports from MLflow and back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from studies.space import Space
+from studies.spec import StudySpec
+from studies.study import StudyOptions, StudyResult, run_study
+from tgsr.cli import main
+from tgsr.errors import MissingDataError
+from tgsr.reports.building import ReportRequest, newest_comparison, newest_records, report_runs
+from tgsr.reports.records import record_from_run
+from tgsr.tracking.names import Tag
+from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
+from tgsr.tracking.reading import find_run, read_artifact
+from tgsr.tracking.report_run import find_runs
+from tgsr.tracking.views import VIEW_KEY
+
+
+@pytest.fixture(scope="module")
+def stored(
+    pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Place, dict[str, StudyResult]]:
+    """A home folder with a grid study of six trials and a sampled one of five."""
+    home = tmp_path_factory.mktemp("home")
+    pair = pair_factory()
+    space = Space((2, 20, 40), (0.01, 10.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        place = resolve_place(home)
+    results = {}
+    for sampler, selection, n_trials in (("grid", "oracle", None), ("tpe", "source-cv", 5)):
+        spec = StudySpec("V-N", pair.source.digest, pair.target.digest, space, sampler, selection)
+        options = StudyOptions(place, "generated", jobs=1, progress=False, n_trials=n_trials)
+        results[selection] = run_study(spec, pair, options)
+    return place, results
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+
+
+def test_a_stored_study_reads_back_with_what_its_report_needs(
+    stored: tuple[Place, dict[str, StudyResult]], pair_factory: Callable[..., Any]
+) -> None:
+    place, results = stored
+    record = record_from_run(open_client(place.tracking_uri), results["oracle"].run_id)
+    pair = pair_factory()
+    assert (record.title, record.oracle, record.sampler) == ("V-N grid oracle region", True, "grid")
+    assert len(record.table) == 6
+    assert record.best is not None
+    assert record.best["trial"] == results["oracle"].best["trial"]
+    assert record.group_norms is not None
+    assert pair.source.digest in record.facts["source"]
+    assert "18 samples" in record.facts["target"]
+    assert record.facts["seed"] == "0"
+    assert record.n_failed == 0
+
+
+def test_the_newest_studies_are_found_and_filtered(stored: tuple[Place, dict[str, StudyResult]]) -> None:
+    client = open_client(stored[0].tracking_uri)
+    found = newest_records(client)
+    assert {(record.experiment, record.selection) for record in found} == {("V-N", "oracle"), ("V-N", "source-cv")}
+    assert newest_records(client, "C-N") == []
+    assert newest_comparison(client) is None
+
+
+def test_reports_go_onto_their_runs_and_the_experiment_gets_its_view(
+    stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path
+) -> None:
+    place, results = stored
+    said: list[str] = []
+    page = report_runs(ReportRequest(tmp_path, say=said.append), (), place.home)
+    client = open_client(place.tracking_uri)
+    assert page.is_file()
+    assert len(said) == 4
+    for selection, text in (("oracle", "oracle</span>"), ("source-cv", "How the study went")):
+        assert text in read_artifact(client, results[selection].run_id, "report.html").decode()
+    assert read_artifact(client, results["oracle"].run_id, "figures/fig-2-regions.pdf")[:4] == b"%PDF"
+    (run,) = find_runs(client, "report")
+    assert "Table I" in read_artifact(client, run.info.run_id, "report.html").decode()
+    parent = find_run(client, results["oracle"].run_id)
+    tags = client.get_experiment(parent.info.experiment_id).tags
+    assert f"mlflow.sharedViewState.{VIEW_KEY}" in tags
+    assert "SMIC_VIS" in tags[Tag.NOTE]
+    client.set_experiment_tag(parent.info.experiment_id, Tag.NOTE, "mine")
+    report_runs(ReportRequest(tmp_path), (results["oracle"].run_id,), place.home)
+    assert client.get_experiment(parent.info.experiment_id).tags[Tag.NOTE] == "mine"
+
+
+def test_failed_trials_of_a_study_are_counted(tmp_path: Path) -> None:
+    place = resolve_place(tmp_path)
+    client = open_client(place.tracking_uri)
+    experiment = ensure_experiment(client, "tgsr/V-N", place.artifact_root)
+    tags = {Tag.KIND: "study", Tag.EXPERIMENT: "V-N", Tag.SELECTION: "oracle", Tag.GROUPING: "region"}
+    parent = client.create_run(experiment, tags=tags, run_name="V-N grid oracle region").info.run_id
+    for status in ("FAILED", "KILLED", "FAILED"):
+        child = client.create_run(experiment, tags={Tag.KIND: "trial", Tag.PARENT: parent})
+        client.set_terminated(child.info.run_id, status)
+    record = record_from_run(client, parent)
+    assert record.n_failed == 3
+    assert record.best is None
+    page = report_runs(ReportRequest(tmp_path / "out"), (parent,), tmp_path, log=False)
+    assert page.is_file()
+
+
+def test_logged_grids_and_comparisons_are_found(
+    tmp_path: Path, pair_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tgsr.evaluation.grid import GridPlan, write_grid
+    from tgsr.tracking.grid_run import log_grid
+
+    monkeypatch.setenv("TGSR_HOME", str(tmp_path))
+    pair, plan = pair_factory(), GridPlan([5, 40], [0.1, 10.0], "released")
+    table = write_grid(pair, tmp_path / "grid.csv", plan, jobs=1)
+    log_grid(table, pair, plan, "V-N", [tmp_path / "grid.csv"])
+    place = resolve_place(tmp_path)
+    client = open_client(place.tracking_uri)
+    (record,) = newest_records(client)
+    assert (record.grouping, len(record.table), record.selection) == ("released", 4, "oracle")
+    experiment = ensure_experiment(client, "tgsr/comparisons", place.artifact_root)
+    columns = ["experiment", "method", "selection", "macro_f1", "accuracy"]
+    for score in (0.1, 0.2):
+        run = client.create_run(experiment, tags={Tag.KIND: "compare"}, start_time=int(1000 * score))
+        rows = pd.DataFrame([("V-N", "SVM", "oracle", score, score)], columns=columns)
+        client.log_text(run.info.run_id, rows.to_csv(index=False), "comparison.csv")
+    comparison = newest_comparison(client)
+    assert comparison is not None
+    assert comparison["macro_f1"].tolist() == [0.2]
+
+
+def test_an_empty_home_is_a_clear_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["report", "--home", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "no study yet" in result.output
+    client = open_client(resolve_place(tmp_path).tracking_uri)
+    run = client.create_run("0")
+    with pytest.raises(MissingDataError, match="no study"):
+        record_from_run(client, run.info.run_id)
