@@ -87,7 +87,10 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
         import matplotlib as mpl
 
         with mpl.rc_context(_RC):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not again for every file that is made of it
+            return figure
 
     return drawn
 
