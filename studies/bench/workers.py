@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--postgres", help="URL of a server on which databases can be made")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--every", type=int, default=15, help="take every n-th ξ for the workers")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     pair = load_pair(get_experiment("V-N"), given.data)
@@ -89,7 +90,7 @@ def _grow(pair: DatabasePair, given: argparse.Namespace, count: int) -> None:
         for name in names:
             connection.execute(f"CREATE DATABASE {name}")
     storage, tracking = (f"{server}/{name}" for name in names)
-    spec = _spec(pair, Space(xis=tuple(XIS[::15].tolist())))
+    spec = _spec(pair, Space(xis=tuple(XIS[:: given.every].tolist())))
     place = resolve_place(Path(given.home) / f"workers-{count}", tracking)
     client = open_client(tracking)
     options = StudyOptions(place, given.data, storage=storage, progress=False, jobs=1, batch=16)

@@ -236,3 +236,18 @@ def test_two_processes_that_write_the_same_trial_at_once_leave_it_there_once(
     writer.write(StudyRun(run_id, parent.info.experiment_id, location, "oracle", "region"), _records())
     assert len(calls) == 2
     assert len(client.search_runs([parent.info.experiment_id])) == 5
+
+
+def test_a_killed_creation_leaves_no_half_made_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = resolve_place(tmp_path / "home")
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.store.db.utils._upgrade_db", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            open_client(place.tracking_uri)
+    assert not (place.home / "mlflow.db").exists()
+    client = open_client(place.tracking_uri)
+    assert client.get_experiment("0").artifact_location == (place.home / "mlruns" / "0").as_uri()
+
+
+def _interrupt(_: Any) -> None:
+    raise KeyboardInterrupt

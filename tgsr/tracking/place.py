@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from tgsr.errors import TrackingError
@@ -97,8 +98,6 @@ def open_client(tracking_uri: str) -> MlflowClient:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     import mlflow
 
     # its notes on new tables and checked examples are no news to a user
@@ -106,6 +105,8 @@ def open_client(tracking_uri: str) -> MlflowClient:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(tracking_uri)
     try:
+        if tracking_uri.startswith("sqlite:///"):
+            _make_database(Path(tracking_uri.removeprefix("sqlite:///")))
         client = mlflow.MlflowClient(tracking_uri)
         client.search_experiments(max_results=1)
         if tracking_uri.startswith("sqlite:///"):
@@ -113,6 +114,29 @@ def open_client(tracking_uri: str) -> MlflowClient:
     except Exception as error:  # MLflow wraps, SQLAlchemy and requests raise their own
         raise TrackingError(f"{_shown(tracking_uri)} cannot be opened as a tracking store: {error}") from error
     return client
+
+
+def _make_database(path: Path) -> None:
+    """Make MLflow's SQLite database, whole or not at all.
+
+    MLflow builds a new database in many steps; one that was killed between them can never be opened again.
+    """
+    if path.exists():
+        return
+    from mlflow.store.tracking import sqlalchemy_store
+
+    untyped: Any = sqlalchemy_store
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as temporary:
+        fresh = Path(temporary) / path.name
+        store = untyped.SqlAlchemyStore(f"sqlite:///{fresh}", (path.parent / ARTIFACTS).as_uri())
+        store.engine.dispose()
+        try:
+            os.link(fresh, path)  # unlike a rename, it leaves alone what another process has made meanwhile
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            fresh.replace(path)
 
 
 def _write_ahead(database: str) -> None:
