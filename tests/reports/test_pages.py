@@ -19,7 +19,7 @@ from tgsr.protocols import EXPERIMENTS, KAPPAS, XIS
 from tgsr.reports.completing import complete_record
 from tgsr.reports.explorer import packed_surfaces, surface_numbers
 from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import merge_comparison, render_paper
+from tgsr.reports.paper_page import merge_comparison, name_by_groups, render_paper
 from tgsr.reports.records import StudyRecord, record_from_grid
 
 Factory = Callable[..., StudyRecord]
@@ -57,11 +57,11 @@ def test_a_whole_grid_gives_one_page_that_needs_nothing_else(paper_grid: pd.Data
 
 def test_a_page_says_what_was_run_and_who_chose(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
     rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
-    oracle = render_study(record_factory(rows))
+    oracle = render_study(record_factory(rows), figures=[])
     assert "oracle</span>" in oracle
     assert "no estimate of what the method achieves" in oracle
     assert "digest abc" in oracle
-    free = render_study(record_factory(rows.assign(selection_value=0.5), selection="source-cv"))
+    free = render_study(record_factory(rows.assign(selection_value=0.5), selection="source-cv"), figures=[])
     assert "label-free</span>" in free
     assert "chose nothing" in free
 
@@ -77,7 +77,7 @@ def test_failed_trials_and_unfinished_studies_are_named(paper_grid: pd.DataFrame
     table = paper_grid.head(6).assign(converged=[True, False, True, True, True, True])
     table.loc[2, ["macro_f1", "accuracy"]] = np.nan
     record = record_factory(table, n_failed=3, status="KILLED", group_norms=None, confusion=None)
-    page = render_study(record)
+    page = render_study(record, figures=[])
     assert "3 trials failed" in page
     assert "KILLED" in page
     assert "1 trials stopped at the limit" in page
@@ -96,7 +96,7 @@ def test_a_sampled_study_shows_how_it_went(paper_grid: pd.DataFrame, record_fact
 
 
 def test_text_from_outside_is_escaped(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    page = render_study(record_factory(paper_grid.head(1), facts={"seed": "<script>alert(1)</script>"}))
+    page = render_study(record_factory(paper_grid.head(1), facts={"seed": "<script>alert(1)</script>"}), figures=[])
     assert "<script>alert" not in page
 
 
@@ -136,6 +136,8 @@ def test_studies_fill_the_cells_that_a_comparison_lacks(paper_grid: pd.DataFrame
     assert merged["method"].tolist() == ["TGSR"]
     known = merged.assign(macro_f1=0.123)
     assert merge_comparison(known, [record])["macro_f1"].tolist() == [0.123]
+    assert name_by_groups(known, "region")["method"].tolist() == ["TGSR (regions)"]
+    assert name_by_groups(known, "released")["method"].tolist() == ["TGSR"]
 
 
 def test_scores_of_twelve_whole_grids_fit_into_a_page() -> None:

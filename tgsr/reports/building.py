@@ -15,6 +15,7 @@ from tgsr.errors import DataError, MissingDataError
 from tgsr.protocols import get_experiment
 from tgsr.reports.completing import complete_record
 from tgsr.reports.face import read_face
+from tgsr.reports.paper_page import name_by_groups
 from tgsr.reports.records import StudyRecord, record_from_grid, record_from_run
 from tgsr.reports.tables import COMPARISON_COLUMNS
 from tgsr.reports.writing import write_paper_report, write_study_report
@@ -157,6 +158,7 @@ def newest_records(client: MlflowClient, experiment: str | None = None) -> list[
 
 def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd.DataFrame | None:
     """The rows of all stored comparisons, of equal cells the newest; None if there are none."""
+    from tgsr.tracking.names import Tag
     from tgsr.tracking.report_run import find_runs, read_csv
 
     tables = []
@@ -166,7 +168,8 @@ def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd
         except MissingDataError:
             continue
         if set(COMPARISON_COLUMNS) <= set(table):
-            tables.append(table[list(COMPARISON_COLUMNS)])
+            grouping = run.data.tags.get(Tag.GROUPING, "released")
+            tables.append(name_by_groups(table[list(COMPARISON_COLUMNS)], grouping))
     if not tables:
         return None
     rows = pd.concat(tables, ignore_index=True).drop_duplicates(["experiment", "method", "selection"])

@@ -16,16 +16,27 @@ from tgsr.reports.records import StudyRecord
 from tgsr.reports.table_formats import as_html
 from tgsr.reports.tables import COMPARISON_COLUMNS, PaperTable, paper_tables
 
-__all__ = ["merge_comparison", "render_paper"]
+__all__ = ["WITH_REGIONS", "merge_comparison", "name_by_groups", "render_paper"]
 
 _SHOWN = (REGIONS, CURVES, SURFACE)
+
+
+WITH_REGIONS = "TGSR (regions)"
+"""TGSR with facial regions has a row of its own: the paper's numbers belong to the groups of the released records."""
+
+
+def name_by_groups(comparison: pd.DataFrame, grouping: str) -> pd.DataFrame:
+    """Call a comparison's TGSR ``TGSR (regions)`` if it was run with facial regions (``grouping="region"``)."""
+    if grouping != "region":
+        return comparison
+    return comparison.assign(method=comparison["method"].replace("TGSR", WITH_REGIONS))
 
 
 def merge_comparison(comparison: pd.DataFrame | None, records: Sequence[StudyRecord]) -> pd.DataFrame:
     """Add the studies' best trials to a comparison as rows of TGSR, where it has none for that selection.
 
     The paper's numbers belong to the groups of the released records; rows of true regions are called
-    ``TGSR (regions)``.
+    ``TGSR (regions)`` (see `name_by_groups`).
     """
     rows = []
     known = set()
@@ -33,7 +44,7 @@ def merge_comparison(comparison: pd.DataFrame | None, records: Sequence[StudyRec
         known = set(zip(comparison["experiment"], comparison["method"], comparison["selection"], strict=True))
     for record in records:
         best = record.best
-        method = "TGSR" if record.grouping == "released" else "TGSR (regions)"
+        method = "TGSR" if record.grouping == "released" else WITH_REGIONS
         key = (record.experiment, method, record.selection)
         if best is None or key in known or record.experiment not in {experiment.name for experiment in EXPERIMENTS}:
             continue
