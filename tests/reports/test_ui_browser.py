@@ -27,8 +27,9 @@ from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.tracking.views import VIEW_NAME, view_path
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_NOT_OURS = "mlflow/users/current"
-"""The UI asks for the signed-in user also where there is no sign-in, and logs the 404 that it gets."""
+_NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed with undelivered notifications")
+"""What MLflow's UI logs by itself: it asks for the signed-in user also where there is no sign-in (404), and on a busy
+machine the browser puts the resizing of its charts off to the next frame, and says so."""
 _DISMISSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
@@ -154,7 +155,7 @@ def page(browser: Any) -> Iterator[Any]:
     opened.on("console", lambda said: errors.append(f"{said.text} {said.location}") if said.type == "error" else None)
     yield opened
     context.close()
-    assert [error for error in errors if _NOT_OURS not in error] == []
+    assert [error for error in errors if not any(known in error for known in _NOT_OURS)] == []
 
 
 def _picture(page: Any, name: str) -> None:
