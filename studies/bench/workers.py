@@ -55,19 +55,19 @@ def _kills(pair: DatabasePair, given: argparse.Namespace) -> None:
     command = ["study", "--experiment", "V-N", "--data", given.data, "--selection", "oracle", "--home", str(home)]
     command += ["--grouping", "released", "--kappas", "1-50", "--quiet", "--batch", "10"]
     command += ["--xis", ",".join(map(repr, spec.space.xis))]
-    rng, killed = random.Random(given.seed), 0
-    while True:
+    rng = random.Random(given.seed)
+    moments = sorted(rng.sample(range(len(spec.space.cells())), given.kills))
+    killed = 0
+    for moment in moments:
         process = _start(command)
-        if killed < given.kills:
-            # the start takes seconds; a moment of the study itself is wanted
-            time.sleep(rng.uniform(4.0, 8.0))
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-                killed += 1
-                continue
+        while _finished(home / "optuna.journal") <= moment and process.poll() is None:
+            time.sleep(0.001)
+        if process.poll() is None:
+            time.sleep(rng.uniform(0.0, 0.3))
+            process.kill()
+            killed += 1
         process.wait()
-        break
+    _start(command).wait()
     client = open_client(resolve_place(home).tracking_uri)
     (study,) = list_studies(client)
     table = read_trials(client, study.run_id, stored_table=False)
@@ -79,6 +79,11 @@ def _kills(pair: DatabasePair, given: argparse.Namespace) -> None:
     exact = mine.drop(columns="objective").equals(theirs.drop(columns="objective"))
     difference = (mine["objective"] / theirs["objective"] - 1).abs().max()
     print(f"{killed} kills: {len(table)} trials; tables equal: {exact} (objective to {difference:.1e}), matrix: {same}")
+
+
+def _finished(journal: Path) -> int:
+    """Finished trials, by the journal's records of a trial's end."""
+    return journal.read_bytes().count(b'"op_code":6') if journal.exists() else 0
 
 
 def _grow(pair: DatabasePair, given: argparse.Namespace, count: int) -> None:
