@@ -85,13 +85,12 @@ class Experiment:
         return "TYPE-II" if "CASME2" in (self.source, self.target) else "TYPE-I"
 
 
+_TYPE_ONE = (("H", "V"), ("V", "H"), ("H", "N"), ("N", "H"), ("V", "N"), ("N", "V"))
+_TYPE_TWO = (("C", "H"), ("H", "C"), ("C", "V"), ("V", "C"), ("C", "N"), ("N", "C"))
+_PAIRS = (*_TYPE_ONE, *_TYPE_TWO)
+
 EXPERIMENTS: tuple[Experiment, ...] = tuple(
-    Experiment(number, DATABASES[source], DATABASES[target])
-    for number, (source, target) in enumerate(
-        [("H", "V"), ("V", "H"), ("H", "N"), ("N", "H"), ("V", "N"), ("N", "V")]
-        + [("C", "H"), ("H", "C"), ("C", "V"), ("V", "C"), ("C", "N"), ("N", "C")],
-        start=1,
-    )
+    Experiment(number, DATABASES[source], DATABASES[target]) for number, (source, target) in enumerate(_PAIRS, start=1)
 )
 """The twelve experiments in the order of the paper's tables."""
 
