@@ -109,7 +109,7 @@ def run_paper(plan: PaperPlan, options: StudyOptions) -> PaperResult:
             studies[experiment.name] = run_study(plan.spec(experiment, pair), pair, inside)
             _register(client, experiment, pair, studies[experiment.name], options)
         comparison = _compare(client, plan, pairs, inside) if plan.methods else None
-        _report(client, run_id, studies, comparison, missing)
+        _report(client, run_id, studies, comparison, plan.grouping, missing)
     except BaseException as error:
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         finish_parent(client, run_id, "KILLED" if stopped else "FAILED")
@@ -184,16 +184,19 @@ def _report(
     run_id: str,
     studies: Mapping[str, StudyResult],
     comparison: pd.DataFrame | None,
+    grouping: str,
     missing: Mapping[str, Sequence[str]],
 ) -> None:
     from tgsr.reports.pages import render_study
-    from tgsr.reports.paper_page import render_paper
+    from tgsr.reports.paper_page import name_by_groups, render_paper
     from tgsr.reports.records import record_from_run
 
     records = [record_from_run(client, study.run_id) for study in studies.values()]
     for study, record in zip(studies.values(), records, strict=True):
         client.log_text(study.run_id, render_study(record), "report.html")
     warnings = [f"{name} is left out: no {' and '.join(databases)}" for name, databases in missing.items()]
+    if comparison is not None:
+        comparison = name_by_groups(comparison, grouping)
     client.log_text(run_id, render_paper(records, comparison, warnings), "report.html")
     for name, study in studies.items():
         for metric in ("macro_f1", "accuracy"):

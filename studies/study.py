@@ -35,6 +35,7 @@ from tgsr.tracking.study_runs import (
     start_parent,
 )
 from tgsr.tracking.version import code_version
+from tgsr.tracking.views import prepare_experiment
 from tgsr.tracking.writers import choose_writer
 
 if TYPE_CHECKING:
@@ -284,6 +285,7 @@ def open_study_run(
         parent_run_id=options.parent_run_id,
     )
     run_id = start_parent(client, parent, options.place.artifact_root, join=options.parent_run_id is None)
+    prepare_experiment(client, client.get_run(run_id).info.experiment_id)
     log_inputs(client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
     if options.share or not (is_embedded(options.storage_url) and options.place.artifact_root):
         share_data(client, run_id, pair)

@@ -26,6 +26,7 @@ from tgsr.evaluation import evaluate, mask_target, score
 from tgsr.evaluation.selection import source_folds
 from tgsr.tracking.place import open_client
 from tgsr.tracking.reading import list_studies, read_artifact, read_coefficients, read_surface, read_trials
+from tgsr.tracking.views import VIEW_KEY
 from tgsr.tracking.writers import ClientWriter
 
 Make = Callable[..., Any]
@@ -78,7 +79,9 @@ def test_parent_carries_best_surface_table_datasets_and_confusion(
     assert np.trace(confusion) / confusion.sum() == result.best["accuracy"]
     curve = client.get_metric_history(study.run_id, "macro_f1_over_kappa")
     assert sorted(point.step for point in curve) == [3, 20, 85]
-    assert "Oracle" in client.get_run(study.run_id).data.tags["mlflow.note.content"]
+    parent = client.get_run(study.run_id)
+    assert "Oracle" in parent.data.tags["mlflow.note.content"]
+    assert f"mlflow.sharedViewState.{VIEW_KEY}" in client.get_experiment(parent.info.experiment_id).tags
 
 
 def test_of_equal_trials_the_first_in_the_records_order_is_best(
