@@ -45,8 +45,12 @@ class _Store(Protocol):
 
 
 def trial_run_id(study_run_id: str, number: int) -> str:
-    """The run id of a trial: the same for the same trial, so that no trial can be written twice."""
-    return uuid.uuid5(uuid.UUID(study_run_id), f"trial {number}").hex
+    """The run id of a trial: the same for the same trial, so that no trial can be written twice.
+
+    Ids ascend with the trial's number: MLflow's tables are indexed by them, and rows that arrive in the order of an
+    index cost the same at trial 20,000 as at trial 200, where random ids touch pages all over the database.
+    """
+    return f"{uuid.uuid5(uuid.UUID(study_run_id), 'trials').hex[:22]}{number:010x}"
 
 
 def open_bulk_writer(client: MlflowClient, artifact_location: str) -> BulkWriter:
