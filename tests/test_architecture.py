@@ -87,16 +87,24 @@ def test_help_does_not_wait_for_heavy_imports():
 
 
 def test_every_command_of_the_help_can_be_imported_and_documents_its_options():
-    from tgsr.cli import COMMANDS, main
+    from tgsr.cli import COMMANDS, cli
 
-    context = main.make_context("tgsr", ["--help"], resilient_parsing=True)
+    context = cli.make_context("tgsr", ["--help"], resilient_parsing=True)
     for name in COMMANDS:
-        command = main.get_command(context, name)
+        command = cli.get_command(context, name)
         assert command is not None
         assert command.help, name
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_no_command_takes_the_name_of_something_in_its_package():
+    # importing a submodule sets its name on the package: a command called like the group would hide it
+    import tgsr.cli
+
+    for name in tgsr.cli.COMMANDS:
+        assert name.replace("-", "_") not in tgsr.cli.__all__
 
 
 def test_every_link_between_pages_leads_somewhere():

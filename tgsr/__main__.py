@@ -1,6 +1,6 @@
 """``python -m tgsr``: the command line, from the checkout when one is the current folder."""
 
-from tgsr.cli import main
+from tgsr.cli import cli
 
 if __name__ == "__main__":
-    main(prog_name="tgsr")
+    cli(prog_name="tgsr")

@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 
-from tgsr.cli import COMMANDS, main
+from tgsr.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "MLproject").read_text())
@@ -21,8 +21,8 @@ ENTRY_POINTS: dict[str, Any] = PROJECT["entry_points"]
 
 
 def _command(name: str) -> click.Command:
-    context = click.Context(main)
-    command = main.get_command(context, name)
+    context = click.Context(cli)
+    command = cli.get_command(context, name)
     assert command is not None
     return command
 
@@ -44,7 +44,7 @@ def test_parameters_are_the_commands_options_with_the_same_defaults(name: str) -
         option = given[key]
         assert option.name == key
         if "default" in parameter:
-            assert str(option.get_default(click.Context(main))) == parameter["default"]
+            assert str(option.get_default(click.Context(cli))) == parameter["default"]
         else:
             assert option.required or key in ("experiment", "clips")  # or --source and --target; or --features
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from studies.demo_experiments import demo_features, format_table, run_experiments
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.datasets.clips import frame_number, read_frames
 from tgsr.demo import DemoSettings, write_demo
@@ -177,10 +177,10 @@ def test_the_command_writes_what_the_function_writes(tiny: Path, tmp_path: Path)
         "--seed",
         "7",
     ]
-    result = CliRunner().invoke(main, arguments)
+    result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
     assert "CASME2        3 generated clips" in result.output
     assert digest(tmp_path / "demo") == digest(tiny)
-    refused = CliRunner().invoke(main, ["demo-data", "--out", str(tiny.parent)])
+    refused = CliRunner().invoke(cli, ["demo-data", "--out", str(tiny.parent)])
     assert refused.exit_code == 1
     assert "Error: " in refused.output

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.datasets import save_features
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators import METHODS
@@ -177,12 +177,12 @@ def test_available_pairs_names_what_is_missing(folder, tmp_path):
 def test_command_writes_the_table(folder, tmp_path):
     out = tmp_path / "table.csv"
     options = ["--data", str(folder), "--methods", "svm,tkl", "--out", str(out)]
-    result = CliRunner().invoke(main, ["compare", "--source", "V", "--target", "N", *options])
+    result = CliRunner().invoke(cli, ["compare", "--source", "V", "--target", "N", *options])
     assert result.exit_code == 0, result.output
     table = pd.read_csv(out)
     assert tuple(table.columns) == COLUMNS
     assert table["method"].tolist() == ["SVM", "SVM", "TKL", "TKL"]
-    result = CliRunner().invoke(main, ["compare", "--experiment", "all", "--selection", "default", *options])
+    result = CliRunner().invoke(cli, ["compare", "--experiment", "all", "--selection", "default", *options])
     assert result.exit_code == 0, result.output
     assert "left out: H-V (no SMIC_HS in" in result.output
     assert pd.read_csv(out)["experiment"].tolist() == ["V-N", "V-N", "N-V", "N-V"]
@@ -198,7 +198,7 @@ def test_command_writes_the_table(folder, tmp_path):
 )
 def test_command_tells_what_is_wrong(folder, tmp_path, arguments, message):
     out = tmp_path / "table.csv"
-    result = CliRunner().invoke(main, ["compare", "--data", str(folder), "--out", str(out), *arguments])
+    result = CliRunner().invoke(cli, ["compare", "--data", str(folder), "--out", str(out), *arguments])
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output

@@ -13,7 +13,7 @@ import pytest
 import scipy.io
 from click.testing import CliRunner
 
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.datasets import load_pair, save_features
 from tgsr.errors import DataError, ParameterError
 from tgsr.estimators import TGSRClassifier
@@ -113,7 +113,7 @@ def data_folder(pair, tmp_path):
 
 def test_command_writes_table_and_picture(data_folder, tmp_path):
     arguments = ["grid", "--source", "V", "--target", "smic_nir", "--data", str(data_folder), "--kappas", "1-2,9"]
-    result = CliRunner().invoke(main, [*arguments, "--xis", "0.1,10", "--out", str(tmp_path / "g.csv")])
+    result = CliRunner().invoke(cli, [*arguments, "--xis", "0.1,10", "--out", str(tmp_path / "g.csv")])
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "g.csv")
     assert list(table.columns[:5]) == ["kappa", "xi", "accuracy", "macro_f1", "n_iter"]
@@ -134,9 +134,7 @@ def test_command_writes_table_and_picture(data_folder, tmp_path):
     ],
 )
 def test_command_names_what_is_wrong(data_folder, tmp_path, arguments, message):
-    result = CliRunner().invoke(
-        main, ["grid", *arguments, "--data", str(data_folder), "--out", str(tmp_path / "g.csv")]
-    )
+    result = CliRunner().invoke(cli, ["grid", *arguments, "--data", str(data_folder), "--out", str(tmp_path / "g.csv")])
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output

@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 from click.testing import CliRunner
 
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.datasets import load_features
 
 HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "AUs", "Estimated Emotion"]
@@ -360,7 +360,7 @@ def test_damage_is_an_error_or_a_reported_skip(case: Case, tmp_path: Path) -> No
     case.damage(root)
 
     arguments = ["features", "--database", case.database, "--root", str(root), "--out", str(out / "x.tgsr.npz")]
-    result = CliRunner().invoke(main, [*arguments, "--jobs", "1", "--no-cache"])
+    result = CliRunner().invoke(cli, [*arguments, "--jobs", "1", "--no-cache"])
 
     # a click error ends in SystemExit; anything else would be a traceback before the user's eyes
     assert isinstance(result.exception, (SystemExit, type(None))), result.exception
@@ -381,7 +381,7 @@ def test_undamaged_trees_give_all_their_clips(tree: Callable[[Path], None], tmp_
     tree(tmp_path / "data")
     database = {smic: "HS", casme: "CASME2", table: "MINE"}[tree]
     arguments = ["features", "--database", database, "--root", str(tmp_path / "data"), "--jobs", "1", "--no-cache"]
-    result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "x.tgsr.npz")])
+    result = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "x.tgsr.npz")])
     assert result.exit_code == 0, result.output
     assert "skipped" not in result.output
     assert len(load_features(tmp_path / "x.tgsr.npz")) == 3

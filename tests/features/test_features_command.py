@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.datasets import find_databases, load_features
 from tgsr.features.extraction import ExtractionSettings, clip_features, load_clip
 from tgsr.preprocessing import find_face
@@ -30,7 +30,7 @@ def table(make_collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def run(table: Path, out: Path, *options: str) -> Result:
     arguments = ["features", "--database", "MINE", "--root", str(table), "--out", str(out), *SMALL, *options]
-    return CliRunner().invoke(main, arguments)
+    return CliRunner().invoke(cli, arguments)
 
 
 def test_a_table_of_clips_becomes_a_feature_file(table: Path, tmp_path: Path) -> None:

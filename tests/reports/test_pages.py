@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.errors import DataError
 from tgsr.protocols import EXPERIMENTS, KAPPAS, XIS
 from tgsr.reports.completing import complete_record
@@ -168,7 +168,7 @@ def test_report_of_csv_files(tmp_path: Path, paper_grid: pd.DataFrame) -> None:
     }
     (tmp_path / "grid.csv.json").write_text(json.dumps(provenance))
     arguments = ["report", "--grid", str(tmp_path / "grid.csv"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(main, arguments)
+    result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
     folder = tmp_path / "out" / "V-N-grid-oracle-released"
     assert "digest d1" in (folder / "report.html").read_text()
@@ -201,7 +201,7 @@ def test_bad_files_are_named(content: bytes | None, message: str, tmp_path: Path
     if content is not None:
         path.write_bytes(content)
     for option in ("--grid", "--compare"):
-        result = CliRunner().invoke(main, ["report", option, str(path), "--out", str(tmp_path / "out")])
+        result = CliRunner().invoke(cli, ["report", option, str(path), "--out", str(tmp_path / "out")])
         assert result.exit_code == 1
         assert "broken.csv" in result.output
         assert message in result.output

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from studies.space import Space
 from studies.spec import StudySpec
 from studies.study import StudyOptions, StudyResult, run_study
-from tgsr.cli import main
+from tgsr.cli import cli
 from tgsr.errors import MissingDataError
 from tgsr.reports.building import ReportRequest, newest_comparison, newest_records, report_runs
 from tgsr.reports.records import record_from_run
@@ -138,7 +138,7 @@ def test_logged_grids_and_comparisons_are_found(
 
 
 def test_an_empty_home_is_a_clear_error(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["report", "--home", str(tmp_path), "--out", str(tmp_path / "out")])
+    result = CliRunner().invoke(cli, ["report", "--home", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "no study yet" in result.output
     client = open_client(resolve_place(tmp_path).tracking_uri)

@@ -10,7 +10,7 @@ import click
 from tgsr import __version__
 from tgsr.errors import TgsrError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "cli"]
 
 COMMANDS: dict[str, str] = {
     "main": "the whole way on generated clips: features, study, model, prediction",
@@ -55,5 +55,5 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tgsr")
-def main() -> None:
+def cli() -> None:
     """Cross-database micro-expression recognition: features, methods, studies, models."""
