@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,10 @@ def _read_back(client: Any, run_id: str) -> dict[int, Any]:
         }
         files = sorted((entry.path, entry.file_size) for entry in client.list_artifacts(run.info.run_id))
         assert run.info.artifact_uri.endswith(f"/{run.info.run_id}/artifacts")
-        contents = {name: Path(client.download_artifacts(run.info.run_id, name)).read_bytes() for name, _ in files}
+        with tempfile.TemporaryDirectory() as folder:
+            contents = {
+                name: Path(client.download_artifacts(run.info.run_id, name, folder)).read_bytes() for name, _ in files
+            }
         tags = dict(run.data.tags)
         tags.pop("mlflow.parentRunId")
         found[int(tags["tgsr.trial"])] = {

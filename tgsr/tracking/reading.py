@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,7 +140,8 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
     parent = find_run(client, run_id)
     if stored_table and parent.info.status == "FINISHED":
         try:
-            return pd.read_parquet(_download(client, parent, TRIALS_PARQUET))
+            with _artifact(client, parent, TRIALS_PARQUET) as path:
+                return pd.read_parquet(path)
         except MissingDataError:
             pass
     from tgsr.tracking.database import read_trial_table
@@ -170,8 +172,7 @@ def read_surface(client: MlflowClient, run_id: str) -> Surface:
     MissingDataError
         If the study has not stored one yet.
     """
-    path = _download(client, find_run(client, run_id), SURFACE)
-    with np.load(path, allow_pickle=False) as stored:
+    with _artifact(client, find_run(client, run_id), SURFACE) as path, np.load(path, allow_pickle=False) as stored:
         scores = {key: stored[key] for key in stored.files if key not in ("kappas", "xis")}
         return Surface(stored["kappas"], stored["xis"], scores)
 
@@ -184,12 +185,13 @@ def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float
     MissingDataError
         If the trial keeps none (the study's matrices were thinned).
     """
-    return read_coefficients_file(_download(client, find_run(client, run_id), COEFFICIENTS))
+    with _artifact(client, find_run(client, run_id), COEFFICIENTS) as path:
+        return read_coefficients_file(path)
 
 
 def read_regions(client: MlflowClient, run_id: str) -> dict[str, Any]:
     """Read the numbers behind a trial's region mask: ``kappa, xi, grouping, kept, group_norms`` (…)."""
-    stored: dict[str, Any] = json.loads(_download(client, find_run(client, run_id), REGIONS).read_text())
+    stored: dict[str, Any] = json.loads(read_artifact(client, run_id, REGIONS))
     return stored
 
 
@@ -201,22 +203,28 @@ def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
     MissingDataError
         If the run has no such artifact.
     """
-    return _download(client, find_run(client, run_id), name).read_bytes()
+    with _artifact(client, find_run(client, run_id), name) as path:
+        return path.read_bytes()
 
 
-def _download(client: MlflowClient, run: Run, name: str) -> Path:
+@contextmanager
+def _artifact(client: MlflowClient, run: Run, name: str) -> Iterator[Path]:
+    """The file of an artifact: where it lies if that is on this machine, else a copy that goes with the block."""
     from tgsr.tracking.place import local_artifact_folder
 
     folder = local_artifact_folder(run.info.artifact_uri)
-    if folder is not None:  # no copy of what is already on this machine
+    if folder is not None:
         path = folder / name
         if not path.is_file():
             raise MissingDataError(f"run {run.info.run_id} ({run.info.run_name}) has no artifact {name}")
-        return path
-    try:
-        return Path(client.download_artifacts(run.info.run_id, name, tempfile.mkdtemp(prefix="tgsr-")))
-    except Exception as error:  # each artifact store raises its own
-        raise MissingDataError(f"run {run.info.run_id} has no readable artifact {name}: {error}") from error
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="tgsr-") as temporary:
+        try:
+            copy = Path(client.download_artifacts(run.info.run_id, name, temporary))
+        except Exception as error:  # each artifact store raises its own
+            raise MissingDataError(f"run {run.info.run_id} has no readable artifact {name}: {error}") from error
+        yield copy
 
 
 def _summary(run: Run) -> StudySummary:
