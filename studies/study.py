@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from joblib import cpu_count
 from optuna.storages import BaseStorage
 from tqdm import tqdm
 
@@ -19,7 +20,6 @@ from studies.spec import SPEC, StudySpec, check_matrices
 from studies.storage import is_embedded, open_storage, shown
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
-from tgsr.evaluation.grid import available_cores
 from tgsr.evaluation.selection import get_rule
 from tgsr.tracking.database import analyze
 from tgsr.tracking.names import CONFUSION, Tag, experiment_title
@@ -195,7 +195,7 @@ def open_session(
     n_trials = options.n_trials
     if n_trials is None and spec.sampler != "grid":
         n_trials = DEFAULT_TRIALS
-    jobs = options.jobs or available_cores()
+    jobs = options.jobs or cpu_count()
     return Session(
         spec=spec,
         study=study,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from joblib import cpu_count
+
 from studies.space import Space
 from studies.spec import StudySpec
 from studies.study import StudyOptions, StudyResult, run_study
 from tgsr.datasets import DatabasePair, FeatureDataset, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
-from tgsr.evaluation.grid import available_cores
 from tgsr.protocols import XIS, Experiment, get_experiment
 from tgsr.tracking.place import Place, open_client
 from tgsr.tracking.registry import Registered, load_model, register_trial
@@ -105,7 +106,7 @@ def _extract(root: Path, database: str, path: Path) -> FeatureDataset:
     from tgsr.datasets.loading import load_clips
     from tgsr.features.collection import extract_collection
 
-    extraction = extract_collection(load_clips(database, root), jobs=available_cores(), root=root)
+    extraction = extract_collection(load_clips(database, root), jobs=cpu_count(), root=root)
     save_features(extraction.dataset, path)
     return extraction.dataset
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tgsr.cli import shared
+
 __all__ = ["command"]
 
 
@@ -14,16 +16,10 @@ __all__ = ["command"]
 @click.option("--target", help="Target database, by name or letter.")
 @click.option("--experiment", help="The experiment instead of --source and --target: 1 to 12, or a name such as V-N.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder with the feature files.")
-@click.option(
-    "--grouping",
-    type=click.Choice(["region", "released"]),
-    default="region",
-    show_default=True,
-    help="Facial regions, or the groups that the released records were computed with.",
-)
+@shared.grouping
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="CSV to write; a picture stands beside it.")
-@click.option("--kappas", default="1-85", show_default=True, help="κ to compute: numbers and ranges, such as 1-5,20.")
-@click.option("--xis", default="paper", show_default=True, help="ξ to compute: 'paper' (271 values) or numbers.")
+@shared.kappas
+@shared.xis
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads  [default: the cores there are]")
 @click.option("--track/--no-track", default=False, show_default=True, help="Log table, picture and curves to MLflow.")
 def command(

@@ -7,29 +7,19 @@ from typing import Any
 
 import click
 
+from tgsr.cli import shared
+
 __all__ = ["command"]
 
 
 @click.command()
 @click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
-@click.option(
-    "--sampler",
-    type=click.Choice(["grid", "tpe", "random"]),
-    default="grid",
-    show_default=True,
-    help="As in `tgsr study`.",
-)
+@shared.sampler
 @click.option("--selection", default="source-cv", show_default=True, help="source-cv, or oracle as in the paper.")
-@click.option(
-    "--grouping",
-    type=click.Choice(["region", "released"]),
-    default="region",
-    show_default=True,
-    help="Facial regions, or the released records' groups.",
-)
+@shared.grouping
 @click.option("--trials", type=int, default=0, show_default=True, help="Trials each; 0: the grid, or 200 sampled.")
-@click.option("--kappas", default="1-85", show_default=True, help="κ of the grid, such as 1-5,20.")
-@click.option("--xis", default="paper", show_default=True, help="ξ of the grid: paper, paper/10, or numbers.")
+@shared.kappas
+@shared.xis
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")
 @click.option(
     "--tsrg-grid",
@@ -42,7 +32,7 @@ __all__ = ["command"]
 @click.option("--storage", default="auto", show_default=True, help="Optuna's storage; auto: in the home folder.")
 @click.option("--matrices", default="all", show_default=True, help="Regression matrices kept: all, best:3, or none.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")
-@click.option("--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]")
+@shared.home
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(**given: Any) -> None:
     """Run every experiment whose databases are there: studies, models, comparison, report; one run above all.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tgsr.cli import shared
+
 if TYPE_CHECKING:
     from studies.study import StudyOptions, StudyResult
     from tgsr.tracking.place import Place
@@ -19,29 +21,17 @@ __all__ = ["command"]
 @click.option("--source", help="Instead of --experiment: the source database, by name or letter.")
 @click.option("--target", help="Instead of --experiment: the target database.")
 @click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
-@click.option(
-    "--sampler",
-    type=click.Choice(["grid", "tpe", "random"]),
-    default="grid",
-    show_default=True,
-    help="grid: every cell; tpe, random: κ and log ξ between the ends of the grid.",
-)
+@shared.sampler
 @click.option(
     "--selection",
     default="source-cv",
     show_default=True,
     help="What ranks the trials: source-cv needs no target labels; oracle uses them, as the paper's tables do.",
 )
-@click.option(
-    "--grouping",
-    type=click.Choice(["region", "released"]),
-    default="region",
-    show_default=True,
-    help="Facial regions, or the groups that the released records were computed with.",
-)
+@shared.grouping
 @click.option("--trials", type=int, default=0, show_default=True, help="Trials in all; 0: the grid, or 200 sampled.")
-@click.option("--kappas", default="1-85", show_default=True, help="κ of the grid, such as 1-5,20.")
-@click.option("--xis", default="paper", show_default=True, help="ξ of the grid: paper, paper/10, or numbers.")
+@shared.kappas
+@shared.xis
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and of the folds.")
 @click.option(
     "--storage",
@@ -55,14 +45,8 @@ __all__ = ["command"]
     show_default=True,
     help="Regression matrices kept: all, best:3 (of each ξ), or none (the best trial's always is).",
 )
-@click.option(
-    "--writer",
-    type=click.Choice(["auto", "bulk", "client"]),
-    default="auto",
-    show_default=True,
-    help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
-)
-@click.option("--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto.")
+@shared.writer
+@shared.batch
 @click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")
 @click.option("--mu", type=float, default=1e-3, show_default=True, help="First penalty of Algorithm 1.")
 @click.option("--rho", type=float, default=1.1, show_default=True, help="Its factor an iteration.")
@@ -74,7 +58,7 @@ __all__ = ["command"]
     show_default=True,
     help="Give up after so many iterations; the trial then says so.",
 )
-@click.option("--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]")
+@shared.home
 @click.option("--share-data", is_flag=True, help="Store the databases with the study, for workers elsewhere.")
 @click.option("--status", is_flag=True, help="Show how the studies in the storage stand, and do nothing.")
 @click.option("--mirror", is_flag=True, help="Add to MLflow what Optuna knows as finished and MLflow lacks, and end.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tgsr.cli import shared
+
 __all__ = ["command"]
 
 
@@ -15,16 +17,10 @@ __all__ = ["command"]
 )
 @click.option("--tracking-uri", default="auto", show_default=True, help="MLflow; auto: the one the study names.")
 @click.option("--trials", type=int, default=0, show_default=True, help="Trials of the study in all, as the study's.")
-@click.option("--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto.")
+@shared.batch
 @click.option("--jobs", type=int, default=1, show_default=True, help="Threads of this worker.")
 @click.option("--matrices", default="all", show_default=True, help="Regression matrices kept, as the study's.")
-@click.option(
-    "--writer",
-    type=click.Choice(["auto", "bulk", "client"]),
-    default="auto",
-    show_default=True,
-    help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
-)
+@shared.writer
 @click.option("--home", help="Folder of optuna.journal where the storage is auto.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(

@@ -21,17 +21,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from joblib import cpu_count
 
 from tgsr import __version__
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, load_database
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.spaces import METHODS, Method, get_method
 from tgsr.estimators.sweep import SweepClassifier
-from tgsr.evaluation.grid import GridPlan, available_cores, score_grid
+from tgsr.evaluation.grid import GridPlan, score_grid
 from tgsr.evaluation.metrics import Scores, score, score_batch
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.runner import evaluate, mask_target
-from tgsr.files import atomic_path
+from tgsr.files import atomic_path, write_text
 from tgsr.protocols import EXPERIMENTS, Experiment
 
 __all__ = [
@@ -308,7 +309,7 @@ def _best_of_grid(
     """The candidate with the best target macro-F1, the first of equals; of one candidate nothing is chosen."""
     estimator = method.make()
     available = estimator.get_params()
-    fixed = {"n_jobs": options.jobs or available_cores(), "groups": options.grouping}
+    fixed = {"n_jobs": options.jobs or cpu_count(), "groups": options.grouping}
     estimator.set_params(**{name: value for name, value in fixed.items() if name in available})
     task = mask_target(pair)
     if isinstance(estimator, SweepClassifier):
@@ -370,8 +371,7 @@ def _write_part(path: Path | None, result: ComparisonResult) -> None:
         "n_candidates": result.n_candidates,
         "seconds": result.seconds,
     }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+    write_text(path, json.dumps(content))
 
 
 def _read_part(path: Path | None, experiment: Experiment, pair: DatabasePair) -> ComparisonResult | None:

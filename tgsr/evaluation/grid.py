@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
 from tgsr import __version__
@@ -23,11 +24,11 @@ from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.tgsr import feature_groups
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.runner import mask_target
-from tgsr.files import atomic_path
+from tgsr.files import write_text
 from tgsr.protocols import KAPPAS, XIS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings
 
-__all__ = ["GridPlan", "available_cores", "make_solver", "score_cells", "score_grid", "write_grid"]
+__all__ = ["GridPlan", "make_solver", "score_cells", "score_grid", "write_grid"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,6 @@ class GridPlan:
             "xis": list(self.xis),
             "tgsr": __version__,
         }
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_solver(pair: DatabasePair, grouping: str, settings: SolverSettings | None = None) -> BatchSolver:
@@ -140,7 +136,7 @@ def score_grid(
         return score_cells(solver.solve([(kappa, xi) for kappa in plan.kappas]), pair)
 
     # the limit is the process's, so it is set once around all threads
-    with threadpool_limits(limits=1, user_api="blas"), _pool(jobs or available_cores()) as pool:
+    with threadpool_limits(limits=1, user_api="blas"), _pool(jobs or cpu_count()) as pool:
         for table in _unordered(pool, solve, wanted):
             if on_xi is not None:
                 on_xi(table)
@@ -213,21 +209,21 @@ def write_grid(
             f"{parts}: left by a grid of other data, settings or version; finish that one, or remove the folder"
         )
     content = json.dumps({"fingerprint": fingerprint, **provenance}, indent=1)
-    _write_text(parts / "plan.json", content)
+    write_text(parts / "plan.json", content)
     done = _read_parts(parts, plan)
     report(len(plan.kappas) * len(done), True)
 
     def keep(table: pd.DataFrame) -> None:
         xi = float(table["xi"].iloc[0])
-        _write_text(_part(parts, xi), table.to_csv(index=False))
+        write_text(_part(parts, xi), table.to_csv(index=False))
         done[xi] = table
         report(len(table), False)
 
     score_grid(pair, plan, jobs=jobs, on_xi=keep, skip=list(done))
     table = _sorted(pd.concat([done[xi] for xi in plan.xis]))
     path.unlink(missing_ok=True)  # an older table must not stand beside the new sidecar
-    _write_text(sidecar, content)
-    _write_text(path, table.to_csv(index=False))
+    write_text(sidecar, content)
+    write_text(path, table.to_csv(index=False))
     shutil.rmtree(parts)
     return table
 
@@ -250,8 +246,3 @@ def _part(parts: Path, xi: float) -> Path:
 def _read_parts(parts: Path, plan: GridPlan) -> dict[float, pd.DataFrame]:
     """Finished ξ; the files are written in one step, so what is there is whole."""
     return {xi: pd.read_csv(_part(parts, xi)) for xi in plan.xis if _part(parts, xi).is_file()}
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from tgsr.files import atomic_path
+from tgsr.files import write_text
 from tgsr.reports.tables import Cell, PaperTable
 
 __all__ = ["as_csv", "as_html", "as_latex", "as_markdown", "save_tables"]
@@ -121,8 +121,7 @@ def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
         "tables.tex": "% \\usepackage{booktabs,graphicx}\n" + "\n".join(map(as_latex, tables)),
     }
     for name, content in contents.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+        write_text(folder / name, content)
     return [folder / name for name in contents]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.files import atomic_path
+from tgsr.files import write_text
 from tgsr.reports.figures import study_figures
 from tgsr.reports.pages import render_study
 from tgsr.reports.paper_page import merge_comparison, render_paper
@@ -59,6 +59,5 @@ def write_paper_report(
 
 
 def _write(path: Path, page: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path

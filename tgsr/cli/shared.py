@@ -1,0 +1,37 @@
+"""Options that several commands have in common."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["batch", "grouping", "home", "kappas", "sampler", "writer", "xis"]
+
+sampler = click.option(
+    "--sampler",
+    type=click.Choice(["grid", "tpe", "random"]),
+    default="grid",
+    show_default=True,
+    help="grid: every cell; tpe, random: κ and log ξ between the ends of the grid.",
+)
+grouping = click.option(
+    "--grouping",
+    type=click.Choice(["region", "released"]),
+    default="region",
+    show_default=True,
+    help="Facial regions, or the groups that the released records were computed with.",
+)
+kappas = click.option("--kappas", default="1-85", show_default=True, help="κ of the grid, such as 1-5,20.")
+xis = click.option("--xis", default="paper", show_default=True, help="ξ of the grid: paper, paper/10, or numbers.")
+writer = click.option(
+    "--writer",
+    type=click.Choice(["auto", "bulk", "client"]),
+    default="auto",
+    show_default=True,
+    help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
+)
+batch = click.option(
+    "--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto."
+)
+home = click.option(
+    "--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]"
+)
