@@ -35,8 +35,6 @@ def layer(module: str) -> str | None:
         return "studies"
     if parts[0] != "tgsr" or len(parts) == 1 or parts[1] == "__main__":
         return None
-    if parts[1:3] == ["features", "regions"]:
-        return "regions"  # pure geometry, which the datasets need
     return parts[1]
 
 

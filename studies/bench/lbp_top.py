@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tgsr.features import lbp_top
 from tgsr.features.lbp_top import code_bins
-from tgsr.features.regions import region_boxes
+from tgsr.regions import region_boxes
 
 Floats = npt.NDArray[np.float64]
 _RADIUS = 3

@@ -7,7 +7,8 @@ import scipy.io
 
 from tgsr.datasets import find_databases, load_database, load_pair, load_released
 from tgsr.errors import DataError, MissingDataError, ProtocolError, TgsrError
-from tgsr.features.regions import (
+from tgsr.protocols import EXPECTED_COUNTS, get_experiment
+from tgsr.regions import (
     SCALES,
     canonical_to_released,
     region_boxes,
@@ -15,7 +16,6 @@ from tgsr.features.regions import (
     released_histograms,
     released_to_canonical,
 )
-from tgsr.protocols import EXPECTED_COUNTS, get_experiment
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from tgsr.demo.layout import database_folder
 from tgsr.demo.movement import ACTIONS, Event, displacement, draw_event, moving_regions, profile
 from tgsr.demo.plan import plan
 from tgsr.errors import DataError, ParameterError
-from tgsr.features.regions import region_boxes
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS
+from tgsr.regions import region_boxes
 
 TINY = DemoSettings(subjects=2, clips_per_class=1, seed=7)
 

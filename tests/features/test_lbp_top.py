@@ -11,7 +11,7 @@ import pytest
 from tgsr.errors import DataError, ParameterError
 from tgsr.features import lbp_top
 from tgsr.features.lbp_top import code_bins
-from tgsr.features.regions import region_boxes
+from tgsr.regions import region_boxes
 
 
 def value_at(clip: np.ndarray, plane: str, t: int, y: int, x: int, down: float, right: float) -> float | None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tgsr.errors import DataError
-from tgsr.features.regions import released_groups
+from tgsr.regions import released_groups
 from tgsr.reports.classes import class_scores, draw_confusions
 from tgsr.reports.curves import draw_over_kappa, draw_over_xi, summarise_rest
 from tgsr.reports.face import frame_as_face, read_face

@@ -5,7 +5,7 @@ import pytest
 
 import tgsr.solvers.batch as batch_module
 from tgsr.evaluation.runner import mask_target
-from tgsr.features.regions import released_groups
+from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver, Problem, SolverSettings, solve_direct
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError
-from tgsr.features.regions import N_BINS, N_PLANES
 from tgsr.protocols import CLASS_NAMES, N_REGIONS
+from tgsr.regions import N_BINS, N_PLANES
 
 __all__ = ["FeatureDataset"]
 

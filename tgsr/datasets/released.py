@@ -17,8 +17,8 @@ import scipy.io
 
 from tgsr.datasets.dataset import FeatureDataset
 from tgsr.errors import DataError, MissingDataError
-from tgsr.features.regions import N_BINS, N_PLANES, released_to_canonical
 from tgsr.protocols import CLASS_NAMES, N_REGIONS, database_name
+from tgsr.regions import N_BINS, N_PLANES, released_to_canonical
 
 __all__ = ["load_released", "released_variables"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.demo.face import Subject
-from tgsr.features.regions import region_boxes
+from tgsr.regions import region_boxes
 
 __all__ = ["ACTIONS", "Event", "displacement", "draw_event", "moving_regions", "profile"]
 

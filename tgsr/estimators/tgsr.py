@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.base import TransferClassifier
-from tgsr.features.regions import N_BINS, N_PLANES, released_groups
 from tgsr.protocols import N_REGIONS, check_kappa, check_xi
+from tgsr.regions import N_BINS, N_PLANES, released_groups
 from tgsr.solvers import BatchSolver, SolverSettings, project_simplex
 
 __all__ = ["GROUPINGS", "TGSRClassifier", "feature_groups"]
@@ -30,7 +30,7 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
     groups : {"region", "released"} or array of int, shape (n_features,)
         ``"region"``: every 177 consecutive features are one facial region (three planes × 59 bins); up to 177
         features are one region. ``"released"``: the grouping of the released records, see
-        `tgsr.features.regions.released_groups`.
+        `tgsr.regions.released_groups`.
     n_features : int
 
     Returns

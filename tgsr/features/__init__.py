@@ -1,4 +1,4 @@
-"""Facial regions and the LBP-TOP features computed on them."""
+"""LBP-TOP features of the facial regions, clip by clip or a whole database."""
 
 from tgsr.features.lbp_top import lbp_top
 

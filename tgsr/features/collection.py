@@ -24,8 +24,8 @@ from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
 from tgsr.features.lbp_top import code_bins
-from tgsr.features.regions import N_BINS, N_PLANES
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, N_REGIONS
+from tgsr.regions import N_BINS, N_PLANES
 
 __all__ = ["Extraction", "extract_collection"]
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from tgsr.datasets.clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features.lbp_top import INTERPOLATIONS, MAPPINGS, code_bins, lbp_top
-from tgsr.features.regions import SCALES
 from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
+from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip"]
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, ParameterError
-from tgsr.features.regions import N_PLANES, SCALES, block_edges, region_boxes
+from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
 __all__ = ["INTERPOLATIONS", "MAPPINGS", "code_bins", "lbp_top"]
 

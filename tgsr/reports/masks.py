@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.features.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
+from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
 from tgsr.reports.face import INTERIOR, MARGIN, draw_face
 from tgsr.reports.style import PAGE, new_figure, styled
 

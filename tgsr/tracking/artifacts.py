@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.features.regions import N_PLANES, SCALES, region_boxes, released_groups
 from tgsr.protocols import N_REGIONS
+from tgsr.regions import N_PLANES, SCALES, region_boxes, released_groups
 from tgsr.tracking.names import COEFFICIENTS, MASK, REGIONS
 from tgsr.tracking.records import TrialRecord
 
