@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -163,10 +164,10 @@ def check_xi(xi: float) -> float:
     ParameterError
         Otherwise.
     """
-    try:
-        value = float(xi)
-    except (TypeError, ValueError):
-        raise ParameterError(f"xi must be a number, got {xi!r}") from None
+    given: object = xi
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise ParameterError(f"xi must be a number, got {xi!r}")
+    value = float(xi)
     if not np.isfinite(value) or value < 0:
         raise ParameterError(f"xi = {xi!r} is out of range; choose a finite number ≥ 0 (the paper: 0.001 to 1000)")
     return value

@@ -50,6 +50,50 @@ def test_equals_the_direct_iteration_with_uneven_groups_and_two_classes():
         np.testing.assert_allclose(solution.coef(), direct.coef, atol=1e-9 * np.abs(direct.coef).max())
 
 
+@pytest.mark.parametrize("kappa", [3, 19, 20])
+def test_correlated_features_far_from_the_size_of_histograms_get_the_direct_iterations_answer(kappa):
+    """The running sum behind a group's norm starts from the all-ones matrix, and loses what is far smaller."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(70, 1))
+    features = 1e3 * (rng.normal(size=(70, 400)) + 30 * common)
+    X, target, codes = features[:40], features[40:], (common[:40, 0] > 0).astype(int)
+    solver = BatchSolver(X, codes, 2, target, np.arange(400) // 20)
+    assert solver.system is not None
+    solution, direct = solver.solve([(kappa, 1.0)])[0], solve_direct(solver.problem, kappa, 1.0)
+    assert solution.n_iter == direct.n_iter
+    np.testing.assert_array_equal(solution.group_norms > 0, direct.group_norms > 0)
+    np.testing.assert_allclose(solution.coef(), direct.coef, rtol=0, atol=1e-9 * np.abs(direct.coef).max())
+
+
+def test_lost_pairs_leave_the_others_of_their_batch_alone(pair_factory, monkeypatch):
+    solver = make_solver(pair_factory())
+    expected = solver.solve(CELLS)
+    step = batch_module.Slots.step
+
+    def lose(slots):
+        step(slots)
+        slots.lost[: slots.width] = slots.kappa[: slots.width] == 20
+
+    monkeypatch.setattr(batch_module.Slots, "step", lose)
+    for (kappa, xi), given, solution in zip(CELLS, expected, solver.solve(CELLS), strict=True):
+        reference = solve_direct(solver.problem, kappa, xi).coef if kappa == 20 else given.coef()
+        np.testing.assert_allclose(solution.coef(), reference, rtol=0, atol=1e-12 * np.abs(reference).max())
+        assert solution.n_iter == given.n_iter
+
+
+def test_groups_too_small_for_gram_matrices_are_solved_directly():
+    rng = np.random.default_rng(1)
+    X, target, codes = rng.normal(size=(40, 60)), rng.normal(size=(30, 60)) + 0.5, np.arange(40) % 3
+    solver = BatchSolver(X, codes, 3, target, np.arange(60) // 2)
+    assert solver.system is None
+    cells = [(30, 1.0), (5, 0.1)]
+    for (kappa, xi), solution in zip(cells, solver.solve(cells), strict=True):
+        direct = solve_direct(solver.problem, kappa, xi)
+        assert (solution.kappa, solution.xi, solution.n_iter) == (kappa, xi, direct.n_iter)
+        np.testing.assert_array_equal(solution.coef(), direct.coef)
+        np.testing.assert_allclose(solution.target_decisions, target @ direct.coef, atol=1e-12)
+
+
 def test_what_else_is_in_the_batch_does_not_matter(pair_factory, monkeypatch):
     solver = make_solver(pair_factory())
     cells = [(kappa, xi) for xi in (0.002, 3.0, 500.0) for kappa in (1, 5, 18, 40, 70)]

@@ -94,5 +94,6 @@ def test_bad_data_are_refused():
 
 @pytest.mark.parametrize("name", ["mu", "rho", "mu_max", "tol", "max_iter"])
 def test_settings_out_of_range_are_named(name):
-    with pytest.raises(ParameterError, match=name):
-        SolverSettings(**{name: 0})
+    for value in (0, None, "a", float("nan")):
+        with pytest.raises(ParameterError, match=name):
+            SolverSettings(**{name: value})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tgsr.errors import ParameterError
@@ -83,6 +85,11 @@ class TGSRClassifier(TransferClassifier):
     init : {"ones"}
         The matrix that the iteration starts from.
 
+    Notes
+    -----
+    μ, the tolerance and the all-ones start are absolute: features should be of the size of histograms, or standardised.
+    With features in the thousands the problem is ill-conditioned, whichever way it is solved.
+
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
@@ -156,6 +163,12 @@ class TGSRClassifier(TransferClassifier):
         self.n_iter_ = solution.n_iter
         self.converged_ = solution.converged
         self.objective_ = solution.objective
+        if not self.converged_:
+            warnings.warn(
+                f"Algorithm 1 has not converged in max_iter = {self.max_iter} iterations; raise max_iter",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def _project(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         check_is_fitted(self)

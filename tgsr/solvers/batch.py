@@ -4,7 +4,9 @@ Write C_i = X_i A_i + w_i E with E the all-ones block that the iteration starts 
 groups, an iteration is Q_i = C_i + X̃_i R/μ, C_i ← s_i Q_i, P_i ← μ(C_i − Q_i). Carried for each group are only
 U_i = X̃_i^T Q_i and ‖C_i‖²; A_i is rebuilt from the steps R/μ and the shrink factors s_i when it is wanted. ξ scales
 one row and one column of the Gram matrices: that is done on R, so that one set of matrices serves every ξ.
-The recursion is exact: the results are those of `tgsr.solvers.direct` up to rounding.
+The recursion is exact: the results are those of `tgsr.solvers.direct` up to rounding. Where its rounding would show,
+as with features far from the scale of histograms, and where groups are so small that Gram matrices do not pay, the
+direct iteration is used.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tgsr.protocols import check_kappa, check_xi
+from tgsr.solvers.direct import solve_direct
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.problem import Problem, SolverSettings
 from tgsr.solvers.slots import Slots
@@ -25,6 +28,8 @@ __all__ = ["BATCH_SIZE", "BatchSolver"]
 
 BATCH_SIZE = 16
 """Pairs solved together: enough columns for BLAS, few enough for the cache (see studies/bench)."""
+_LEAST_SHARE = 0.25
+"""Features a group, as a share of the samples, below which K matrices of samples × samples cost more than they save."""
 
 _FloatArray = npt.NDArray[np.float64]
 
@@ -40,6 +45,8 @@ class BatchSolver:
 
     Attributes
     ----------
+    system : GramSystem or None
+        None where groups are so small that every cell is solved by the direct iteration.
     n_products : int
         Products with a Gram matrix made so far, one a pair and group: what the floating-point cost is counted in.
 
@@ -59,7 +66,9 @@ class BatchSolver:
     ) -> None:
         self.problem = Problem.build(X, codes, n_classes, X_target, groups)
         self.settings = settings or SolverSettings()
-        self.system = GramSystem(self.problem)
+        n_features, n = self.problem.rows.shape
+        small_groups = n_features < _LEAST_SHARE * n * self.problem.n_groups
+        self.system = None if small_groups else GramSystem(self.problem)
         self.n_products = 0
 
     def solve(
@@ -76,27 +85,46 @@ class BatchSolver:
         """
         wanted = [(check_kappa(kappa, self.problem.n_groups), check_xi(xi)) for kappa, xi in cells]
         solutions: list[CellSolution | None] = [None] * len(wanted)
-        for index, solution in self._solve(wanted):
-            solutions[index] = solution
-            if on_solved is not None:
-                on_solved(solution)
+        with threadpool_limits(limits=1, user_api="blas"):
+            for index, solution in self._solve(wanted):
+                solutions[index] = solution
+                if on_solved is not None:
+                    on_solved(solution)
         return [solution for solution in solutions if solution is not None]
 
     def _solve(self, cells: Sequence[tuple[int, float]]) -> Iterator[tuple[int, CellSolution]]:
+        if self.system is None:
+            yield from ((index, self._solve_directly(*cell)) for index, cell in enumerate(cells))
+            return
         # neighbours in ξ share an eigenbasis, so they should be in the batch at the same time
         queue = sorted(range(len(cells)), key=lambda index: (cells[index][1], cells[index][0]), reverse=True)
         slots = Slots(self.system, self.settings, min(BATCH_SIZE, len(cells)))
-        with threadpool_limits(limits=1, user_api="blas"):
-            while queue or slots.width:
-                while queue and slots.width < slots.size:
+        while queue or slots.width:
+            while queue and slots.width < slots.size:
+                index = queue.pop()
+                slots.enter(slots.width, index, *cells[index])
+            slots.step()
+            for slot in reversed(slots.finished()):
+                index = int(slots.tags[slot])
+                yield index, self._solve_directly(*cells[index]) if slots.lost[slot] else slots.solution(slot)
+                if queue:
                     index = queue.pop()
-                    slots.enter(slots.width, index, *cells[index])
-                slots.step()
-                for slot in reversed(slots.finished()):
-                    yield int(slots.tags[slot]), slots.solution(slot)
-                    if queue:
-                        index = queue.pop()
-                        slots.enter(slot, index, *cells[index])
-                    else:
-                        slots.close(slot)
-            self.n_products += slots.n_products
+                    slots.enter(slot, index, *cells[index])
+                else:
+                    slots.close(slot)
+        self.n_products += slots.n_products
+
+    def _solve_directly(self, kappa: int, xi: float) -> CellSolution:
+        problem = self.problem
+        solution = solve_direct(problem, kappa, xi, self.settings)
+        return CellSolution(
+            kappa=kappa,
+            xi=xi,
+            n_iter=solution.n_iter,
+            converged=solution.converged,
+            objective=solution.objective,
+            lam=solution.lam,
+            group_norms=solution.group_norms,
+            target_decisions=problem.target.T @ solution.coef[problem.order],
+            _coef=solution.coef.copy,
+        )

@@ -33,6 +33,8 @@ class DirectSolution:
         Whether max|C − D| < tol was reached.
     objective : float
         Value of Equ. (2) at C with the last λ.
+    lam : float
+        The last λ = μ·d_(κ+1).
     distances : list of float
         max|C − D| after each iteration.
     """
@@ -42,6 +44,7 @@ class DirectSolution:
     n_iter: int
     converged: bool
     objective: float
+    lam: float
     distances: list[float]
 
 
@@ -89,7 +92,7 @@ def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettin
     norms = group_norms(c, problem.starts)
     residual = labels - x.T @ c
     objective = float((residual * residual).sum() + lam * norms.sum())
-    return DirectSolution(problem.original_order(c), norms, len(distances), converged, objective, distances)
+    return DirectSolution(problem.original_order(c), norms, len(distances), converged, objective, lam, distances)
 
 
 def _shrink_factors(norms: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.float64]:

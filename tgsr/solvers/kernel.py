@@ -30,6 +30,9 @@ _Flags = npt.NDArray[np.bool_]
 _GUESS = 0.99
 # the bounds below are proven in real numbers; this covers their rounding
 _SLACK = 1.0 + 1e-9
+# ‖Q_i‖² is added up over the iterations; past this share of rounding a pair is given back
+_ROUNDING = float(np.finfo(np.float64).eps)
+_LARGEST_ERROR = 1e-11
 
 
 # `reassoc` lets the compiler add in vector lanes; the order of the sum stays the same from run to run
@@ -65,6 +68,8 @@ def advance(
     norms: _Array,
     anchors: _Array,
     lam: _Array,
+    summands: _Array,
+    lost: _Flags,
 ) -> int:
     """Step 2 of Algorithm 1 for b pairs: U_i = X̃_i^T Q_i, ‖Q_i‖, λ from κ, and every group's shrink factor s_i.
 
@@ -85,13 +90,18 @@ def advance(
         s_i, ‖Q_i‖ (−1 where not looked at), and ‖X̃_i R‖ − γ_i·travelled when last looked at.
     lam : (≥ b,), in and out
         λ = μ·d_(κ+1).
+    summands : (K, ≥ b), in and out
+        The sizes of all that ‖Q_i‖² was added up from: times the unit roundoff, its error.
+    lost : (≥ b,), in and out
+        Set where that error is no longer small against ‖Q_i‖².
 
     Returns
     -------
     int
         Products with a G_i that were made, counted in pairs.
     """
-    return int(_advance(gram, reach, step, mu, travelled, kappa, u, shrink, norms, anchors, lam, _NO_TRANSPOSE))
+    arrays = (gram, reach, step, mu, travelled, kappa, u, shrink, norms, anchors, lam, summands, lost)
+    return int(_advance(*arrays, _NO_TRANSPOSE))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -107,6 +117,8 @@ def _advance(
     norms: _Array,
     anchors: _Array,
     lam: _Array,
+    summands: _Array,
+    lost: _Flags,
     no_transpose: npt.NDArray[np.uint8],
 ) -> int:
     n_groups, n, _ = gram.shape
@@ -154,13 +166,17 @@ def _advance(
             for k in range(count):
                 b = members[k]
                 if shrink[i, b] > 0.0:
-                    kept = shrink[i, b] * norms[i, b]
+                    kept = (shrink[i, b] * norms[i, b]) ** 2
                     grown = _renew(u[i, b], shrink[i, b], product[k], step[b])
-                    norms[i, b] = np.sqrt(max(kept * kept + grown, 0.0))
+                    summands[i, b] = shrink[i, b] ** 2 * summands[i, b] + kept + abs(grown)
+                    if summands[i, b] * _ROUNDING > _LARGEST_ERROR * (kept + grown):
+                        lost[b] = True
+                    norms[i, b] = np.sqrt(max(kept + grown, 0.0))
                     anchors[i, b] = np.inf
                 else:
                     u[i, b] = product[k]
                     norms[i, b] = np.sqrt(max(_dot(product[k], step[b]), 0.0))
+                    summands[i, b] = norms[i, b] ** 2
                     anchors[i, b] = mu[b] * norms[i, b] - reach[i] * travelled[b]
                 looked_at[i, b] = True
         again = False
@@ -178,7 +194,10 @@ def _advance(
     for b in range(width):
         lam[b] = mu[b] * threshold[b]
         for i in range(n_groups):
-            shrink[i, b] = 1.0 - threshold[b] / norms[i, b] if norms[i, b] > threshold[b] else 0.0
+            if kappa[b] == n_groups:
+                shrink[i, b] = 1.0
+            else:
+                shrink[i, b] = 1.0 - threshold[b] / norms[i, b] if norms[i, b] > threshold[b] else 0.0
     return products
 
 

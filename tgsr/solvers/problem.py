@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +40,18 @@ class SolverSettings:
 
     def __post_init__(self) -> None:
         for name, lowest, strict in (("mu", 0.0, True), ("rho", 1.0, False), ("mu_max", 0.0, True), ("tol", 0.0, True)):
-            value = getattr(self, name)
-            if not np.isfinite(value) or value < lowest or (strict and value == lowest):
+            value: Any = getattr(self, name)
+            if (
+                not isinstance(value, Real)
+                or not np.isfinite(float(value))
+                or value < lowest
+                or (strict and value == lowest)
+            ):
                 raise ParameterError(
                     f"{name} = {value!r} is out of range; it must be {'>' if strict else '≥'} {lowest:g}"
                 )
-        if self.max_iter != int(self.max_iter) or self.max_iter < 1:
+        max_iter: Any = self.max_iter
+        if not isinstance(max_iter, Integral) or max_iter < 1:
             raise ParameterError(f"max_iter = {self.max_iter!r} is out of range; it must be an integer ≥ 1")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.kernel import accumulate, advance, exceeds_tolerance
-from tgsr.solvers.problem import SolverSettings
+from tgsr.solvers.problem import Problem, SolverSettings
 from tgsr.solvers.solution import CellSolution
 
 __all__ = ["Slots"]
@@ -37,6 +39,7 @@ class Slots:
         self.lam = np.zeros(size)
         self.travelled = np.zeros(size)  # the way of R in the norm of T + δI
         self.converged = np.zeros(size, dtype=np.bool_)
+        self.lost = np.zeros(size, dtype=np.bool_)  # too much rounding for the recursion
         self.scan_order = np.zeros((size, n_groups), dtype=np.intp)
         self.residual = np.zeros((size, c, n))  # R
         self.residual_image = np.zeros((size, c, n))  # (T + δI)·R
@@ -49,6 +52,7 @@ class Slots:
         self.norms = np.zeros((n_groups, size))  # ‖Q_i‖
         self.dual_norms = np.zeros((n_groups, size))  # ‖P_i‖, NaN where not known
         self.anchors = np.zeros((n_groups, size))
+        self.summands = np.zeros((n_groups, size))  # the sizes that ‖Q_i‖² was added up from
         self.u = np.zeros((n_groups, size, c * n))  # X̃_i^T Q_i
         entries = (np.diff(problem.starts) * c).astype(np.float64)
         self.first_norms = np.sqrt(entries)
@@ -60,12 +64,13 @@ class Slots:
         self.width = max(self.width, slot + 1)
         self.tags[slot], self.kappa[slot], self.xi[slot] = tag, kappa, xi
         self.n_iter[slot] = self.mu[slot] = self.old_mu[slot] = self.lam[slot] = self.travelled[slot] = 0
-        self.converged[slot] = False
+        self.converged[slot] = self.lost[slot] = False
         self.scan_order[slot] = np.arange(len(ones))
         self.residual[slot] = self.residual_image[slot] = 0.0
         self.fitted[slot] = self.unshrunk[slot] = ones.sum(axis=0)
         self.shrink[:, slot] = 1.0
         self.norms[:, slot] = self.first_norms
+        self.summands[:, slot] = self.first_norms**2
         self.dual_norms[:, slot] = 0.0
         self.u[:, slot] = np.tile(ones, self.system.problem.n_classes)
 
@@ -94,6 +99,8 @@ class Slots:
             self.norms,
             self.anchors,
             self.lam,
+            self.summands,
+            self.lost,
         )
         accumulate(self.u, self.shrink, self.fitted[:b].reshape(b, -1))
         norms, shrink = self.norms[:, :b], self.shrink[:, :b]
@@ -164,8 +171,9 @@ class Slots:
         )
 
     def finished(self) -> list[int]:
-        """Slots that have converged or are out of iterations, in ascending order."""
-        done = self.converged[: self.width] | (self.n_iter[: self.width] >= self.settings.max_iter)
+        """Slots that have converged, are lost or out of iterations, in ascending order."""
+        b = self.width
+        done = self.converged[:b] | self.lost[:b] | (self.n_iter[:b] >= self.settings.max_iter)
         return [int(slot) for slot in np.flatnonzero(done)]
 
     def close(self, slot: int) -> None:
@@ -178,10 +186,10 @@ class Slots:
             of_slots[slot] = of_slots[last]
         for rows in (self.scan_order, self.residual, self.residual_image, self.fitted, self.unshrunk):
             rows[slot] = rows[last]
-        for of_groups in (self.shrink, self.norms, self.dual_norms, self.anchors):
+        for of_groups in (self.shrink, self.norms, self.dual_norms, self.anchors, self.summands):
             of_groups[:, slot] = of_groups[:, last]
         self.u[:, slot] = self.u[:, last]
-        self.converged[slot] = self.converged[last]
+        self.converged[slot], self.lost[slot] = self.converged[last], self.lost[last]
         t = self.n_iter[slot] = self.n_iter[last]
         self.steps[slot, :t] = self.steps[last, :t]
         self.shrinks[slot, :t] = self.shrinks[last, :t]
@@ -210,8 +218,14 @@ class Slots:
             lam=lam,
             group_norms=norms,
             target_decisions=decisions,
-            _active=active,
-            _coefficients=coefficients[active],
-            _offsets=weights[0, active],
-            _problem=problem,
+            _coef=partial(_rebuild, problem, active, coefficients[active], weights[0, active]),
         )
+
+
+def _rebuild(problem: Problem, groups: npt.NDArray[np.intp], a: _FloatArray, offsets: _FloatArray) -> _FloatArray:
+    """C_i = X_i A_i + w_i E of the groups that are not zero, in the original order of the features."""
+    coef = np.zeros((len(problem.rows), problem.n_classes))
+    for i, coefficients, offset in zip(groups, a, offsets, strict=True):
+        rows = slice(problem.starts[i], problem.starts[i + 1])
+        coef[rows] = problem.rows[rows] @ coefficients.T + offset
+    return problem.original_order(coef)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-
-from tgsr.solvers.problem import Problem
 
 __all__ = ["CellSolution"]
 
@@ -43,10 +42,7 @@ class CellSolution:
     lam: float
     group_norms: _FloatArray
     target_decisions: _FloatArray
-    _active: npt.NDArray[np.intp] = field(repr=False)
-    _coefficients: _FloatArray = field(repr=False)
-    _offsets: _FloatArray = field(repr=False)
-    _problem: Problem = field(repr=False)
+    _coef: Callable[[], _FloatArray] = field(repr=False)
 
     @property
     def target_codes(self) -> npt.NDArray[np.intp]:
@@ -56,9 +52,4 @@ class CellSolution:
 
     def coef(self) -> _FloatArray:
         """C (n_features, n_classes), in the original order of the features; made anew at each call."""
-        problem = self._problem
-        coef = np.zeros((len(problem.rows), problem.n_classes))
-        for i, coefficients, offset in zip(self._active, self._coefficients, self._offsets, strict=True):
-            rows = slice(problem.starts[i], problem.starts[i + 1])
-            coef[rows] = problem.rows[rows] @ coefficients.T + offset
-        return problem.original_order(coef)
+        return self._coef()
