@@ -13,15 +13,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pytest
 
 from tgsr.datasets import DatabasePair, save_features
-from tgsr.errors import MissingDataError
+from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.tgsr import TGSRClassifier
 from tgsr.tracking.model import load_weights
 from tgsr.tracking.place import Place, open_client, resolve_place
@@ -98,8 +99,43 @@ def test_the_version_says_what_it_is(world: World) -> None:
     assert version.tags["tgsr.source_digest"] == world.pair.source.digest
     assert version.tags["tgsr.code_version"]
     assert "oracle" in version.description
+
+
+def test_the_trials_run_is_as_it_was_and_names_the_model(world: World) -> None:
     trial = world.client.get_run(world.best["run_id"])
     assert trial.info.status == "FINISHED"
+    assert len(trial.outputs.model_outputs) == 1
+    for key in trial.data.metrics:
+        assert len(world.client.get_metric_history(world.best["run_id"], key)) == 1
+
+
+def test_registering_never_reopens_the_trial(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill in the middle of it must not leave the study's best trial unfinished."""
+    states = []
+
+    def log_and_look(**given: Any) -> None:
+        states.append((world.client.get_run(world.best["run_id"]).info.status, mlflow.active_run()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", log_and_look)
+    with pytest.raises(KeyboardInterrupt):
+        register_study(world.client)
+    assert states == [("FINISHED", None)]
+    assert world.client.get_run(world.best["run_id"]).info.status == "FINISHED"
+
+
+def test_trial_study_experiment_and_data_must_belong_together(world: World, tmp_path: Path) -> None:
+    study = list_studies(world.client)[0]
+    with pytest.raises(ParameterError, match="no study of C-V"):
+        register_study(world.client, study=study.run_id, experiment="C-V")
+    with pytest.raises(TrackingError, match="no trial of study"):
+        register_study(world.client, study=study.run_id, trial=study.run_id)
+    other = replace(world.pair.source, features=world.pair.source.features[::-1])
+    save_features(other, tmp_path / "SMIC_VIS.tgsr.npz")
+    with pytest.raises(DataError, match="is not what"):
+        register_study(world.client, data=str(tmp_path))
+    assert study.experiment == "V-N"
+    assert register_study(world.client, trial=world.best["run_id"]).run_id == world.best["run_id"]
 
 
 def test_no_pickle_travels_with_the_model(world: World) -> None:

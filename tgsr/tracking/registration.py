@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tgsr.datasets import load_database
-from tgsr.errors import MissingDataError
+from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import get_experiment
-from tgsr.tracking.reading import list_studies, read_study
+from tgsr.tracking.names import Tag
+from tgsr.tracking.reading import find_run, list_studies, read_study
 from tgsr.tracking.registry import Registered, register_trial
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def register_study(
     ----------
     client : MlflowClient
     study : str, optional
-        Run id of the study; by default the newest finished one.
+        Run id of the study; by default that of ``trial``, else the newest with a best trial.
     experiment : str, optional
-        Narrows that down to one experiment.
+        Such as ``"V-N"``: only studies of this experiment.
     trial : str, optional
         Run id of the trial; by default the study's best.
     data : str, optional
@@ -42,15 +43,29 @@ def register_study(
     ------
     MissingDataError
         If there is no such study.
+    ParameterError
+        If the study is one of another experiment.
+    DataError
+        If ``data`` holds another source database than the study was run on.
     """
+    name = None if experiment is None else get_experiment(experiment).name
+    if study is None and trial is not None:
+        study = find_run(client, trial).data.tags.get(Tag.PARENT)
     if study is None:
-        name = None if experiment is None else get_experiment(experiment).name
         finished = [entry for entry in list_studies(client, name) if entry.best_run_id]
         if not finished:
             wanted = "" if name is None else f" of {name}"
             raise MissingDataError(f"no study{wanted} with a finished trial in {client.tracking_uri}; run `tgsr study`")
         study = finished[0].run_id
+    stored = read_study(client, study)
+    if name is not None and stored.experiment != name:
+        raise ParameterError(f"run {study} ({stored.name}) is no study of {name}; leave out the one or the other")
     if data is None:
         return register_trial(client, study, trial_run_id=trial)
-    source = load_database(get_experiment(read_study(client, study).experiment).source, data)
+    source = load_database(get_experiment(stored.experiment).source, data)
+    if source.digest != stored.tags.get(Tag.SOURCE_DIGEST):
+        raise DataError(
+            f"{source.name} in {data} is not what {stored.name!r} was run on (digest {source.digest[:12]}… for "
+            f"{stored.tags.get(Tag.SOURCE_DIGEST, 'none')[:12]}…); give the folder of that study"
+        )
     return register_trial(client, study, trial_run_id=trial, extraction=source.parameters, example=source.X[:1])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from tgsr.tracking.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from tgsr.tracking.model import Weights
 
@@ -81,20 +81,22 @@ def register_trial(
     MissingDataError
         If the study, the trial or its regression matrix is not there.
     TrackingError
-        If the study has no finished trial, or the registry refuses.
+        If the study has no finished trial, the trial is another study's, or the registry refuses.
     """
     study = read_study(client, study_run_id)
+    if not study.experiment:
+        raise TrackingError(f"run {study_run_id} is no study: it has no tag {Tag.EXPERIMENT}")
     run_id = trial_run_id or study.best_run_id
     if run_id is None:
         raise TrackingError(f"study {study.name!r} has no finished trial to register; run it first")
-    if not study.experiment:
-        raise TrackingError(f"run {study_run_id} is no study: it has no tag {Tag.EXPERIMENT}")
     trial = find_run(client, run_id)
+    if trial.data.tags.get(Tag.PARENT) != study.run_id:
+        raise TrackingError(f"run {run_id} is no trial of study {study.name!r} ({study.run_id}); see `tgsr trials`")
     weights = _weights(client, run_id, study.tags, trial.data.params, extraction)
     name = model_name(study.experiment)
     if example is None:
         example = np.full((1, len(weights.coef)), 1 / 59)
-    version = _log(client, run_id, name, weights, np.asarray(example, dtype=np.float64)[:1])
+    version = _log(client, trial, name, weights, np.asarray(example, dtype=np.float64)[:1])
     _describe(client, name, version, study.experiment, weights.facts, trial.data.metrics)
     client.set_registered_model_alias(name, CHAMPION, version)
     return Registered(name, version, f"models:/{name}@{CHAMPION}", run_id)
@@ -171,20 +173,24 @@ def _weights(
     )
 
 
-def _log(client: MlflowClient, run_id: str, name: str, weights: Weights, example: npt.NDArray[np.float64]) -> str:
-    """Log the model to the trial's run and make it a version. Returns the version."""
+def _log(client: MlflowClient, trial: Run, name: str, weights: Weights, example: npt.NDArray[np.float64]) -> str:
+    """Log the model as the trial's and make it a version. Returns the version."""
     import mlflow
+    from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
     import tgsr
     from tgsr.tracking import model_code
     from tgsr.tracking.model import save_weights
 
-    with tempfile.TemporaryDirectory() as temporary, _run_resumed(client, run_id):
+    run_id = trial.info.run_id
+    with tempfile.TemporaryDirectory() as temporary:
         path = save_weights(weights, Path(temporary) / "weights.npz")
         try:
+            # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
+            logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=run_id)
             info = mlflow.pyfunc.log_model(
-                name="model",
+                model_id=logged.model_id,
                 python_model=str(model_code.__file__),
                 artifacts={"weights": str(path)},
                 code_paths=[str(Path(tgsr.__file__).parent)],
@@ -194,22 +200,10 @@ def _log(client: MlflowClient, run_id: str, name: str, weights: Weights, example
                 registered_model_name=name,
                 metadata=dict(weights.facts),
             )
+            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         except MlflowException as error:
             raise TrackingError(f"the registry at {client.tracking_uri} refuses {name}: {error}") from error
     return str(info.registered_model_version)
-
-
-@contextmanager
-def _run_resumed(client: MlflowClient, run_id: str) -> Iterator[None]:
-    """Make a finished run active, and leave it as it was."""
-    import mlflow
-
-    info = client.get_run(run_id).info
-    with mlflow.start_run(run_id=run_id, nested=True):
-        yield
-    client.update_run(run_id, status=info.status)
-    if info.end_time is not None:
-        client.set_terminated(run_id, status=info.status, end_time=info.end_time)
 
 
 def _signature(class_names: tuple[str, ...]) -> Any:
