@@ -21,7 +21,7 @@ from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
 from tgsr.tracking.place import open_client
 from tgsr.tracking.registry import CHAMPION, register_trial
 from tgsr.tracking.study_runs import ParentSpec, find_parent, finish_parent, start_parent
-from tgsr.tracking.version import code_version
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -34,9 +34,9 @@ from tgsr.tracking.study_runs import (
     log_trial_table,
     start_parent,
 )
-from tgsr.tracking.version import code_version
 from tgsr.tracking.views import prepare_experiment
 from tgsr.tracking.writers import choose_writer
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "write_text"]
+from tgsr.errors import ParameterError
+
+__all__ = ["atomic_path", "check_output", "write_text"]
+
+
+def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
+    """Check, before the work, the name of a file that will be written.
+
+    Raises
+    ------
+    ParameterError
+        If it does not end in one of the suffixes, or is a folder.
+    """
+    target = Path(path)
+    if target.suffix not in suffixes:
+        raise ParameterError(f"{target}: use a name that ends in {' or '.join(suffixes)}")
+    if target.is_dir():
+        raise ParameterError(f"{target} is a folder; name a file in it")
+    return target
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 import scipy.io
 from click.testing import CliRunner
 
+import tgsr.evaluation.grid as grid_module
 from tgsr.cli import cli
 from tgsr.datasets import load_pair, save_features
 from tgsr.errors import DataError, ParameterError
@@ -78,6 +79,46 @@ def test_a_finished_file_is_not_computed_again(pair, tmp_path):
     again = write_grid(pair, out, PLAN, jobs=1, progress=lambda cells, found: calls.append((cells, found)))
     assert calls == [(9, True)]
     pd.testing.assert_frame_equal(again, score_grid(pair, PLAN))
+
+
+def test_a_damaged_file_is_computed_again(pair, tmp_path):
+    out = tmp_path / "grid.csv"
+    write_grid(pair, out, PLAN, jobs=1)
+    whole = out.read_bytes()
+    out.write_bytes(whole[: len(whole) // 2])
+    assert len(write_grid(pair, out, PLAN, jobs=1)) == 9
+    assert out.read_bytes() == whole
+
+
+def test_killed_before_its_plan_is_written_it_begins_again(pair, tmp_path):
+    out = tmp_path / "grid.csv"
+    parts = tmp_path / "grid.csv.parts"
+    parts.mkdir()
+    (parts / ".plan-x1.json").write_text("{")
+    assert len(write_grid(pair, out, PLAN, jobs=1)) == 9
+    assert not parts.exists()
+
+
+def test_every_digit_is_read_back(pair, tmp_path):
+    """pandas' default parser rounds, which would show when a finished ξ is written into the table."""
+    number = 0.0016825925794840394
+    (tmp_path / "xi.csv").write_text(f"xi\n{number!r}\n")
+    assert grid_module._read_table(tmp_path / "xi.csv")["xi"][0] == number
+
+
+@pytest.mark.parametrize("name", ["grid.png", "grid", "folder.csv"])
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(pair, tmp_path, name):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ParameterError, match=name):
+        write_grid(pair, tmp_path / name, PLAN, jobs=1, progress=lambda *_: pytest.fail("work was done"))
+
+
+def test_the_confusion_matrix_is_the_scorers(pair):
+    table = score_grid(pair, PLAN)
+    counts = table[[column for column in table if column.startswith("confusion_")]].to_numpy()
+    assert counts.shape == (9, 9)
+    assert (counts.sum(axis=1) == len(pair.target)).all()
+    np.testing.assert_allclose(counts[:, [0, 4, 8]].sum(axis=1) / len(pair.target), table["accuracy"])
 
 
 def test_parts_of_other_data_are_not_mixed_in(pair, pair_factory, tmp_path):

@@ -13,8 +13,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ import numpy.typing as npt
 import pandas as pd
 from joblib import cpu_count
 
-from tgsr import __version__
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, load_database
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.spaces import METHODS, Method, get_method
@@ -34,6 +31,7 @@ from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.runner import evaluate, mask_target
 from tgsr.files import atomic_path, write_text
 from tgsr.protocols import EXPERIMENTS, Experiment
+from tgsr.version import code_digest
 
 __all__ = [
     "COLUMNS",
@@ -339,23 +337,19 @@ def _best_of_surface(
 # --- finished results, kept beside the table ------------------------------------------------------------------------
 
 
-@cache
-def _code_digest() -> str:
-    """SHA-256 of the version and the code that decides a result."""
-    sha = hashlib.sha256(__version__.encode())
-    for package in ("tgsr.estimators", "tgsr.evaluation", "tgsr.solvers"):
-        for entry in sorted(files(package).iterdir(), key=lambda entry: entry.name):
-            if entry.name.endswith(".py"):
-                sha.update(entry.read_bytes())
-    return sha.hexdigest()
-
-
 def _part_name(
     experiment: Experiment, pair: DatabasePair, method: Method, selection: str, options: ComparisonOptions
 ) -> str:
     settings = asdict(options)
     del settings["jobs"]
-    identity = [pair.source.digest, pair.target.digest, method.name, selection, settings, _code_digest()]
+    identity = [
+        pair.source.digest,
+        pair.target.digest,
+        method.name,
+        selection,
+        settings,
+        code_digest("tgsr.estimators", "tgsr.evaluation", "tgsr.solvers"),
+    ]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return f"{experiment.name}_{method.name}_{selection}_{key}.json"
 

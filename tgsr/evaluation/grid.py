@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -24,9 +25,10 @@ from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.tgsr import feature_groups
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.runner import mask_target
-from tgsr.files import write_text
+from tgsr.files import check_output, write_text
 from tgsr.protocols import KAPPAS, XIS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings
+from tgsr.version import code_digest
 
 __all__ = ["GridPlan", "make_solver", "score_cells", "score_grid", "write_grid"]
 
@@ -63,6 +65,7 @@ class GridPlan:
             "solver": asdict(self.settings),
             "kappas": list(self.kappas),
             "xis": list(self.xis),
+            "code": code_digest("tgsr.evaluation", "tgsr.solvers"),
             "tgsr": __version__,
         }
 
@@ -77,8 +80,8 @@ def make_solver(pair: DatabasePair, grouping: str, settings: SolverSettings | No
 def score_cells(solutions: Sequence[CellSolution], pair: DatabasePair) -> pd.DataFrame:
     """Score solutions against the target's labels: a row each, in the given order.
 
-    Columns: ``kappa, xi, accuracy, macro_f1, n_iter, recall``, precision and recall of each class, ``n_selected``
-    (groups kept), ``objective``, ``converged``.
+    Columns: ``kappa, xi, accuracy, macro_f1, n_iter, recall``, precision and recall of each class,
+    ``confusion_<true>_<predicted>`` (counts), ``n_selected`` (groups kept), ``objective``, ``converged``.
     """
     class_names = pair.target.class_names
     codes = np.array([solution.target_codes for solution in solutions])
@@ -94,6 +97,8 @@ def score_cells(solutions: Sequence[CellSolution], pair: DatabasePair) -> pd.Dat
     for index, name in enumerate(class_names):
         columns[f"precision_{name}"] = scores.class_precision[:, index]
         columns[f"recall_{name}"] = scores.class_recall[:, index]
+    for true, predicted in itertools.product(range(len(class_names)), repeat=2):
+        columns[f"confusion_{class_names[true]}_{class_names[predicted]}"] = scores.confusion[:, true, predicted]
     columns["n_selected"] = [int(np.count_nonzero(solution.group_norms)) for solution in solutions]
     columns["objective"] = [solution.objective for solution in solutions]
     columns["converged"] = [solution.converged for solution in solutions]
@@ -191,25 +196,28 @@ def write_grid(
     ------
     DataError
         If the parts beside ``path`` come from other data or settings.
+    ParameterError
+        If ``path`` does not end in .csv, or is a folder.
     """
     plan = plan or GridPlan()
-    path = Path(path)
+    path = check_output(path, ".csv")
     report = progress or _no_report
     provenance = plan.provenance(pair)
     fingerprint = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
     sidecar = path.with_name(f"{path.name}.json")
     parts = path.with_name(f"{path.name}.parts")
-    if path.is_file() and _fingerprint(sidecar) == fingerprint:
+    finished = _read_finished(path, sidecar, fingerprint)
+    if finished is not None:
         shutil.rmtree(parts, ignore_errors=True)
         report(len(plan.kappas) * len(plan.xis), True)
-        return pd.read_csv(path)
-    owner = _fingerprint(parts / "plan.json")
-    if parts.is_dir() and owner != fingerprint:
+        return finished
+    # a run killed at its very beginning leaves the folder without a plan, and without parts
+    if any(parts.glob("xi-*.csv")) and _stored(parts / "plan.json").get("fingerprint") != fingerprint:
         raise DataError(
             f"{parts}: left by a grid of other data, settings or version; finish that one, or remove the folder"
         )
-    content = json.dumps({"fingerprint": fingerprint, **provenance}, indent=1)
-    write_text(parts / "plan.json", content)
+    plan_text = json.dumps({"fingerprint": fingerprint, **provenance}, indent=1)
+    write_text(parts / "plan.json", plan_text)
     done = _read_parts(parts, plan)
     report(len(plan.kappas) * len(done), True)
 
@@ -221,9 +229,11 @@ def write_grid(
 
     score_grid(pair, plan, jobs=jobs, on_xi=keep, skip=list(done))
     table = _sorted(pd.concat([done[xi] for xi in plan.xis]))
+    text = table.to_csv(index=False)
+    described = {"fingerprint": fingerprint, "sha256": hashlib.sha256(text.encode()).hexdigest(), **provenance}
     path.unlink(missing_ok=True)  # an older table must not stand beside the new sidecar
-    write_text(sidecar, content)
-    write_text(path, table.to_csv(index=False))
+    write_text(sidecar, json.dumps(described, indent=1))
+    write_text(path, text)
     shutil.rmtree(parts)
     return table
 
@@ -232,11 +242,27 @@ def _no_report(_cells: int, _found: bool) -> None:
     pass
 
 
-def _fingerprint(path: Path) -> str | None:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
+def _read_finished(path: Path, sidecar: Path, fingerprint: str) -> pd.DataFrame | None:
+    """The table if it is there, is the plan's and is as it was written."""
+    stored = _stored(sidecar)
+    if not path.is_file() or stored.get("fingerprint") != fingerprint:
         return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != stored.get("sha256"):
+        return None
+    return _read_table(path)
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    # what is read is written again: every digit counts
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def _part(parts: Path, xi: float) -> Path:
@@ -245,4 +271,4 @@ def _part(parts: Path, xi: float) -> Path:
 
 def _read_parts(parts: Path, plan: GridPlan) -> dict[float, pd.DataFrame]:
     """Finished ξ; the files are written in one step, so what is there is whole."""
-    return {xi: pd.read_csv(_part(parts, xi)) for xi in plan.xis if _part(parts, xi).is_file()}
+    return {xi: _read_table(_part(parts, xi)) for xi in plan.xis if _part(parts, xi).is_file()}

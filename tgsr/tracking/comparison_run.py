@@ -14,7 +14,7 @@ from tgsr.tracking.place import open_client, resolve_place
 from tgsr.tracking.reading import find_run, search_children
 from tgsr.tracking.records import source_tags
 from tgsr.tracking.study_runs import ParentSpec, find_parent, finish_parent, log_inputs, start_parent
-from tgsr.tracking.version import code_version
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from tgsr.evaluation.grid import GridPlan
 from tgsr.tracking.names import Tag, experiment_title
 from tgsr.tracking.place import open_client, resolve_place
 from tgsr.tracking.study_runs import ParentSpec, finish_parent, log_curves, log_inputs, start_parent
-from tgsr.tracking.version import code_version
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     import pandas as pd

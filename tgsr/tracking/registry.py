@@ -17,7 +17,7 @@ from tgsr.protocols import CLASS_NAMES
 from tgsr.tracking.artifacts import region_weights
 from tgsr.tracking.names import Tag, model_name
 from tgsr.tracking.reading import find_run, read_coefficients, read_regions, read_study
-from tgsr.tracking.version import code_version
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,8 +16,8 @@ from tgsr.tracking.names import CONFUSION, Tag
 from tgsr.tracking.place import Place
 from tgsr.tracking.reading import find_run, read_artifact
 from tgsr.tracking.study_runs import ParentSpec, finish_parent, start_parent
-from tgsr.tracking.version import code_version
 from tgsr.tracking.views import prepare_experiment
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib.resources
 import subprocess
 from pathlib import Path
 
 from tgsr import __version__
 
-__all__ = ["code_version"]
+__all__ = ["code_digest", "code_version"]
 
 
 @functools.cache
 def code_version() -> str:
     """The package's version, with the commit where the package is a checkout: ``0.1.0+abcdef12`` (``.dirty``)."""
-    folder = Path(__file__).resolve().parents[2]
+    folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
         return __version__
     try:
@@ -23,6 +25,17 @@ def code_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return __version__
     return f"{__version__}+{commit}{dirty}"
+
+
+@functools.cache
+def code_digest(*packages: str) -> str:
+    """SHA-256 of the version and the source of packages: kept results are used only with the code that made them."""
+    sha = hashlib.sha256(__version__.encode())
+    for package in packages:
+        for entry in sorted(importlib.resources.files(package).iterdir(), key=lambda entry: entry.name):
+            if entry.name.endswith(".py"):
+                sha.update(entry.read_bytes())
+    return sha.hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str:
