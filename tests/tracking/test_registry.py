@@ -51,6 +51,7 @@ def world(pair_factory: Callable[..., DatabasePair], tmp_path_factory: pytest.Te
 
     home = tmp_path_factory.mktemp("registry")
     pair = pair_factory(n_source=15, n_target=12)
+    pair = replace(pair, source=replace(pair.source, parameters={"origin": "clips", "size": 96, "n_frames": 24}))
     data = home / "features"
     for database in (pair.source, pair.target):
         save_features(database, data / f"{database.name}.tgsr.npz")
@@ -101,10 +102,19 @@ def test_the_version_says_what_it_is(world: World) -> None:
     assert "oracle" in version.description
 
 
+def test_the_way_from_clips_to_features_travels_with_the_study(world: World) -> None:
+    """Also where no feature files are at hand when the trial is registered."""
+    assert model_weights(load_model(world.registered.uri)).extraction["size"] == 96
+    without_data = register_study(world.client)
+    extraction = model_weights(load_model(without_data.uri)).extraction
+    assert (extraction["size"], extraction["n_frames"]) == (96, 24)
+
+
 def test_the_trials_run_is_as_it_was_and_names_the_model(world: World) -> None:
     trial = world.client.get_run(world.best["run_id"])
     assert trial.info.status == "FINISHED"
-    assert len(trial.outputs.model_outputs) == 1
+    version = world.client.get_model_version("tgsr-V-N", world.registered.version)
+    assert version.model_id in [output.model_id for output in trial.outputs.model_outputs]
     for key in trial.data.metrics:
         assert len(world.client.get_metric_history(world.best["run_id"], key)) == 1
 

@@ -15,7 +15,7 @@ __all__ = ["command"]
     "--data",
     default="none",
     show_default=True,
-    help="Folder with the feature files: for the input example, and for how features are made from clips.",
+    help="Folder with the feature files: a row of the source becomes the model's input example.",
 )
 @click.option("--home", help="Folder of mlflow.db.  [default: TGSR_HOME, else this folder]")
 def command(study: str, experiment: str, trial: str, data: str, home: str | None) -> None:
@@ -23,7 +23,8 @@ def command(study: str, experiment: str, trial: str, data: str, home: str | None
     from tgsr.tracking.place import open_client, resolve_place
     from tgsr.tracking.registration import register_study
 
-    client = open_client(resolve_place(home).tracking_uri)
+    place = resolve_place(home)
+    client = open_client(place.tracking_uri, create=False)
     registered = register_study(
         client,
         study=None if study == "latest" else study,
@@ -32,5 +33,5 @@ def command(study: str, experiment: str, trial: str, data: str, home: str | None
         data=None if data == "none" else data,
     )
     click.echo(f"{registered.name} version {registered.version} is the champion: {registered.uri}")
-    click.echo(f"use it: tgsr predict --model {registered.uri} --features FILE   (or a folder of frames, or a video)")
-    click.echo(f"serve it: mlflow models serve -m '{registered.uri}' --env-manager local --port 5001")
+    click.echo(f"use it: tgsr predict --model {registered.uri}{place.option} CLIP   (or --features FILE)")
+    click.echo(f"serve it: {place.variable}mlflow models serve -m '{registered.uri}' --env-manager local --port 5001")

@@ -20,12 +20,13 @@ def command(study: str, experiment: str | None, listing: bool, top: int, out: Pa
     """Show the best trials of a study, or export all of them."""
     from tgsr.errors import MissingDataError, ParameterError
     from tgsr.files import atomic_path
+    from tgsr.protocols import get_experiment
     from tgsr.tracking.place import open_client, resolve_place
     from tgsr.tracking.reading import list_studies, read_study, read_trials
 
-    client = open_client(resolve_place(home).tracking_uri)
+    client = open_client(resolve_place(home).tracking_uri, create=False)
     if listing or study == "latest":
-        found = list_studies(client, experiment)
+        found = list_studies(client, experiment and get_experiment(experiment).name)
         if listing:
             for entry in found:
                 click.echo(f"{entry.run_id}  {entry.status:8s}  {entry.name}")

@@ -110,7 +110,7 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
     from tgsr.tracking.report_run import log_confusion, log_paper_report, log_study_report
 
     place = resolve_place(home)
-    client = open_client(place.tracking_uri)
+    client = open_client(place.tracking_uri, create=False)
     frame = request.frame()
     stored = [record_from_run(client, run_id) for run_id in runs] or newest_records(client, request.experiment)
     comparison = newest_comparison(client, request.experiment)

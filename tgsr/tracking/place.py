@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import ssl
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlparse
+from urllib.request import urlopen
 
 from tgsr.errors import TrackingError
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "ensure_experiment", "local_artifact_folder", "open_client", "resolve_place"]
 
 DATABASE, ARTIFACTS, JOURNAL = "mlflow.db", "mlruns", "optuna.journal"
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,17 @@ class Place:
         return f"mlflow ui --backend-store-uri {self.tracking_uri}   then http://127.0.0.1:5000"
 
     @property
+    def option(self) -> str:
+        """What a command typed here needs to find this place: ``--home …`` after a space, or nothing."""
+        return "" if resolve_place() == self else f" --home {shlex.quote(str(self.home))}"
+
+    @property
+    def variable(self) -> str:
+        """The same before MLflow's own commands: ``MLFLOW_TRACKING_URI=…`` and a space, or nothing."""
+        known = os.environ.get("MLFLOW_TRACKING_URI") == self.tracking_uri
+        return "" if known else f"MLFLOW_TRACKING_URI={shlex.quote(self.tracking_uri)} "
+
+    @property
     def artifact_root(self) -> str | None:
         """Absolute artifact folder of new experiments; None leaves the choice to a tracking server."""
         if self.tracking_uri.startswith(("http://", "https://")):
@@ -76,9 +92,8 @@ def resolve_place(home: str | os.PathLike[str] | None = None, tracking_uri: str 
 
 def _absolute(uri: str) -> str:
     """A relative SQLite path means another database in every folder: make it absolute once."""
-    prefix = "sqlite:///"
-    if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
-        return prefix + str(Path(uri.removeprefix(prefix)).resolve())
+    if uri.startswith(_SQLITE) and not uri.startswith(_SQLITE + "/"):
+        return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).resolve())
     if "://" not in uri:
         raise TrackingError(
             f"tracking URI {uri!r}: plain folders are no longer supported by MLflow; use sqlite:///{uri}/mlflow.db"
@@ -86,18 +101,32 @@ def _absolute(uri: str) -> str:
     return uri
 
 
-def open_client(tracking_uri: str) -> MlflowClient:
+def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     """Open MLflow's client, with a SQLite database in write-ahead mode.
+
+    Parameters
+    ----------
+    tracking_uri : str
+    create : bool
+        Make a SQLite database that is not there; False for what only reads.
 
     Raises
     ------
     TrackingError
-        If the server or database cannot be reached or opened.
+        If the server or database cannot be reached or opened, or is not there.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    database = Path(tracking_uri.removeprefix(_SQLITE)) if tracking_uri.startswith(_SQLITE) else None
+    if database is not None and not create and not database.exists():
+        raise TrackingError(
+            f"{database} is not there: run a study first, or name the place with --home, TGSR_HOME or "
+            "MLFLOW_TRACKING_URI"
+        )
+    if tracking_uri.startswith(("http://", "https://")):
+        _check_server(tracking_uri)
     import mlflow
 
     # its notes on new tables and checked examples are no news to a user
@@ -105,15 +134,30 @@ def open_client(tracking_uri: str) -> MlflowClient:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(tracking_uri)
     try:
-        if tracking_uri.startswith("sqlite:///"):
-            _make_database(Path(tracking_uri.removeprefix("sqlite:///")))
+        if database is not None:
+            _make_database(database)
         client = mlflow.MlflowClient(tracking_uri)
         client.search_experiments(max_results=1)
-        if tracking_uri.startswith("sqlite:///"):
-            _write_ahead(tracking_uri.removeprefix("sqlite:///"))
+        if database is not None:
+            _write_ahead(str(database))
     except Exception as error:  # MLflow wraps, SQLAlchemy and requests raise their own
         raise TrackingError(f"{_shown(tracking_uri)} cannot be opened as a tracking store: {error}") from error
     return client
+
+
+def _check_server(uri: str) -> None:
+    """Find out in seconds that no server answers: MLflow's own client tries for minutes."""
+    try:
+        urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+    except HTTPError:
+        pass  # an answer, if only to say who may come in
+    except OSError as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLError):
+            return  # whether the certificate counts is MLflow's to decide
+        raise TrackingError(
+            f"{_shown(uri)}: no tracking server answers ({getattr(error, 'reason', error)}); start `mlflow server`, or "
+            "change MLFLOW_TRACKING_URI"
+        ) from error
 
 
 def _make_database(path: Path) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "list_studies",
     "read_artifact",
     "read_coefficients",
+    "read_extraction",
     "read_regions",
     "read_surface",
     "read_trials",
@@ -110,6 +111,16 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
         return client.get_run(run_id)
     except MlflowException as error:
         raise MissingDataError(f"no MLflow run {run_id!r} in {client.tracking_uri}") from error
+
+
+def read_extraction(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """How a study's source features were made, as its feature file told; empty where it did not."""
+    inputs = find_run(client, run_id).inputs
+    for logged in inputs.dataset_inputs if inputs else []:
+        if any(tag.key == "mlflow.data.context" and tag.value == "source" for tag in logged.tags):
+            parameters: dict[str, Any] = json.loads(logged.dataset.profile or "{}").get("parameters", {})
+            return parameters
+    return {}
 
 
 def search_children(client: MlflowClient, parent: Run, kind: str = "trial") -> Iterator[Run]:

@@ -8,7 +8,7 @@ from tgsr.datasets import load_database
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import get_experiment
 from tgsr.tracking.names import Tag
-from tgsr.tracking.reading import find_run, list_studies, read_study
+from tgsr.tracking.reading import find_run, list_studies, read_extraction, read_study
 from tgsr.tracking.registry import Registered, register_trial
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def register_study(
     trial : str, optional
         Run id of the trial; by default the study's best.
     data : str, optional
-        Folder with the source database: gives the input example and the way features are made from clips.
+        Folder with the source database: its first row becomes the input example.
 
     Raises
     ------
@@ -60,12 +60,13 @@ def register_study(
     stored = read_study(client, study)
     if name is not None and stored.experiment != name:
         raise ParameterError(f"run {study} ({stored.name}) is no study of {name}; leave out the one or the other")
+    extraction = read_extraction(client, study)
     if data is None:
-        return register_trial(client, study, trial_run_id=trial)
+        return register_trial(client, study, trial_run_id=trial, extraction=extraction)
     source = load_database(get_experiment(stored.experiment).source, data)
     if source.digest != stored.tags.get(Tag.SOURCE_DIGEST):
         raise DataError(
             f"{source.name} in {data} is not what {stored.name!r} was run on (digest {source.digest[:12]}… for "
             f"{stored.tags.get(Tag.SOURCE_DIGEST, 'none')[:12]}…); give the folder of that study"
         )
-    return register_trial(client, study, trial_run_id=trial, extraction=source.parameters, example=source.X[:1])
+    return register_trial(client, study, trial_run_id=trial, extraction=extraction, example=source.X[:1])

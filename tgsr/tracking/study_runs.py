@@ -125,7 +125,7 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
 
     inputs = []
     for context, data in datasets.items():
-        profile = {"samples": len(data), **data.counts, "digest": data.digest}
+        profile = {"samples": len(data), **data.counts, "digest": data.digest, "parameters": data.parameters}
         schema = {"features": list(data.features.shape[1:]), "layout": "[region][plane][bin]", "dtype": "float64"}
         inputs.append(
             DatasetInput(
