@@ -107,9 +107,8 @@ def test_no_command_takes_the_name_of_something_in_its_package():
 
 
 def test_every_link_between_pages_leads_somewhere():
-    for page in ROOT.glob("**/README.md"):
-        if ".venv" in page.parts or "site-packages" in page.parts:
-            continue
+    # not all below the root: a model that was registered there carries copies
+    for page in [ROOT / "README.md", *ROOT.glob("tgsr/**/README.md"), *ROOT.glob("studies/**/README.md")]:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not target.startswith(("http:", "https:", "mailto:")):
                 assert (page.parent / target).exists(), f"{page}: {target}"

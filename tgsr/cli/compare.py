@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from tgsr.cli import shared
+
 __all__ = ["command"]
 
 
@@ -16,7 +18,13 @@ __all__ = ["command"]
 @click.option(
     "--experiment", help="Instead of --source and --target: 1 to 12, a name such as V-N, or 'all' whose data are there."
 )
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder with the feature files.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default="features",
+    show_default=True,
+    help="Folder with the feature files.",
+)
 @click.option("--methods", default="all", show_default=True, help="Methods, with commas, or 'all' ten.")
 @click.option(
     "--selection",
@@ -40,9 +48,10 @@ __all__ = ["command"]
     show_default=True,
     help="TSRG's oracle over all 259 pairs (minutes), or over 63 of them.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="CSV to write.")
+@click.option("--out", type=click.Path(path_type=Path), default="compare.csv", show_default=True, help="CSV to write.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads  [default: the cores there are]")
 @click.option("--track/--no-track", default=False, show_default=True, help="Log a run for each result to MLflow.")
+@shared.home
 def command(
     source: str | None,
     target: str | None,
@@ -55,6 +64,7 @@ def command(
     out: Path,
     jobs: int | None,
     track: bool,
+    home: str | None,
 ) -> None:
     """Run the methods under one protocol and write a row for each experiment, method and selection.
 
@@ -90,8 +100,9 @@ def command(
     tracked = None
     if track:
         from tgsr.tracking.comparison_run import open_comparison
+        from tgsr.tracking.place import resolve_place
 
-        tracked = open_comparison(pairs, grouping, str(data.resolve()))
+        tracked = open_comparison(resolve_place(home), pairs, grouping, str(data.resolve()))
     table = write_comparison(
         pairs,
         out,

@@ -15,13 +15,26 @@ __all__ = ["command"]
 @click.option("--source", help="Source database, by name or letter (H, V, N, C).")
 @click.option("--target", help="Target database, by name or letter.")
 @click.option("--experiment", help="The experiment instead of --source and --target: 1 to 12, or a name such as V-N.")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder with the feature files.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default="features",
+    show_default=True,
+    help="Folder with the feature files.",
+)
 @shared.grouping
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="CSV to write; a picture stands beside it.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="grid.csv",
+    show_default=True,
+    help="CSV to write; a picture stands beside it.",
+)
 @shared.kappas
 @shared.xis
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads  [default: the cores there are]")
 @click.option("--track/--no-track", default=False, show_default=True, help="Log table, picture and curves to MLflow.")
+@shared.home
 def command(
     source: str | None,
     target: str | None,
@@ -33,6 +46,7 @@ def command(
     xis: str,
     jobs: int | None,
     track: bool,
+    home: str | None,
 ) -> None:
     """Score the grid of (κ, ξ) on the target's labels: what an oracle picks from, as the paper's tables do.
 
@@ -67,5 +81,7 @@ def command(
     )
     if track:
         from tgsr.tracking.grid_run import log_grid
+        from tgsr.tracking.place import resolve_place
 
-        click.echo(f"MLflow run: {log_grid(table, pair, plan, chosen.name, [out, picture])}")
+        run_id = log_grid(resolve_place(home), table, pair, plan, chosen.name, [out, picture], str(data.resolve()))
+        click.echo(f"MLflow run: {run_id}")

@@ -29,7 +29,7 @@ from tgsr.evaluation.grid import GridPlan, score_grid
 from tgsr.evaluation.metrics import Scores, score, score_batch
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.runner import evaluate, mask_target
-from tgsr.files import atomic_path, write_text
+from tgsr.files import atomic_path, check_output, write_text
 from tgsr.protocols import EXPERIMENTS, Experiment
 from tgsr.version import code_digest
 
@@ -278,7 +278,7 @@ def write_comparison(
 
     Finished results are kept in ``<path>.parts`` until then, so that an interrupted run continues.
     """
-    path = Path(path)
+    path = check_output(path, ".csv")
     parts = path.with_name(f"{path.name}.parts")
     results = run_comparison(
         pairs, methods, selections, options=options, parts=parts, progress=progress, on_result=on_result

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tgsr.evaluation.comparison import ComparisonResult
 from tgsr.protocols import CLASS_NAMES, Experiment
 from tgsr.tracking.names import COMPARISON_TITLE, Tag
-from tgsr.tracking.place import open_client, resolve_place
+from tgsr.tracking.place import Place, open_client
 from tgsr.tracking.reading import find_run, search_children
 from tgsr.tracking.records import source_tags
 from tgsr.tracking.study_runs import ParentSpec, find_parent, finish_parent, log_inputs, start_parent
@@ -119,9 +119,8 @@ class ComparisonRun:
         finish_parent(self._client, self.run_id)
 
 
-def open_comparison(pairs: Mapping[Experiment, DatabasePair], grouping: str, where: str) -> ComparisonRun:
-    """Open the comparison's run in the place that the environment names (see `resolve_place`)."""
-    place = resolve_place()
+def open_comparison(place: Place, pairs: Mapping[Experiment, DatabasePair], grouping: str, where: str) -> ComparisonRun:
+    """Open the comparison's run in a place."""
     return ComparisonRun(open_client(place.tracking_uri), place.artifact_root, pairs, grouping, where)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tgsr.evaluation.grid import GridPlan
 from tgsr.tracking.names import Tag, experiment_title
-from tgsr.tracking.place import open_client, resolve_place
+from tgsr.tracking.place import Place, open_client
 from tgsr.tracking.study_runs import ParentSpec, finish_parent, log_curves, log_inputs, start_parent
 from tgsr.version import code_version
 
@@ -21,12 +21,19 @@ __all__ = ["log_grid"]
 
 
 def log_grid(
-    table: pd.DataFrame, pair: DatabasePair, plan: GridPlan, experiment: str, files: Sequence[Path], where: str = ""
+    place: Place,
+    table: pd.DataFrame,
+    pair: DatabasePair,
+    plan: GridPlan,
+    experiment: str,
+    files: Sequence[Path],
+    where: str = "",
 ) -> str:
     """Log a finished grid to MLflow. Returns the run's id.
 
     Parameters
     ----------
+    place : Place
     table : DataFrame
         As `tgsr.evaluation.grid.write_grid` returns it.
     pair : DatabasePair
@@ -38,7 +45,6 @@ def log_grid(
     where : str
         The folder that the databases were read from.
     """
-    place = resolve_place()
     client = open_client(place.tracking_uri)
     best = table.iloc[int(table["macro_f1"].to_numpy().argmax())].to_dict()
     spec = ParentSpec(
@@ -60,14 +66,18 @@ def log_grid(
         params={"experiment": experiment, "grouping": plan.grouping, "cells": str(len(table))},
     )
     run_id = start_parent(client, spec, place.artifact_root)
-    log_inputs(client, run_id, {"source": pair.source, "target": pair.target}, where)
-    for metric in ("macro_f1", "accuracy", "recall"):
-        client.log_metric(run_id, metric, float(best[metric]))
-        client.log_metric(run_id, f"median_{metric}", float(table[metric].median()))
-    client.log_metric(run_id, "best_kappa", float(best["kappa"]))
-    client.log_metric(run_id, "best_xi", float(best["xi"]))
-    log_curves(client, run_id, table, {str(key): value for key, value in best.items()})
-    for file in files:
-        client.log_artifact(run_id, str(file))
+    try:
+        log_inputs(client, run_id, {"source": pair.source, "target": pair.target}, where)
+        for metric in ("macro_f1", "accuracy", "recall"):
+            client.log_metric(run_id, metric, float(best[metric]))
+            client.log_metric(run_id, f"median_{metric}", float(table[metric].median()))
+        client.log_metric(run_id, "best_kappa", float(best["kappa"]))
+        client.log_metric(run_id, "best_xi", float(best["xi"]))
+        log_curves(client, run_id, table, {str(key): value for key, value in best.items()})
+        for file in files:
+            client.log_artifact(run_id, str(file))
+    except BaseException:
+        finish_parent(client, run_id, "FAILED")
+        raise
     finish_parent(client, run_id)
     return run_id

@@ -122,7 +122,7 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     database = Path(tracking_uri.removeprefix(_SQLITE)) if tracking_uri.startswith(_SQLITE) else None
     if database is not None and not create and not database.exists():
         raise TrackingError(
-            f"{database} is not there: run a study first, or name the place with --home, TGSR_HOME or "
+            f"{database} is not there, so there is no study yet: run one, or name the place with --home, TGSR_HOME or "
             "MLFLOW_TRACKING_URI"
         )
     if tracking_uri.startswith(("http://", "https://")):
