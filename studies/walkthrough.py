@@ -129,6 +129,6 @@ def _predict(model: Registered, root: Path, experiment: Experiment) -> pd.DataFr
     from tgsr.tracking.prediction import predict_clips
 
     clip = load_clips(experiment.target, root).clips[0]
-    table = predict_clips(load_model(model.uri), [Path(clip.path)])
+    table = predict_clips(load_model(model.uri), [Path(clip.path)]).table
     table.insert(1, "true", clip.label)
     return table

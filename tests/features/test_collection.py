@@ -33,9 +33,30 @@ def test_the_feature_file_records_every_parameter(make_collection, tmp_path: Pat
     settings = ExtractionSettings(n_frames=10, radii=(3, 3, 2))
     extraction = extract_collection(make_collection(2), settings)
     loaded = load_features(save_features(extraction.dataset, tmp_path / "MINE.tgsr.npz"))
-    assert ExtractionSettings.from_dict(loaded.parameters) == settings
+    assert ExtractionSettings.from_dict(loaded.parameters) == replace(settings, crop="none")
     assert {"origin", "opencv", "tgsr", "decimals", "order", "skipped"} <= set(loaded.parameters)
     assert loaded.digest == extraction.dataset.digest
+
+
+@pytest.mark.parametrize(
+    ("crop", "cropped", "recorded"),
+    [
+        ("auto", [True, True], "none"),
+        ("none", [False, True], "none"),
+        ("auto", [False, False], "face"),
+        ("face", [True, False], "face"),
+        ("auto", [True, False], "auto"),
+    ],
+)
+def test_the_crop_that_was_done_is_recorded(
+    make_collection, monkeypatch: pytest.MonkeyPatch, crop: str, cropped: list[bool], recorded: str
+) -> None:
+    monkeypatch.setattr("tgsr.preprocessing.face.find_face", lambda image: (2, 2, 38, 38))
+    collection = make_collection(2)
+    clips = tuple(replace(clip, cropped=known) for clip, known in zip(collection.clips, cropped, strict=True))
+    extraction = extract_collection(replace(collection, clips=clips), ExtractionSettings(crop=crop))
+    assert extraction.dataset.parameters["crop"] == recorded
+    assert any("raw and cropped clips are mixed" in note for note in extraction.notes) == (recorded == "auto")
 
 
 def test_processes_give_what_one_gives(make_collection, monkeypatch: pytest.MonkeyPatch) -> None:

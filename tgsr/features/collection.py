@@ -140,7 +140,8 @@ def extract_collection(
     if not used:
         reasons = "; ".join(f"{entry.clip} ({entry.path}): {entry.reason}" for entry in skipped[:3]) or "it has none"
         raise DataError(f"{collection.database}: no clip can be used: {reasons}")
-    dataset = _dataset(collection, used, {**parameters, "skipped": [entry.clip for entry in skipped]})
+    crop = _crop_done(settings, [clip for clip, _ in used])
+    dataset = _dataset(collection, used, {**parameters, "crop": crop, "skipped": [entry.clip for entry in skipped]})
     notes = collection.notes + tuple(_remarks(collection, dataset, used))
     return Extraction(dataset, skipped, notes, sum(outcome.cached for outcome in outcomes))
 
@@ -202,6 +203,12 @@ def _parameters(settings: ExtractionSettings) -> dict[str, Any]:
     return {"origin": "clips", **settings.to_dict(), "opencv": cv2.__version__, "tgsr": __version__}
 
 
+def _crop_done(settings: ExtractionSettings, clips: list[Clip]) -> str:
+    """What "auto" came to, so that a model does the same with new clips."""
+    done = {settings.crops(clip.cropped) for clip in clips}
+    return "auto" if len(done) > 1 else "face" if done == {True} else "none"
+
+
 def _dataset(
     collection: ClipCollection, used: list[tuple[Clip, _Outcome]], parameters: dict[str, Any]
 ) -> FeatureDataset:
@@ -225,6 +232,8 @@ def _remarks(collection: ClipCollection, dataset: FeatureDataset, used: list[tup
         if count != found[class_name]:
             protocol = f"; the published database has {expected[class_name]}" if class_name in expected else ""
             yield f"{dataset.name} {class_name}: {count} of {found[class_name]} clips can be used{protocol}"
+    if dataset.parameters["crop"] == "auto":
+        yield f"{dataset.name}: raw and cropped clips are mixed; a model takes new clips as cropped, or see --crop"
     if dataset.subjects is None:
         yield f"{dataset.name}: subjects are not known for all clips, so they are left out"
     same: dict[str, list[Clip]] = defaultdict(list)

@@ -17,7 +17,7 @@ from tgsr.features.lbp_top import INTERPOLATIONS, MAPPINGS, code_bins, lbp_top
 from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
 from tgsr.regions import SCALES
 
-__all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip"]
+__all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
 
 CROPS: tuple[str, ...] = ("auto", "face", "none")
 
@@ -41,7 +41,8 @@ class ExtractionSettings:
     grid : tuple of int
         Blocks a side in each grid of regions.
     crop : {"auto", "face", "none"}
-        Find the face and crop to it: in clips known to be raw, in all, or in none.
+        Find the face and crop to it: in clips known to be raw, in all, or in none. A feature file and a model record
+        what was done; "auto" stays only where raw and cropped clips were mixed, and in files of earlier versions.
 
     Raises
     ------
@@ -73,6 +74,10 @@ class ExtractionSettings:
                 f"radii {self.radii} need more than {2 * self.radii[2]} frames of more than {2 * max(self.radii[:2])} "
                 f"pixels; got {self.n_frames} frames of {self.size}"
             )
+
+    def crops(self, cropped: bool | None) -> bool:
+        """Whether the face is looked for in a clip that is cropped, raw (False) or unknown (None: as if cropped)."""
+        return self.crop == "face" or (self.crop == "auto" and cropped is False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values of all settings, and of the constants that decide features with them."""
@@ -123,6 +128,21 @@ def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
     return read_frames(Clip(path.stem, "", None, "", video=path))
 
 
+def path_features(path: str | os.PathLike[str], settings: ExtractionSettings | None = None) -> npt.NDArray[np.float64]:
+    """Compute the features of a clip on disk: `load_clip`, then `clip_features`; every error names the clip.
+
+    Raises
+    ------
+    MissingDataError, DataError
+        If the clip is not there or cannot be used.
+    """
+    frames = load_clip(path)
+    try:
+        return clip_features(frames, settings)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
 def clip_features(
     frames: Sequence[npt.ArrayLike] | npt.ArrayLike,
     settings: ExtractionSettings | None = None,
@@ -151,9 +171,8 @@ def clip_features(
         If the frames cannot be used; `tgsr.preprocessing.FaceNotFoundError` if a face is wanted and there is none.
     """
     settings = settings or ExtractionSettings()
-    crop = settings.crop == "face" or (settings.crop == "auto" and cropped is False)
     return lbp_top(
-        prepare_clip(frames, n_frames=settings.n_frames, size=settings.size, crop=crop),
+        prepare_clip(frames, n_frames=settings.n_frames, size=settings.size, crop=settings.crops(cropped)),
         radii=settings.radii,
         neighbours=settings.neighbours,
         mapping=settings.mapping,

@@ -64,7 +64,9 @@ def crop_face(clip: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """
     box = find_face(clip[0])
     if box is None:
-        raise FaceNotFoundError("no face was found in the clip's first frame; crop the clip by hand, or leave it out")
+        raise FaceNotFoundError(
+            "no face was found in the clip's first frame; leave it out, or, if it is cropped already, use --crop none"
+        )
     top, left, bottom, right = box
     return clip[:, top:bottom, left:right]
 

@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 
-from tgsr.errors import TgsrError
+from tgsr.errors import DataError, TgsrError
 from tgsr.files import atomic_path
 from tgsr.solvers.simplex import project_simplex
 
@@ -98,6 +98,8 @@ class TgsrModel(PythonModel):
     - clips over HTTP: each a row of grey values, float64 (n, frames · height · width), with the parameter
       ``clip_shape`` = [frames, height, width].
 
+    Clips are cropped to the face if those of the training were: the model wants frames like those it learned from.
+
     Output: a DataFrame with ``label``, ``score_<class>`` (the simplex projection, Equ. (8)) and ``regions`` (indices of
     the kept regions, strongest first).
     """
@@ -134,7 +136,7 @@ class TgsrModel(PythonModel):
         rows = np.asarray(given)
         n_features = len(self.weights.coef)
         if rows.dtype == object and rows.ndim == 1:
-            return np.array([self._clip(entry) for entry in rows])
+            return self._clips(rows)
         if rows.ndim != 2:
             raise MlflowException.invalid_parameter_value(
                 f"input has shape {rows.shape}; give feature rows (n, {n_features}), or clips with {CLIP_SHAPE}"
@@ -145,7 +147,7 @@ class TgsrModel(PythonModel):
                     f"{CLIP_SHAPE} = {list(clip_shape)} does not fit rows of {rows.shape[1]} values; "
                     "give frames, height and width"
                 )
-            return np.array([self._clip(row.reshape(clip_shape)) for row in rows.astype(np.float64)])
+            return self._clips(rows.astype(np.float64).reshape(len(rows), *clip_shape))
         if rows.shape[1] != n_features:
             raise MlflowException.invalid_parameter_value(
                 f"feature rows have {rows.shape[1]} values, the model needs {n_features}; for clips give {CLIP_SHAPE}"
@@ -155,8 +157,17 @@ class TgsrModel(PythonModel):
             raise MlflowException.invalid_parameter_value("feature rows hold NaN or infinite values")
         return features
 
-    def _clip(self, entry: Any) -> npt.NDArray[np.float64]:
-        from tgsr.features.extraction import ExtractionSettings, clip_features, load_clip
+    def _clips(self, clips: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        from tgsr.features.extraction import ExtractionSettings, clip_features, path_features
 
-        frames = load_clip(entry) if isinstance(entry, (str, Path)) else entry
-        return clip_features(frames, ExtractionSettings.from_dict(self.weights.extraction)).ravel()
+        settings = ExtractionSettings.from_dict(self.weights.extraction)
+        features = []
+        for number, clip in enumerate(clips, start=1):
+            if isinstance(clip, (str, Path)):
+                features.append(path_features(clip, settings).ravel())
+                continue
+            try:
+                features.append(clip_features(clip, settings).ravel())
+            except DataError as error:
+                raise DataError(f"clip {number}: {error}") from error
+        return np.array(features)

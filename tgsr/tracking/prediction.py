@@ -3,38 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tgsr.datasets import load_features, load_released
+from tgsr.errors import DataError, TgsrError
+from tgsr.tracking.registry import model_weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["first_frame", "predict_clips", "predict_features"]
+    from tgsr.features.extraction import ExtractionSettings
+
+__all__ = ["ClipPredictions", "first_frame", "predict_clips", "predict_features"]
 
 
-def predict_clips(model: Any, clips: Sequence[Path]) -> pd.DataFrame:
-    """Predict clips: folders of frames or video files.
+@dataclass(frozen=True, eq=False)
+class ClipPredictions:
+    """What a model says of clips.
 
-    Returns
-    -------
-    DataFrame
-        ``clip, label, score_<class>…, regions``, a row a clip.
+    Attributes
+    ----------
+    table : DataFrame
+        ``clip, label, score_<class>…, regions``, a row for each clip that can be used.
+    failed : tuple of str
+        For each of the others, which it is and why.
+    """
+
+    table: pd.DataFrame
+    failed: tuple[str, ...]
+
+
+def predict_clips(model: Any, clips: Sequence[Path], crop: str = "auto") -> ClipPredictions:
+    """Predict clips: folders of frames or video files. A clip that cannot be used does not stop the others.
+
+    Parameters
+    ----------
+    model : loaded model
+    clips : sequence of Path
+    crop : {"auto", "face", "none"}
+        Find the face and crop to it; "auto" does what was done with the clips that the model was trained on.
 
     Raises
     ------
-    MissingDataError, DataError
-        If a clip is not there or cannot be used; the message names it.
+    DataError
+        If no clip can be used; the message names each and the reason.
     """
-    from tgsr.features.extraction import load_clip
+    from tgsr.features.extraction import path_features
 
-    entries = np.empty(len(clips), dtype=object)
-    for index, clip in enumerate(clips):
-        entries[index] = np.stack(load_clip(clip))  # read here, so that what is wrong with a file is our own error
-    return _named(model.predict(entries), "clip", [str(clip) for clip in clips])
+    settings = _settings(model, crop)
+    rows, used, failed = [], [], []
+    for clip in clips:
+        try:
+            rows.append(path_features(clip, settings).ravel())
+            used.append(str(clip))
+        except TgsrError as error:
+            failed.append(str(error))
+    if not used:
+        raise DataError("\n".join(failed))
+    return ClipPredictions(_named(model.predict(np.array(rows)), "clip", used), tuple(failed))
 
 
 def predict_features(model: Any, path: Path, database: str | None = None) -> pd.DataFrame:
@@ -52,11 +83,20 @@ def predict_features(model: Any, path: Path, database: str | None = None) -> pd.
     return table
 
 
-def first_frame(clip: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The first frame of a clip."""
+def first_frame(model: Any, clip: Path, crop: str = "auto") -> npt.NDArray[np.generic]:
+    """The first frame of a clip as the model sees it, cropped where `predict_clips` crops: shape (height, width)."""
     from tgsr.features.extraction import load_clip
+    from tgsr.preprocessing import crop_face
 
-    return load_clip(clip)[0]
+    frame = np.asarray(load_clip(clip)[0])
+    return np.asarray(crop_face(frame[None])[0]) if _settings(model, crop).crops(None) else frame
+
+
+def _settings(model: Any, crop: str) -> ExtractionSettings:
+    from tgsr.features.extraction import ExtractionSettings
+
+    settings = ExtractionSettings.from_dict(model_weights(model).extraction)
+    return settings if crop == "auto" else replace(settings, crop=crop)
 
 
 def _named(table: pd.DataFrame, column: str, names: Sequence[Any]) -> pd.DataFrame:
