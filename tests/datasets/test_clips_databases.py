@@ -73,6 +73,29 @@ def test_cropped_clips_win_over_raw_ones(tmp_path: Path) -> None:
     assert all("SMIC_all_cropped" in str(clip.path) for clip in load_clips("HS", tmp_path).clips)
 
 
+def test_folders_above_the_root_say_nothing_of_the_frames(casme: Callable[..., Path], tmp_path: Path) -> None:
+    root = tmp_path / "cropped" / "raw"
+    smic(root)
+    assert all(clip.cropped for clip in load_clips("HS", root / "SMIC_all_cropped" / "HS").clips)
+    smic(root, "raw", "VIS")
+    raw = load_clips("VIS", root / "SMIC_all_raw" / "VIS").clips
+    assert len(raw) == 3
+    assert not any(clip.cropped for clip in raw)
+
+
+def test_names_of_cropped_frames_win_over_names_of_folders(casme: Callable[..., Path]) -> None:
+    root = casme((1, "EP01_01f", 20, 30, 39, "disgust"), folder="raw/CASME2")
+    (clip,) = load_clips("C", root).clips
+    assert (clip.cropped, len(clip.frames)) == (True, 100)
+
+
+def test_the_first_frame_decides_and_no_other_file(tmp_path: Path) -> None:
+    tree = smic(tmp_path, "raw") / "SMIC_all_raw" / "HS"
+    (tree / "reg_2019.txt").write_text("notes")
+    (tree / "s2" / "._reg_1.bmp").write_text("hidden")
+    assert not any(clip.cropped for clip in load_clips("HS", tree).clips)
+
+
 @pytest.mark.parametrize(("camera", "suffix"), [("HS", ""), ("NIR", " NIR")])
 def test_raw_smic_clips_are_cut_to_onset_and_offset_of_the_sheet(tmp_path: Path, camera: str, suffix: str) -> None:
     root = smic(tmp_path, "raw", camera)
@@ -128,6 +151,33 @@ def test_a_label_map_selects_other_emotions(casme: Callable[..., Path]) -> None:
         load_clips("C", root, label_map={"sadness": "gloom"})
 
 
+def test_an_empty_class_leaves_an_emotion_out(casme: Callable[..., Path], tmp_path: Path) -> None:
+    rows = [(1, f"EP01_0{n}f", 1, 2, 9, emotion) for n, emotion in enumerate(("repression", "fear", "disgust"))]
+    root = casme(*rows)
+    (tmp_path / "map.csv").write_text("label,class\nrepression,\ndisgust,negative\n")
+    collection = load_clips("C", root, label_map=tmp_path / "map.csv")
+    assert [clip.id for clip in collection.clips] == ["sub01/EP01_02f"]
+    assert collection.skipped == ()
+    assert any("not part of the protocol: 1 fear, 1 repression" in note for note in collection.notes)
+
+
+def test_emotions_that_a_label_map_does_not_name_are_counted_too(casme: Callable[..., Path]) -> None:
+    root = casme((1, "EP01_01f", 1, 2, 9, "happiness"), (1, "EP01_02f", 1, 2, 9, "sadness"))
+    collection = load_clips("C", root, label_map={"Sadness": "negative"})
+    assert collection.skipped == ()
+    assert any("not part of the protocol: 1 happiness" in note for note in collection.notes)
+
+
+def test_the_sheet_is_found_above_a_doubly_nested_tree(casme: Callable[..., Path]) -> None:
+    nested = Path("CASME2_RAW_selected/CASME2_RAW_selected")
+    top = casme((1, "EP01_01f", 20, 30, 39, "disgust"), folder=str(nested), name="img{}.jpg")
+    for root in (top, top / nested.parent, top / nested):
+        assert [len(clip.frames) for clip in load_clips("C", root).clips] == [20]
+    (top / "CASME2-coding-20140508.xlsx").unlink()
+    with pytest.raises(MissingDataError, match=rf"{top / nested} up to two folders above {top / nested.parent}"):
+        load_clips("C", top / nested.parent)
+
+
 def test_raw_casme2_clips_are_cut_and_cropped_ones_are_not(casme: Callable[..., Path]) -> None:
     row = (1, "EP01_01f", 20, 30, 39, "disgust")
     (cropped,) = load_clips("C", casme(row)).clips
@@ -136,9 +186,9 @@ def test_raw_casme2_clips_are_cut_and_cropped_ones_are_not(casme: Callable[..., 
     assert (raw.cropped, len(raw.frames), raw.frames[0].name) == (False, 20, "img20.jpg")
 
 
-@pytest.mark.parametrize(("offset", "corrected"), [(7, 91), (200, 91), (95, 95)])
+@pytest.mark.parametrize(("offset", "corrected"), [(7, 91), (200, 91), ("/", 91), (None, 91), (91, 91), (95, 95)])
 def test_the_sheets_known_wrong_offset_is_corrected_where_it_is_wrong(
-    casme: Callable[..., Path], offset: int, corrected: int
+    casme: Callable[..., Path], offset: object, corrected: int
 ) -> None:
     rows = [(1, f"EP01_{number:02d}f", 50, 60, 90, "others") for number in range(60)]
     root = casme(*rows, (1, "EP02_01f", 50, 60, offset, "disgust"), folder="CASME2_RAW_selected", name="img{}.jpg")
@@ -147,6 +197,29 @@ def test_the_sheets_known_wrong_offset_is_corrected_where_it_is_wrong(
     assert clip.offset == corrected
     assert len(clip.frames) == corrected - 49
     assert any("known mistake" in note for note in collection.notes) == (offset != corrected)
+
+
+def test_in_the_published_sheet_the_known_row_is_corrected_in_any_case(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[1, f"EP{n:03d}", None, 50, 60, 70, None, "4", "others"] for n in range(255)]
+    for n in (58, 59, 60, 61):
+        rows[n][8] = "disgust"
+        frames(tmp_path / "CASME2_RAW_selected" / "sub01" / f"EP{n:03d}", *range(1, 101), name="img{}.jpg")
+    sheet(tmp_path / "CASME2-coding-20140508.xlsx", [*CASME_HEADER], rows)
+    clips = load_clips("C", tmp_path).clips
+    assert {clip.id: clip.offset for clip in clips} == {
+        "sub01/EP058": 70,
+        "sub01/EP059": 70,
+        "sub01/EP060": 91,
+        "sub01/EP061": 70,
+    }
+
+
+@pytest.mark.parametrize("row", [58, 59, 61])
+def test_no_other_row_is_corrected(casme: Callable[..., Path], row: int) -> None:
+    rows: list[tuple[object, ...]] = [(1, f"EP01_{number:02d}f", 50, 60, 90, "others") for number in range(62)]
+    rows[row] = (1, f"EP01_{row:02d}f", 50, 60, 7, "disgust")
+    collection = load_clips("C", casme(*rows, folder="CASME2_RAW_selected", name="img{}.jpg"))
+    assert [entry.clip for entry in collection.skipped] == [f"sub01/EP01_{row:02d}f"]
 
 
 def test_an_offset_that_is_wrong_elsewhere_is_not_touched(casme: Callable[..., Path]) -> None:

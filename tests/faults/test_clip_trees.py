@@ -52,15 +52,14 @@ def smic(root: Path, camera: str = "HS") -> None:
         write_clip(micro / emotion / f"s{number}_{emotion[:2]}_01")
 
 
-def casme(root: Path) -> None:
+def casme(root: Path, tree: str = "Cropped", prefix: str = "reg_img") -> None:
     for subject, name, *_ in CASME:
-        write_clip(root / "Cropped" / f"sub{subject:02d}" / str(name), ".jpg", "reg_img")
+        write_clip(root / tree / f"sub{subject:02d}" / str(name), ".jpg", prefix)
     write_sheet(root / "CASME2-coding-20140508.xlsx", [HEADER, *CASME])
 
 
 def raw_casme(root: Path) -> None:
-    casme(root)
-    (root / "Cropped").rename(root / "CASME2_RAW_selected")
+    casme(root, "CASME2_RAW_selected", "img")
 
 
 def table(root: Path) -> None:
@@ -227,7 +226,20 @@ CASES = [
     s("bmp header lies", write(f"{NEGATIVE}/reg_002.bmp", b"BM" + b"\xff" * 80), 2, "reg_002.bmp"),
     s("non-numeric frame name", rename(f"{NEGATIVE}/reg_002.bmp", f"{NEGATIVE}/reg_b.bmp"), 2, "reg_b.bmp", "number"),
     s("frame number twice", draw(f"{NEGATIVE}/reg_2.bmp", image(1)), 2, "reg_2.bmp", "same frame number"),
+    s("copy of a frame", draw(f"{NEGATIVE}/reg_004 (5).bmp", image(9)), 2, "reg_004 (5).bmp", "reg_#"),
+    s("edited frame", draw(f"{NEGATIVE}/reg_004_copy7.bmp", image(9)), 2, "reg_004_copy7.bmp", "unlike"),
+    s("a gap", remove(f"{NEGATIVE}/reg_003.bmp"), 3, "s1_ne_01: 3 of the 4 frames from 1 to 4"),
     s("mixed sizes", draw(f"{NEGATIVE}/reg_003.bmp", image(1, 40, 40)), 2, "reg_003.bmp", "one size"),
+    c(
+        "16 bits",
+        both(
+            remove(f"{DISGUST}/*"),
+            *(draw(f"{DISGUST}/reg_img{n}.png", image(n).astype(np.uint16) * 16) for n in (1, 2, 3)),
+        ),
+        2,
+        "reg_img1.png",
+        "8 bits",
+    ),
     s("black frame", draw(f"{NEGATIVE}/reg_003.bmp", np.zeros((36, 30), np.uint8)), 2, "reg_003.bmp", "blank"),
     s("stray files", write(f"{NEGATIVE}/Thumbs.db", b"x"), 3, "Thumbs.db", "passed over"),
     s("folder as frame", clip(f"{NEGATIVE}/reg_005.bmp"), 3, "reg_005.bmp", "passed over"),
@@ -322,6 +334,7 @@ CASES = [
     ),
     r("raw without onset", casme_row(0, (3, None)), None, "EP01_01f", "no onset"),
     r("raw frames elsewhere", casme_row(0, (3, 3000), (5, 3009)), None, "sub01/EP01_01f", "none of the frames 1-4"),
+    r("one raw frame left", casme_row(0, (3, 4), (5, 9)), None, "onset 4 to offset 9 leaves 1 of 4 frames"),
     r("no face", nothing, None, "face"),
     t("table lacks a column", write("clips.csv", b"clip,emotion\nclips/a,negative\n"), None, "clips.csv", "label"),
     t("table is not text", write("clips.csv", b"clip,label\n\xff\xfe\x00"), None, "clips.csv", "UTF-8"),
@@ -384,4 +397,5 @@ def test_undamaged_trees_give_all_their_clips(tree: Callable[[Path], None], tmp_
     result = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "x.tgsr.npz")])
     assert result.exit_code == 0, result.output
     assert "skipped" not in result.output
+    assert "frames: 3 cropped; crop: none" in result.output
     assert len(load_features(tmp_path / "x.tgsr.npz")) == 3

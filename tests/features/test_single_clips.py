@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,23 @@ def test_colour_becomes_grey(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), image)
     grey = read_image(tmp_path / "1.png")
     assert abs(grey.astype(int) - cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".pgm"])
+def test_more_than_8_bits_are_refused(tmp_path: Path, write_frames: WriteFrames, suffix: str) -> None:
+    paths = write_frames(tmp_path / "clip", suffix=suffix)
+    deep = cv2.imread(str(paths[2]), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 16
+    cv2.imwrite(str(paths[2]), deep)
+    with pytest.raises(DataError, match=rf"{paths[2]}: an image of more than 8 bits; convert"):
+        load_clip(tmp_path / "clip")
+
+
+@pytest.mark.parametrize("name", ["img12 (1).png", "img12_copy2.png", "other13.png"])
+def test_a_frame_called_unlike_the_others_is_refused(tmp_path: Path, write_frames: WriteFrames, name: str) -> None:
+    paths = write_frames(tmp_path / "clip")
+    (tmp_path / "clip" / name).write_bytes(paths[0].read_bytes())
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'clip' / name}: its name is unlike")):
+        load_clip(tmp_path / "clip")
 
 
 def test_hidden_and_other_files_are_no_frames(tmp_path: Path, write_frames: WriteFrames) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def command(
             root=root if root.is_dir() else root.parent,
             progress=progress,
         )
-    _tell(extraction)
+    _tell(extraction, Counter("cropped" if clip.cropped else "raw" for clip in collection.clips))
     if strict and extraction.skipped:
         raise DataError(f"{len(extraction.skipped)} clips were skipped (--strict); nothing was written")
     path = out if out.suffix == ".npz" else out / f"{extraction.dataset.name}{SUFFIX}"
@@ -89,10 +90,12 @@ def command(
     click.echo(f"written {path}, digest {extraction.dataset.digest[:12]}")
 
 
-def _tell(extraction: Extraction) -> None:
+def _tell(extraction: Extraction, kinds: Counter[str]) -> None:
     dataset = extraction.dataset
     counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
     click.echo(f"{dataset.name}: {len(dataset)} clips ({counts}), {extraction.n_cached} of them from the cache")
+    clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")
     for note in extraction.notes:
         click.echo(f"note: {note}")
     if extraction.skipped:

@@ -24,10 +24,11 @@ CASME2_EMOTIONS: dict[str, str] = {
 }
 """The sheet's "Estimated Emotion" → class. Pass another map to `load_clips` for another selection."""
 
-_OUTSIDE = {"others", "other", "sadness", "fear", "tense", "anger", "contempt", "disgust", "repression"}
+_OUTSIDE = {*CASME2_EMOTIONS, "others", "other", "sadness", "fear", "tense", "anger", "contempt"}
 _SUBJECT = re.compile(r"sub0*(\d+)", re.IGNORECASE)
 _SHEET = r"(?!~\$)casme2?[-_ ]?(ii)?[-_ ]?coding.*\.(xlsx|csv)"
-_KNOWN_WRONG_ROWS, _RIGHT_OFFSET = (60, 61, 62), 91  # "row 60" counted from the sheet's top, or from its first clip
+# The published sheet lists 255 clips; that of row 60, counted from 0 as others who correct it do, has a wrong offset.
+_PUBLISHED_ROWS, _WRONG_ROW, _RIGHT_OFFSET = 255, 60, 91
 
 
 def load_casme2(
@@ -44,8 +45,8 @@ def load_casme2(
     annotations : path, optional
         The sheet; by default ``CASME2-coding-*.xlsx`` in the tree or above it.
     label_map : mapping, optional
-        Estimated emotion (lower case) → class; by default `CASME2_EMOTIONS`. Emotions of the sheet that are not in it
-        are not part of the protocol: they are counted in the notes.
+        Estimated emotion (lower case) → class; by default `CASME2_EMOTIONS`. Emotions of the sheet that are not in it,
+        or have an empty class, are not part of the protocol: they are counted in the notes.
 
     Raises
     ------
@@ -56,17 +57,18 @@ def load_casme2(
     """
     root = existing_folder(root)
     emotions = {name.strip().lower(): target for name, target in (label_map or CASME2_EMOTIONS).items()}
-    unknown = sorted(set(emotions.values()) - set(CLASS_NAMES))
+    unknown = sorted(set(emotions.values()) - {*CLASS_NAMES, ""})
     if unknown:
         raise DataError(f"label map leads to {', '.join(unknown)}; the classes are {', '.join(CLASS_NAMES)}")
     tree = _find_tree(root)
     path = Path(annotations) if annotations is not None else find_sheet(root, tree, _SHEET)
     if path is None:
         raise MissingDataError(
-            f"{root}: no CASME2-coding-20140508.xlsx in or above {tree}; put it there, or name it with --annotations"
+            f"{root}: no CASME2-coding-20140508.xlsx from {tree} up to two folders above {root}; put it there, or name "
+            "it with --annotations"
         )
     sheet = read_sheet(path, ("subject", "filename", "estimated emotion"))
-    collector = Collector("CASME2", root, is_cropped(tree))
+    collector = Collector("CASME2", root, is_cropped(tree, root))
     collector.notes.append(f"emotions and frames from {path}")
     _add_rows(collector, sheet, _clips_on_disk(collector, tree), emotions)
     return collector.finish()
@@ -120,10 +122,10 @@ def _add_rows(
             collector.skip(clip_id, where, f"row {row.number} of {sheet.path}: the clip has rows of several emotions")
         elif key in seen:
             collector.notes.append(f"{sheet.path}: row {row.number} repeats {clip_id}")
-        elif emotion in emotions:
+        elif emotions.get(emotion):
             inside[emotion] += 1
             _add_clip(collector, sheet, row, clip_id, f"sub{number:02d}", emotions[emotion], paths)
-        elif emotion in _OUTSIDE:
+        elif emotion in emotions or emotion in _OUTSIDE:
             outside[emotion] += 1
         else:
             collector.skip(clip_id, where, f"unknown emotion {emotion!r} in row {row.number} of {sheet.path}")
@@ -155,16 +157,19 @@ def _add_clip(
 
 
 def _offset(collector: Collector, sheet: Sheet, row: Row, clip_id: str, path: Path) -> int | None:
-    """The row's offset frame; the one known to be wrong in the published sheet is corrected, if it still is."""
+    """The row's offset frame; the one known to be wrong in the published sheet is corrected.
+
+    In a sheet of another length that row may be any clip's: there it is corrected only if it cannot be right.
+    """
     onset, apex, offset = (row.integer(name) for name in ("onsetframe", "apexframe", "offsetframe"))
-    if row.number not in _KNOWN_WRONG_ROWS or onset is None or onset >= _RIGHT_OFFSET or offset is None:
+    if row not in sheet.rows[_WRONG_ROW : _WRONG_ROW + 1] or onset is None or onset >= _RIGHT_OFFSET:
         return offset
-    last = _last_frame(path)
-    if offset > onset and offset >= (apex or 0) and offset <= (last or offset):
+    fits = offset is not None and max(onset + 1, apex or 0) <= offset <= (_last_frame(path) or offset)
+    if offset == _RIGHT_OFFSET or (fits and len(sheet.rows) != _PUBLISHED_ROWS):
         return offset
     collector.notes.append(
-        f"{sheet.path}: row {row.number} ({clip_id}) has offset frame {offset} for onset {onset}; "
-        f"corrected to {_RIGHT_OFFSET}, a known mistake of the sheet"
+        f"{sheet.path}: row {row.number} ({clip_id}) has offset frame {row.text('offsetframe') or 'none'} for onset "
+        f"{onset}; corrected to {_RIGHT_OFFSET}, a known mistake of the sheet"
     )
     return _RIGHT_OFFSET
 

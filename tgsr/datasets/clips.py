@@ -7,6 +7,7 @@ rather return half a picture than say that a file is cut off, so that is looked 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,8 @@ def frame_files(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     MissingDataError
         If there is no such folder.
     DataError
-        If an image has no number in its name, or two have the same: their order would be a guess.
+        If an image has no number in its name, two have the same, or one is called unlike the others (a copy such as
+        ``img60 (1).jpg``, whose number is 1): their order would be a guess.
     """
     if not folder.is_dir():
         raise MissingDataError(f"{folder}: no such folder of frames")
@@ -131,7 +133,20 @@ def frame_files(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         if number in numbered:
             raise DataError(f"{path}: same frame number as {numbered[number].name}; remove one of them")
         numbered[number] = path
+    _check_names(list(numbered.values()))
     return tuple(numbered[number] for number in sorted(numbered)), tuple(strays)
+
+
+def _check_names(frames: list[Path]) -> None:
+    """Refuse a frame whose name without its number is not that of the clip's others."""
+    patterns = [re.sub(r"\d+(?=\D*$)", "#", path.stem).lower() for path in frames]
+    usual = Counter(patterns).most_common(1)
+    for path, pattern in zip(frames, patterns, strict=True):
+        if pattern != usual[0][0]:
+            raise DataError(
+                f"{path}: its name is unlike those of the clip's others ({usual[0][0]}, # being the frame number); "
+                "rename it or move it away"
+            )
 
 
 def read_image(path: Path) -> Image:
@@ -142,7 +157,7 @@ def read_image(path: Path) -> Image:
     MissingDataError
         If there is no such file.
     DataError
-        If it is empty, truncated or no image.
+        If it is empty, truncated or no image, or has more than 8 bits a channel.
     """
     import cv2  # here and below: 0.15 s that most commands need not wait for
 
@@ -155,6 +170,8 @@ def read_image(path: Path) -> Image:
     if _is_truncated(data):
         raise DataError(f"{path}: the image is empty or truncated; restore it or remove the clip")
     try:
+        if _is_deep(data):
+            raise DataError(f"{path}: an image of more than 8 bits; convert the clip to 8 bits, all frames alike")
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error as error:
         raise DataError(f"{path}: the image cannot be decoded ({error.err})") from error
@@ -258,6 +275,18 @@ def _check_inside(paths: Sequence[Path], root: Path) -> None:
     for path in paths:
         if not path.resolve().is_relative_to(folder):
             raise DataError(f"{path}: a link that leads out of {root}; copy the file into the tree")
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether an image has more than 8 bits a channel: decoders drop the others, and with them most of a dark clip."""
+    import cv2
+
+    if data.startswith((b"\xff\xd8", b"BM")):  # what databases come in, and never deeper; decoded once only
+        return False
+    if data.startswith(b"\x89PNG"):
+        return data[24:25] == b"\x10"
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return image is not None and image.dtype != np.uint8
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -43,7 +43,7 @@ def load_smic(
     root = existing_folder(root)
     camera = database.removeprefix("SMIC_")
     tree = _find_tree(root, camera)
-    collector = Collector(database, root, is_cropped(tree))
+    collector = Collector(database, root, is_cropped(tree, root))
     sheet = Path(annotations) if annotations is not None else find_sheet(root, tree, _sheet_pattern(camera))
     rows = _read_rows(sheet, collector) if sheet is not None else {}
     if sheet is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tgsr.datasets.clips import VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, frame_number
+from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, frame_number
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
@@ -66,27 +66,45 @@ def find_trees(root: Path, is_tree: Callable[[Path], bool]) -> list[Path]:
             for child in folders(folder)
             if not (child.is_symlink() and leads_out(child, root))
         ]
-    return [tree for tree in found if is_cropped(tree)] or found
+    return [tree for tree in found if is_cropped(tree, root)] or found
 
 
-def is_cropped(tree: Path) -> bool:
-    """Whether a tree holds cropped faces: by the nearest folder name that says so, else by its frames' names."""
-    for name in reversed(tree.resolve().parts):
-        if "cropped" in name.lower():
+def is_cropped(tree: Path, root: Path) -> bool:
+    """Whether a tree holds cropped faces: its frames are called ``reg_…``, or the nearest folder name says so.
+
+    Folders above the root are not asked: where a user keeps a database says nothing of its frames.
+    """
+    first = _first_frame(tree)
+    if first is not None and first.lower().startswith("reg_"):
+        return True
+    for folder in _up_to_root(tree, root):
+        name = folder.resolve().name.lower()
+        if "cropped" in name:
             return True
-        if re.search(r"(^|[^a-z])raw([^a-z]|$)", name.lower()):
+        if re.search(r"(^|[^a-z])raw([^a-z]|$)", name):
             return False
-    frame = next((p for p in tree.rglob("*") if frame_number(p) is not None and p.is_file()), None)
-    return frame is not None and frame.name.lower().startswith("reg_")
+    return False
+
+
+def _first_frame(tree: Path) -> str | None:
+    for _, below, files in os.walk(tree):
+        below.sort()
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                return name
+    return None
+
+
+def _up_to_root(tree: Path, root: Path) -> list[Path]:
+    above = [tree, *tree.parents]
+    return above[: above.index(root) + 1] if root in above else [tree]
 
 
 def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
-    """The sheet in the tree, in the folders above it up to the root, or one folder below the root; the last by name."""
-    above = [tree, *tree.parents]
-    places = above[: above.index(root) + 1] if root in above else [tree]
-    if root == tree:
-        places += list(root.resolve().parents[:2])
+    """The sheet from the tree up to the root, else one folder below the root or two above it; the last by name."""
+    places = _up_to_root(tree, root)
     places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
+    places += root.resolve().parents[:2]
     wanted = re.compile(pattern, re.IGNORECASE)
     for place in filter(lambda folder: os.access(folder, os.R_OK), places):
         sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
@@ -181,28 +199,31 @@ class Collector:
             if path.suffix.lower() not in VIDEO_SUFFIXES:
                 raise DataError(f"{path}: neither a folder of frames nor a known kind of video")
             return (), path
+        if not all(_is_text(entry) for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES):
+            raise DataError(f"{path}: a name that is not text; rename the folder or file")
         frames, strays = frame_files(path)
         self.note_strays(path, strays)
-        if not all(map(_is_text, (path, *frames))):
-            raise DataError(f"{path}: a name that is not text; rename the folder or file")
         outside = [frame for frame in frames if frame.is_symlink() and leads_out(frame, self.root)]
         if outside:
             raise DataError(f"{outside[0]}: a link that leads out of {self.root}; copy the file into the tree")
-        if cut and frames:
-            frames = self._between(path, frames, onset, offset)
         if len(frames) < 2:
             raise DataError(f"{path}: {len(frames) or 'no'} frame(s) in this folder; at least 2 are needed")
-        return frames, None
+        return self._between(path, frames, onset if cut else None, offset if cut else None), None
 
     def _between(self, path: Path, frames: tuple[Path, ...], onset: int | None, offset: int | None) -> tuple[Path, ...]:
-        """The frames from onset to offset."""
+        """The frames from onset to offset; gaps in their numbers are noted."""
         first, last = frame_number(frames[0]) or 0, frame_number(frames[-1]) or 0
         start, end = first if onset is None else onset, last if offset is None else offset
         kept = tuple(frame for frame in frames if start <= (frame_number(frame) or 0) <= end)
         if not kept:
             raise DataError(f"{path}: none of the frames {first}-{last} lies between onset {start} and offset {end}")
+        if len(kept) < 2:
+            raise DataError(
+                f"{path}: onset {start} to offset {end} leaves 1 of {len(frames)} frames; at least 2 are needed"
+            )
         if len(kept) < end - start + 1:
-            self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from onset {start} to offset {end}")
+            asked = f"onset {start} to offset {end}" if onset is not None or offset is not None else f"{start} to {end}"
+            self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from {asked}")
         return kept
 
     def _note_counts(self) -> None:
