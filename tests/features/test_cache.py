@@ -11,6 +11,7 @@ import pytest
 from tgsr.datasets.clips import Clip
 from tgsr.errors import DataError, MissingDataError
 from tgsr.features.cache import FeatureCache, content_key, default_cache_folder
+from tgsr.version import code_digest
 
 FEATURES = np.random.default_rng(0).random((85, 177))
 KEY = "ab" * 32
@@ -74,6 +75,26 @@ def test_the_key_follows_content_and_parameters_only(tmp_path: Path, write_frame
     copies[2].write_bytes(copies[2].read_bytes() + b"\0")
     changes.append(content_key(replace(clip, frames=copies), {"size": 112}))
     assert len({key, *changes}) == 1 + len(changes)
+
+
+def test_the_key_follows_the_code(tmp_path: Path, write_frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = Clip("one", "MINE", None, "positive", tuple(write_frames(tmp_path / "one")))
+    key = content_key(clip, {})
+    monkeypatch.setattr("tgsr.features.cache.code_digest", lambda *packages: " ".join(packages))
+    edited = content_key(clip, {})
+    assert edited != key
+    assert edited == content_key(clip, {})
+
+
+def test_the_code_digest_follows_the_modules_of_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lbp.py").write_text("R = 3")
+    (tmp_path / "README.md").write_text("a page")
+    monkeypatch.setattr("tgsr.code.files", lambda package: tmp_path)
+    digests = [code_digest.__wrapped__("tgsr.features")]
+    for name, text in (("README.md", "another"), ("lbp.py", "R = 4")):
+        (tmp_path / name).write_text(text)
+        digests.append(code_digest.__wrapped__("tgsr.features"))
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_key_of_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Features of clips that were computed before, found again by content.
 
-The key is a SHA-256 of the bytes of the clip's files and of every setting, so an entry can never be stale: another
-frame, another order or another parameter is another key. Entries are written atomically; a damaged one counts as
-absent and is written anew.
+The key is a SHA-256 of the bytes of the clip's files, of every setting and of the code that computes the features:
+another frame, another order, another parameter or an edited module is another key. Entries are written atomically; a
+damaged one counts as absent and is written anew.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ import numpy.typing as npt
 from tgsr.datasets.clips import Clip
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path
+from tgsr.version import code_digest
 
 __all__ = ["FeatureCache", "content_key", "default_cache_folder"]
+
+_DECIDING = ("tgsr", "tgsr.datasets", "tgsr.preprocessing", "tgsr.features")
+"""Packages whose code decides features: reading frames, preparing clips, LBP-TOP and the regions."""
 
 
 def default_cache_folder() -> Path:
@@ -33,7 +37,7 @@ def default_cache_folder() -> Path:
 
 
 def content_key(clip: Clip, parameters: dict[str, Any]) -> str:
-    """SHA-256 (64 hex digits) of a clip's files, which of its frames count, and the parameters.
+    """SHA-256 (64 hex digits) of a clip's files, which of its frames count, the parameters, and our code.
 
     Names, labels and folders do not enter: the same frames under another name have the same features.
 
@@ -45,7 +49,8 @@ def content_key(clip: Clip, parameters: dict[str, Any]) -> str:
         If a file cannot be read.
     """
     frames = None if clip.video is None else [clip.onset, clip.offset]
-    sha = hashlib.sha256(json.dumps([parameters, clip.cropped, frames], sort_keys=True).encode())
+    made_by = [parameters, clip.cropped, frames, code_digest(*_DECIDING)]
+    sha = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode())
     for path in clip.frames if clip.video is None else (clip.video,):
         try:
             sha.update(hashlib.sha256(path.read_bytes()).digest())
