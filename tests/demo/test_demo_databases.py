@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 from studies.demo_experiments import demo_features, format_table, run_experiments
 from tgsr.cli import cli
-from tgsr.datasets import load_clips
+from tgsr.datasets import load_clips, load_database, save_features
 from tgsr.datasets.clips import frame_number, read_frames
 from tgsr.demo import DemoSettings, write_demo
 from tgsr.demo.camera import CAMERAS, film, see
@@ -21,6 +22,7 @@ from tgsr.demo.layout import database_folder
 from tgsr.demo.movement import ACTIONS, Event, displacement, draw_event, moving_regions, profile
 from tgsr.demo.plan import plan
 from tgsr.errors import DataError, ParameterError
+from tgsr.features.collection import extract_collection
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS
 from tgsr.regions import region_boxes
 
@@ -47,12 +49,37 @@ def test_the_demo_is_read_like_the_real_databases(tiny: Path, database: str) -> 
     assert Counter(clip.label for clip in collection.clips) == dict.fromkeys(CLASS_NAMES, 1)
     assert collection.skipped == ()
     assert any("generated data" in note for note in collection.notes)
+    assert collection.generated
     for clip in collection.clips:
         assert clip.cropped
         assert (clip.onset, clip.offset) == (frame_number(clip.frames[0]), frame_number(clip.frames[-1]))
         assert 0.19 <= (len(clip.frames) - 1) / CAMERAS[database].fps <= 0.53
         shapes = {frame.shape for frame in read_frames(clip)}
         assert len(shapes) == 1
+
+
+def test_generated_features_say_so_wherever_they_are_shown(tiny: Path, tmp_path: Path) -> None:
+    data = tmp_path / "features"
+    for database in ("SMIC_VIS", "SMIC_NIR"):
+        dataset = extract_collection(load_clips(database, tiny)).dataset
+        assert dataset.is_generated
+        save_features(dataset, data / f"{database}.tgsr.npz")
+    assert load_database("V", data).is_generated
+    assert not replace(dataset, parameters={"origin": "clips"}).is_generated
+    listed = CliRunner().invoke(cli, ["data", "--data", str(data)]).output
+    assert listed.count("; generated\n") == 2
+    assert "the paper has" not in listed
+    said = "generated data: SMIC_NIR, SMIC_VIS; the paper's numbers do not apply"
+    common = ["--experiment", "V-N", "--data", str(data)]
+    small = ["--kappas", "5", "--xis", "1"]
+    for command in (
+        ["grid", *common, *small, "--out", str(tmp_path / "grid.csv")],
+        ["compare", *common, "--methods", "SVM", "--selection", "default", "--out", str(tmp_path / "compare.csv")],
+        ["study", *common, *small, "--selection", "oracle", "--home", str(tmp_path / "home"), "--quiet"],
+    ):
+        result = CliRunner().invoke(cli, command)
+        assert result.exit_code == 0, result.output
+        assert said in result.output
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tiny: Path, tmp_path: Path) -> None:

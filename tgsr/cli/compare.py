@@ -118,3 +118,4 @@ def command(
     columns = ["experiment", "method", "selection", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy"]
     click.echo(table[columns].to_string(index=False, float_format="{:.4f}".format))
     click.echo(f"{out}: {len(table)} rows; 'oracle' rows were chosen with the target's labels")
+    shared.tell_generated(pairs.values())

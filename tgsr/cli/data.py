@@ -27,10 +27,12 @@ def command(data: str) -> None:
         counts = " ".join(f"{name} {count}" for name, count in dataset.counts.items())
         subjects = "subjects unknown" if dataset.subjects is None else f"{len(set(dataset.subjects.tolist()))} subjects"
         expected = EXPECTED_COUNTS.get(dataset.name)
-        other = "" if expected in (None, tuple(dataset.counts.values())) else f" (the paper has {expected})"
+        as_expected = dataset.is_generated or expected in (None, tuple(dataset.counts.values()))
+        other = "" if as_expected else f" (the paper has {expected})"
         click.echo(
             f"{dataset.name:10s} {len(dataset):4d} samples: {counts}{other}; {subjects}; "
             f"digest {dataset.digest[:12]}; {entry.path.name} ({entry.format})"
+            f"{'; generated' if dataset.is_generated else ''}"
         )
     missing = [name for name in DATABASES.values() if name not in usable]
     if missing:

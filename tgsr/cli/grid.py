@@ -74,6 +74,7 @@ def command(
     save_surface(table, picture, f"{chosen.name}, {grouping} grouping")
     best = table.iloc[int(table["macro_f1"].to_numpy().argmax())]
     click.echo(f"{out}: {len(table)} cells; picture: {picture}")
+    shared.tell_generated([pair])
     click.echo(
         f"oracle best (chosen by target labels): κ = {int(best['kappa'])}, ξ = {best['xi']:g}, "
         f"macro-F1 {best['macro_f1']:.4f}, accuracy {100 * best['accuracy']:.2f} %; "

@@ -1,10 +1,17 @@
-"""Options that several commands have in common."""
+"""Options and a remark that several commands have in common."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-__all__ = ["batch", "grouping", "home", "kappas", "sampler", "writer", "xis"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["batch", "grouping", "home", "kappas", "sampler", "tell_generated", "writer", "xis"]
 
 sampler = click.option(
     "--sampler",
@@ -35,3 +42,10 @@ batch = click.option(
 home = click.option(
     "--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]"
 )
+
+
+def tell_generated(pairs: Iterable[DatabasePair]) -> None:
+    """Say which of the databases were drawn and not recorded, if any."""
+    names = {data.name for pair in pairs for data in (pair.source, pair.target) if data.is_generated}
+    if names:
+        click.echo(f"generated data: {', '.join(sorted(names))}; the paper's numbers do not apply")

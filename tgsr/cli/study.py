@@ -105,6 +105,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         click.echo("\nstopped; the same command goes on from here", err=True)
         raise
     _report(result, spec.selection, place)
+    shared.tell_generated([pair])
 
 
 def _options(place: Place, given: dict[str, Any]) -> StudyOptions:

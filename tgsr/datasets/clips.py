@@ -93,13 +93,14 @@ class Skipped:
 
 @dataclass(frozen=True)
 class ClipCollection:
-    """The usable clips of a database, those that were skipped, and remarks for the user."""
+    """The usable clips of a database, those that were skipped, remarks for the user, and whether they were drawn."""
 
     database: str
     clips: tuple[Clip, ...]
     skipped: tuple[Skipped, ...] = ()
     class_names: tuple[str, ...] = CLASS_NAMES
     notes: tuple[str, ...] = ()
+    generated: bool = False
 
 
 def frame_number(path: Path) -> int | None:

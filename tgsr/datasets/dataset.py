@@ -38,7 +38,8 @@ class FeatureDataset:
     sample_ids : array of str, shape (n_samples,), optional
         Clip names, where known.
     parameters : mapping, optional
-        How the features were made (JSON values only); stored with them.
+        How the features were made (JSON values only); stored with them. ``origin`` tells what from: ``"clips"``,
+        ``"released"``, or ``"generated"`` for the demo's.
 
     Raises
     ------
@@ -103,6 +104,11 @@ class FeatureDataset:
     def X(self) -> npt.NDArray[np.float64]:
         """Features as a sample matrix: a view of shape (n_samples, 15045)."""
         return self.features.reshape(len(self), -1)
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the clips were drawn and not recorded, so that no published number applies."""
+        return self.parameters.get("origin") == "generated"
 
     @property
     def counts(self) -> dict[str, int]:

@@ -184,9 +184,13 @@ class Collector:
 
     def finish(self, class_names: tuple[str, ...] = CLASS_NAMES) -> ClipCollection:
         """Everything gathered, with a remark on how the numbers of clips differ from the protocol's."""
-        self._note_counts()
+        generated = any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
+        if generated:
+            self.notes.append("generated data: not a recording of anyone, and not the database of this name")
+        else:
+            self._note_counts()
         return ClipCollection(
-            self.database, tuple(self.clips.values()), tuple(self.skipped), class_names, tuple(self.notes)
+            self.database, tuple(self.clips.values()), tuple(self.skipped), class_names, tuple(self.notes), generated
         )
 
     def _files(
@@ -229,9 +233,6 @@ class Collector:
     def _note_counts(self) -> None:
         expected = EXPECTED_COUNTS.get(self.database)
         if expected is None:
-            return
-        if any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4])):
-            self.notes.append("generated data: not a recording of anyone, and not the database of this name")
             return
         found = Counter(clip.label for clip in self.clips.values())
         differences = [

@@ -141,7 +141,9 @@ def extract_collection(
         reasons = "; ".join(f"{entry.clip} ({entry.path}): {entry.reason}" for entry in skipped[:3]) or "it has none"
         raise DataError(f"{collection.database}: no clip can be used: {reasons}")
     crop = _crop_done(settings, [clip for clip, _ in used])
-    dataset = _dataset(collection, used, {**parameters, "crop": crop, "skipped": [entry.clip for entry in skipped]})
+    origin = "generated" if collection.generated else "clips"
+    recorded = {"origin": origin, **parameters, "crop": crop, "skipped": [entry.clip for entry in skipped]}
+    dataset = _dataset(collection, used, recorded)
     notes = collection.notes + tuple(_remarks(collection, dataset, used))
     return Extraction(dataset, skipped, notes, sum(outcome.cached for outcome in outcomes))
 
@@ -200,7 +202,7 @@ def _parameters(settings: ExtractionSettings) -> dict[str, Any]:
     """Everything that decides the features, with the versions of what decodes and resizes."""
     import cv2
 
-    return {"origin": "clips", **settings.to_dict(), "opencv": cv2.__version__, "tgsr": __version__}
+    return {**settings.to_dict(), "opencv": cv2.__version__, "tgsr": __version__}
 
 
 def _crop_done(settings: ExtractionSettings, clips: list[Clip]) -> str:
