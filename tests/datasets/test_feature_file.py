@@ -2,12 +2,26 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from tgsr.datasets import FeatureDataset, find_databases, load_database, load_features, save_features
+from tgsr.cli import cli
+from tgsr.datasets import (
+    FeatureDataset,
+    find_damaged,
+    find_databases,
+    load_database,
+    load_features,
+    load_pair,
+    save_features,
+)
+from tgsr.datasets import dataset as dataset_module
 from tgsr.errors import DataError, MissingDataError
+from tgsr.protocols import get_experiment
 
 
 @pytest.fixture
@@ -119,3 +133,74 @@ def test_bad_content_is_refused(dataset, change, message):
 def test_a_dataset_cannot_be_changed_by_accident(dataset):
     with pytest.raises(ValueError, match="read-only"):
         dataset.features[0] = 0
+
+
+@pytest.mark.parametrize("view", [lambda a: a, lambda a: a.reshape(6, -1), lambda a: a[:], pd.DataFrame])
+def test_a_dataset_keeps_its_content_when_the_callers_arrays_change(dataset, view):
+    features, labels, subjects = dataset.features.copy(), dataset.labels.copy(), dataset.subjects.copy()
+    given = view(features.reshape(6, -1) if view is pd.DataFrame else features)
+    made = FeatureDataset("SMIC_VIS", given, labels, subjects=subjects)
+    features[:], labels[:], subjects[:] = 0, 0, "x"
+    np.testing.assert_array_equal(made.features, dataset.features)
+    np.testing.assert_array_equal(made.labels, dataset.labels)
+    np.testing.assert_array_equal(made.subjects, dataset.subjects)
+
+
+def test_memory_that_nobody_can_change_is_shared(tmp_path, dataset, monkeypatch):
+    locked = dataset.features.copy()
+    locked.setflags(write=False)
+    assert np.shares_memory(FeatureDataset("SMIC_VIS", locked, dataset.labels).features, locked)
+    assert np.shares_memory(FeatureDataset("SMIC_VIS", dataset.X, dataset.labels).features, dataset.features)
+    path = save_features(dataset, tmp_path / "vis.tgsr.npz")
+    shared = []
+
+    def owned(array, given):
+        shared.append(np.shares_memory(array, given) and not dataset_module._writeable(given))
+        return array
+
+    monkeypatch.setattr(dataset_module, "_owned", owned)
+    load_features(path)
+    assert shared[0]
+
+
+def header_of(path, text):
+    rewrite(path, header=np.array(text))
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-900]),
+    "emptied": lambda path: path.write_bytes(b""),
+    "no JSON": lambda path: header_of(path, "no JSON"),
+    "a list": lambda path: header_of(path, "[1, 2]"),
+    "no name": lambda path: header_of(path, "{}"),
+    "numbers": lambda path: rewrite(path, header=np.arange(3)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_named_and_hurts_no_other(tmp_path, pair_factory, dataset, damage):
+    pair = pair_factory(n_source=6, n_target=6)
+    for data in (pair.source, pair.target):
+        save_features(data, tmp_path / f"{data.name}.tgsr.npz")
+    bad = save_features(replace(dataset, name="CASME2"), tmp_path / "CASME2.tgsr.npz")
+    DAMAGES[damage](bad)
+    with pytest.raises(DataError, match=r"CASME2\.tgsr\.npz: not a "):
+        load_features(bad)
+    assert list(find_damaged(tmp_path)) == [bad]
+    assert load_pair(get_experiment("V-N"), tmp_path).source.digest == pair.source.digest
+    with pytest.raises(DataError, match=r"CASME2\.tgsr\.npz: not a readable"):
+        load_database("C", tmp_path)
+    with pytest.raises(MissingDataError, match=r"SMIC_HS is not there.*damaged: .*CASME2\.tgsr\.npz"):
+        load_database("H", tmp_path)
+    listed = CliRunner().invoke(cli, ["data", "--data", str(tmp_path)])
+    assert listed.exit_code == 0, listed.output
+    assert f"damaged    {bad}" in listed.output
+    assert "experiments that can be run: V-N N-V" in listed.output
+
+
+def test_a_foreign_archive_is_passed_over(tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.arange(3))
+    (tmp_path / "notes.npz").write_text("no archive")
+    (tmp_path / "folder.tgsr.npz").mkdir()
+    assert find_databases(tmp_path) == []
+    assert find_damaged(tmp_path) == {}

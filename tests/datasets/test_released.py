@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tgsr.datasets import find_databases, load_database, load_pair, load_released
+from tgsr.datasets import find_damaged, find_databases, load_database, load_pair, load_released
 from tgsr.errors import DataError, MissingDataError, ProtocolError, TgsrError
 from tgsr.protocols import EXPECTED_COUNTS, get_experiment
 from tgsr.regions import (
@@ -121,6 +121,34 @@ def test_wrong_variable_names_are_listed(tmp_path, features):
     scipy.io.savemat(path, {"something": features})
     with pytest.raises(MissingDataError, match="found something"):
         load_released(path)
+
+
+@pytest.mark.parametrize("variable", ["something", "SMICVIS_micro_feature"])
+def test_a_released_file_with_other_variables_is_named_with_them(tmp_path, features, variable):
+    path = tmp_path / "CrossCorpus_LBPTOP_R3P8_SMIC_VIS_112by112.mat"
+    scipy.io.savemat(path, {variable: features})
+    scipy.io.savemat(tmp_path / "Acc_record.mat", {variable: features})
+    write_older(tmp_path / "n.mat", features, LABELS, "SMIC_NIR")
+    assert [entry.name for entry in find_databases(tmp_path)] == ["SMIC_NIR"]
+    (reason,) = find_damaged(tmp_path).values()
+    assert reason == f"{path}: expected the variables <DB>_micro_feature and …_micro_label, found {variable}"
+    with pytest.raises(MissingDataError, match=rf"SMIC_VIS is not there; .*damaged: .*112by112\.mat.*found {variable}"):
+        load_pair(get_experiment("V-N"), tmp_path)
+    assert load_database("N", tmp_path).name == "SMIC_NIR"
+
+
+def test_a_damaged_released_file_is_named_and_hurts_no_other(tmp_path, features):
+    bad = write_older(tmp_path / "v.mat", features, LABELS)
+    bad.write_bytes(bad.read_bytes()[:100])
+    write_older(tmp_path / "n.mat", features, LABELS, "SMIC_NIR")
+    assert list(find_damaged(tmp_path)) == [bad]
+    assert load_database("N", tmp_path).name == "SMIC_NIR"
+    with pytest.raises(MissingDataError, match=r"damaged: .*v\.mat: not a readable MATLAB file"):
+        load_database("V", tmp_path)
+
+
+def test_nothing_in_the_released_folder_is_damaged(released):
+    assert find_damaged(released) == {}
 
 
 def test_a_database_in_two_files_is_refused(tmp_path, features):

@@ -75,7 +75,7 @@ def command(
     from tqdm import tqdm
 
     from tgsr.cli.options import choose_experiment
-    from tgsr.datasets import load_pair
+    from tgsr.datasets import find_damaged, load_pair
     from tgsr.estimators.spaces import METHODS
     from tgsr.evaluation.comparison import SELECTIONS, ComparisonOptions, available_pairs, write_comparison
 
@@ -84,6 +84,8 @@ def command(
         pairs, missing = available_pairs(data)
         for absent, databases in missing.items():
             click.echo(f"left out: {absent.name} (no {' and '.join(databases)} in {data})", err=True)
+        for reason in find_damaged(data).values():
+            click.echo(f"damaged: {reason}", err=True)
     else:
         chosen = choose_experiment(experiment, source, target)
         pairs = {chosen: load_pair(chosen, data)}

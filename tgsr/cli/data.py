@@ -10,8 +10,8 @@ __all__ = ["command"]
 @click.command()
 @click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
 def command(data: str) -> None:
-    """List the databases found: samples of each class, subjects, digest, file; and what is missing."""
-    from tgsr.datasets import find_databases, load_database
+    """List the databases found: samples of each class, subjects, digest, file; what is damaged, and what is missing."""
+    from tgsr.datasets import find_damaged, find_databases, load_database
     from tgsr.errors import TgsrError
     from tgsr.protocols import DATABASES, EXPECTED_COUNTS, EXPERIMENTS
 
@@ -34,6 +34,8 @@ def command(data: str) -> None:
             f"digest {dataset.digest[:12]}; {entry.path.name} ({entry.format})"
             f"{'; generated' if dataset.is_generated else ''}"
         )
+    for reason in find_damaged(data).values():
+        click.echo(f"damaged    {reason}")
     missing = [name for name in DATABASES.values() if name not in usable]
     if missing:
         click.echo(f"not found: {', '.join(missing)}")

@@ -1,6 +1,6 @@
 """Databases as features: one dataset type, its file format, and what finds and reads the known formats."""
 
-from tgsr.datasets.catalogue import DatabasePair, Found, find_databases, load_database, load_pair
+from tgsr.datasets.catalogue import DatabasePair, Found, find_damaged, find_databases, load_database, load_pair
 from tgsr.datasets.dataset import FeatureDataset
 from tgsr.datasets.feature_file import load_features, save_features
 from tgsr.datasets.loading import load_clips
@@ -10,6 +10,7 @@ __all__ = [
     "DatabasePair",
     "FeatureDataset",
     "Found",
+    "find_damaged",
     "find_databases",
     "load_clips",
     "load_database",

@@ -16,7 +16,7 @@ from tgsr.errors import DataError
 from tgsr.protocols import CLASS_NAMES, N_REGIONS
 from tgsr.regions import N_BINS, N_PLANES
 
-__all__ = ["FeatureDataset"]
+__all__ = ["FeatureDataset", "read_only"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,8 @@ class FeatureDataset:
     name : str
         Database name, such as ``"SMIC_VIS"``.
     features : array of shape (n_samples, 85, 177)
-        LBP-TOP histograms in the canonical layout [region][plane][bin]; (n_samples, 15045) is accepted.
+        LBP-TOP histograms in the canonical layout [region][plane][bin]; (n_samples, 15045) is accepted. Copied only
+        if it could be changed from outside.
     labels : array of int, shape (n_samples,)
         Indices into ``class_names``.
     class_names : tuple of str
@@ -56,7 +57,7 @@ class FeatureDataset:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        features = np.asarray(self.features)
+        given = features = np.asarray(self.features)
         if features.dtype.kind not in "fiu":
             raise DataError(f"{self.name}: features must be numbers, got dtype {features.dtype}")
         size = N_PLANES * N_BINS
@@ -70,7 +71,7 @@ class FeatureDataset:
         if len(features) == 0:
             raise DataError(f"{self.name}: no samples")
         # float32 features (as some tools save them) become float64 once, here
-        features = np.ascontiguousarray(features, dtype=np.float64)
+        features = _owned(np.ascontiguousarray(features, dtype=np.float64), given)
         bad = ~np.isfinite(features).all(axis=(1, 2))
         if bad.any():
             raise DataError(
@@ -85,17 +86,17 @@ class FeatureDataset:
                 f"{self.name}: labels must be integers 0…{len(class_names) - 1} ({', '.join(class_names)}), "
                 f"got {np.unique(labels)}"
             )
-        object.__setattr__(self, "features", _frozen(features))
-        object.__setattr__(self, "labels", _frozen(labels.astype(np.int64)))
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
         object.__setattr__(self, "class_names", class_names)
         object.__setattr__(self, "parameters", dict(self.parameters))
         for column in ("subjects", "sample_ids"):
             values = getattr(self, column)
             if values is not None:
-                values = np.asarray(values, dtype=np.str_)
+                values = _owned(np.asarray(values, dtype=np.str_), np.asarray(values))
                 if values.shape != (len(features),):
                     raise DataError(f"{self.name}: {values.size} {column} for {len(features)} samples")
-                object.__setattr__(self, column, _frozen(values))
+                object.__setattr__(self, column, values)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -136,7 +137,26 @@ class FeatureDataset:
         return sha.hexdigest()
 
 
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = array.view()
-    view.setflags(write=False)
-    return view
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Lock an array, and what it is a view of, and give it back: a dataset then shares its memory."""
+    locked: Any = array
+    while isinstance(locked, np.ndarray):
+        locked.setflags(write=False)
+        locked = locked.base
+    return array
+
+
+def _owned(array: npt.NDArray[Any], given: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, locked; copied only where whoever gave it could still write to it, and so change the digest."""
+    if _writeable(given) and np.may_share_memory(array, given):
+        array = array.copy()
+    return read_only(array)
+
+
+def _writeable(array: Any) -> bool:
+    """Whether an array or one that it is a view of can be written to."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return True
+        array = array.base
+    return False

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tgsr.datasets.dataset import FeatureDataset
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path
 
@@ -69,7 +69,7 @@ def feature_file_name(path: str | os.PathLike[str]) -> str:
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
             return str(json.loads(str(members["header"]))["name"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # zipfile, zlib, NumPy and JSON raise whatever they meet in damaged files
         raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
 
 
@@ -96,7 +96,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
                 raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
             dataset = FeatureDataset(
                 name=header["name"],
-                features=members["features"],
+                features=read_only(members["features"]),
                 labels=members["labels"],
                 class_names=tuple(header["class_names"]),
                 subjects=members.get("subjects"),
@@ -105,8 +105,8 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
             )
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # see feature_file_name
         raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
-    if dataset.digest != header["digest"]:
+    if dataset.digest != header.get("digest"):
         raise DataError(f"{path}: its content does not match its digest; the file was altered, make it again")
     return dataset

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from tgsr.datasets.dataset import FeatureDataset
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
-from tgsr.protocols import CLASS_NAMES, N_REGIONS, database_name
+from tgsr.protocols import CLASS_NAMES, DATABASES, N_REGIONS, database_name
 from tgsr.regions import N_BINS, N_PLANES, released_to_canonical
 
-__all__ = ["load_released", "released_variables"]
+__all__ = ["is_released_name", "load_released", "released_databases", "released_variables"]
 
 _FEATURE, _LABEL = "_micro_feature", "_micro_label"
 _N_FEATURES = N_REGIONS * N_PLANES * N_BINS
@@ -46,6 +46,30 @@ def released_variables(path: str | os.PathLike[str]) -> list[str]:
         raise DataError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
 
 
+def is_released_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is called like the released ones, ``CrossCorpus_….mat``, and so should hold a database."""
+    name = Path(path).name.lower()
+    return name.startswith("crosscorpus") and name.endswith(".mat")
+
+
+def released_databases(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the databases whose features a ``.mat`` file holds; values are not read.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file, or it holds no database's features.
+    DataError
+        If the file is no MATLAB file or is truncated.
+    """
+    path = _existing(path)
+    variables = released_variables(path)
+    names = [prefix.upper() for prefix in _prefixes(variables) if prefix.upper() in DATABASES.values()]
+    if not names:
+        raise MissingDataError(_wrong_variables(path, None, variables))
+    return names
+
+
 def load_released(path: str | os.PathLike[str], database: str | None = None) -> FeatureDataset:
     """Read one released feature file.
 
@@ -65,13 +89,12 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
     """
     path = _existing(path)
     variables = released_variables(path)
-    found = [variable.removesuffix(_FEATURE) for variable in variables if variable.endswith(_FEATURE)]
+    found = _prefixes(variables)
     if database is not None:
         wanted = database_name(database)
         found = [prefix for prefix in found if prefix.upper() == wanted]
     if len(found) != 1 or f"{found[0]}{_LABEL}" not in variables:
-        expected = f"{database_name(database) if database else '<DB>'}{_FEATURE} and …{_LABEL}"
-        raise MissingDataError(f"{path}: expected the variables {expected}, found {', '.join(variables) or 'none'}")
+        raise MissingDataError(_wrong_variables(path, database, variables))
     prefix = found[0]
     features, labels = (_read(path, f"{prefix}{suffix}") for suffix in (_FEATURE, _LABEL))
     labels = labels.ravel()
@@ -87,12 +110,21 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
     try:
         return FeatureDataset(
             name=database_name(prefix),
-            features=released_to_canonical(np.ascontiguousarray(features, dtype=np.float64)),
+            features=read_only(released_to_canonical(np.ascontiguousarray(features, dtype=np.float64))),
             labels=labels.astype(np.int64) - 1,
             parameters={"origin": "released", "radius": 3, "neighbours": 8, "mapping": "uniform"},
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _prefixes(variables: list[str]) -> list[str]:
+    return [variable.removesuffix(_FEATURE) for variable in variables if variable.endswith(_FEATURE)]
+
+
+def _wrong_variables(path: Path, database: str | None, variables: list[str]) -> str:
+    expected = f"{database_name(database) if database else '<DB>'}{_FEATURE} and …{_LABEL}"
+    return f"{path}: expected the variables {expected}, found {', '.join(variables) or 'none'}"
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

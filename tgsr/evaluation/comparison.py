@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 from joblib import cpu_count
 
-from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, load_database
+from tgsr.datasets import DatabasePair, FeatureDataset, find_damaged, find_databases, load_database
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.spaces import METHODS, Method, get_method
 from tgsr.estimators.sweep import SweepClassifier
@@ -250,7 +250,10 @@ def available_pairs(
     complete = [experiment for experiment, absent in missing.items() if not absent]
     if not complete:
         held = ", ".join(sorted(present)) or "no feature file"
-        raise MissingDataError(f"{folder}: no experiment has both of its databases here; the folder holds {held}")
+        damaged = "".join(f"; damaged: {reason}" for reason in find_damaged(folder).values())
+        raise MissingDataError(
+            f"{folder}: no experiment has both of its databases here; the folder holds {held}{damaged}"
+        )
     loaded: dict[str, FeatureDataset] = {
         name: load_database(name, folder)
         for name in sorted({name for experiment in complete for name in (experiment.source, experiment.target)})

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tgsr import __version__
 from tgsr.datasets.clips import Clip, ClipCollection, Skipped, read_frames
-from tgsr.datasets.dataset import FeatureDataset
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
@@ -217,7 +217,7 @@ def _dataset(
     subjects = [clip.subject for clip, _ in used]
     return FeatureDataset(
         name=collection.database,
-        features=np.stack([outcome.features for _, outcome in used if outcome.features is not None]),
+        features=read_only(np.stack([outcome.features for _, outcome in used if outcome.features is not None])),
         labels=np.array([collection.class_names.index(clip.label) for clip, _ in used], dtype=np.int64),
         class_names=collection.class_names,
         subjects=None if None in subjects else np.array(subjects, dtype=np.str_),
