@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tgsr.datasets import load_clips
+from tgsr import datasets
+from tgsr.datasets import DatabasePair, load_clips, save_features
 from tgsr.datasets.sheet import read_sheet, whole_number
 from tgsr.errors import DataError
 
@@ -60,6 +65,22 @@ def test_own_classes_are_kept_and_told(root: Path) -> None:
     collection = load_clips("mine", root)
     assert collection.class_names == ("none", "pain")
     assert any("own classes" in note for note in collection.notes)
+
+
+def test_a_database_of_ones_own_is_paired_as_the_page_says(
+    tmp_path: Path, pair_factory: Callable[..., DatabasePair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = pair_factory()
+    save_features(replace(pair.source, name="MINE"), tmp_path / "features" / "MINE.tgsr.npz")
+    save_features(replace(pair.target, name="SMIC_VIS"), tmp_path / "features" / "SMIC_VIS.tgsr.npz")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(datasets.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(code, made)
+    assert made["pair"].source.name == "MINE"
+    assert len(made["table"]) == 51
+    assert (tmp_path / "MINE-V.csv").is_file()
 
 
 @pytest.mark.parametrize(
