@@ -89,7 +89,7 @@ def test_the_key_follows_the_code(tmp_path: Path, write_frames, monkeypatch: pyt
 def test_the_code_digest_follows_the_modules_of_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lbp.py").write_text("R = 3")
     (tmp_path / "README.md").write_text("a page")
-    monkeypatch.setattr("tgsr.version.files", lambda package: tmp_path)
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
     digests = [code_digest.__wrapped__("tgsr.features")]
     for name, text in (("README.md", "another"), ("lbp.py", "R = 4")):
         (tmp_path / name).write_text(text)
