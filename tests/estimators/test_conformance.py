@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -146,6 +147,20 @@ def test_target_of_another_width_is_refused(method):
     X, y, X_target, _ = blobs()
     with pytest.raises(ValueError, match="X_target has 59 features"):
         small(method).fit(X, y, X_target=X_target[:, 1:])
+
+
+@each_method
+def test_target_columns_must_have_the_names_of_the_source(method):
+    X, y, X_target, _ = blobs()
+    names = [f"bin {index}" for index in range(X.shape[1])]
+    source, target = pd.DataFrame(X, columns=names), pd.DataFrame(X_target, columns=names)
+    fitted = small(method).fit(source, y, X_target=target)
+    plain = small(method).fit(X, y, X_target=X_target)
+    np.testing.assert_array_equal(fitted.predict(target), plain.predict(X_target))
+    with pytest.raises(ValueError, match="same order"):
+        small(method).fit(source, y, X_target=target[names[::-1]])
+    with pytest.raises(ValueError, match="X_target has 59 features"):
+        small(method).fit(source, y, X_target=target[names[1:]])
 
 
 @each_method

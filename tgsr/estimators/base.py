@@ -32,14 +32,15 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         y : array of shape (n_source,)
             Class labels of any type that scikit-learn accepts.
         X_target : array of shape (n_target, n_features), optional
-            Note that scikit-learn's cross-validation slices every fit argument of length n_source: with equally
-            many target samples, pass ``X_target`` through a closure or a fixed estimator instead.
+            A data frame must have the columns of X, in their order. Note that scikit-learn's cross-validation slices
+            every fit argument of length n_source: with equally many target samples, pass ``X_target`` through a
+            closure or a fixed estimator instead.
 
         Raises
         ------
         ValueError
-            If shapes disagree, a value is not finite, fewer than two classes are present, or a parameter is out of
-            range.
+            If shapes or column names disagree, a value is not finite, fewer than two classes are present, or a
+            parameter is out of range.
         """
         self._fit(*self._check_fit(X, y, X_target))
         return self
@@ -66,6 +67,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             target = check_array(X_target, dtype=np.float64, input_name="X_target", estimator=self)
             if target.shape[1] != source.shape[1]:
                 raise ValueError(f"X_target has {target.shape[1]} features, X has {source.shape[1]}")
+            validate_data(self, X_target, reset=False, skip_check_array=True)  # the names of its columns
         return source, codes, target
 
     def _fit(
