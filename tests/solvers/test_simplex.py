@@ -19,6 +19,11 @@ def test_distributions_stay_as_they_are():
     np.testing.assert_allclose(project_simplex(rows), rows, atol=1e-15)
 
 
+def test_scores_of_any_size_give_distributions():
+    rows = np.array([[1.0, 2.0, -1.0], [3.0, 3.0, 1.0], [-5.0, -7.0, -6.0]]) * 1e20
+    np.testing.assert_array_equal(project_simplex(rows), [[0, 1, 0], [0.5, 0.5, 0], [1, 0, 0]])
+
+
 def test_equals_a_general_minimiser():
     for row in np.random.default_rng(2).normal(size=(5, 3)):
         found = minimize(

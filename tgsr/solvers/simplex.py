@@ -24,6 +24,8 @@ def project_simplex(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     -----
     The threshold is found by sorting: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008, Fig. 1.
     """
+    # adding a constant to a row does not move its projection: with a largest entry of 0 the 1 is never rounded away
+    rows = rows - rows.max(axis=1, keepdims=True)
     descending = -np.sort(-rows, axis=1)
     excess = np.cumsum(descending, axis=1) - 1.0
     ranks = np.arange(1, rows.shape[1] + 1)
