@@ -22,16 +22,6 @@ def skada():
         return pytest.importorskip("skada", reason=REASON)
 
 
-@pytest.fixture(scope="module")
-def domains():
-    rng = np.random.default_rng(0)
-    centres = np.zeros((3, 200))
-    centres[:, :3] = np.eye(3)
-    y = np.arange(24) % 3
-    X_target = centres[np.arange(18) % 3] + 0.4 * rng.standard_normal((18, 200)) + 0.05
-    return centres[y] + 0.4 * rng.standard_normal((24, 200)), y, X_target
-
-
 def packed(span):
     """Source and target as skada takes them: one array and a domain number for each sample."""
     return span.samples, np.repeat([1, -2], [len(span.source), len(span.target)])

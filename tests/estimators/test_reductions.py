@@ -28,17 +28,6 @@ from tgsr.estimators.tca import transfer_components
 from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression
 
 
-@pytest.fixture(scope="module")
-def domains():
-    rng = np.random.default_rng(0)
-    centres = np.zeros((3, 200))
-    centres[:, :3] = np.eye(3)
-    y = np.arange(24) % 3
-    X = centres[y] + 0.4 * rng.standard_normal((24, 200))
-    X_target = centres[np.arange(18) % 3] + 0.4 * rng.standard_normal((18, 200)) + 0.05
-    return X, y, X_target
-
-
 def plain_svm(X, y, X_target):
     return SVC(kernel="linear").fit(X, y).predict(X_target)
 

@@ -75,12 +75,8 @@ class GFKClassifier(_SubspaceClassifier):
 
     Parameters
     ----------
-    n_components : int, default=20
-        Dimension of both subspaces; more than the smaller rank are cut to it (at most min(N_s, N_t) − 1). A domain
-        without variance (a single sample) has no axes: then nothing is aligned, which leaves the plain SVM.
-    C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
+    n_components, C, class_order
+        See `SAClassifier`.
     """
 
     def _maps(self, source_axes: Array, target_axes: Array) -> tuple[Array, Array]:
