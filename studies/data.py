@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.spec import StudySpec
+from studies.spec import ExperimentSpec
 from tgsr.datasets import DatabasePair, FeatureDataset, load_features, load_pair, save_features
 from tgsr.errors import MissingDataError
 from tgsr.protocols import get_experiment
@@ -27,7 +27,7 @@ def share_data(client: MlflowClient, run_id: str, pair: DatabasePair) -> None:
             client.log_artifact(run_id, str(path), _FOLDER)
 
 
-def fetch_pair(client: MlflowClient, run_id: str, spec: StudySpec, folder: str | None) -> DatabasePair:
+def fetch_pair(client: MlflowClient, run_id: str, spec: ExperimentSpec, folder: str | None) -> DatabasePair:
     """Get a study's databases: from ``folder`` if given, else from the tracking server.
 
     Raises

@@ -8,7 +8,7 @@ that has died are failed; their cells are free again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -20,10 +20,12 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from studies.owners import HEARTBEAT_SECONDS, OWNER, Owner, Watch
-from studies.space import Cell
 from studies.storage import hold
 
-__all__ = ["Claim", "Ledger"]
+__all__ = ["Claim", "Ledger", "SettingsLedger"]
+
+AnyCell = tuple[Any, ...]
+"""What one trial is to try: (κ, ξ), or for a `SettingsLedger` pairs of parameter and value."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Claim:
 
     number: int
     trial_id: int
-    cell: Cell
+    cell: AnyCell
 
 
 class Ledger:
@@ -68,7 +70,7 @@ class Ledger:
         self.running: dict[int, FrozenTrial] = {}
         """Running trials by number, whoever runs them."""
         self.failed = 0
-        self._done: dict[Cell, int] = {}
+        self._done: dict[AnyCell, int] = {}
         self._settled = 0
         self._mine: dict[int, Claim] = {}
 
@@ -81,14 +83,24 @@ class Ledger:
             trial = trials[number]
             if trial.state == TrialState.COMPLETE:
                 self.complete[number] = trial
-                self._done.setdefault(cell_of(trial), number)
+                self._done.setdefault(self.cell(trial.params), number)
             elif trial.state.is_finished():
                 self.failed += 1
             else:
                 self.running[number] = trial
         self._settled = len(trials)
 
-    def is_done(self, cell: Cell) -> bool:
+    @staticmethod
+    def cell(params: Mapping[str, Any]) -> AnyCell:
+        """The (κ, ξ) of a trial's parameters; (0, 0) while its sampler has not set them."""
+        return int(params.get("kappa", 0)), float(params.get("xi", 0.0))
+
+    @staticmethod
+    def params(cell: AnyCell) -> dict[str, Any]:
+        """The parameters of a cell."""
+        return {"kappa": cell[0], "xi": cell[1]}
+
+    def is_done(self, cell: AnyCell) -> bool:
         """Whether a finished trial has this cell."""
         return cell in self._done
 
@@ -126,13 +138,13 @@ class Ledger:
             return True
         return self._watch.is_dead(owner, self._storage.get_study_user_attrs(self._study_id))
 
-    def claim(self, cells: Sequence[Cell], size: int) -> list[Claim]:
+    def claim(self, cells: Sequence[AnyCell], size: int) -> list[Claim]:
         """Claim up to ``size`` of the cells that nobody has finished or is at work on.
 
         Several processes start at different places, so that they seldom want the same cells.
         """
         self.refresh()
-        busy = {cell_of(trial) for trial in self.running.values()}
+        busy = {self.cell(trial.params) for trial in self.running.values()}
         free = [cell for cell in cells if cell not in self._done and cell not in busy]
         if self.running and free:
             # others are at work: take a stretch elsewhere, whole stretches so that the solver shares work
@@ -141,9 +153,9 @@ class Ledger:
             free = free[start:] + free[:start]
         claims = self._create(free[:size])
         self.refresh()
-        holders: dict[Cell, int] = {}
+        holders: dict[AnyCell, int] = {}
         for number, trial in self.running.items():
-            cell = cell_of(trial)
+            cell = self.cell(trial.params)
             holders[cell] = min(holders.get(cell, number), number)
         kept = []
         for claim in claims:
@@ -160,8 +172,7 @@ class Ledger:
         for _ in range(size):
             trial = self.study.ask(self._distributions)
             trial.set_user_attr(OWNER, self.owner.to_text())
-            cell = (int(trial.params["kappa"]), float(trial.params["xi"]))
-            claims.append(Claim(trial.number, trial._trial_id, cell))
+            claims.append(Claim(trial.number, trial._trial_id, self.cell(trial.params)))
         self._mine.update({claim.number: claim for claim in claims})
         return claims
 
@@ -183,7 +194,7 @@ class Ledger:
                 self._finish(claim.trial_id, TrialState.FAIL)
         self._mine.clear()
 
-    def _create(self, cells: Sequence[Cell]) -> list[Claim]:
+    def _create(self, cells: Sequence[AnyCell]) -> list[Claim]:
         attrs = {OWNER: self.owner.to_text()}
         with hold(self._storage):
             ids = [
@@ -191,12 +202,12 @@ class Ledger:
                     self._study_id,
                     create_trial(
                         state=TrialState.RUNNING,
-                        params={"kappa": kappa, "xi": xi},
-                        distributions=self._distributions,
+                        params=params,
+                        distributions={name: self._distributions[name] for name in params},
                         user_attrs=attrs,
                     ),
                 )
-                for kappa, xi in cells
+                for params in map(self.params, cells)
             ]
         return [
             Claim(self._storage.get_trial_number_from_id(trial_id), trial_id, cell)
@@ -211,6 +222,15 @@ class Ledger:
         return True
 
 
-def cell_of(trial: FrozenTrial) -> Cell:
-    """The (κ, ξ) of a trial; (0, 0) while its sampler has not set them."""
-    return int(trial.params.get("kappa", 0)), float(trial.params.get("xi", 0.0))
+class SettingsLedger(Ledger):
+    """The same for parameters of any names, which may differ from trial to trial: a cell is (name, value) pairs."""
+
+    @staticmethod
+    def cell(params: Mapping[str, Any]) -> AnyCell:
+        """The parameters as pairs, sorted by name."""
+        return tuple(sorted(params.items()))
+
+    @staticmethod
+    def params(cell: AnyCell) -> dict[str, Any]:
+        """The parameters of a cell."""
+        return dict(cell)

@@ -12,9 +12,10 @@ import optuna
 from optuna.storages import BaseStorage
 
 from studies.fitting import Fitted, Fitter
-from studies.ledger import Claim, Ledger, cell_of
+from studies.ledger import Claim, Ledger, SettingsLedger
+from studies.method_fitting import MethodFitted, MethodFitter
+from studies.method_spec import AnySpec, MethodSpec
 from studies.owners import STALE_SECONDS, Watch
-from studies.spec import StudySpec
 from tgsr.tracking.records import StudyRun
 from tgsr.tracking.writers import TrialWriter
 
@@ -24,6 +25,7 @@ _WAIT_SECONDS = 0.5
 _PATIENCE_SECONDS = 60.0
 _TPE_BATCH = 8
 _GRID_BATCH = 128
+_METHOD_BATCH = 16
 
 
 @dataclass
@@ -32,10 +34,10 @@ class Session:
 
     Attributes
     ----------
-    spec : StudySpec
+    spec : StudySpec or MethodSpec
     study : optuna.Study
     storage : BaseStorage
-    fitter : Fitter
+    fitter : Fitter or MethodFitter
     writer : TrialWriter
     run : StudyRun
         The study's MLflow run.
@@ -49,10 +51,10 @@ class Session:
         Seconds by part: ``fit``, ``optuna``, ``track`` (while the next batch is solved), ``wait`` (for that).
     """
 
-    spec: StudySpec
+    spec: AnySpec
     study: optuna.Study
     storage: BaseStorage
-    fitter: Fitter
+    fitter: Fitter | MethodFitter
     writer: TrialWriter
     run: StudyRun
     n_trials: int | None
@@ -62,7 +64,8 @@ class Session:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("fit", "optuna", "track", "wait"), 0.0))
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.study, self.storage, self.spec.space.distributions, Watch(self.stale_seconds))
+        kind = SettingsLedger if isinstance(self.spec, MethodSpec) else Ledger
+        self.ledger = kind(self.study, self.storage, self.spec.space.distributions, Watch(self.stale_seconds))
         self.cells = self.spec.space.cells(self.n_trials) if self.spec.sampler == "grid" else []
         self.written = 0
         self._writing: Future[None] | None = None
@@ -121,7 +124,7 @@ class Session:
 
     def _run(self, claims: Sequence[Claim], pool: ThreadPoolExecutor) -> None:
         with self._timed("fit"):
-            fitted = self.fitter.fit_claims(claims)
+            fitted: Sequence[Fitted | MethodFitted] = self.fitter.fit_claims(claims)
         with self._timed("optuna"):
             # Optuna first: what it knows and MLflow does not is mirrored later, never the other way round
             told = self.ledger.tell(claims, [result.value for result in fitted])
@@ -164,12 +167,12 @@ class Session:
         for start in range(0, len(missing), self.batch):
             numbers = missing[start : start + self.batch]
             with self._timed("fit"):
-                fitted = self.fitter.fit([cell_of(finished[number]) for number in numbers])
+                fitted = self.fitter.fit([self.ledger.cell(finished[number].params) for number in numbers])
             self._write(list(zip(numbers, fitted, strict=True)))
             progress(start + len(numbers))
         return len(missing)
 
-    def _write(self, trials: Sequence[tuple[int, Fitted]]) -> None:
+    def _write(self, trials: Sequence[tuple[int, Fitted | MethodFitted]]) -> None:
         if trials:
             with self._timed("track"):
                 records = [result.record(number, with_coef=self.keep_all) for number, result in trials]
@@ -185,15 +188,17 @@ class Session:
             self.seconds[part] += time.perf_counter() - started
 
 
-def default_batch(spec: StudySpec, jobs: int) -> int:
+def default_batch(spec: AnySpec, jobs: int) -> int:
     """Trials to take together: whole values of ξ, one a thread, or few where the sampler learns from each."""
     if spec.sampler == "tpe":
         return max(_TPE_BATCH, jobs)
+    if isinstance(spec, MethodSpec):
+        return 1 if spec.method == "TSRG" else _METHOD_BATCH  # one setting of TSRG takes as long as all of another's
     together = len(spec.space.kappas) if spec.sampler == "grid" else 1
     return jobs * together * max(1, round(_GRID_BATCH / jobs / together))
 
 
-def make_sampler(spec: StudySpec, n_existing: int, salt: int = 0) -> optuna.samplers.BaseSampler:
+def make_sampler(spec: AnySpec, n_existing: int, salt: int = 0) -> optuna.samplers.BaseSampler:
     """Make the study's sampler.
 
     A sampler's random numbers are not stored with the study: the number of trials goes into the seed, so that a

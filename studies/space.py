@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
@@ -10,9 +12,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from tgsr.errors import ParameterError
 from tgsr.protocols import KAPPAS, XIS, check_kappa, check_xi
 
-__all__ = ["Cell", "Space"]
+__all__ = ["Cell", "Space", "spread"]
 
 Cell = tuple[int, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,7 @@ class Space:
         n_cells : int, optional
             So many of them, evenly spread over that order; None for all.
         """
-        cells = [(kappa, xi) for xi in self.xis for kappa in self.kappas]
-        if n_cells is None or n_cells >= len(cells):
-            return cells
-        return [cells[index] for index in np.linspace(0, len(cells) - 1, n_cells).round().astype(int)]
+        return spread([(kappa, xi) for xi in self.xis for kappa in self.kappas], n_cells)
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -56,3 +56,10 @@ class Space:
             "kappa": IntDistribution(self.kappas[0], self.kappas[-1]),
             "xi": FloatDistribution(low, high, log=low > 0),
         }
+
+
+def spread(cells: Sequence[T], n_cells: int | None) -> list[T]:
+    """So many of the cells, evenly spread over their order; None for all."""
+    if n_cells is None or n_cells >= len(cells):
+        return list(cells)
+    return [cells[index] for index in np.linspace(0, len(cells) - 1, n_cells).round().astype(int)]

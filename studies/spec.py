@@ -13,8 +13,9 @@ from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
 from tgsr.evaluation.selection import DEFAULT_RULE, get_rule
 from tgsr.solvers import SolverSettings
+from tgsr.tracking.names import Tag
 
-__all__ = ["SAMPLERS", "SPEC", "StudySpec", "check_matrices"]
+__all__ = ["SAMPLERS", "SPEC", "ExperimentSpec", "StudySpec", "check_matrices"]
 
 SAMPLERS = ("grid", "tpe", "random")
 SPEC = "spec"
@@ -22,8 +23,8 @@ SPEC = "spec"
 
 
 @dataclass(frozen=True)
-class StudySpec:
-    """A study over (κ, ξ) for one experiment.
+class ExperimentSpec:
+    """An experiment and its data.
 
     Attributes
     ----------
@@ -31,6 +32,41 @@ class StudySpec:
         Such as ``"V-N"``.
     source_digest, target_digest : str
         Digests of the databases: other data make another study.
+    """
+
+    experiment: str
+    source_digest: str
+    target_digest: str
+
+    def to_json(self) -> str:
+        """Write it as JSON text: equal specifications give equal texts."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def check_data(self, pair: DatabasePair) -> None:
+        """Compare the databases with those that the study was started with.
+
+        Raises
+        ------
+        TrackingError
+            If they differ.
+        """
+        for role, data, digest in (
+            ("source", pair.source, self.source_digest),
+            ("target", pair.target, self.target_digest),
+        ):
+            if data.digest != digest:
+                raise TrackingError(
+                    f"{data.name}: its content (digest {data.digest[:12]}) is not the {role} that the study was "
+                    f"started with ({digest[:12]}); use the same feature files"
+                )
+
+
+@dataclass(frozen=True)
+class StudySpec(ExperimentSpec):
+    """A study over (κ, ξ) for one experiment.
+
+    Attributes
+    ----------
     space : Space
     sampler : {"grid", "tpe", "random"}
     selection : str
@@ -40,9 +76,6 @@ class StudySpec:
     settings : SolverSettings
     """
 
-    experiment: str
-    source_digest: str
-    target_digest: str
     space: Space
     sampler: str = "grid"
     selection: str = DEFAULT_RULE
@@ -66,10 +99,6 @@ class StudySpec:
         """Name of the parent run."""
         return f"{self.experiment} {self.sampler} {self.selection} {self.grouping}"
 
-    def to_json(self) -> str:
-        """Write it as JSON text: equal specifications give equal texts."""
-        return json.dumps(asdict(self), sort_keys=True)
-
     @classmethod
     def from_json(cls, text: str) -> StudySpec:
         """Read `to_json`'s result.
@@ -86,27 +115,24 @@ class StudySpec:
         except (ValueError, TypeError, KeyError) as error:
             raise TrackingError(f"the study's specification cannot be read ({error}); update tgsr") from error
 
-    def check_data(self, pair: DatabasePair) -> None:
-        """Compare the databases with those that the study was started with.
-
-        Raises
-        ------
-        TrackingError
-            If they differ.
-        """
-        for role, data, digest in (
-            ("source", pair.source, self.source_digest),
-            ("target", pair.target, self.target_digest),
-        ):
-            if data.digest != digest:
-                raise TrackingError(
-                    f"{data.name}: its content (digest {data.digest[:12]}) is not the {role} that the study was "
-                    f"started with ({digest[:12]}); use the same feature files"
-                )
-
     def with_data(self, pair: DatabasePair) -> StudySpec:
         """The same specification for these databases."""
         return replace(self, source_digest=pair.source.digest, target_digest=pair.target.digest)
+
+    @property
+    def method(self) -> str:
+        """The method that is studied."""
+        return "TGSR"
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags of the study's run and of its trials' runs."""
+        return {Tag.EXPERIMENT: self.experiment, Tag.SELECTION: self.selection, Tag.GROUPING: self.grouping}
+
+    @property
+    def space_params(self) -> Mapping[str, str]:
+        """What is searched, as text."""
+        return {"kappas": _range_text(self.space.kappas), "xis": _range_text(self.space.xis)}
 
     @property
     def common_params(self) -> Mapping[str, str]:
@@ -131,3 +157,7 @@ def check_matrices(matrices: str) -> int | None:
     if matrices.startswith("best:") and count.isdigit() and int(count) > 0:
         return int(count)
     raise ParameterError(f"--matrices {matrices!r}: use all, none, or best:3 (the three best trials of each ξ)")
+
+
+def _range_text(values: tuple[float, ...]) -> str:
+    return f"{len(values)} values, {values[0]:g} to {values[-1]:g}"

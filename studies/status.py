@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.ledger import cell_of
+from studies.ledger import Ledger
+from studies.method_spec import AnySpec, MethodSpec, read_spec
 from studies.owners import OWNER, Owner
-from studies.spec import SPEC, StudySpec
+from studies.spec import SPEC
+from tgsr.tracking.records import settings_text
 
 __all__ = ["StudyStatus", "list_status", "study_status"]
 
@@ -58,7 +61,7 @@ def study_status(name: str, storage: BaseStorage) -> StudyStatus:
     trials = study.get_trials(deepcopy=False)
     states = [trial.state for trial in trials]
     attrs = study.user_attrs
-    spec = StudySpec.from_json(str(attrs[SPEC])) if SPEC in attrs else None
+    spec = read_spec(str(attrs[SPEC])) if SPEC in attrs else None
     workers: dict[str, int] = {}
     for trial in trials:
         if trial.state == TrialState.RUNNING:
@@ -66,7 +69,7 @@ def study_status(name: str, storage: BaseStorage) -> StudyStatus:
             who = f"{owner.machine.split()[0]} process {owner.pid}" if owner else "unknown"
             workers[who] = workers.get(who, 0) + 1
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    best = min(complete, key=lambda trial: (-float(trial.value or 0.0), *cell_of(trial)), default=None)
+    best = min(complete, key=lambda trial: (-float(trial.value or 0.0), *_rank(trial, spec)), default=None)
     total = len(spec.space.cells()) if spec is not None and spec.sampler == "grid" else 0
     return StudyStatus(
         name=name,
@@ -80,9 +83,14 @@ def study_status(name: str, storage: BaseStorage) -> StudyStatus:
     )
 
 
+def _rank(trial: FrozenTrial, spec: AnySpec | None) -> tuple[Any, ...]:
+    """What decides between equal trials."""
+    return (trial.number,) if isinstance(spec, MethodSpec) else Ledger.cell(trial.params)
+
+
 def _best_text(trial: FrozenTrial) -> str:
-    kappa, xi = cell_of(trial)
-    return f"{trial.value or 0.0:.4f} at kappa {kappa}, xi {xi:g}"
+    where = settings_text(trial.params, ", ")
+    return f"{trial.value or 0.0:.4f}" + (f" at {where}" if where else "")
 
 
 def list_status(storage: BaseStorage) -> list[StudyStatus]:

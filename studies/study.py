@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from studies.data import share_data
 from studies.fitting import Fitter
+from studies.method_fitting import MethodFitter
+from studies.method_spec import AnySpec, MethodSpec
 from studies.session import Session, default_batch, make_sampler
-from studies.spec import SPEC, StudySpec, check_matrices
+from studies.spec import SPEC, check_matrices
 from studies.storage import is_embedded, open_storage, shown
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
@@ -118,7 +120,9 @@ class StudyResult:
     run_id : str
         The parent run.
     best : dict
-        The best trial's row: ``trial, run_id, kappa, xi`` and metrics.
+        The best trial's row: ``trial, run_id``, what it tried (``kappa, xi``) and metrics.
+    settings : dict
+        What it tried.
     table : DataFrame
         All trials.
     seconds : dict
@@ -128,11 +132,12 @@ class StudyResult:
     name: str
     run_id: str
     best: dict[str, Any]
+    settings: dict[str, Any]
     table: pd.DataFrame
     seconds: dict[str, float]
 
 
-def run_study(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> StudyResult:
+def run_study(spec: AnySpec, pair: DatabasePair, options: StudyOptions) -> StudyResult:
     """Run a study, or go on with it where it stopped.
 
     Raises
@@ -166,7 +171,7 @@ def run_study(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> Stu
     return result
 
 
-def complete_mirror(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> int:
+def complete_mirror(spec: AnySpec, pair: DatabasePair, options: StudyOptions) -> int:
     """Add to MLflow every trial that Optuna knows as finished and MLflow lacks; returns how many."""
     client = open_client(options.place.tracking_uri)
     storage = open_storage(options.storage_url, create=False)
@@ -180,7 +185,7 @@ def complete_mirror(spec: StudySpec, pair: DatabasePair, options: StudyOptions) 
 
 
 def open_session(
-    spec: StudySpec,
+    spec: AnySpec,
     pair: DatabasePair,
     study: optuna.Study,
     storage: BaseStorage,
@@ -200,7 +205,7 @@ def open_session(
         spec=spec,
         study=study,
         storage=storage,
-        fitter=Fitter(spec, pair, jobs),
+        fitter=MethodFitter(spec, pair, jobs) if isinstance(spec, MethodSpec) else Fitter(spec, pair, jobs),
         writer=writer,
         run=run,
         n_trials=n_trials,
@@ -209,18 +214,18 @@ def open_session(
     )
 
 
-def study_run(spec: StudySpec, run_id: str, client: MlflowClient) -> StudyRun:
+def study_run(spec: AnySpec, run_id: str, client: MlflowClient) -> StudyRun:
     """Describe the parent run for the writers."""
     info = client.get_run(run_id).info
     location = str(client.get_experiment(info.experiment_id).artifact_location)
-    tags = {**_common_tags(spec), **source_tags()}
+    tags = {**spec.tags, **source_tags()}
     return StudyRun(run_id, info.experiment_id, location, spec.selection, spec.grouping, spec.common_params, tags)
 
 
 def best_row(table: pd.DataFrame) -> dict[str, Any]:
     """The best trial: largest selection value, and of equal ones the smallest κ, then the smallest ξ.
 
-    That is the first hit in the order of the released records.
+    That is the first hit in the order of the released records. Of another method's the smallest number is the first.
 
     Raises
     ------
@@ -229,12 +234,13 @@ def best_row(table: pd.DataFrame) -> dict[str, Any]:
     """
     if not len(table):
         raise TrackingError("the study has no finished trial; run it first")
-    ranked = table.sort_values(["selection_value", "kappa", "xi"], ascending=[False, True, True])
+    order = ["kappa", "xi"] if "kappa" in table else ["trial"]
+    ranked = table.sort_values(["selection_value", *order], ascending=[False, *[True] * len(order)])
     row = {str(key): value for key, value in ranked.iloc[0].to_dict().items()}
-    return row | {"trial": int(row["trial"]), "kappa": int(row["kappa"])}
+    return row | {key: int(row[key]) for key in ("trial", "kappa") if key in row}
 
 
-def open_study(spec: StudySpec, storage: BaseStorage) -> optuna.Study:
+def open_study(spec: AnySpec, storage: BaseStorage) -> optuna.Study:
     """Open the study in Optuna's storage, or make it."""
     study = optuna.create_study(
         study_name=spec.name, storage=storage, direction="maximize", sampler=make_sampler(spec, 0), load_if_exists=True
@@ -247,7 +253,7 @@ def open_study(spec: StudySpec, storage: BaseStorage) -> optuna.Study:
 
 
 def open_study_run(
-    spec: StudySpec, pair: DatabasePair, study: optuna.Study, client: MlflowClient, options: StudyOptions
+    spec: AnySpec, pair: DatabasePair, study: optuna.Study, client: MlflowClient, options: StudyOptions
 ) -> StudyRun:
     """Open the study's run in MLflow again, join the one that ``mlflow run`` has started, or start one."""
     known = study.user_attrs.get(RUN_ID)
@@ -265,7 +271,7 @@ def open_study_run(
         name=spec.title,
         description=_description(spec, pair, rule.description),
         tags={
-            **_common_tags(spec),
+            **spec.tags,
             Tag.KIND: "study",
             Tag.SAMPLER: spec.sampler,
             Tag.STUDY: spec.name,
@@ -278,8 +284,7 @@ def open_study_run(
             "experiment": spec.experiment,
             "sampler": spec.sampler,
             "seed": str(spec.seed),
-            "kappas": _range_text(spec.space.kappas),
-            "xis": _range_text(spec.space.xis),
+            **spec.space_params,
             **spec.common_params,
         },
         parent_run_id=options.parent_run_id,
@@ -303,28 +308,21 @@ def _usable(client: MlflowClient, run_id: str) -> bool:
         return False
 
 
-def _common_tags(spec: StudySpec) -> dict[str, str]:
-    return {Tag.EXPERIMENT: spec.experiment, Tag.SELECTION: spec.selection, Tag.GROUPING: spec.grouping}
-
-
-def _description(spec: StudySpec, pair: DatabasePair, rule: str) -> str:
+def _description(spec: AnySpec, pair: DatabasePair, rule: str) -> str:
     warning = (
         "\n\n**Oracle**: these trials were ranked by the target's own labels, as in the paper; "
         "the best of them is no estimate of what the method achieves in use."
         if get_rule(spec.selection).uses_target_labels
         else ""
     )
+    groups = f", groups `{spec.grouping}`" if spec.grouping else ""
     return (
-        f"TGSR, experiment **{spec.experiment}**: train on {pair.source.name} ({len(pair.source)} samples), "
-        f"test on {pair.target.name} ({len(pair.target)}). Sampler `{spec.sampler}`, groups `{spec.grouping}`.\n\n"
+        f"{spec.method}, experiment **{spec.experiment}**: train on {pair.source.name} ({len(pair.source)} samples), "
+        f"test on {pair.target.name} ({len(pair.target)}). Sampler `{spec.sampler}`{groups}.\n\n"
         f"Selection `{spec.selection}`: {rule}.{warning}\n\n"
         "Trials are the child runs. Best first: sort them by `selection_value`, or filter "
         f"`tags.tgsr.experiment = '{spec.experiment}' and metrics.selection_value > 0.5`."
     )
-
-
-def _range_text(values: tuple[float, ...]) -> str:
-    return f"{len(values)} values, {values[0]:g} to {values[-1]:g}"
 
 
 @contextmanager
@@ -353,18 +351,26 @@ def _sum_up(session: Session, client: MlflowClient, options: StudyOptions) -> St
     # the stored table is the last time's: the runs themselves tell what is there now
     table = read_trials(client, run.run_id, stored_table=False)
     best = best_row(table)
-    _keep_matrices(session, table, best, check_matrices(options.matrices))
-    fitted = session.fitter.fit_alone((best["kappa"], best["xi"]))
-    client.log_dict(run.run_id, session.fitter.confusion(fitted), CONFUSION)
-    log_best(client, run.run_id, best, len(table))
+    settings = dict(session.ledger.complete[best["trial"]].params)
+    if isinstance(session.fitter, MethodFitter):
+        confusion = session.fitter.confusion(settings)
+        scores = {name: value for name, value in best.items() if name not in session.spec.space.distributions}
+        log_best(client, run.run_id, scores, len(table), settings)
+    else:
+        _keep_matrices(session, session.fitter, table, best, check_matrices(options.matrices))
+        confusion = session.fitter.confusion(session.fitter.fit_alone((best["kappa"], best["xi"])))
+        log_best(client, run.run_id, best, len(table))
+    client.log_dict(run.run_id, confusion, CONFUSION)
     log_trial_table(client, run.run_id, table, best)
     for part, seconds in session.seconds.items():
         client.log_metric(run.run_id, f"seconds_{part}", seconds)
     analyze(client)
-    return StudyResult(session.spec.name, run.run_id, best, table, dict(session.seconds))
+    return StudyResult(session.spec.name, run.run_id, best, settings, table, dict(session.seconds))
 
 
-def _keep_matrices(session: Session, table: pd.DataFrame, best: dict[str, Any], n_best: int | None) -> None:
+def _keep_matrices(
+    session: Session, fitter: Fitter, table: pd.DataFrame, best: dict[str, Any], n_best: int | None
+) -> None:
     """Store the matrices that a thinned study keeps, and the best trial's anew.
 
     The best trial is solved by itself: what it once shared a batch with then has no part in its last bits.
@@ -374,5 +380,5 @@ def _keep_matrices(session: Session, table: pd.DataFrame, best: dict[str, Any], 
         ranked = table.sort_values(["selection_value", "kappa"], ascending=[False, True])
         rows += ranked.groupby("xi").head(n_best).to_dict("records")
     for row in rows:
-        fitted = session.fitter.fit_alone((int(row["kappa"]), float(row["xi"])))
+        fitted = fitter.fit_alone((int(row["kappa"]), float(row["xi"])))
         session.writer.add_coefficients(session.run, int(row["trial"]), fitted.solution.coef())

@@ -9,8 +9,9 @@ import optuna
 from tqdm import tqdm
 
 from studies.data import fetch_pair
+from studies.method_spec import read_spec
 from studies.session import Session, make_sampler
-from studies.spec import SPEC, StudySpec
+from studies.spec import SPEC
 from studies.storage import open_storage, shown
 from studies.study import RUN_ID, TRACKING, StudyOptions, open_session, study_run
 from tgsr.errors import MissingDataError, TrackingError
@@ -79,7 +80,7 @@ def join_study(study_name: str, worker: WorkerOptions) -> Session:
     attrs = study.user_attrs
     if SPEC not in attrs or RUN_ID not in attrs:
         raise TrackingError(f"study {study_name!r} is not set up yet; start it with `tgsr study`, then its workers")
-    spec = StudySpec.from_json(str(attrs[SPEC]))
+    spec = read_spec(str(attrs[SPEC]))
     place = replace(options.place, tracking_uri=worker.tracking_uri or str(attrs[TRACKING]))
     client = open_client(place.tracking_uri)
     study.sampler = make_sampler(spec, len(study.get_trials(deepcopy=False)), salt=os.getpid())

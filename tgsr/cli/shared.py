@@ -18,7 +18,7 @@ sampler = click.option(
     type=click.Choice(["grid", "tpe", "random"]),
     default="grid",
     show_default=True,
-    help="grid: every cell; tpe, random: κ and log ξ between the ends of the grid.",
+    help="grid: every cell; tpe, random: between the ends of the grid (κ and log ξ; of other methods their ranges).",
 )
 grouping = click.option(
     "--grouping",

@@ -1,4 +1,4 @@
-"""``tgsr study``: search (κ, ξ) for one experiment, every trial tracked."""
+"""``tgsr study``: search the settings of a method for one experiment, every trial tracked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ import click
 from tgsr.cli import shared
 
 if TYPE_CHECKING:
+    from studies.method_spec import AnySpec
     from studies.study import StudyOptions, StudyResult
+    from tgsr.datasets import DatabasePair
+    from tgsr.protocols import Experiment
     from tgsr.tracking.place import Place
 
 __all__ = ["command"]
+
+
+_OF_TGSR = ("grouping", "kappas", "xis", "matrices", "mu", "rho", "tol", "max_iter")
+"""Options that mean nothing to another method."""
 
 
 @click.command()
@@ -21,6 +28,7 @@ __all__ = ["command"]
 @click.option("--source", help="Instead of --experiment: the source database, by name or letter.")
 @click.option("--target", help="Instead of --experiment: the target database.")
 @click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
+@click.option("--method", default="TGSR", show_default=True, help="TGSR, or one of the nine others, such as TCA.")
 @shared.sampler
 @click.option(
     "--selection",
@@ -64,7 +72,7 @@ __all__ = ["command"]
 @click.option("--mirror", is_flag=True, help="Add to MLflow what Optuna knows as finished and MLflow lacks, and end.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(experiment: str | None, source: str | None, target: str | None, **given: Any) -> None:
-    """Search (κ, ξ) for one experiment; every trial becomes an MLflow run.
+    """Search (κ, ξ), or another method's settings, for one experiment; every trial becomes an MLflow run.
 
     Interrupted or killed, the same command goes on where it stopped.
     """
@@ -75,26 +83,12 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         _show_status(place, given["storage"])
         return
     from studies.study import complete_mirror, run_study
-    from tgsr.cli.options import choose_experiment, parse_kappas, parse_xis
+    from tgsr.cli.options import choose_experiment
     from tgsr.datasets import load_pair
 
     chosen = choose_experiment(experiment, source, target)
     pair = load_pair(chosen, given["data"])
-    from studies.space import Space
-    from studies.spec import StudySpec
-    from tgsr.solvers import SolverSettings
-
-    spec = StudySpec(
-        experiment=chosen.name,
-        source_digest=pair.source.digest,
-        target_digest=pair.target.digest,
-        space=Space(tuple(parse_kappas(given["kappas"])), tuple(parse_xis(given["xis"]))),
-        sampler=given["sampler"],
-        selection=given["selection"],
-        grouping=given["grouping"],
-        seed=given["seed"],
-        settings=SolverSettings(mu=given["mu"], rho=given["rho"], tol=given["tol"], max_iter=given["max_iter"]),
-    )
+    spec = _spec(chosen, pair, given)
     options = _options(place, given)
     if given["mirror"]:
         click.echo(f"{complete_mirror(spec, pair, options)} finished trials added to MLflow")
@@ -104,8 +98,39 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     except KeyboardInterrupt:
         click.echo("\nstopped; the same command goes on from here", err=True)
         raise
-    _report(result, spec.selection, place)
+    _report(result, spec, place)
     shared.tell_generated([pair])
+
+
+def _spec(experiment: Experiment, pair: DatabasePair, given: dict[str, Any]) -> AnySpec:
+    from studies.method_spec import MethodSpec
+    from studies.space import Space
+    from studies.spec import StudySpec
+    from tgsr.cli.options import parse_kappas, parse_xis
+    from tgsr.errors import ParameterError
+    from tgsr.estimators.spaces import get_method
+    from tgsr.solvers import SolverSettings
+
+    method = get_method(given["method"]).name
+    if method != "TGSR":
+        for option in command.params:
+            if option.name in _OF_TGSR and given[option.name] != option.default:
+                raise ParameterError(
+                    f"{option.opts[0]} is an option of TGSR; {method} has its own settings: leave it out"
+                )
+        chosen = {key: given[key] for key in ("sampler", "selection", "seed")}
+        return MethodSpec.of(experiment.name, pair, method, **chosen)
+    return StudySpec(
+        experiment=experiment.name,
+        source_digest=pair.source.digest,
+        target_digest=pair.target.digest,
+        space=Space(tuple(parse_kappas(given["kappas"])), tuple(parse_xis(given["xis"]))),
+        sampler=given["sampler"],
+        selection=given["selection"],
+        grouping=given["grouping"],
+        seed=given["seed"],
+        settings=SolverSettings(mu=given["mu"], rho=given["rho"], tol=given["tol"], max_iter=given["max_iter"]),
+    )
 
 
 def _options(place: Place, given: dict[str, Any]) -> StudyOptions:
@@ -126,16 +151,19 @@ def _options(place: Place, given: dict[str, Any]) -> StudyOptions:
     )
 
 
-def _report(result: StudyResult, selection: str, place: Place) -> None:
-    best = result.best
-    note = " (an oracle: chosen by the target's labels)" if selection == "oracle" else ""
+def _report(result: StudyResult, spec: AnySpec, place: Place) -> None:
+    from tgsr.tracking.records import settings_text
+
+    best, where = result.best, settings_text(result.settings, ", ") or "nothing to choose"
+    note = " (an oracle: chosen by the target's labels)" if spec.selection == "oracle" else ""
     click.echo(f"study {result.name!r}: {len(result.table)} trials, MLflow run {result.run_id}")
     click.echo(
-        f"best by {selection}{note}: kappa {best['kappa']}, xi {best['xi']:g}; on the target "
+        f"best by {spec.selection}{note}: {where}; on the target "
         f"macro-F1 {best['macro_f1']:.4f}, accuracy {100 * best['accuracy']:.2f} %"
     )
     click.echo(f"look at it: {place.ui_hint}")
-    click.echo(f"register it: tgsr register --study {result.run_id}")
+    data = "" if spec.method == "TGSR" else " --data DIR"
+    click.echo(f"register it: tgsr register --study {result.run_id}{data}")
 
 
 def _show_status(place: Place, storage: str) -> None:

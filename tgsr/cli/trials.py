@@ -19,6 +19,7 @@ __all__ = ["command"]
 def command(study: str, experiment: str | None, listing: bool, top: int, out: Path | None, home: str | None) -> None:
     """Show the best trials of a study, or export all of them."""
     from tgsr.errors import MissingDataError, ParameterError
+    from tgsr.estimators.spaces import get_method
     from tgsr.files import atomic_path
     from tgsr.protocols import get_experiment
     from tgsr.tracking.place import open_client, resolve_place
@@ -45,6 +46,12 @@ def command(study: str, experiment: str | None, listing: bool, top: int, out: Pa
             table.to_csv(temporary, index=False) if out.suffix == ".csv" else table.to_parquet(temporary, index=False)
         click.echo(f"written to {out}")
     elif len(table):
-        columns = ["trial", "kappa", "xi", "selection_value", "macro_f1", "accuracy", "regions_kept", "run_id"]
-        best = table.sort_values(["selection_value", "kappa", "xi"], ascending=[False, True, True]).head(top)
-        click.echo(best[columns].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        tried = [name for name in table if name in get_method(chosen.method).estimator().get_params()]
+        order = ["kappa", "xi"] if chosen.method == "TGSR" else ["trial"]
+        columns = ["trial", *tried, "selection_value", "macro_f1", "accuracy", "regions_kept", "run_id"]
+        best = table.sort_values(["selection_value", *order], ascending=[False, *[True] * len(order)]).head(top)
+        click.echo(
+            best[[name for name in columns if name in best]].to_string(
+                index=False, float_format=lambda value: f"{value:.4g}"
+            )
+        )

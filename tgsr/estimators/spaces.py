@@ -1,7 +1,8 @@
 """The ten methods as the studies see them: estimator, default settings, published grid, and search space.
 
 The grids are those that reproduce the published rows where these are known (see this folder's README.md). Spaces name
-no optimiser: `studies` turns them into Optuna distributions.
+no optimiser: ``studies.method_spec`` makes Optuna distributions of a method's grid and space. TGSR's studies have a
+space of their own (``studies.space``): its settings are solved in batches.
 """
 
 from __future__ import annotations

@@ -38,8 +38,10 @@ class SweepClassifier(TransferClassifier):
         X_target: npt.ArrayLike,
         grid: Sequence[Mapping[str, Any]],
         progress: Callable[[int], None] | None = None,
+        *,
+        X_new: npt.ArrayLike | None = None,
     ) -> npt.NDArray[Any]:
-        """Predict the target with every set of hyper-parameters; equal to a fit for each.
+        """Predict the target (or ``X_new``) with every set of hyper-parameters; equal to a fit for each.
 
         Parameters
         ----------
@@ -50,18 +52,21 @@ class SweepClassifier(TransferClassifier):
             Parameters to set for each fit; the others are this estimator's.
         progress : callable, optional
             Called with the number of parameter sets finished since the last call.
+        X_new : array of shape (n_new, n_features), optional
+            Samples to predict instead of the target's, such as a held-out fold.
 
         Returns
         -------
-        array of shape (len(grid), n_target)
+        array of shape (len(grid), n_target or n_new)
             Labels.
         """
         worker = clone(self)
         source, codes, target = worker._check_fit(X, y, X_target)
         span = Span.of(source, target)
-        predictions = np.empty((len(grid), len(span.target)), dtype=np.intp)
+        samples = span.target if X_new is None else span.transform(np.asarray(X_new, dtype=np.float64))
+        predictions = np.empty((len(grid), len(samples)), dtype=np.intp)
         for index, rule in worker._rules(span, codes, grid):
-            predictions[index] = rule(span.target)
+            predictions[index] = rule(samples)
             if progress is not None:
                 progress(1)
         labels: npt.NDArray[Any] = worker.classes_[predictions]

@@ -1,27 +1,42 @@
-"""Rules by which a study chooses among (κ, ξ): an oracle, and rules that see no target labels.
+"""Rules by which a study chooses among settings: an oracle, and rules that see no target labels.
 
-A rule gives every fitted cell one value; the largest is chosen. ``oracle`` looks at the target's labels, as the
-paper's tables do, and is labelled so wherever it appears. Further rules register with `register_rule`.
+A rule gives every fitted cell (κ, ξ) of TGSR, or all settings of another method, one value each; the largest is chosen.
+``oracle`` looks at the target's labels, as the paper's tables do, and is labelled so wherever it appears. Further rules
+register with `register_rule`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError
+from tgsr.estimators.sweep import SweepClassifier
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.runner import TransferTask, mask_target
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings
 
-__all__ = ["DEFAULT_RULE", "RULES", "CellScorer", "SelectionRule", "get_rule", "register_rule", "source_folds"]
+__all__ = [
+    "DEFAULT_RULE",
+    "RULES",
+    "CellScorer",
+    "SelectionRule",
+    "SettingsScorer",
+    "get_rule",
+    "register_rule",
+    "source_folds",
+]
 
 CellScorer = Callable[[Sequence[CellSolution]], npt.NDArray[np.float64]]
 """Values of fitted cells, one a solution; larger is better."""
+
+SettingsScorer = Callable[[Sequence[Mapping[str, Any]], npt.NDArray[np.int64]], npt.NDArray[np.float64]]
+"""Values of a method's settings, given also what each predicts for the target (n_settings, n_target)."""
 
 DEFAULT_RULE = "source-cv"
 """What whoever has no target labels can use."""
@@ -43,12 +58,16 @@ class SelectionRule:
     build : callable
         ``build(pair, groups, settings, seed)`` prepares the rule for one experiment and returns its `CellScorer`;
         ``groups`` holds a group for every feature.
+    build_for_method : callable, optional
+        ``build_for_method(pair, estimator, seed)`` prepares the same for the settings of another method than TGSR;
+        without it the rule is for TGSR only.
     """
 
     name: str
     description: str
     uses_target_labels: bool
     build: Callable[[DatabasePair, npt.NDArray[np.intp], SolverSettings, int], CellScorer]
+    build_for_method: Callable[[DatabasePair, SweepClassifier, int], SettingsScorer] | None = None
 
 
 RULES: dict[str, SelectionRule] = {}
@@ -155,12 +174,46 @@ def _build_source_cv(
     return values
 
 
+def _oracle_of_method(
+    pair: DatabasePair,
+    estimator: SweepClassifier,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+) -> SettingsScorer:
+    n_classes = len(pair.target.class_names)
+    return lambda _, predictions: score_batch(pair.target.labels, predictions, n_classes).macro_f1
+
+
+def _source_cv_of_method(pair: DatabasePair, estimator: SweepClassifier, seed: int) -> SettingsScorer:
+    task = mask_target(pair)
+    folds = source_folds(task, seed)
+    held_out = np.concatenate(folds)
+
+    def values(
+        settings: Sequence[Mapping[str, Any]],
+        predictions: npt.NDArray[np.int64],  # noqa: ARG001
+    ) -> npt.NDArray[np.float64]:
+        decided = [
+            estimator.predict_grid(
+                np.delete(task.X, fold, axis=0),
+                np.delete(task.y, fold),
+                task.X_target,
+                settings,
+                X_new=task.X[fold],
+            )
+            for fold in folds
+        ]
+        return score_batch(task.y[held_out], np.concatenate(decided, axis=1), len(task.class_names)).macro_f1
+
+    return values
+
+
 register_rule(
     SelectionRule(
         "source-cv",
         "macro-F1 of a cross-validation on the source, by subject where known; no target label is used",
         uses_target_labels=False,
         build=_build_source_cv,
+        build_for_method=_source_cv_of_method,
     )
 )
 register_rule(
@@ -169,5 +222,6 @@ register_rule(
         "macro-F1 on the target, with the target's labels: an oracle, as in the paper; not available in use",
         uses_target_labels=True,
         build=_build_oracle,
+        build_for_method=_oracle_of_method,
     )
 )

@@ -144,6 +144,8 @@ def newest_records(client: MlflowClient, experiment: str | None = None) -> list[
 
     chosen: dict[tuple[str | None, ...], StudyRecord] = {}
     for run in find_runs(client, "study", experiment) + find_runs(client, "grid", experiment):
+        if Tag.METHOD in run.data.tags:  # its trials have no κ, ξ and regions: nothing that the figures show
+            continue
         key = tuple(run.data.tags.get(tag) for tag in (Tag.EXPERIMENT, Tag.SELECTION, Tag.GROUPING))
         if key in chosen:
             continue

@@ -146,6 +146,11 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     run = find_run(client, run_id)
     tags = dict(run.data.tags)
     kind = tags.get(Tag.KIND)
+    if Tag.METHOD in tags:
+        raise MissingDataError(
+            f"run {run_id} ({run.info.run_name}) has trials of {tags[Tag.METHOD]}: reports show TGSR's κ, ξ and "
+            "regions; `tgsr trials` shows its trials, `tgsr compare` puts methods side by side"
+        )
     if kind == "study":
         table = read_trials(client, run_id)
     elif kind == "grid":

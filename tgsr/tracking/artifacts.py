@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, SCALES, region_boxes, released_groups
 from tgsr.tracking.names import COEFFICIENTS, MASK, REGIONS
-from tgsr.tracking.records import TrialRecord
+from tgsr.tracking.records import MethodRecord, Record
 
 __all__ = ["mask_picture", "read_coefficients_file", "region_weights", "save_coefficients", "write_trial_files"]
 
@@ -24,8 +24,10 @@ _SIDE = 106
 _GAP = 6
 
 
-def write_trial_files(folder: Path, record: TrialRecord, grouping: str) -> list[Path]:
-    """Write a trial's files into ``folder`` (made if missing) and list them."""
+def write_trial_files(folder: Path, record: Record, grouping: str) -> list[Path]:
+    """Write a trial's files into ``folder`` (made if missing) and list them; methods other than TGSR have none."""
+    if isinstance(record, MethodRecord):
+        return []
     folder.mkdir(parents=True, exist_ok=True)
     weights = region_weights(record.group_norms, grouping)
     numbers: dict[str, Any] = {

@@ -23,7 +23,7 @@ from tgsr.files import atomic_path
 from tgsr.tracking.artifacts import save_coefficients, write_trial_files
 from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.place import local_artifact_folder
-from tgsr.tracking.records import StudyRun, TrialRecord
+from tgsr.tracking.records import Record, StudyRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -111,7 +111,7 @@ class BulkWriter:
         self._folder = folder
         self._location = artifact_location.rstrip("/")
 
-    def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
+    def write(self, study: StudyRun, records: Sequence[Record]) -> list[str]:
         """Write the trials; see `TrialWriter`. A trial that is there already is left as it is."""
         run_ids = [trial_run_id(study.run_id, record.number) for record in records]
         for attempt in range(_ATTEMPTS):
@@ -125,14 +125,14 @@ class BulkWriter:
                 break
         return run_ids
 
-    def _write_files(self, study: StudyRun, new: Sequence[tuple[str, TrialRecord]]) -> None:
-        def write(entry: tuple[str, TrialRecord]) -> None:
+    def _write_files(self, study: StudyRun, new: Sequence[tuple[str, Record]]) -> None:
+        def write(entry: tuple[str, Record]) -> None:
             write_trial_files(self._folder / entry[0] / "artifacts", entry[1], study.grouping)
 
         with ThreadPoolExecutor(_FILE_THREADS) as pool:
             list(pool.map(write, new))
 
-    def _insert_unless_taken(self, study: StudyRun, new: Sequence[tuple[str, TrialRecord]], *, last: bool) -> bool:
+    def _insert_unless_taken(self, study: StudyRun, new: Sequence[tuple[str, Record]], *, last: bool) -> bool:
         """Insert; False if the database refuses, as when another process has just written one of the trials."""
         from mlflow.exceptions import MlflowException
 
@@ -166,7 +166,7 @@ class BulkWriter:
             run_uuid: Any = SqlRun.run_uuid  # its type, a Column, has no in_ in SQLAlchemy's stubs for declarative 1.x
             return set(session.execute(sqlalchemy.select(run_uuid).where(run_uuid.in_(run_ids))).scalars())
 
-    def _insert(self, study: StudyRun, new: Sequence[tuple[str, TrialRecord]]) -> None:
+    def _insert(self, study: StudyRun, new: Sequence[tuple[str, Record]]) -> None:
         import sqlalchemy
         from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
 
@@ -193,7 +193,7 @@ class BulkWriter:
                 for start in range(0, len(rows), _ROWS_A_STATEMENT):
                     session.execute(sqlalchemy.insert(table), rows[start : start + _ROWS_A_STATEMENT])
 
-    def _run_row(self, study: StudyRun, run_id: str, record: TrialRecord) -> dict[str, Any]:
+    def _run_row(self, study: StudyRun, run_id: str, record: Record) -> dict[str, Any]:
         return {
             "run_uuid": run_id,
             "name": study.trial_name(record),
@@ -212,7 +212,7 @@ class BulkWriter:
         }
 
 
-def _metric_rows(run_id: str, record: TrialRecord) -> list[dict[str, Any]]:
+def _metric_rows(run_id: str, record: Record) -> list[dict[str, Any]]:
     rows = []
     for key, value in record.metrics.items():
         is_nan = value != value

@@ -91,7 +91,7 @@ class ComparisonRun:
             Tag.KIND: "method",
             Tag.EXPERIMENT: result.experiment.name,
             Tag.SELECTION: result.selection,
-            "tgsr.method": result.method,
+            Tag.METHOD: result.method,
         }
         run = self._client.create_run(
             self._experiment_id, start_time=now - int(1000 * result.seconds), tags=tags, run_name=name

@@ -33,6 +33,8 @@ class Tag:
     SELECTION = "tgsr.selection"
     """The selection rule: ``oracle`` wherever target labels chose."""
     GROUPING = "tgsr.grouping"
+    METHOD = "tgsr.method"
+    """The method of a comparison's run, of a study and of its trials; TGSR's own studies go without."""
     SAMPLER = "tgsr.sampler"
     TRIAL = "tgsr.trial"
     """Optuna's trial number, on a trial's run."""
@@ -41,6 +43,8 @@ class Tag:
     STORAGE = "tgsr.storage"
     BEST_TRIAL = "tgsr.best_trial"
     BEST_RUN = "tgsr.best_run"
+    BEST_SETTINGS = "tgsr.best_settings"
+    """On the study of another method than TGSR: the best trial's parameters, for people."""
     TRIAL_EXPERIMENT = "tgsr.trial_experiment"
     SOURCE_DIGEST = "tgsr.source_digest"
     TARGET_DIGEST = "tgsr.target_digest"
@@ -82,6 +86,6 @@ def experiment_title(experiment: str) -> str:
     return f"tgsr/{experiment}"
 
 
-def model_name(experiment: str) -> str:
-    """Registered model of one of the twelve experiments: ``"tgsr-V-N"``."""
-    return f"tgsr-{experiment}"
+def model_name(experiment: str, method: str = "TGSR") -> str:
+    """Registered model of one of the twelve experiments: ``"tgsr-V-N"``, of another method ``"tgsr-V-N-TCA"``."""
+    return f"tgsr-{experiment}" if method == "TGSR" else f"tgsr-{experiment}-{method}"

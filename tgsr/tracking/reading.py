@@ -5,6 +5,7 @@ Reports and the command line read results only through this module.
 
 from __future__ import annotations
 
+import ast
 import json
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ __all__ = [
     "read_coefficients",
     "read_extraction",
     "read_regions",
+    "read_settings",
     "read_surface",
     "read_trials",
     "search_children",
@@ -67,6 +69,11 @@ class StudySummary:
     metrics: dict[str, float]
     params: dict[str, str]
     tags: dict[str, str]
+
+    @property
+    def method(self) -> str:
+        """The method that was studied."""
+        return self.tags.get(Tag.METHOD, "TGSR")
 
     @property
     def best_run_id(self) -> str | None:
@@ -144,7 +151,8 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
     Returns
     -------
     DataFrame
-        A row a trial, sorted by trial: ``trial, run_id, kappa, xi`` and every metric.
+        A row a trial, sorted by trial: ``trial, run_id``, what was tried (``kappa, xi``; of another method its own
+        parameters) and every metric.
     """
     import pandas as pd
 
@@ -155,6 +163,8 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
                 return pd.read_parquet(path)
         except MissingDataError:
             pass
+    if Tag.METHOD in parent.data.tags:
+        return _read_method_trials(client, parent)
     from tgsr.tracking.database import read_trial_table
 
     table = read_trial_table(client, run_id)
@@ -173,6 +183,14 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
     if not rows:
         return pd.DataFrame(columns=["trial", "run_id", "kappa", "xi"])
     return pd.DataFrame(rows).sort_values("trial", ignore_index=True)
+
+
+def read_settings(run: Run) -> dict[str, Any]:
+    """What a trial of another method than TGSR tried: parameters of the method's estimator."""
+    from tgsr.estimators.spaces import get_method
+
+    names = get_method(run.data.tags[Tag.METHOD]).estimator().get_params()
+    return {name: _value(text) for name, text in run.data.params.items() if name in names}
 
 
 def read_surface(client: MlflowClient, run_id: str) -> Surface:
@@ -253,6 +271,32 @@ def _summary(run: Run) -> StudySummary:
         params=dict(run.data.params),
         tags=tags,
     )
+
+
+def _read_method_trials(client: MlflowClient, parent: Run) -> pd.DataFrame:
+    import pandas as pd
+
+    runs = sorted(_trial_runs(client, parent), key=lambda run: int(run.data.tags[Tag.TRIAL]))
+    tried = [read_settings(run) for run in runs]
+    names = sorted({name for settings in tried for name in settings})
+    rows = [
+        {
+            "trial": int(run.data.tags[Tag.TRIAL]),
+            "run_id": str(run.info.run_id),
+            **{name: settings.get(name) for name in names},
+            **dict(sorted(run.data.metrics.items())),
+        }
+        for run, settings in zip(runs, tried, strict=True)
+    ]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["trial", "run_id"])
+
+
+def _value(text: str) -> Any:
+    """A stored parameter as number, None or text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _trial_runs(client: MlflowClient, parent: Run) -> Iterator[Run]:

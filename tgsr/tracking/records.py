@@ -6,13 +6,14 @@ import getpass
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.tracking.names import Tag
 
-__all__ = ["StudyRun", "TrialRecord", "source_tags"]
+__all__ = ["MethodRecord", "Record", "StudyRun", "TrialRecord", "settings_text", "source_tags"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,36 @@ class TrialRecord:
     start_ms: int
     end_ms: int
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the trial tried."""
+        return {"kappa": self.kappa, "xi": self.xi}
+
+
+@dataclass(frozen=True, eq=False)
+class MethodRecord:
+    """One finished trial of another method than TGSR; it has no files.
+
+    Attributes
+    ----------
+    number : int
+        Optuna's trial number.
+    settings : mapping
+        The method's parameters that the trial tried.
+    metrics : mapping of str to float
+    start_ms, end_ms : int
+        Milliseconds since 1970.
+    """
+
+    number: int
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    start_ms: int
+    end_ms: int
+
+
+Record = TrialRecord | MethodRecord
+
 
 @dataclass(frozen=True)
 class StudyRun:
@@ -57,7 +88,7 @@ class StudyRun:
     selection : str
         Name of the selection rule; part of every trial's name.
     grouping : str
-        ``"region"`` or ``"released"``.
+        ``"region"`` or ``"released"``; empty for another method than TGSR.
     params : mapping
         Parameters common to all trials (grouping, solver settings), as MLflow stores them: text.
     tags : mapping
@@ -72,15 +103,16 @@ class StudyRun:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def trial_name(self, record: TrialRecord) -> str:
+    def trial_name(self, record: Record) -> str:
         """The name of a trial's run."""
-        return f"kappa {record.kappa} xi {record.xi:g} {self.selection}"
+        parts = (self.tags.get(Tag.METHOD, ""), settings_text(record.settings), self.selection)
+        return " ".join(part for part in parts if part)
 
-    def trial_params(self, record: TrialRecord) -> dict[str, str]:
+    def trial_params(self, record: Record) -> dict[str, str]:
         """Parameters of a trial's run."""
-        return {"kappa": str(record.kappa), "xi": repr(record.xi), **self.params}
+        return {**{name: str(value) for name, value in record.settings.items()}, **self.params}
 
-    def trial_tags(self, record: TrialRecord) -> dict[str, str]:
+    def trial_tags(self, record: Record) -> dict[str, str]:
         """Tags of a trial's run."""
         return {
             Tag.PARENT: self.run_id,
@@ -89,6 +121,14 @@ class StudyRun:
             Tag.TRIAL: str(record.number),
             **self.tags,
         }
+
+
+def settings_text(settings: Mapping[str, Any], between: str = " ") -> str:
+    """Settings for people, such as ``"kappa 20 xi 0.1"``."""
+    return between.join(
+        f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {value}"
+        for name, value in settings.items()
+    )
 
 
 def source_tags() -> dict[str, str]:

@@ -22,7 +22,7 @@ from tgsr.tracking.names import (
     Tag,
 )
 from tgsr.tracking.place import ensure_experiment
-from tgsr.tracking.records import source_tags
+from tgsr.tracking.records import settings_text, source_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,13 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
     client.log_inputs(run_id, inputs)
 
 
-def log_best(client: MlflowClient, run_id: str, row: Mapping[str, Any], n_trials: int) -> None:
+def log_best(
+    client: MlflowClient,
+    run_id: str,
+    row: Mapping[str, Any],
+    n_trials: int,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """Put the best trial onto its study's run: its scores as metrics, ``best_kappa``, ``best_xi``, tags with its ids.
 
     Parameters
@@ -154,25 +160,29 @@ def log_best(client: MlflowClient, run_id: str, row: Mapping[str, Any], n_trials
         The best trial's row of the trial table.
     n_trials : int
         Finished trials.
+    settings : mapping, optional
+        What the best trial of another method than TGSR tried; the row is then without it.
     """
     from mlflow.entities import Metric, RunTag
 
     now = int(time.time() * 1000)
     metrics = {key: float(value) for key, value in row.items() if key not in ("trial", "run_id", "kappa", "xi")}
-    metrics |= {"best_kappa": float(row["kappa"]), "best_xi": float(row["xi"]), "trials": float(n_trials)}
+    metrics |= {f"best_{key}": float(row[key]) for key in ("kappa", "xi") if key in row} | {"trials": float(n_trials)}
     tags = [RunTag(Tag.BEST_TRIAL, str(row["trial"])), RunTag(Tag.BEST_RUN, str(row["run_id"]))]
+    if settings is not None:
+        tags.append(RunTag(Tag.BEST_SETTINGS, settings_text(settings) or "none"))
     client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], tags=tags)
 
 
 def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any]) -> None:
-    """Put the trial table, the score surface and the curves through the best trial onto the study's run.
+    """Put the trial table onto the study's run, of TGSR also the score surface and curves through the best trial.
 
     Parameters
     ----------
     client : MlflowClient
     run_id : str
     table : DataFrame
-        Columns ``trial, run_id, kappa, xi`` and metrics.
+        Columns ``trial, run_id``, what was tried (``kappa, xi``) and metrics.
     best : mapping
         The best trial's row.
     """
@@ -180,11 +190,13 @@ def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame, best
         folder = Path(temporary)
         table.to_csv(folder / TRIALS_CSV, index=False)
         table.to_parquet(folder / TRIALS_PARQUET, index=False)
-        surface = _surface(table)
-        np.savez_compressed(folder / SURFACE, **surface)
-        (folder / SURFACE_PICTURE).write_bytes(_surface_picture(surface))
+        if "kappa" in table:
+            surface = _surface(table)
+            np.savez_compressed(folder / SURFACE, **surface)
+            (folder / SURFACE_PICTURE).write_bytes(_surface_picture(surface))
         client.log_artifacts(run_id, str(folder))
-    log_curves(client, run_id, table, best)
+    if "kappa" in table:
+        log_curves(client, run_id, table, best)
 
 
 def finish_parent(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:

@@ -15,7 +15,7 @@ from tgsr.errors import TrackingError
 from tgsr.tracking.artifacts import save_coefficients, write_trial_files
 from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.place import local_artifact_folder
-from tgsr.tracking.records import StudyRun, TrialRecord
+from tgsr.tracking.records import Record, StudyRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +30,7 @@ class TrialWriter(Protocol):
 
     name: str
 
-    def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
+    def write(self, study: StudyRun, records: Sequence[Record]) -> list[str]:
         """Write the trials with their files; the run ids come back in the same order."""
         ...
 
@@ -60,7 +60,7 @@ class ClientWriter:
         self._n_threads = n_threads
         self._runs: dict[int, str] = {}  # run ids by trial number
 
-    def write(self, study: StudyRun, records: Sequence[TrialRecord]) -> list[str]:
+    def write(self, study: StudyRun, records: Sequence[Record]) -> list[str]:
         """Write the trials; see `TrialWriter`."""
         if self._n_threads == 1:
             return [self._write_one(study, record) for record in records]
@@ -93,7 +93,7 @@ class ClientWriter:
             path = save_coefficients(Path(temporary) / COEFFICIENTS, coef)
             self._client.log_artifact(self._runs[number], str(path))
 
-    def _write_one(self, study: StudyRun, record: TrialRecord) -> str:
+    def _write_one(self, study: StudyRun, record: Record) -> str:
         from mlflow.entities import Metric, Param
 
         run = self._client.create_run(
