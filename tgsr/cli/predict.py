@@ -57,7 +57,9 @@ def command(
             table.to_csv(temporary, index=False)
         click.echo(f"{len(table)} predictions written to {out}")
     else:
-        shown = table.assign(regions=[_short(regions) for regions in table["regions"]])
+        shown = table
+        if "regions" in table:
+            shown = table.assign(regions=[_short(regions) for regions in table["regions"]])
         click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
     if overlay is not None:
         # the first clip that could be used: its row is the first

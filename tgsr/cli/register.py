@@ -10,16 +10,21 @@ __all__ = ["command"]
 @click.command()
 @click.option("--study", default="latest", show_default=True, help="The study's MLflow run id; latest: the newest.")
 @click.option("--experiment", default="any", show_default=True, help="With latest: only studies of this experiment.")
+@click.option("--method", default="TGSR", show_default=True, help="With latest: only studies of this method.")
 @click.option("--trial", default="best", show_default=True, help="Run id of the trial; best: the study's best.")
 @click.option(
     "--data",
     default="none",
     show_default=True,
-    help="Folder with the feature files: a row of the source becomes the model's input example.",
+    help="Folder with the feature files: a row of the source becomes the model's input example. Needed for another "
+    "method than TGSR, which is fitted again.",
 )
 @click.option("--home", help="Folder of mlflow.db.  [default: TGSR_HOME, else this folder]")
-def command(study: str, experiment: str, trial: str, data: str, home: str | None) -> None:
-    """Register a trial as a version of tgsr-<source>-<target> and give it the alias champion."""
+def command(study: str, experiment: str, method: str, trial: str, data: str, home: str | None) -> None:
+    """Register a trial as a version of tgsr-<source>-<target> and give it the alias champion.
+
+    Another method than TGSR has models of its own: tgsr-<source>-<target>-<method>.
+    """
     from tgsr.tracking.place import open_client, resolve_place
     from tgsr.tracking.registration import register_study
 
@@ -29,6 +34,7 @@ def command(study: str, experiment: str, trial: str, data: str, home: str | None
         client,
         study=None if study == "latest" else study,
         experiment=None if experiment == "any" else experiment,
+        method=method,
         trial=None if trial == "best" else trial,
         data=None if data == "none" else data,
     )

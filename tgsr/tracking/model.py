@@ -1,4 +1,4 @@
-"""The registered model: label, class scores and salient regions from feature rows or clips.
+"""The registered models' common part, and TGSR's: label, class scores and salient regions from feature rows or clips.
 
 It is logged as models from code: the code travels as files, the arrays as ``weights.npz``, and nothing is unpickled.
 """
@@ -21,7 +21,7 @@ from tgsr.errors import DataError, TgsrError
 from tgsr.files import atomic_path
 from tgsr.solvers.simplex import project_simplex
 
-__all__ = ["CLIP_SHAPE", "TgsrModel", "Weights", "load_weights", "save_weights"]
+__all__ = ["CLIP_SHAPE", "FeatureModel", "TgsrModel", "Weights", "load_weights", "save_weights"]
 
 CLIP_SHAPE = "clip_shape"
 """Name of the parameter by which a row is announced as a clip: its frames, height and width."""
@@ -87,8 +87,8 @@ def load_weights(path: str | Path) -> Weights:
         )
 
 
-class TgsrModel(PythonModel):
-    """MLflow's view of a fitted TGSR.
+class FeatureModel(PythonModel):
+    """What registered models have in common: the rows of features in their input.
 
     Input, one of:
 
@@ -100,46 +100,34 @@ class TgsrModel(PythonModel):
 
     Clips are cropped to the face if those of the training were: the model wants frames like those it learned from.
 
-    Output: a DataFrame with ``label``, ``score_<class>`` (the simplex projection, Equ. (8)) and ``regions`` (indices of
-    the kept regions, strongest first).
+    A subclass sets ``n_features`` and ``extraction`` (how features are made from clips) when it is loaded.
     """
 
-    weights: Weights
+    n_features: int
+    extraction: Mapping[str, Any]
 
-    def load_context(self, context: Any) -> None:
-        """Read the weights; called by MLflow."""
-        self.weights = load_weights(context.artifacts["weights"])
+    def features(self, given: Any, params: Mapping[str, Any] | None) -> npt.NDArray[np.float64]:
+        """Feature rows (n, n_features) of a model's input.
 
-    def predict(
-        self,
-        context: Any,  # noqa: ARG002
-        model_input: np.ndarray,
-        params: dict[str, Any] | None = None,
-    ) -> pd.DataFrame:
-        """Predict; see the class."""
+        Raises
+        ------
+        MlflowException
+            If the input is none of what is described above.
+        """
         try:
-            features = self._features(model_input, tuple(int(n) for n in (params or {}).get(CLIP_SHAPE, ())))
+            return self._features(given, tuple(int(n) for n in (params or {}).get(CLIP_SHAPE, ())))
         except TgsrError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        decisions = features @ self.weights.coef
-        names = self.weights.class_names
-        scores = project_simplex(decisions)
-        table = pd.DataFrame({"label": [names[code] for code in decisions.argmax(axis=1)]})
-        for index, name in enumerate(names):
-            table[f"score_{name}"] = scores[:, index]
-        table["regions"] = [self.weights.salient_regions] * len(table)
-        return table
 
     def _features(self, given: Any, clip_shape: Sequence[int]) -> npt.NDArray[np.float64]:
         if isinstance(given, pd.DataFrame):
             given = given.to_numpy()
         rows = np.asarray(given)
-        n_features = len(self.weights.coef)
         if rows.dtype == object and rows.ndim == 1:
             return self._clips(rows)
         if rows.ndim != 2:
             raise MlflowException.invalid_parameter_value(
-                f"input has shape {rows.shape}; give feature rows (n, {n_features}), or clips with {CLIP_SHAPE}"
+                f"input has shape {rows.shape}; give feature rows (n, {self.n_features}), or clips with {CLIP_SHAPE}"
             )
         if any(clip_shape):
             if len(clip_shape) != 3 or min(clip_shape) < 1 or int(np.prod(clip_shape)) != rows.shape[1]:
@@ -148,9 +136,10 @@ class TgsrModel(PythonModel):
                     "give frames, height and width"
                 )
             return self._clips(rows.astype(np.float64).reshape(len(rows), *clip_shape))
-        if rows.shape[1] != n_features:
+        if rows.shape[1] != self.n_features:
             raise MlflowException.invalid_parameter_value(
-                f"feature rows have {rows.shape[1]} values, the model needs {n_features}; for clips give {CLIP_SHAPE}"
+                f"feature rows have {rows.shape[1]} values, the model needs {self.n_features}; "
+                f"for clips give {CLIP_SHAPE}"
             )
         features = rows.astype(np.float64)
         if not np.isfinite(features).all():
@@ -160,7 +149,7 @@ class TgsrModel(PythonModel):
     def _clips(self, clips: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         from tgsr.features.extraction import ExtractionSettings, clip_features, path_features
 
-        settings = ExtractionSettings.from_dict(self.weights.extraction)
+        settings = ExtractionSettings.from_dict(self.extraction)
         features = []
         for number, clip in enumerate(clips, start=1):
             if isinstance(clip, (str, Path)):
@@ -171,3 +160,34 @@ class TgsrModel(PythonModel):
             except DataError as error:
                 raise DataError(f"clip {number}: {error}") from error
         return np.array(features)
+
+
+class TgsrModel(FeatureModel):
+    """MLflow's view of a fitted TGSR; its input is that of `FeatureModel`.
+
+    Output: a DataFrame with ``label``, ``score_<class>`` (the simplex projection, Equ. (8)) and ``regions`` (indices of
+    the kept regions, strongest first).
+    """
+
+    weights: Weights
+
+    def load_context(self, context: Any) -> None:
+        """Read the weights; called by MLflow."""
+        self.weights = load_weights(context.artifacts["weights"])
+        self.n_features, self.extraction = len(self.weights.coef), self.weights.extraction
+
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Predict; see the class."""
+        decisions = self.features(model_input, params) @ self.weights.coef
+        names = self.weights.class_names
+        scores = project_simplex(decisions)
+        table = pd.DataFrame({"label": [names[code] for code in decisions.argmax(axis=1)]})
+        for index, name in enumerate(names):
+            table[f"score_{name}"] = scores[:, index]
+        table["regions"] = [self.weights.salient_regions] * len(table)
+        return table

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tgsr.datasets import load_features, load_released
 from tgsr.errors import DataError, TgsrError
-from tgsr.tracking.registry import model_weights
+from tgsr.tracking.registry import model_extraction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class ClipPredictions:
     Attributes
     ----------
     table : DataFrame
-        ``clip, label, score_<class>…, regions``, a row for each clip that can be used.
+        ``clip, label``, of TGSR also ``score_<class>…, regions``, a row for each clip that can be used.
     failed : tuple of str
         For each of the others, which it is and why.
     """
@@ -74,7 +74,7 @@ def predict_features(model: Any, path: Path, database: str | None = None) -> pd.
     Returns
     -------
     DataFrame
-        ``sample, true, label, score_<class>…, regions``.
+        ``sample, true, label``, of TGSR also ``score_<class>…, regions``.
     """
     data = load_released(path, database) if path.suffix == ".mat" else load_features(path)
     samples = data.sample_ids.tolist() if data.sample_ids is not None else list(range(len(data)))
@@ -93,9 +93,7 @@ def first_frame(model: Any, clip: Path, crop: str = "auto") -> npt.NDArray[np.ge
 
 
 def _settings(model: Any, crop: str) -> ExtractionSettings:
-    from tgsr.features.extraction import ExtractionSettings
-
-    settings = ExtractionSettings.from_dict(model_weights(model).extraction)
+    settings = model_extraction(model)
     return settings if crop == "auto" else replace(settings, crop=crop)
 
 

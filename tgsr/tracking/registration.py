@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tgsr.datasets import load_database
+from tgsr.datasets import load_database, load_pair
 from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.estimators.spaces import get_method
 from tgsr.protocols import get_experiment
+from tgsr.tracking.method_registry import register_method
 from tgsr.tracking.names import Tag
 from tgsr.tracking.reading import find_run, list_studies, read_extraction, read_study
 from tgsr.tracking.registry import Registered, register_trial
@@ -22,6 +24,7 @@ def register_study(
     *,
     study: str | None = None,
     experiment: str | None = None,
+    method: str = "TGSR",
     trial: str | None = None,
     data: str | None = None,
 ) -> Registered:
@@ -34,13 +37,18 @@ def register_study(
         Run id of the study; by default that of ``trial``, else the newest with a best trial.
     experiment : str, optional
         Such as ``"V-N"``: only studies of this experiment.
+    method : str
+        The method whose newest study is taken, if none is named.
     trial : str, optional
         Run id of the trial; by default the study's best.
     data : str, optional
-        Folder with the source database: its first row becomes the input example.
+        Folder with the source database: its first row becomes the input example. Another method than TGSR needs both
+        databases: its estimator is fitted again.
 
     Raises
     ------
+    ParameterError
+        If data are needed and not given.
     MissingDataError
         If there is no such study.
     ParameterError
@@ -52,14 +60,24 @@ def register_study(
     if study is None and trial is not None:
         study = find_run(client, trial).data.tags.get(Tag.PARENT)
     if study is None:
-        finished = [entry for entry in list_studies(client, name) if entry.best_run_id]
+        wanted_method = get_method(method).name
+        studies = [entry for entry in list_studies(client, name) if entry.method == wanted_method]
+        finished = [entry for entry in studies if entry.best_run_id]
         if not finished:
             wanted = "" if name is None else f" of {name}"
-            raise MissingDataError(f"no study{wanted} with a finished trial in {client.tracking_uri}; run `tgsr study`")
+            by = "" if wanted_method == "TGSR" else f" by {wanted_method}"
+            raise MissingDataError(
+                f"no study{wanted}{by} with a finished trial in {client.tracking_uri}; run `tgsr study`"
+            )
         study = finished[0].run_id
     stored = read_study(client, study)
     if name is not None and stored.experiment != name:
         raise ParameterError(f"run {study} ({stored.name}) is no study of {name}; leave out the one or the other")
+    if stored.method != "TGSR":
+        if data is None:
+            raise ParameterError(f"a model of {stored.method} is fitted again to be registered: give --data DIR")
+        pair = load_pair(get_experiment(stored.experiment), data)
+        return register_method(client, stored, pair, trial_run_id=trial)
     extraction = read_extraction(client, study)
     if data is None:
         return register_trial(client, study, trial_run_id=trial, extraction=extraction)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +24,23 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+    from tgsr.features.extraction import ExtractionSettings
     from tgsr.tracking.model import Weights
 
-__all__ = ["CHAMPION", "Registered", "load_model", "model_weights", "register_trial"]
+__all__ = [
+    "CHAMPION",
+    "Registered",
+    "load_model",
+    "log_model",
+    "model_extraction",
+    "model_weights",
+    "publish",
+    "register_trial",
+]
 
 CHAMPION = "champion"
 """Alias of the version to use."""
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "h5py", "numba", "openpyxl")
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "h5py", "numba", "openpyxl", "skops")
 _SILENT = ("threadpoolctl", "clarabel", "joblib")
 
 
@@ -89,6 +100,9 @@ def register_trial(
     run_id = trial_run_id or study.best_run_id
     if run_id is None:
         raise TrackingError(f"study {study.name!r} has no finished trial to register; run it first")
+    from tgsr.tracking import model_code
+    from tgsr.tracking.model import save_weights
+
     trial = find_run(client, run_id)
     if trial.data.tags.get(Tag.PARENT) != study.run_id:
         raise TrackingError(f"run {run_id} is no trial of study {study.name!r} ({study.run_id}); see `tgsr trials`")
@@ -96,10 +110,12 @@ def register_trial(
     name = model_name(study.experiment)
     if example is None:
         example = np.full((1, len(weights.coef)), 1 / 59)
-    version = _log(client, trial, name, weights, np.asarray(example, dtype=np.float64)[:1])
-    _describe(client, name, version, study.experiment, weights.facts, trial.data.metrics)
-    client.set_registered_model_alias(name, CHAMPION, version)
-    return Registered(name, version, f"models:/{name}@{CHAMPION}", run_id)
+    rows = np.asarray(example, dtype=np.float64)[:1]
+    columns = [f"score_{label}" for label in weights.class_names]
+    with tempfile.TemporaryDirectory() as temporary:
+        files = {"weights": str(save_weights(weights, Path(temporary) / "weights.npz"))}
+        version = log_model(client, trial, name, model_code, files, columns, rows, weights.facts)
+    return publish(client, name, version, run_id, weights.facts, trial.data.metrics)
 
 
 def load_model(uri: str) -> Any:
@@ -129,11 +145,30 @@ def model_weights(model: Any) -> Weights:
     TrackingError
         If the model is none of ours.
     """
-    inner = model.unwrap_python_model() if hasattr(model, "unwrap_python_model") else None
-    weights: Weights | None = getattr(inner, "weights", None)
+    weights: Weights | None = getattr(_inner(model), "weights", None)
     if weights is None:
-        raise TrackingError("the model was not registered by `tgsr register`")
+        raise TrackingError("the model has no weights of regions: it is no TGSR registered by `tgsr register`")
     return weights
+
+
+def model_extraction(model: Any) -> ExtractionSettings:
+    """How a loaded model makes features from clips.
+
+    Raises
+    ------
+    TrackingError
+        If the model is none of ours.
+    """
+    from tgsr.features.extraction import ExtractionSettings
+
+    extraction: Mapping[str, Any] | None = getattr(_inner(model), "extraction", None)
+    if extraction is None:
+        raise TrackingError("the model was not registered by `tgsr register`")
+    return ExtractionSettings.from_dict(extraction)
+
+
+def _inner(model: Any) -> Any:
+    return model.unwrap_python_model() if hasattr(model, "unwrap_python_model") else None
 
 
 def _weights(
@@ -173,51 +208,72 @@ def _weights(
     )
 
 
-def _log(client: MlflowClient, trial: Run, name: str, weights: Weights, example: npt.NDArray[np.float64]) -> str:
-    """Log the model as the trial's and make it a version. Returns the version."""
+def log_model(
+    client: MlflowClient,
+    trial: Run,
+    name: str,
+    code: ModuleType,
+    files: Mapping[str, str],
+    scores: Sequence[str],
+    example: npt.NDArray[np.float64],
+    facts: Mapping[str, str],
+) -> str:
+    """Log a model as its trial's and make it a version of ``name``. Returns the version.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    trial : Run
+    name : str
+    code : module
+        The script that loads the model.
+    files : mapping of str to str
+        What it loads: MLflow's name → path.
+    scores : sequence of str
+        Columns of its output beside the label; with any there are also the regions.
+    example : array of shape (n, n_features)
+    facts : mapping of str to str
+
+    Raises
+    ------
+    TrackingError
+        If the registry refuses.
+    """
     import mlflow
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
     import tgsr
-    from tgsr.tracking import model_code
-    from tgsr.tracking.model import save_weights
 
-    run_id = trial.info.run_id
-    with tempfile.TemporaryDirectory() as temporary:
-        path = save_weights(weights, Path(temporary) / "weights.npz")
-        try:
-            # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
-            logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=run_id)
-            info = mlflow.pyfunc.log_model(
-                model_id=logged.model_id,
-                python_model=str(model_code.__file__),
-                artifacts={"weights": str(path)},
-                code_paths=[str(Path(tgsr.__file__).parent)],
-                signature=_signature(weights.class_names),
-                input_example=(example, {"clip_shape": [0, 0, 0]}),
-                pip_requirements=_pip_requirements(),
-                registered_model_name=name,
-                metadata=dict(weights.facts),
-            )
-            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        except MlflowException as error:
-            raise TrackingError(f"the registry at {client.tracking_uri} refuses {name}: {error}") from error
+    try:
+        # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
+        logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=trial.info.run_id)
+        info = mlflow.pyfunc.log_model(
+            model_id=logged.model_id,
+            python_model=str(code.__file__),
+            artifacts=dict(files),
+            code_paths=[str(Path(tgsr.__file__).parent)],
+            signature=_signature(scores),
+            input_example=(example, {"clip_shape": [0, 0, 0]}),
+            pip_requirements=_pip_requirements(),
+            registered_model_name=name,
+            metadata=dict(facts),
+        )
+        client.log_outputs(trial.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    except MlflowException as error:
+        raise TrackingError(f"the registry at {client.tracking_uri} refuses {name}: {error}") from error
     return str(info.registered_model_version)
 
 
-def _signature(class_names: tuple[str, ...]) -> Any:
+def _signature(scores: Sequence[str]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
     # rows of any length: 15,045 features, or a clip's grey values with clip_shape; the model checks which
     inputs = Schema([TensorSpec(np.dtype(np.float64), (-1, -1))])
+    regions = [ColSpec(Array(DataType.long), "regions")] if scores else []
     outputs = Schema(
-        [
-            ColSpec(DataType.string, "label"),
-            *(ColSpec(DataType.double, f"score_{name}") for name in class_names),
-            ColSpec(Array(DataType.long), "regions"),
-        ]
+        [ColSpec(DataType.string, "label"), *(ColSpec(DataType.double, name) for name in scores), *regions]
     )
     params = ParamSchema([ParamSpec("clip_shape", DataType.long, [0, 0, 0], shape=(-1,))])
     return ModelSignature(inputs=inputs, outputs=outputs, params=params)
@@ -234,14 +290,10 @@ def _pip_requirements() -> list[str]:
     return pinned
 
 
-def _describe(
-    client: MlflowClient,
-    name: str,
-    version: str,
-    experiment: str,
-    facts: Mapping[str, str],
-    metrics: Mapping[str, float],
-) -> None:
+def publish(
+    client: MlflowClient, name: str, version: str, run_id: str, facts: Mapping[str, str], metrics: Mapping[str, float]
+) -> Registered:
+    """Describe a version by its facts and its trial's metrics, and make it the champion."""
     keys = {
         "experiment": Tag.EXPERIMENT,
         "selection": Tag.SELECTION,
@@ -251,8 +303,11 @@ def _describe(
     }
     for key, tag in keys.items():
         client.set_model_version_tag(name, version, tag, facts[key])
-    for key in ("kappa", "xi"):
-        client.set_model_version_tag(name, version, f"tgsr.{key}", facts[key])
+    for key in ("kappa", "xi", "method", "settings"):
+        if key in facts:
+            client.set_model_version_tag(name, version, f"tgsr.{key}", facts[key])
+    method, experiment = facts.get("method", "TGSR"), facts["experiment"]
+    settings = f"κ = {facts['kappa']}, ξ = {facts['xi']}" if method == "TGSR" else facts["settings"]
     how = (
         "**chosen by the target's labels (oracle)**"
         if facts["selection"] == "oracle"
@@ -261,11 +316,13 @@ def _describe(
     client.update_model_version(
         name,
         version,
-        f"TGSR for {experiment}, κ = {facts['kappa']}, ξ = {facts['xi']}, {how}. On the target: macro-F1 "
+        f"{method} for {experiment}, {settings + ', ' if settings else ''}{how}. On the target: macro-F1 "
         f"{metrics.get('macro_f1', float('nan')):.4f}, accuracy {metrics.get('accuracy', float('nan')):.4f}.",
     )
     client.update_registered_model(
         name,
         f"Micro-expressions (negative, positive, surprise) of {experiment.split('-')[1]}, learned on "
-        f"{experiment.split('-')[0]} by Transfer Group Sparse Regression.",
+        f"{experiment.split('-')[0]} by {'Transfer Group Sparse Regression' if method == 'TGSR' else method}.",
     )
+    client.set_registered_model_alias(name, CHAMPION, version)
+    return Registered(name, version, f"models:/{name}@{CHAMPION}", run_id)
