@@ -57,14 +57,13 @@ class MethodFitter:
     pair : DatabasePair
         The databases; the target's labels go to the scorer (and to a rule that is an oracle) only.
     jobs : int
-        Threads.
+        Threads of TSRG; the other methods use one.
     """
 
     def __init__(self, spec: MethodSpec, pair: DatabasePair, jobs: int = 1) -> None:
         spec.check_data(pair)
         self._pair = pair
         self._task = mask_target(pair)
-        self._jobs = jobs
         estimator = get_method(spec.method).make()
         rule = get_rule(spec.selection)
         if not isinstance(estimator, SweepClassifier) or rule.build_for_method is None:
@@ -79,7 +78,7 @@ class MethodFitter:
         grid = [dict(cell) for cell in cells]
         task, target = self._task, self._pair.target
         start_ms, started = int(time.time() * 1000), time.perf_counter()
-        with threadpool_limits(limits=self._jobs, user_api="blas"):
+        with threadpool_limits(limits=1, user_api="blas"):  # last bits are then the same on any number of cores
             predictions = self._estimator.predict_grid(task.X, task.y, task.X_target, grid).astype(np.int64)
             seconds = (time.perf_counter() - started) / len(grid)
             values = self._values(grid, predictions)
@@ -107,6 +106,7 @@ class MethodFitter:
     def confusion(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Confusion matrix of settings on the target (rows are true classes), as JSON values."""
         task, target = self._task, self._pair.target
-        (predictions,) = self._estimator.predict_grid(task.X, task.y, task.X_target, [settings])
+        with threadpool_limits(limits=1, user_api="blas"):
+            (predictions,) = self._estimator.predict_grid(task.X, task.y, task.X_target, [settings])
         matrix = score(target.labels, predictions.astype(np.int64), len(target.class_names)).confusion
         return {"classes": list(target.class_names), "confusion": matrix.tolist()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from studies.method_spec import MethodSpec, read_spec
 from studies.session import Session
 from studies.status import study_status
 from studies.storage import open_storage
-from studies.study import StudyOptions, run_study
+from studies.study import StudyOptions, complete_mirror, run_study
+from studies.worker import WorkerOptions, run_worker
 from tgsr.cli import cli
 from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError, ParameterError, TrackingError
@@ -161,6 +163,20 @@ def test_killed_by_the_system_the_same_command_ends_like_undisturbed(
         for table in (read_trials(client, study.run_id, stored_table=False), expected.table)
     ]
     pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_worker_joins_and_what_mlflow_lacks_is_added(
+    make_options: Make, small_pair: DatabasePair, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, options = _spec(small_pair, "SA"), make_options()
+    run_study(spec, small_pair, replace(options, n_trials=3))
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_write", lambda self, trials: None)
+        run_worker(spec.name, WorkerOptions(options, str(data_folder)))
+    assert complete_mirror(spec, small_pair, options) == 8
+    (study,) = list_studies(open_client(options.place.tracking_uri))
+    table = read_trials(open_client(options.place.tracking_uri), study.run_id, stored_table=False)
+    assert sorted(table["n_components"]) == list(range(1, 12))
 
 
 def test_reports_pass_over_them(make_options: Make, small_pair: DatabasePair, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "features": "compute the LBP-TOP features of a database's clips",
     "data": "list the databases of a folder",
     "grid": "score the paper's whole grid of (κ, ξ) for one experiment",
-    "study": "search (κ, ξ) for one experiment, every trial tracked",
+    "study": "search a method's settings for one experiment, every trial tracked",
     "worker": "help with a study that another process has started",
     "trials": "show or export the trials of a study",
     "paper": "all twelve experiments in one go: studies, models, comparison, report",

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from tgsr.datasets import DatabasePair
 from tgsr.errors import TrackingError
 from tgsr.estimators.spaces import get_method
@@ -58,7 +60,8 @@ def register_method(
     if trial.data.tags.get(Tag.PARENT) != study.run_id:
         raise TrackingError(f"run {run_id} is no trial of {study.name!r}")
     settings = read_settings(trial)
-    evaluation = evaluate(get_method(study.method).make(**settings), pair)
+    with threadpool_limits(limits=1, user_api="blas"):  # as in the study
+        evaluation = evaluate(get_method(study.method).make(**settings), pair)
     metrics = trial.data.metrics
     if (evaluation.scores.macro_f1, evaluation.scores.accuracy) != (metrics["macro_f1"], metrics["accuracy"]):
         raise TrackingError(
