@@ -95,6 +95,7 @@ class Loaded:
         coef = np.random.default_rng(0).random((15045, 3))
         self.inner = TgsrModel()
         self.inner.weights = Weights(coef, np.ones(85), CLASS_NAMES, "region", extraction, {})
+        self.inner.n_features, self.inner.extraction = len(coef), extraction
 
     def unwrap_python_model(self) -> TgsrModel:
         return self.inner
