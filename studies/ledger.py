@@ -3,7 +3,8 @@
 A batch of cells is claimed by creating RUNNING trials that carry cell and owner in one write each. Trial numbers are
 given in sequence by the storage, so that of two trials for one cell the lower number holds it, and the other gives
 way: no lock is needed, and the same works with a journal file, a database and Optuna's proxy. Trials of a process
-that has died are failed; their cells are free again.
+that has died are failed; their cells are free again. Sampled trials carry their owner from their first write, too: a
+running trial without one is nobody's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.owners import HEARTBEAT_SECONDS, OWNER, Owner, Watch
+from studies.owners import HEARTBEAT_SECONDS, OWNER, Owner, Watch, abandoned_trials, owner_of
 from studies.storage import hold
 
 __all__ = ["Claim", "Ledger", "SettingsLedger"]
@@ -72,7 +73,6 @@ class Ledger:
         self.failed = 0
         self._done: dict[AnyCell, int] = {}
         self._settled = 0
-        self._mine: dict[int, Claim] = {}
 
     def refresh(self) -> None:
         """Read what is new; what was settled is not looked at again."""
@@ -113,30 +113,30 @@ class Ledger:
 
     def reap(self) -> int:
         """Fail the running trials whose process has died, so that their cells are free. Returns how many."""
-        attrs: dict[str, Any] | None = None
-        reaped = 0
-        verdicts: dict[str, bool] = {}
-        for trial in list(self.running.values()):
-            text = str(trial.user_attrs.get(OWNER, ""))
-            if text not in verdicts:
-                owner = Owner.from_text(text)
-                if owner is None or owner.key == self.owner.key:
-                    verdicts[text] = False
-                else:
-                    attrs = attrs or self._storage.get_study_user_attrs(self._study_id)
-                    verdicts[text] = self._watch.is_dead(owner, attrs)
-            if verdicts[text]:
-                reaped += self._finish(trial._trial_id, TrialState.FAIL)
+        others = [trial for trial in self.running.values() if not self._is_mine(trial)]
+        reaped = sum(self._finish(trial._trial_id, TrialState.FAIL) for trial in self._abandoned(others))
         if reaped:
             self.refresh()
         return reaped
 
-    def is_abandoned(self, trial: FrozenTrial) -> bool:
-        """Whether the process that ran a trial is this one, is unknown, or has died."""
-        owner = Owner.from_text(str(trial.user_attrs.get(OWNER, "")))
-        if owner is None or owner.is_same_process(self.owner):
-            return True
-        return self._watch.is_dead(owner, self._storage.get_study_user_attrs(self._study_id))
+    def abandoned(self, numbers: Iterable[int]) -> list[int]:
+        """Of finished trials those whose process is this one, is unknown, or has died."""
+        trials = [self.complete[number] for number in numbers]
+        mine = {trial.number for trial in trials if self._is_of_this_process(trial)}
+        return sorted(mine | {trial.number for trial in self._abandoned(trials)})
+
+    def _abandoned(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        if not trials:
+            return []
+        return abandoned_trials(trials, self._watch, self._storage.get_study_user_attrs(self._study_id))
+
+    def _is_of_this_process(self, trial: FrozenTrial) -> bool:
+        owner = owner_of(trial)
+        return owner is not None and owner.is_same_process(self.owner)
+
+    def _is_mine(self, trial: FrozenTrial) -> bool:
+        owner = owner_of(trial)
+        return owner is not None and owner.key == self.owner.key
 
     def claim(self, cells: Sequence[AnyCell], size: int) -> list[Claim]:
         """Claim up to ``size`` of the cells that nobody has finished or is at work on.
@@ -163,36 +163,39 @@ class Ledger:
                 kept.append(claim)
             else:
                 self._finish(claim.trial_id, TrialState.FAIL)
-        self._mine.update({claim.number: claim for claim in kept})
         return kept
 
     def ask(self, size: int) -> list[Claim]:
         """Ask the study's sampler for cells."""
         claims = []
         for _ in range(size):
-            trial = self.study.ask(self._distributions)
-            trial.set_user_attr(OWNER, self.owner.to_text())
-            claims.append(Claim(trial.number, trial._trial_id, self.cell(trial.params)))
-        self._mine.update({claim.number: claim for claim in claims})
+            # Study.ask would create the trial without its owner: a process that ends then leaves it running for ever
+            trial_id = self._storage.create_new_trial(
+                self._study_id, create_trial(state=TrialState.RUNNING, user_attrs={OWNER: self.owner.to_text()})
+            )
+            # a fresh Study, as Study.ask would look at the trials anew
+            study = optuna.Study(self.study.study_name, self._storage, sampler=self.study.sampler)
+            trial = optuna.Trial(study, trial_id)
+            for name, distribution in self._distributions.items():
+                trial._suggest(name, distribution)
+            claims.append(Claim(trial.number, trial_id, self.cell(trial.params)))
         return claims
 
     def tell(self, claims: Iterable[Claim], values: Iterable[float]) -> list[bool]:
         """Finish trials; False where a trial was taken away meanwhile (its process was believed dead)."""
         with hold(self._storage):
-            told = [
+            return [
                 self._finish(claim.trial_id, TrialState.COMPLETE, float(value))
                 for claim, value in zip(claims, values, strict=True)
             ]
-        for claim in claims:
-            self._mine.pop(claim.number, None)
-        return told
 
     def release(self) -> None:
-        """Give back what was claimed and not finished."""
+        """Give back what was claimed and not finished, as the storage knows it: a claim may have been cut off."""
+        self.refresh()
         with hold(self._storage):
-            for claim in self._mine.values():
-                self._finish(claim.trial_id, TrialState.FAIL)
-        self._mine.clear()
+            for trial in self.running.values():
+                if self._is_mine(trial):
+                    self._finish(trial._trial_id, TrialState.FAIL)
 
     def _create(self, cells: Sequence[AnyCell]) -> list[Claim]:
         attrs = {OWNER: self.owner.to_text()}

@@ -7,12 +7,14 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HEARTBEAT_SECONDS", "OWNER", "STALE_SECONDS", "Owner", "Watch"]
+from optuna.trial import FrozenTrial
+
+__all__ = ["HEARTBEAT_SECONDS", "OWNER", "STALE_SECONDS", "Owner", "Watch", "abandoned_trials", "owner_of"]
 
 OWNER = "owner"
 """Key of the trial attribute that names who runs it."""
@@ -92,6 +94,24 @@ class Watch:
             self._seen[owner.key] = (beat, now)
             return False
         return now - since > self._stale_seconds
+
+
+def owner_of(trial: FrozenTrial) -> Owner | None:
+    """Who runs, or ran, a trial; None where it does not say."""
+    return Owner.from_text(str(trial.user_attrs.get(OWNER, "")))
+
+
+def abandoned_trials(trials: Iterable[FrozenTrial], watch: Watch, study_attrs: Mapping[str, Any]) -> list[FrozenTrial]:
+    """The trials whose owner is unknown or has died."""
+    verdicts: dict[Owner | None, bool] = {None: True}
+    found = []
+    for trial in trials:
+        owner = owner_of(trial)
+        if owner not in verdicts:
+            verdicts[owner] = owner is None or watch.is_dead(owner, study_attrs)
+        if verdicts[owner]:
+            found.append(trial)
+    return found
 
 
 def _machine() -> str:

@@ -13,12 +13,14 @@ from typing import IO, Any
 from urllib.parse import urlparse
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
 
 from tgsr.errors import MissingDataError, TrackingError
 
 __all__ = ["JournalFile", "hold", "is_embedded", "open_storage"]
+
+_ATTEMPTS = 4
 
 
 def open_storage(url: str, *, create: bool = True) -> BaseStorage:
@@ -49,7 +51,8 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
             return proxy
         if "://" in url:
             engine_options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-            return optuna.storages.RDBStorage(url, engine_kwargs=engine_options)
+            # cached as Optuna's own studies are: without it every look loads every trial again
+            return optuna.storages.get_storage(_open_database(url, engine_options))
     except Exception as error:  # SQLAlchemy, the driver and grpc raise their own
         raise TrackingError(f"Optuna's storage {shown(url)} cannot be opened: {error}") from error
     path = Path(url)
@@ -57,6 +60,20 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
         raise MissingDataError(f"{path}: no such Optuna journal; name the study's storage with --storage or --home")
     path.parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFile(path))
+
+
+def _open_database(url: str, engine_options: dict[str, Any]) -> RDBStorage:
+    """Open a database; of processes that make its tables at once, all but one are refused, and look again."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs=engine_options)
+        except (IntegrityError, ProgrammingError):
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.5)
+    raise AssertionError
 
 
 def is_embedded(url: str) -> bool:

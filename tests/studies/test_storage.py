@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -21,7 +22,7 @@ from tgsr.errors import MissingDataError, TrackingError
 SPACE = Space((1, 2, 3, 4, 5), tuple(float(xi) for xi in range(1, 13)))
 
 
-def _ledger(path: Path, watch: Watch | None = None) -> Ledger:
+def _ledger(path: Path | str, watch: Watch | None = None) -> Ledger:
     storage = open_storage(str(path))
     study = optuna.create_study(study_name="s", storage=storage, direction="maximize", load_if_exists=True)
     return Ledger(study, storage, SPACE.distributions, watch)
@@ -125,3 +126,55 @@ def test_several_processes_with_sqlite(tmp_path: Path, monkeypatch: pytest.Monke
     a, b = first(), first()
     mine, theirs = a.claim(SPACE.cells(), 5), b.claim(SPACE.cells(), 5)
     assert len({claim.cell for claim in [*mine, *theirs]}) == 10
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_process_stopped_while_the_sampler_draws_leaves_no_trial_without_an_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    ledger = _ledger(tmp_path / "j")
+
+    def stopped(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ledger.study.sampler, "sample_relative", stopped)
+    with pytest.raises(error):
+        ledger.ask(3)
+    (cut_off,) = _ledger(tmp_path / "j").study.trials
+    assert cut_off.state == TrialState.RUNNING
+    assert Owner.from_text(cut_off.user_attrs["owner"]) == ledger.owner  # a kill -9 here is recognised by it
+    ledger.release()
+    assert all(trial.state == TrialState.FAIL for trial in ledger.study.trials)
+
+
+def test_a_running_trial_without_an_owner_is_nobodys(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path / "j")
+    ledger.study.ask(SPACE.distributions)
+    ledger.refresh()
+    assert ledger.reap() == 1
+    assert not ledger.running
+
+
+def test_a_look_at_a_database_loads_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    ledger, other = _ledger(url), _ledger(url)
+    ledger.tell(ledger.claim(SPACE.cells(), 30), [0.5] * 30)
+    ledger.refresh()
+    other.refresh()
+    loaded = []
+    load = optuna.storages.RDBStorage._get_trials
+
+    def counted(self: optuna.storages.RDBStorage, *arguments: Any, **named: Any) -> Any:
+        found = load(self, *arguments, **named)
+        loaded.append(len(found))
+        return found
+
+    monkeypatch.setattr(optuna.storages.RDBStorage, "_get_trials", counted)
+    theirs = other.claim(SPACE.cells(), 5)
+    ledger.refresh()  # sees the other's as running, then as finished
+    assert set(ledger.running) == {claim.number for claim in theirs}
+    other.tell(theirs, [0.5] * 5)
+    ledger.refresh()
+    assert len(ledger.complete) == 35
+    assert not ledger.running
+    assert max(loaded) == 5
