@@ -68,6 +68,7 @@ class Session:
         self.ledger = kind(self.study, self.storage, self.spec.space.distributions, Watch(self.stale_seconds))
         self.cells = self.spec.space.cells(self.n_trials) if self.spec.sampler == "grid" else []
         self.written = 0
+        self.left_to_others = 0
         self._writing: Future[None] | None = None
 
     @property
@@ -139,38 +140,44 @@ class Session:
                 writing, self._writing = self._writing, None
                 writing.result()
 
-    def unmirrored(self, *, force: bool = False) -> list[int]:
-        """Numbers of the trials that Optuna knows as finished and MLflow does not have.
+    def mirror(self, progress: Callable[[int], None] = lambda _: None, *, wait: bool = True) -> int:
+        """Give MLflow the finished trials that it lacks, deleted ones back as they were; returns how many.
 
-        Trials that a living process has just finished are left to it, unless writing one twice does no harm (the
-        bulk way) or ``force`` is set.
+        Trials that a living process has just finished are left to it (`left_to_others` counts them), unless writing
+        one twice does no harm (the bulk way). It is given time if ``wait`` is set, as long as it gets on.
         """
-        self.ledger.refresh()
-        finished = self.ledger.complete
-        missing = sorted(set(finished) - self.writer.written(self.run, sorted(finished)))
-        if force or self.writer.name == "bulk":
-            return missing
-        return [number for number in missing if self.ledger.is_abandoned(finished[number])]
-
-    def mirror(self, progress: Callable[[int], None] = lambda _: None, *, force: bool = False) -> int:
-        """Write the trials that `unmirrored` lists, their cells solved again; returns how many.
-
-        Other processes are given time to write what they have just finished.
-        """
-        given_up = time.monotonic() + _PATIENCE_SECONDS
-        while not force and self.unmirrored(force=True) and time.monotonic() < given_up:
-            if self.unmirrored() == self.unmirrored(force=True):
-                break  # nobody else will write them
+        missing = self._missing()
+        restored = self.writer.restore(self.run, missing)
+        if restored:
+            missing = self._missing()
+        mine = self._left_to_me(missing)
+        seen, given_up = len(missing), time.monotonic() + _PATIENCE_SECONDS
+        while wait and mine != missing and time.monotonic() < given_up:
             time.sleep(_WAIT_SECONDS)
-        missing = self.unmirrored(force=force)
+            missing = self._missing()
+            mine = self._left_to_me(missing)
+            if len(missing) < seen:
+                seen, given_up = len(missing), time.monotonic() + _PATIENCE_SECONDS
+        self.left_to_others = len(missing) - len(mine)
+        self.writer.discard(mine)
         finished = self.ledger.complete
-        for start in range(0, len(missing), self.batch):
-            numbers = missing[start : start + self.batch]
+        for start in range(0, len(mine), self.batch):
+            self.ledger.beat()
+            numbers = mine[start : start + self.batch]
             with self._timed("fit"):
                 fitted = self.fitter.fit([self.ledger.cell(finished[number].params) for number in numbers])
             self._write(list(zip(numbers, fitted, strict=True)))
             progress(start + len(numbers))
-        return len(missing)
+        return restored + len(mine)
+
+    def _missing(self) -> list[int]:
+        """Numbers of the trials that Optuna knows as finished and MLflow does not have."""
+        self.ledger.refresh()
+        finished = self.ledger.complete
+        return sorted(set(finished) - self.writer.written(self.run, sorted(finished)))
+
+    def _left_to_me(self, missing: list[int]) -> list[int]:
+        return missing if self.writer.name == "bulk" else self.ledger.abandoned(missing)
 
     def _write(self, trials: Sequence[tuple[int, Fitted | MethodFitted]]) -> None:
         if trials:

@@ -178,7 +178,7 @@ def complete_mirror(spec: AnySpec, pair: DatabasePair, options: StudyOptions) ->
     study = open_study(spec, storage)
     run = open_study_run(spec, pair, study, client, options)
     session = open_session(spec, pair, study, storage, client, run, options)
-    added = session.mirror(force=True)
+    added = session.mirror(wait=False)
     _sum_up(session, client, options)
     finish_parent(client, run.run_id)
     return added

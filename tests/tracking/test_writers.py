@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,5 +255,69 @@ def test_a_killed_creation_leaves_no_half_made_database(tmp_path: Path, monkeypa
     assert client.get_experiment("0").artifact_location == (place.home / "mlruns" / "0").as_uri()
 
 
-def _interrupt(_: Any) -> None:
+def _interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _parent(client: Any, place: Place) -> StudyRun:
+    run_id = start_parent(client, ParentSpec("tgsr/V-N", "V-N", "", {"tgsr.kind": "study"}), place.artifact_root)
+    info = client.get_run(run_id).info
+    location = client.get_experiment(info.experiment_id).artifact_location
+    return StudyRun(run_id, info.experiment_id, location, "oracle", "region")
+
+
+def test_looking_trials_up_leaves_alone_what_another_process_is_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = resolve_place(tmp_path)
+    client = open_client(place.tracking_uri)
+    study = _parent(client, place)
+    one, other = (choose_writer(client, study.artifact_location, "client")[0] for _ in range(2))
+    end, seen = client.set_terminated, []
+
+    def looked_at(*arguments: Any, **named: Any) -> None:
+        seen.append(sorted(other.written(study, range(4))))  # while the trial is not yet whole
+        other.discard([number for number in range(4) if number != len(seen) - 1])  # whose processes have gone
+        end(*arguments, **named)
+
+    monkeypatch.setattr(client, "set_terminated", looked_at)
+    one.write(study, _records())
+    assert seen == [[], [0], [0, 1], [0, 1, 2]]
+    assert other.written(study, range(4)) == {0, 1, 2, 3}
+
+
+def test_what_is_cut_off_or_there_twice_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = resolve_place(tmp_path)
+    client = open_client(place.tracking_uri)
+    study = _parent(client, place)
+    writer, _ = choose_writer(client, study.artifact_location, "client")
+    writer.write(study, _records())
+    writer.write(study, _records()[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "set_terminated", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            writer.write(study, [replace(_records()[0], number=7)])
+    assert writer.written(study, range(8)) == {0, 1, 2, 3}
+    writer.discard([7])
+    assert sorted(read_trials(client, study.run_id)["trial"]) == [0, 1, 2, 3]
+    assert len(client.search_runs([study.experiment_id])) == 5
+
+
+@pytest.mark.parametrize("way", ["bulk", "client"])
+def test_deleted_runs_are_restored_and_lost_files_written_again(tmp_path: Path, way: str) -> None:
+    place = resolve_place(tmp_path)
+    client = open_client(place.tracking_uri)
+    study = _parent(client, place)
+    writer, _ = choose_writer(client, study.artifact_location, way)
+    run_ids = writer.write(study, _records())
+    client.delete_run(run_ids[1])
+    folder = Path(study.artifact_location.removeprefix("file://"))
+    shutil.rmtree(folder / run_ids[2])
+    assert writer.written(study, range(4)) == {0, 3}
+    assert writer.restore(study, [1, 2]) == 1
+    assert writer.written(study, range(4)) == {0, 1, 3}
+    writer.discard([2])
+    writer.write(study, [_records()[2]])
+    table = read_trials(client, study.run_id)
+    assert table["trial"].tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(read_coefficients(client, table["run_id"][2]), _records()[2].coef)

@@ -15,9 +15,17 @@ import numpy.typing as npt
 from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, SCALES, region_boxes, released_groups
 from tgsr.tracking.names import COEFFICIENTS, MASK, REGIONS
-from tgsr.tracking.records import MethodRecord, Record
+from tgsr.tracking.place import local_artifact_folder
+from tgsr.tracking.records import MethodRecord, Record, StudyRun
 
-__all__ = ["mask_picture", "read_coefficients_file", "region_weights", "save_coefficients", "write_trial_files"]
+__all__ = [
+    "mask_picture",
+    "present_folders",
+    "read_coefficients_file",
+    "region_weights",
+    "save_coefficients",
+    "write_trial_files",
+]
 
 _SIDE = 106
 """Side of a face in the mask picture: the interior on which the regions are defined."""
@@ -45,6 +53,17 @@ def write_trial_files(folder: Path, record: Record, grouping: str) -> list[Path]
     if record.coef is not None:
         written.append(save_coefficients(folder / COEFFICIENTS, record.coef))
     return written
+
+
+def present_folders(study: StudyRun) -> set[str] | None:
+    """Names of the runs that have a folder of artifacts; None where that tells nothing.
+
+    Artifacts may be on another machine, and trials of methods without groups have none.
+    """
+    folder = local_artifact_folder(study.artifact_location)
+    if folder is None or not study.grouping:
+        return None
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def save_coefficients(path: Path, coef: npt.NDArray[np.float64]) -> Path:

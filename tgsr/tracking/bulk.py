@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from tgsr.errors import TrackingError
 from tgsr.files import atomic_path
-from tgsr.tracking.artifacts import save_coefficients, write_trial_files
+from tgsr.tracking.artifacts import present_folders, save_coefficients, write_trial_files
 from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.place import local_artifact_folder
 from tgsr.tracking.records import Record, StudyRun
@@ -34,6 +34,7 @@ KNOWN_SCHEMAS: dict[str, str] = {"dc11669786a5": "3.17"}
 """Schema version (alembic's head) → MLflow version of the databases that bulk writing was tested with."""
 
 _ROWS_A_STATEMENT = 2000
+_IDS_A_QUERY = 500
 _FILE_THREADS = 2
 _ATTEMPTS = 3
 
@@ -117,10 +118,11 @@ class BulkWriter:
         for attempt in range(_ATTEMPTS):
             known = self._known(run_ids)
             new = [(run_id, record) for run_id, record in zip(run_ids, records, strict=True) if run_id not in known]
+            if attempt == 0:
+                bare = [entry for entry in zip(run_ids, records, strict=True) if entry[0] in known]
+                self._write_files(study, new + [entry for entry in bare if not (self._folder / entry[0]).is_dir()])
             if not new:
                 break
-            if attempt == 0:
-                self._write_files(study, new)
             if self._insert_unless_taken(study, new, last=attempt == _ATTEMPTS - 1):
                 break
         return run_ids
@@ -146,11 +148,29 @@ class BulkWriter:
 
     def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
         """Look the trials up; see `TrialWriter`."""
-        found: set[int] = set()
-        for start in range(0, len(numbers), 500):
-            ids = {trial_run_id(study.run_id, number): number for number in numbers[start : start + 500]}
-            found.update(ids[run_id] for run_id in self._known(list(ids)))
-        return found
+        ids = {trial_run_id(study.run_id, number): number for number in numbers}
+        known = self._known(list(ids), "active")
+        folders = present_folders(study)
+        return {ids[run_id] for run_id in (known if folders is None else known & folders)}
+
+    def restore(self, study: StudyRun, numbers: Sequence[int]) -> int:
+        """See `TrialWriter`."""
+        import sqlalchemy
+        from mlflow.store.tracking.dbmodels.models import SqlRun
+
+        deleted = sorted(self._known([trial_run_id(study.run_id, number) for number in numbers], "deleted"))
+        run_uuid: Any = SqlRun.run_uuid
+        with self._store.ManagedSessionMaker(read_only=False) as session:
+            for start in range(0, len(deleted), _IDS_A_QUERY):
+                session.execute(
+                    sqlalchemy.update(SqlRun)
+                    .where(run_uuid.in_(deleted[start : start + _IDS_A_QUERY]))
+                    .values(lifecycle_stage="active", deleted_time=None)
+                )
+        return len(deleted)
+
+    def discard(self, numbers: Sequence[int]) -> None:
+        """Do nothing: a trial is one transaction, and `write` completes its files. See `TrialWriter`."""
 
     def add_coefficients(self, study: StudyRun, number: int, coef: npt.NDArray[np.float64]) -> None:
         """See `TrialWriter`."""
@@ -158,13 +178,20 @@ class BulkWriter:
         with atomic_path(folder / COEFFICIENTS) as temporary:
             save_coefficients(temporary, coef)
 
-    def _known(self, run_ids: Sequence[str]) -> set[str]:
+    def _known(self, run_ids: Sequence[str], stage: str | None = None) -> set[str]:
+        """Those of the run ids that are in the database, optionally only the active or the deleted ones."""
         import sqlalchemy
         from mlflow.store.tracking.dbmodels.models import SqlRun
 
+        run_uuid: Any = SqlRun.run_uuid  # its type, a Column, has no in_ in SQLAlchemy's stubs for declarative 1.x
+        found: set[str] = set()
         with self._store.ManagedSessionMaker(read_only=True) as session:
-            run_uuid: Any = SqlRun.run_uuid  # its type, a Column, has no in_ in SQLAlchemy's stubs for declarative 1.x
-            return set(session.execute(sqlalchemy.select(run_uuid).where(run_uuid.in_(run_ids))).scalars())
+            for start in range(0, len(run_ids), _IDS_A_QUERY):
+                query = sqlalchemy.select(run_uuid).where(run_uuid.in_(run_ids[start : start + _IDS_A_QUERY]))
+                if stage is not None:
+                    query = query.where(SqlRun.lifecycle_stage == stage)
+                found.update(session.execute(query).scalars())
+        return found
 
     def _insert(self, study: StudyRun, new: Sequence[tuple[str, Record]]) -> None:
         import sqlalchemy

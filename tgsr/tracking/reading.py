@@ -130,11 +130,11 @@ def read_extraction(client: MlflowClient, run_id: str) -> dict[str, Any]:
     return {}
 
 
-def search_children(client: MlflowClient, parent: Run, kind: str = "trial") -> Iterator[Run]:
-    """Give the child runs of one kind, in no particular order."""
+def search_children(client: MlflowClient, parent: Run, kind: str = "trial", *, deleted: bool = False) -> Iterator[Run]:
+    """Give the child runs of one kind, in no particular order; ``deleted`` gives those that are."""
     condition = f"tags.`{Tag.PARENT}` = '{parent.info.run_id}' and tags.`{Tag.KIND}` = '{kind}'"
     experiment = parent.data.tags.get(Tag.TRIAL_EXPERIMENT, parent.info.experiment_id)
-    yield from _search(client, [experiment], condition)
+    yield from _search(client, [experiment], condition, deleted=deleted)
 
 
 def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True) -> pd.DataFrame:
@@ -305,13 +305,15 @@ def _trial_runs(client: MlflowClient, parent: Run) -> Iterator[Run]:
             yield run
 
 
-def _search(client: MlflowClient, experiment_ids: list[str], condition: str) -> Iterator[Run]:
+def _search(client: MlflowClient, experiment_ids: list[str], condition: str, *, deleted: bool = False) -> Iterator[Run]:
+    from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
 
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     token: str | None = None
     while True:
         try:
-            page = client.search_runs(experiment_ids, condition, max_results=5000, page_token=token)
+            page = client.search_runs(experiment_ids, condition, view, max_results=5000, page_token=token)
         except MlflowException as error:
             raise TrackingError(f"{client.tracking_uri}: runs cannot be searched ({error})") from error
         yield from page

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import TrackingError
-from tgsr.tracking.artifacts import save_coefficients, write_trial_files
+from tgsr.tracking.artifacts import present_folders, save_coefficients, write_trial_files
 from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.place import local_artifact_folder
 from tgsr.tracking.records import Record, StudyRun
@@ -35,7 +35,18 @@ class TrialWriter(Protocol):
         ...
 
     def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
-        """Which of these trials are there, whole."""
+        """Which of these trials are there, whole: not deleted, and with their files where those are in a folder."""
+        ...
+
+    def restore(self, study: StudyRun, numbers: Sequence[int]) -> int:
+        """Bring back those of these trials that somebody has deleted; returns how many."""
+        ...
+
+    def discard(self, numbers: Sequence[int]) -> None:
+        """Delete what the last `written` found of these trials that is not whole, and whatever it found twice.
+
+        Nobody may be writing these trials.
+        """
         ...
 
     def add_coefficients(self, study: StudyRun, number: int, coef: npt.NDArray[np.float64]) -> None:
@@ -59,6 +70,8 @@ class ClientWriter:
         self._client = client
         self._n_threads = n_threads
         self._runs: dict[int, str] = {}  # run ids by trial number
+        self._scraps: dict[int, list[str]] = {}  # runs that are cut off, or have lost their files
+        self._doubles: list[str] = []
 
     def write(self, study: StudyRun, records: Sequence[Record]) -> list[str]:
         """Write the trials; see `TrialWriter`."""
@@ -68,20 +81,42 @@ class ClientWriter:
             return list(pool.map(lambda record: self._write_one(study, record), records))
 
     def written(self, study: StudyRun, numbers: Sequence[int]) -> set[int]:
-        """Look the trials up; a run that was cut off while it was written is deleted. See `TrialWriter`."""
+        """Look the trials up; see `TrialWriter`. Of a trial written twice the run with the lowest id counts."""
         from tgsr.tracking.reading import find_run, search_children
 
-        wanted, whole = set(numbers), {}
-        for run in search_children(self._client, find_run(self._client, study.run_id)):
-            number = int(run.data.tags[Tag.TRIAL])
+        wanted, whole = set(numbers), dict[int, str]()
+        folders = present_folders(study)
+        self._scraps, self._doubles = {}, []
+        runs = search_children(self._client, find_run(self._client, study.run_id))
+        for run in sorted(runs, key=lambda run: str(run.info.run_id)):
+            number, run_id = int(run.data.tags[Tag.TRIAL]), str(run.info.run_id)
             if number not in wanted:
                 continue
-            if run.info.status == "FINISHED" and number not in whole:
-                whole[number] = str(run.info.run_id)
-            elif number not in self._runs:  # not one that this process is writing
-                self._client.delete_run(run.info.run_id)
+            if run.info.status != "FINISHED" or not (folders is None or run_id in folders):
+                self._scraps.setdefault(number, []).append(run_id)
+            elif number in whole:
+                self._doubles.append(run_id)
+            else:
+                whole[number] = run_id
         self._runs.update(whole)
         return set(whole)
+
+    def restore(self, study: StudyRun, numbers: Sequence[int]) -> int:
+        """See `TrialWriter`."""
+        from tgsr.tracking.reading import find_run, search_children
+
+        lacking = set(numbers)
+        for run in search_children(self._client, find_run(self._client, study.run_id), deleted=True):
+            number = int(run.data.tags[Tag.TRIAL])
+            if run.info.status == "FINISHED" and number in lacking:
+                self._client.restore_run(run.info.run_id)
+                lacking.remove(number)
+        return len(set(numbers)) - len(lacking)
+
+    def discard(self, numbers: Sequence[int]) -> None:
+        """See `TrialWriter`."""
+        for run_id in [*self._doubles, *(run_id for number in numbers for run_id in self._scraps.get(number, []))]:
+            self._client.delete_run(run_id)
 
     def add_coefficients(self, study: StudyRun, number: int, coef: npt.NDArray[np.float64]) -> None:
         """See `TrialWriter`."""
