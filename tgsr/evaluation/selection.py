@@ -104,6 +104,8 @@ def get_rule(name: str) -> SelectionRule:
 def source_folds(task: TransferTask, seed: int, n_folds: int = _N_FOLDS) -> list[npt.NDArray[np.intp]]:
     """Split the source for cross-validation: by subject where subjects are known, else stratified by class.
 
+    There are fewer folds than asked for where only fewer leave samples of every class to train on.
+
     Returns
     -------
     list of arrays of int
@@ -112,7 +114,7 @@ def source_folds(task: TransferTask, seed: int, n_folds: int = _N_FOLDS) -> list
     Raises
     ------
     ParameterError
-        If the source has too few subjects, or too few samples of a class, for two folds.
+        If the source has too few subjects, or too few samples of a class, for two such folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -126,12 +128,23 @@ def source_folds(task: TransferTask, seed: int, n_folds: int = _N_FOLDS) -> list
             "cross-validation on the source needs at least 2 samples of each class and 2 subjects; "
             f"found {dict(zip(task.class_names, counts.tolist(), strict=True))}"
         )
-    if subjects is None:
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    else:
-        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    folds = [held_out for _, held_out in splitter.split(task.X, task.y, subjects)]
-    return [fold for fold in folds if len(fold) and len(np.unique(np.delete(task.y, fold))) > 1]
+    splitter = StratifiedKFold if subjects is None else StratifiedGroupKFold
+    for count in range(n_folds, 1, -1):
+        splits = splitter(count, shuffle=True, random_state=seed).split(task.X, task.y, subjects)
+        folds = [held_out for _, held_out in splits if len(held_out)]
+        if all(set(np.delete(task.y, fold)) == set(task.y) for fold in folds):
+            return folds
+    raise ParameterError(
+        "cross-validation by subject is not possible on this source: of each way to leave subjects out, one leaves a "
+        f"class without training samples; subjects by class: {_subjects_by_class(task)}. Use a source with more "
+        "subjects in each class, or a feature file without subjects (folds are then by class), or choose by "
+        "--selection oracle (the target's labels)"
+    )
+
+
+def _subjects_by_class(task: TransferTask) -> dict[str, int]:
+    subjects = np.asarray(task.subjects)
+    return {name: len(set(subjects[task.y == code])) for code, name in enumerate(task.class_names)}
 
 
 def _build_oracle(
