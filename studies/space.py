@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from tgsr.errors import ParameterError
@@ -16,6 +17,7 @@ __all__ = ["Cell", "Space", "spread"]
 
 Cell = tuple[int, float]
 T = TypeVar("T")
+_POINTS_A_CELL = 4
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class Space:
         Parameters
         ----------
         n_cells : int, optional
-            So many of them, evenly spread over that order; None for all.
+            So many of them, evenly spread over κ and ξ; None for all. More of them contain the fewer.
         """
-        return spread([(kappa, xi) for xi in self.xis for kappa in self.kappas], n_cells)
+        return spread([(kappa, xi) for xi in self.xis for kappa in self.kappas], n_cells, len(self.kappas))
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -58,8 +60,34 @@ class Space:
         }
 
 
-def spread(cells: Sequence[T], n_cells: int | None) -> list[T]:
-    """So many of the cells, evenly spread over their order; None for all."""
+def spread(cells: Sequence[T], n_cells: int | None, n_columns: int = 1) -> list[T]:
+    """So many of the cells, evenly spread, in their order; None for all. More of them contain the fewer.
+
+    Parameters
+    ----------
+    cells : sequence
+        The rows of a table one after the other.
+    n_cells : int or None
+    n_columns : int
+        Cells in a row; they are spread over rows and columns.
+    """
     if n_cells is None or n_cells >= len(cells):
         return list(cells)
-    return [cells[index] for index in np.linspace(0, len(cells) - 1, n_cells).round().astype(int)]
+    n_rows = len(cells) // n_columns
+    # Halton's points: the first of them are evenly spread over the square and over each side, however many they are
+    points = np.arange(1, _POINTS_A_CELL * len(cells) + 1)
+    rows = (_mirrored(points, 2) * n_rows).astype(np.int64)
+    columns = (_mirrored(points, 3) * n_columns).astype(np.int64)
+    hit, first = np.unique(rows * n_columns + columns, return_index=True)
+    order = np.concatenate([hit[np.argsort(first)], np.setdiff1d(np.arange(len(cells)), hit)])
+    return [cells[index] for index in np.sort(order[:n_cells])]
+
+
+def _mirrored(numbers: npt.NDArray[np.int64], base: int) -> npt.NDArray[np.float64]:
+    """The numbers' digits in a base, mirrored at the point: 0 to 1."""
+    mirrored, place = np.zeros(len(numbers)), 1.0
+    while numbers.any():
+        place /= base
+        mirrored += place * (numbers % base)
+        numbers = numbers // base
+    return mirrored
