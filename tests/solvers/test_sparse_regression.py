@@ -6,8 +6,16 @@ import clarabel
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.datasets import load_wine
 
-from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression, sparse_regression_objective
+from tgsr.solvers.sparse_regression import (
+    GAP_LIMIT,
+    Resolvents,
+    Schedule,
+    duality_gap,
+    sparse_regression,
+    sparse_regression_objective,
+)
 from tgsr.solvers.squared_hinge import fit_squared_hinge
 
 
@@ -56,6 +64,41 @@ def test_published_schedule_ends_near_the_minimum(problem, mu):
     best = np.column_stack([lasso(K, delta, T[:, c], 1.0, mu) for c in range(3)])
     reached = sparse_regression_objective(solution.P[0], K, delta, T, 1.0, mu)
     assert reached <= 1.5 * sparse_regression_objective(best, K, delta, T, 1.0, mu)
+
+
+@pytest.mark.parametrize(("lam", "mu"), [(0.0, 0.1), (1.0, 0.01), (10.0, 0.5), (1.0, 2.0)])
+def test_duality_gap_bounds_the_distance_to_the_minimum(problem, lam, mu):
+    K, delta, T = problem
+    resolvents = Resolvents(K, delta, lam)
+    best = np.column_stack([lasso(K, delta, T[:, c], lam, mu) for c in range(3)])
+    minimum = sparse_regression_objective(best, K, delta, T, lam, mu)
+    assert duality_gap(best, T, mu, resolvents) <= 1e-5
+    for P in (best + 0.01, 0 * best, sparse_regression(K, T, [mu], resolvents).P[0]):
+        distance = sparse_regression_objective(P, K, delta, T, lam, mu) - minimum
+        assert duality_gap(P, T, mu, resolvents) >= distance - 1e-9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("target", ["labels", "features"])
+def test_scale_of_the_features_does_not_break_the_iteration(dtype, scale, target):
+    X, y = load_wine(return_X_y=True)  # from 0.1 to 1700, unscaled
+    order = np.random.default_rng(0).permutation(len(X))
+    X, y = scale * X[order], y[order]
+    source, kernel = X[:89], X @ X[:89].T
+    delta = kernel.mean(axis=1) - (X @ X[89:].T).mean(axis=1)
+    T = np.eye(3)[y[:89]] if target == "labels" else source
+    solution = sparse_regression(kernel, T, [0.1], Resolvents(kernel, delta, 1.0, dtype=dtype))
+    P, zero = solution.P[0].astype(np.float64), (T**2).sum()
+    assert sparse_regression_objective(P, kernel, delta, T, 1.0, 0.1) <= (1.0 + 1e-12 if scale < 1 else 0.2) * zero
+    assert solution.gaps[0] <= 0.06 * zero
+
+
+def test_rising_penalty_is_told_from_convergence(problem):
+    K, delta, T = problem
+    hasty = sparse_regression(K, T, [0.01], Resolvents(K, delta, 1.0, Schedule(kappa=1e3, growth=2.0)))
+    assert hasty.converged.all()
+    assert hasty.gaps[0] > GAP_LIMIT * (T**2).sum()
 
 
 def test_large_mu_leaves_nothing(problem):

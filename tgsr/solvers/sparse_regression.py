@@ -4,6 +4,10 @@
 
 K_s the source's columns of the kernel of all samples, δ its mean source column minus its mean target column. Each
 column of P is a problem of its own, so that any number of columns, also with different μ, is solved at once.
+
+The schedule's numbers are absolute, made for kernels of histograms. Where K_sK_s^T + λδδ^T is so large that its
+rounding errors swamp the penalty, or T has entries beyond ±1, the same problem is solved in larger units: K/u and T/t
+with μ/(ut) give uP/t, started at P = M = 1/u. Below these limits, as on the released features, u = t = 1.
 """
 
 from __future__ import annotations
@@ -16,9 +20,25 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RegressionSolution", "Resolvents", "Schedule", "sparse_regression", "sparse_regression_objective"]
+__all__ = [
+    "GAP_LIMIT",
+    "RegressionSolution",
+    "Resolvents",
+    "Schedule",
+    "duality_gap",
+    "sparse_regression",
+    "sparse_regression_objective",
+]
 
 Array = npt.NDArray[np.float64]
+
+GAP_LIMIT = 0.05
+"""Duality gap, as a share of ‖T‖² (the objective at P = 0), up to which P is near enough to the minimum; all of the
+published grid ends below 0.022 on the released features."""
+
+_LARGEST = 1e8
+"""Largest eigenvalue of K_sK_s^T + λδδ^T that is left as it is: some ten times that of the released features, and
+what single precision bears with the schedule's penalties."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +61,16 @@ class RegressionSolution:
     P : array of shape (n_mu, n, n_responses)
     n_iter : array of int, shape (n_mu,)
     converged : array of bool, shape (n_mu,)
+        Whether max|P − Q| (in the units of the iteration) came below the schedule's tolerance. The penalty rises
+        whether or not P is near the minimum: that is what ``gaps`` tell.
+    gaps : array of shape (n_mu,)
+        `duality_gap` at P.
     """
 
     P: npt.NDArray[Any]
     n_iter: npt.NDArray[np.int64]
     converged: npt.NDArray[np.bool_]
+    gaps: Array
 
 
 class Resolvents:
@@ -59,7 +84,17 @@ class Resolvents:
         λ ≥ 0.
     schedule : Schedule, optional
     dtype : dtype, default=float64
-        Of the result; the eigensystem behind it is computed in float64.
+        Of the iteration, where K_s and δ need no larger units; there, float64. The eigensystem behind it is always
+        computed in float64.
+
+    Attributes
+    ----------
+    unit : float
+        u ≥ 1, by which K_s and δ are divided.
+    design : array of shape (n_source + 1, n)
+        A = [K_s^T; √λδ^T], with which the objective is ‖[T^T; 0] − AP‖_F² + μ‖P‖₁.
+    reach : array of shape (n_source + 1, rank)
+        Orthonormal basis of the range of A.
     """
 
     def __init__(
@@ -71,9 +106,14 @@ class Resolvents:
         dtype: npt.DTypeLike = np.float64,
     ) -> None:
         self.schedule = schedule or Schedule()
-        self.dtype = np.dtype(dtype)
+        self.design: Array = np.vstack([K_source.T, np.sqrt(lam) * delta])
+        left, singular, _ = np.linalg.svd(self.design, full_matrices=False)
+        rounding = singular.max() * max(self.design.shape) * np.finfo(np.float64).eps
+        self.reach: Array = left[:, singular > rounding]
         values, self._vectors = np.linalg.eigh(K_source @ K_source.T + lam * np.outer(delta, delta))
-        self._values = np.maximum(values, 0)
+        self.unit = max(1.0, float(np.sqrt(values[-1] / _LARGEST)))
+        self.dtype = np.dtype(dtype if self.unit == 1 else np.float64)
+        self._values = np.maximum(values, 0) / self.unit**2
         self._inverses: list[npt.NDArray[Any]] = []
         self._lock = Lock()
 
@@ -124,14 +164,18 @@ def sparse_regression(
     schedule, dtype = resolvents.schedule, resolvents.dtype
     thresholds = np.atleast_1d(np.asarray(mus, dtype=np.float64))
     sets, n, width = len(thresholds), len(K_source), responses.shape[1]
-    fixed = np.ascontiguousarray(K_source.astype(dtype) @ responses.astype(dtype))
+    sizes = np.maximum(np.abs(responses).max(axis=0), 1.0)
+    fixed = np.ascontiguousarray((K_source / resolvents.unit).astype(dtype) @ (responses / sizes).astype(dtype))
     # (n, sets · width): one product serves all sets
-    P = np.ones((n, sets * width), dtype=dtype)
-    M = np.ones_like(P)
-    limits = np.repeat(thresholds, width).astype(dtype)
+    P = np.full((n, sets * width), 1 / resolvents.unit, dtype=dtype)
+    M = P.copy()
+    limits = (np.repeat(thresholds, width) / (resolvents.unit * np.tile(sizes, sets))).astype(dtype)
     right = np.tile(fixed, sets) + P * np.asarray((schedule.kappa + 1) / 2, dtype=dtype)
     solution = RegressionSolution(
-        np.empty((sets, n, width), dtype=dtype), np.full(sets, schedule.max_iter), np.zeros(sets, dtype=bool)
+        np.empty((sets, n, width), dtype=dtype),
+        np.full(sets, schedule.max_iter),
+        np.zeros(sets, dtype=bool),
+        np.empty(sets),
     )
     active = np.arange(sets)
     scalar: Any = dtype.type  # the compiled update must not promote to float64
@@ -154,6 +198,9 @@ def sparse_regression(
         columns = np.repeat(~leaving, width)
         P, M, right = (np.ascontiguousarray(part[:, columns]) for part in (P, M, right))
         limits, gaps = limits[columns], gaps[columns]
+    solution.P[:] *= (sizes / resolvents.unit).astype(dtype)
+    for index, mu in enumerate(thresholds):
+        solution.gaps[index] = duality_gap(solution.P[index].astype(np.float64), responses, float(mu), resolvents)
     return solution
 
 
@@ -199,3 +246,19 @@ def sparse_regression_objective(
     """Value of the objective at P (n, n_responses); see `sparse_regression` for the rest."""
     residual = responses.T - P.T @ K_source
     return float((residual**2).sum() + lam * ((P.T @ delta) ** 2).sum() + mu * np.abs(P).sum())
+
+
+def duality_gap(P: Array, responses: Array, mu: float, resolvents: Resolvents) -> float:
+    """How far the objective at P (n, n_responses) is above its minimum, at most (up to rounding).
+
+    The dual problem is to maximise 2u^T y − ‖u‖² subject to ‖A^T u‖_∞ ≤ μ/2, with the responses y and A = `design`. Its
+    value is taken at the residual whose part in the range of A is shrunk until the constraint holds.
+    """
+    design, reach = resolvents.design, resolvents.reach
+    wanted = np.vstack([responses, np.zeros((1, responses.shape[1]))])
+    residual = wanted - design @ P
+    slope = 2 * np.abs(design.T @ residual).max(axis=0)
+    excess = np.maximum(0, slope - mu) / np.maximum(slope, np.finfo(np.float64).tiny)
+    dual = residual - excess * (reach @ (reach.T @ residual))
+    primal_value = (residual**2).sum() + mu * np.abs(P).sum()
+    return float(primal_value - 2 * (dual * wanted).sum() + (dual**2).sum())
