@@ -27,6 +27,8 @@ def test_sklearn_check(estimator, check):
     check(estimator)
 
 
+# STM is cut short on purpose
+pytestmark = pytest.mark.filterwarnings("ignore:STMClassifier did not converge")
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from tgsr.estimators import (
@@ -25,6 +30,7 @@ from tgsr.estimators.kernel_svm import class_ranks, fit_svm
 from tgsr.estimators.span import Span, principal_axes
 from tgsr.estimators.subspace import geodesic_flow
 from tgsr.estimators.tca import transfer_components
+from tgsr.solvers.importance import gaussian
 from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression
 
 
@@ -169,6 +175,17 @@ def test_stm_with_even_weights_is_a_squared_hinge_svm(domains):
     np.testing.assert_array_equal(even.predict(X_target), reference.fit(X, y).predict(X_target))
 
 
+def test_stm_sees_what_a_new_sample_has_outside_the_span(domains):
+    X, y, X_target = domains
+    fitted = STMClassifier(kernel="rbf").fit(X, y, X_target=X_target)
+    far = X + 100 * np.linalg.qr(np.vstack([X, X_target]).T, mode="complete")[0][:, -1]
+    rule = fitted.rule_
+    raw = gaussian(far, X, rule.width) @ rule.coefficients + rule.intercepts
+    np.testing.assert_array_equal(fitted.predict(far), np.argmax(raw, axis=1))
+    assert (fitted.predict(far) != fitted.predict(X)).any()
+    np.testing.assert_array_equal(fitted.predict(X_target), rule(fitted.span_.target))
+
+
 def test_drls_without_mean_term_is_a_label_space_lasso(domains):
     X, y, X_target = domains
     problem = RegressionProblem.of(Span.of(X, X_target))
@@ -190,6 +207,33 @@ def test_tsrg_without_penalties_regenerates_the_source(domains):
     X, y, X_target = domains
     fitted = TSRGClassifier(lam=0.0, mu=0.0, precision="double").fit(X, y, X_target=X_target)
     np.testing.assert_array_equal(fitted.predict(X), plain_svm(X, y, X))
+
+
+@pytest.mark.parametrize("method", [DRLSClassifier, TSRGClassifier])
+def test_unscaled_features_do_not_break_sparse_regression(method):
+    X, y = load_wine(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    X, y = X[order], y[order]
+    fitted = method().fit(X[:89], y[:89], X_target=X[89:])
+    assert fitted.converged_
+    assert fitted.n_iter_ > 1
+    assert (fitted.predict(X[89:]) == y[89:]).mean() > 0.85
+
+
+def test_iterative_methods_tell_when_they_did_not_converge(domains):
+    X, y = load_breast_cancer(return_X_y=True)
+    X, y = X[:300] * np.geomspace(1, 1e6, 30), y[:300]  # the small features are hardly fitted
+    for scaled in (StandardScaler().fit_transform(X), X):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fitted = DRLSClassifier().fit(scaled[:150], y[:150], X_target=scaled[150:])
+        assert fitted.converged_ == (scaled is not X)
+        assert [warning.category for warning in caught] == [ConvergenceWarning] * (scaled is X)
+    source, labels, target = domains
+    with pytest.warns(ConvergenceWarning, match="STMClassifier did not converge in 1 iterations"):
+        assert not STMClassifier(max_iter=1).fit(source, labels, X_target=target).converged_
+    with pytest.warns(ConvergenceWarning, match="with 1 of 2 settings"):
+        STMClassifier().predict_grid(source, labels, target, [{"max_iter": 1}, {}])
 
 
 def test_tsrg_precision_and_threads_change_no_label(domains):

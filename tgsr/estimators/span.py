@@ -43,9 +43,16 @@ class Span:
         return cls(basis, span.transform(span.source), span.transform(span.target))
 
     def transform(self, X: Array) -> Array:
-        """Coordinates (n, r) of samples (n, n_features); what lies outside the span is dropped."""
+        """Coordinates (n, r) of samples (n, n_features); what lies outside the span is dropped, see `outside`."""
         coordinates: Array = X if self.basis is None else X @ self.basis
         return coordinates
+
+    def outside(self, X: Array, coordinates: Array) -> Array:
+        """Squared distances (n,) of samples (n, n_features) with these coordinates (n, r) to the span."""
+        if self.basis is None:
+            return np.zeros(len(X))
+        distances: Array = ((X - coordinates @ self.basis.T) ** 2).sum(axis=1)
+        return distances
 
     @property
     def samples(self) -> Array:

@@ -44,8 +44,12 @@ class _OneAgainstRest:
     coefficients: Array  # (n_source, n_classes)
     intercepts: Array  # (n_classes,)
 
-    def __call__(self, z: Array) -> Codes:
-        kernel = z @ self.source.T if self.width is None else gaussian(z, self.source, self.width)
+    def __call__(self, z: Array, outside: Array | float = 0.0) -> Codes:
+        """Class codes of samples z (n, r) whose squared distances to the span are ``outside`` (n, 1)."""
+        if self.width is None:
+            kernel = z @ self.source.T
+        else:
+            kernel = gaussian(z, self.source, self.width) * np.exp(-outside / (2 * self.width**2))
         codes: Codes = np.argmax(kernel @ self.coefficients + self.intercepts, axis=1)
         return codes
 
@@ -81,10 +85,12 @@ class STMClassifier(SweepClassifier):
         s for each class against the rest.
     n_iter_ : int
         Alternations of the class that took most.
+    converged_ : bool
+        Whether ``tol`` was reached for all classes; otherwise ``fit`` warns (`sklearn.exceptions.ConvergenceWarning`).
     """
 
     weights_: Array
-    n_iter_: int
+    rule_: _OneAgainstRest
 
     def __init__(
         self,
@@ -117,11 +123,11 @@ class STMClassifier(SweepClassifier):
         width = check_positive("width", self.width)
         matching = prepared.get("rbf", width)
         classifier = matching[0] if self.kernel == "rbf" else prepared.get("linear", 1.0)[0]
-        machines, weights, n_iter = zip(
+        machines, weights, n_iter, converged = zip(
             *(self._alternate(classifier, *matching, np.where(codes == code, 1.0, -1.0)) for code in np.unique(codes)),
             strict=True,
         )
-        self.weights_, self.n_iter_ = np.array(weights), max(n_iter)
+        self.weights_, self.n_iter_, self.converged_ = np.array(weights), max(n_iter), all(converged)
         return _OneAgainstRest(
             prepared.span.source,
             width * prepared.scale if self.kernel == "rbf" else None,
@@ -129,25 +135,29 @@ class STMClassifier(SweepClassifier):
             np.array([machine.intercept for machine in machines]),
         )
 
+    def _decide(self, X: Array) -> Codes:
+        z = self.span_.transform(X)
+        return self.rule_(z, self.span_.outside(X, z)[:, None])
+
     def _alternate(
         self, kernel: Array, matching: Array, cross: Array, signs: Array
-    ) -> tuple[KernelMachine, Array, int]:
+    ) -> tuple[KernelMachine, Array, int, bool]:
         C, lam = check_positive("C", self.C), check_positive("lam", self.lam)
         bound = check_positive("bound", self.bound)
         kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
         weights = kmm(matching, cross, bound=bound)
         previous = np.inf
-        for iteration in range(1, max(1, self.max_iter) + 1):  # noqa: B007
+        for iteration in range(1, max(1, self.max_iter) + 1):
             machine = _weighted_machine(kernel, signs, C * weights, self.loss)
             losses = machine.losses(kernel, signs, squared=self.loss == "squared_hinge")
             norm = float(machine.coefficients @ kernel @ machine.coefficients)
             match = float(weights @ matching @ weights / 2 - kappa @ weights)
             objective = norm / 2 + C * float(weights @ losses) + lam * match
             if abs(previous - objective) < self.tol * max(abs(objective), 1e-12):
-                break
+                return machine, weights, iteration, True
             previous = objective
             weights = kmm(matching, cross, bound=bound, linear=C / lam * losses)
-        return machine, weights, iteration
+        return machine, weights, iteration, False
 
 
 def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> KernelMachine:
