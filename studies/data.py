@@ -20,9 +20,12 @@ _FOLDER = "data"
 
 
 def share_data(client: MlflowClient, run_id: str, pair: DatabasePair) -> None:
-    """Store both databases as artifacts of the study's run, each under its digest."""
+    """Store both databases as artifacts of the study's run, each under its digest, unless they are there."""
+    present = {Path(entry.path).name for entry in client.list_artifacts(run_id, _FOLDER)}
     with tempfile.TemporaryDirectory() as temporary:
         for data in (pair.source, pair.target):
+            if f"{data.digest}.tgsr.npz" in present:
+                continue
             path = save_features(data, Path(temporary) / f"{data.digest}.tgsr.npz")
             client.log_artifact(run_id, str(path), _FOLDER)
 

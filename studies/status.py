@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.ledger import Ledger
 from studies.method_spec import AnySpec, MethodSpec, read_spec
-from studies.owners import OWNER, Owner
+from studies.owners import Watch, abandoned_trials, owner_of
 from studies.spec import SPEC
+from studies.terms import Terms
 from tgsr.tracking.records import settings_text
 
 __all__ = ["StudyStatus", "list_status", "study_status"]
@@ -26,7 +28,9 @@ class StudyStatus:
     ----------
     name : str
     complete, running, failed, total : int
-        Trials by state, and cells of the grid (0 for a sampled study).
+        Trials by state, and how many the study is to have (0 where that is not known).
+    abandoned : int
+        Running trials whose process has ended; the study's command runs them again.
     workers : dict of str to int
         Machine and process → trials that it is running.
     best : str
@@ -40,17 +44,17 @@ class StudyStatus:
     running: int
     failed: int
     total: int
+    abandoned: int
     workers: dict[str, int]
     best: str
     run_id: str
 
     def lines(self) -> list[str]:
         """Text for the terminal."""
-        of = f" of {self.total}" if self.total else ""
-        lines = [
-            self.name,
-            f"  {self.complete}{of} finished, {self.running} running, {self.failed} failed; MLflow run {self.run_id}",
-        ]
+        of = f" of {self.total}" if self.total >= self.complete else ""
+        left = f", {self.abandoned} left by processes that have ended" if self.abandoned else ""
+        counts = f"{self.complete}{of} finished, {self.running} running{left}, {self.failed} failed"
+        lines = [self.name, f"  {counts}; MLflow run {self.run_id}"]
         lines += [f"  {worker}: {count} running" for worker, count in self.workers.items()]
         return [*lines, f"  best: {self.best}"] if self.best else lines
 
@@ -62,22 +66,24 @@ def study_status(name: str, storage: BaseStorage) -> StudyStatus:
     states = [trial.state for trial in trials]
     attrs = study.user_attrs
     spec = read_spec(str(attrs[SPEC])) if SPEC in attrs else None
-    workers: dict[str, int] = {}
-    for trial in trials:
-        if trial.state == TrialState.RUNNING:
-            owner = Owner.from_text(str(trial.user_attrs.get(OWNER, "")))
-            who = f"{owner.machine.split()[0]} process {owner.pid}" if owner else "unknown"
-            workers[who] = workers.get(who, 0) + 1
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    abandoned = {trial.number for trial in abandoned_trials(running, Watch(), attrs)}
+    owners = [owner_of(trial) for trial in running if trial.number not in abandoned]
+    workers = Counter(f"{owner.machine.split()[0]} process {owner.pid}" for owner in owners if owner is not None)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best = min(complete, key=lambda trial: (-float(trial.value or 0.0), *_rank(trial, spec)), default=None)
-    total = len(spec.space.cells()) if spec is not None and spec.sampler == "grid" else 0
+    terms = Terms.of(study)
+    total = (terms.n_trials if terms is not None else None) or 0
+    if spec is not None and spec.sampler == "grid":
+        total = len(spec.space.cells(total or None))
     return StudyStatus(
         name=name,
         complete=len(complete),
-        running=states.count(TrialState.RUNNING),
+        running=len(owners),
         failed=states.count(TrialState.FAIL),
         total=total,
-        workers=workers,
+        abandoned=len(abandoned),
+        workers=dict(workers),
         best="" if best is None else _best_text(best),
         run_id=str(attrs.get("mlflow_run_id", "–")),
     )

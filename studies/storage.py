@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -23,7 +24,7 @@ __all__ = ["JournalFile", "hold", "is_embedded", "open_storage"]
 _ATTEMPTS = 4
 
 
-def open_storage(url: str, *, create: bool = True) -> BaseStorage:
+def open_storage(url: str, *, create: bool = True, read_only: bool = False) -> BaseStorage:
     """Open Optuna's storage.
 
     Parameters
@@ -33,6 +34,8 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
         (Optuna's proxy, for workers that cannot reach the database).
     create : bool
         Make a journal file that does not exist; otherwise that is an error.
+    read_only : bool
+        Leave a journal file untouched, even its lock: for looking only.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     if not create and not path.is_file():
         raise MissingDataError(f"{path}: no such Optuna journal; name the study's storage with --storage or --home")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFile(path))
+    return JournalStorage(JournalFile(path, read_only=read_only))
 
 
 def _open_database(url: str, engine_options: dict[str, Any]) -> RDBStorage:
@@ -107,24 +110,39 @@ class JournalFile(BaseJournalBackend):
     reads the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._mutex = threading.Lock()
         self._held: IO[bytes] | None = None
-        path.touch()
+        if not read_only:
+            path.touch()
         # it only reads, and takes no lock for that
         self._reader = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
-        with self._locked():
-            pass  # removes a record that was cut
+        if not read_only:
+            with self._locked():
+                pass  # removes a record that was cut
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """Give the records from a number on."""
-        return self._reader.read_logs(log_number_from)
+        """Give the records from a number on.
+
+        Raises
+        ------
+        TrackingError
+            If a line is none, with its number.
+        """
+        try:
+            for record in self._reader.read_logs(log_number_from):
+                if not isinstance(record, dict) or "op_code" not in record:
+                    raise ValueError("no record")
+                yield record
+        except ValueError as error:  # also what is no JSON, or no text
+            raise TrackingError(
+                f"{self._path}, line {_first_bad_line(self._path)}: this is no record of an Optuna journal; restore "
+                "the file, or move it away to begin anew"
+            ) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records; durable on return, or at the end of `held`."""
-        import json
-
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         with self._mutex:
             if self._held is not None:
@@ -159,6 +177,17 @@ class JournalFile(BaseJournalBackend):
             file.flush()
             os.fsync(file.fileno())
         # closing the file gives the lock back
+
+
+def _first_bad_line(path: Path) -> int:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                if "op_code" not in dict(json.loads(line)):
+                    return number
+            except (ValueError, TypeError):
+                return number
+    return 0
 
 
 def _last_line_end(file: IO[bytes], end: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -18,22 +18,27 @@ from studies.fitting import Fitter
 from studies.method_fitting import MethodFitter
 from studies.method_spec import AnySpec, MethodSpec
 from studies.session import Session, default_batch, make_sampler
-from studies.spec import SPEC, check_matrices
+from studies.spec import SPEC, StudySpec, check_matrices
 from studies.storage import is_embedded, open_storage, shown
+from studies.terms import Terms
+from studies.turns import turn
 from tgsr.datasets import DatabasePair
-from tgsr.errors import ParameterError, TrackingError
+from tgsr.errors import MissingDataError, ParameterError, TrackingError
 from tgsr.evaluation.selection import get_rule
 from tgsr.tracking.database import analyze
 from tgsr.tracking.names import CONFUSION, Tag, experiment_title
-from tgsr.tracking.place import Place, open_client
+from tgsr.tracking.place import Place, ensure_experiment, open_client
 from tgsr.tracking.reading import read_trials
 from tgsr.tracking.records import StudyRun, source_tags
 from tgsr.tracking.study_runs import (
     ParentSpec,
+    ending,
     finish_parent,
     log_best,
+    log_curves,
     log_inputs,
     log_trial_table,
+    reopen_parent,
     start_parent,
 )
 from tgsr.tracking.views import prepare_experiment
@@ -43,20 +48,24 @@ from tgsr.version import code_version
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 __all__ = [
     "StudyOptions",
     "StudyResult",
     "best_row",
     "complete_mirror",
+    "load_study",
     "open_session",
     "open_study",
     "open_study_run",
     "run_study",
+    "wanted_trials",
 ]
 
-RUN_ID, TRACKING, WRITER = "mlflow_run_id", "mlflow_tracking_uri", "writer"
+RUN_ID, TRACKING = "mlflow_run_id", "mlflow_tracking_uri"
 """Study attributes by which a worker finds the study's run."""
+_OPENINGS = "openings"
 DEFAULT_TRIALS = 200
 
 
@@ -155,33 +164,64 @@ def run_study(spec: AnySpec, pair: DatabasePair, options: StudyOptions) -> Study
     storage = open_storage(options.storage_url)
     study = open_study(spec, storage)
     run = open_study_run(spec, pair, study, client, options)
-    session = open_session(spec, pair, study, storage, client, run, options)
-    try:
+    with ending(client, run.run_id):
+        session = open_session(spec, pair, study, storage, client, run, options)
         with _progress_bar(session, options) as show:
             session.work(show)
-        repaired = session.mirror()
-        if repaired:
-            options.say(f"{repaired} finished trials were missing in MLflow and have been added")
-        result = _sum_up(session, client, options)
-    except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        finish_parent(client, run.run_id, "KILLED" if stopped else "FAILED")
-        raise
-    finish_parent(client, run.run_id)
+        with turn(study, session.ledger.owner):
+            reopen_parent(client, run.run_id)  # another process may have summed up meanwhile
+            repaired = session.mirror()
+            if repaired:
+                options.say(f"{repaired} finished trials were missing in MLflow and have been added")
+            if session.left_to_others:
+                options.say(f"{session.left_to_others} trials are still being written by others; run this again then")
+            result = _sum_up(session, client, options)
+            finish_parent(client, run.run_id)
     return result
 
 
 def complete_mirror(spec: AnySpec, pair: DatabasePair, options: StudyOptions) -> int:
-    """Add to MLflow every trial that Optuna knows as finished and MLflow lacks; returns how many."""
-    client = open_client(options.place.tracking_uri)
+    """Add to MLflow every trial that Optuna knows as finished and MLflow lacks; returns how many.
+
+    The study's run ends in the state that it was in, unless that was wrong: finished with all trials there, running
+    while somebody is at work.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such study.
+    """
     storage = open_storage(options.storage_url, create=False)
-    study = open_study(spec, storage)
+    study = load_study(spec.name, storage)
+    client = open_client(options.place.tracking_uri)
+    terms = Terms.of(study)
+    if terms is not None:
+        writer = terms.writer if options.writer == "auto" else options.writer
+        options = replace(options, n_trials=terms.n_trials, matrices=terms.matrices, writer=writer)
+    known = _stored_run(client, study)
+    before = "KILLED" if known is None else str(known.info.status)
     run = open_study_run(spec, pair, study, client, options)
-    session = open_session(spec, pair, study, storage, client, run, options)
-    added = session.mirror(wait=False)
-    _sum_up(session, client, options)
-    finish_parent(client, run.run_id)
+    state = before
+    try:
+        session = open_session(spec, pair, study, storage, client, run, options)
+        with turn(study, session.ledger.owner):
+            added = session.mirror(wait=False)
+            _sum_up(session, client, options)
+        state = _state(session, before)
+    finally:
+        finish_parent(client, run.run_id, state)
     return added
+
+
+def _state(session: Session, before: str) -> str:
+    """The state of the study's run by what Optuna knows, and what it was where both may be."""
+    session.ledger.refresh()
+    session.ledger.reap()
+    if session.finished() >= session.total:
+        return "FINISHED"
+    if session.ledger.running:
+        return "RUNNING"
+    return before if before in ("KILLED", "FAILED") else "KILLED"
 
 
 def open_session(
@@ -197,9 +237,6 @@ def open_session(
     writer, reason = choose_writer(client, run.artifact_location, options.writer)
     if reason:
         options.say(f"trials are written by MLflow's client, which is slower: {reason}")
-    n_trials = options.n_trials
-    if n_trials is None and spec.sampler != "grid":
-        n_trials = DEFAULT_TRIALS
     jobs = options.jobs or cpu_count()
     return Session(
         spec=spec,
@@ -208,10 +245,15 @@ def open_session(
         fitter=MethodFitter(spec, pair, jobs) if isinstance(spec, MethodSpec) else Fitter(spec, pair, jobs),
         writer=writer,
         run=run,
-        n_trials=n_trials,
+        n_trials=wanted_trials(spec, options.n_trials),
         batch=options.batch or default_batch(spec, jobs),
         keep_all=check_matrices(options.matrices) is None,
     )
+
+
+def wanted_trials(spec: AnySpec, n_trials: int | None) -> int | None:
+    """Trials of the study in all; None for the whole grid."""
+    return DEFAULT_TRIALS if n_trials is None and spec.sampler != "grid" else n_trials
 
 
 def study_run(spec: AnySpec, run_id: str, client: MlflowClient) -> StudyRun:
@@ -245,31 +287,74 @@ def open_study(spec: AnySpec, storage: BaseStorage) -> optuna.Study:
     study = optuna.create_study(
         study_name=spec.name, storage=storage, direction="maximize", sampler=make_sampler(spec, 0), load_if_exists=True
     )
-    n_existing = len(study.get_trials(deepcopy=False))
-    study.sampler = make_sampler(spec, n_existing)
     if study.user_attrs.get(SPEC) is None:
         study.set_user_attr(SPEC, spec.to_json())
+    if spec.sampler != "grid":
+        with turn(study):
+            openings = int(study.user_attrs.get(_OPENINGS, 0))
+            study.set_user_attr(_OPENINGS, openings + 1)
+        # commands that start together must not draw the same
+        study.sampler = make_sampler(spec, len(study.get_trials(deepcopy=False)), salt=10_007 * openings)
     return study
+
+
+def load_study(name: str, storage: BaseStorage) -> optuna.Study:
+    """Open a study that is there.
+
+    Raises
+    ------
+    MissingDataError
+        If it is not.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError as error:
+        known = "; ".join(map(repr, optuna.get_all_study_names(storage))) or "none"
+        raise MissingDataError(f"no such study: {name!r}; there are: {known}") from error
 
 
 def open_study_run(
     spec: AnySpec, pair: DatabasePair, study: optuna.Study, client: MlflowClient, options: StudyOptions
 ) -> StudyRun:
     """Open the study's run in MLflow again, join the one that ``mlflow run`` has started, or start one."""
-    known = study.user_attrs.get(RUN_ID)
-    if known is not None and _usable(client, str(known)):
-        run_id = str(known)
-        client.update_run(run_id, status="RUNNING")
-        joined = os.environ.get("MLFLOW_RUN_ID")
-        if joined and joined != run_id and options.parent_run_id is None:
-            client.set_tag(joined, Tag.CONTINUES, run_id)
-            options.say(f"going on with run {run_id}")
-        return study_run(spec, run_id, client)
-    rule = get_rule(spec.selection)
+    with turn(study):
+        run_id = _reopen(study, client, options) or _start(spec, pair, study, client, options)
+        with ending(client, run_id):
+            run = client.get_run(run_id)
+            prepare_experiment(client, run.info.experiment_id)
+            if not (run.inputs and run.inputs.dataset_inputs):
+                log_inputs(client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
+            if options.share or not (is_embedded(options.storage_url) and options.place.artifact_root):
+                share_data(client, run_id, pair)
+            study.set_user_attr(TRACKING, options.place.tracking_uri)
+            Terms(wanted_trials(spec, options.n_trials), options.matrices, options.writer).store(study)
+            return study_run(spec, run_id, client)
+
+
+def _reopen(study: optuna.Study, client: MlflowClient, options: StudyOptions) -> str | None:
+    run = _stored_run(client, study)
+    if run is None:
+        return None
+    run_id = str(run.info.run_id)
+    ensure_experiment(client, client.get_experiment(run.info.experiment_id).name, options.place.artifact_root)
+    if run.info.lifecycle_stage != "active":
+        client.restore_run(run_id)
+        options.say(f"run {run_id} had been deleted and is restored")
+    reopen_parent(client, run_id)
+    joined = os.environ.get("MLFLOW_RUN_ID")
+    if options.parent_run_id is not None:
+        client.set_tag(run_id, Tag.PARENT, options.parent_run_id)
+    elif joined and joined != run_id:
+        client.set_tag(joined, Tag.CONTINUES, run_id)
+        options.say(f"going on with run {run_id}")
+    return run_id
+
+
+def _start(spec: AnySpec, pair: DatabasePair, study: optuna.Study, client: MlflowClient, options: StudyOptions) -> str:
     parent = ParentSpec(
         title=experiment_title(spec.experiment),
         name=spec.title,
-        description=_description(spec, pair, rule.description),
+        description=_description(spec, pair, get_rule(spec.selection).description),
         tags={
             **spec.tags,
             Tag.KIND: "study",
@@ -290,22 +375,19 @@ def open_study_run(
         parent_run_id=options.parent_run_id,
     )
     run_id = start_parent(client, parent, options.place.artifact_root, join=options.parent_run_id is None)
-    prepare_experiment(client, client.get_run(run_id).info.experiment_id)
-    log_inputs(client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
-    if options.share or not (is_embedded(options.storage_url) and options.place.artifact_root):
-        share_data(client, run_id, pair)
     study.set_user_attr(RUN_ID, run_id)
-    study.set_user_attr(TRACKING, options.place.tracking_uri)
-    return study_run(spec, run_id, client)
+    return run_id
 
 
-def _usable(client: MlflowClient, run_id: str) -> bool:
+def _stored_run(client: MlflowClient, study: optuna.Study) -> Run | None:
+    """The study's run, also a deleted one; None if there is none."""
     from mlflow.exceptions import MlflowException
 
+    known = study.user_attrs.get(RUN_ID)
     try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+        return None if known is None else client.get_run(str(known))
     except MlflowException:
-        return False
+        return None
 
 
 def _description(spec: AnySpec, pair: DatabasePair, rule: str) -> str:
@@ -361,7 +443,9 @@ def _sum_up(session: Session, client: MlflowClient, options: StudyOptions) -> St
         confusion = session.fitter.confusion(session.fitter.fit_alone((best["kappa"], best["xi"])))
         log_best(client, run.run_id, best, len(table))
     client.log_dict(run.run_id, confusion, CONFUSION)
-    log_trial_table(client, run.run_id, table, best)
+    log_trial_table(client, run.run_id, table)
+    if isinstance(session.spec, StudySpec) and session.spec.sampler == "grid":
+        log_curves(client, run.run_id, table, best, session.spec.space.xis)
     for part, seconds in session.seconds.items():
         client.log_metric(run.run_id, f"seconds_{part}", seconds)
     analyze(client)

@@ -178,3 +178,27 @@ def test_a_look_at_a_database_loads_only_what_is_new(tmp_path: Path, monkeypatch
     assert len(ledger.complete) == 35
     assert not ledger.running
     assert max(loaded) == 5
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.journal"
+    _ledger(path).claim(SPACE.cells(), 2)
+    for garbage in (b"<<<<<<< HEAD\n", b"[1, 2]\n", b"\xff\xfe\n"):
+        lines = path.read_bytes().splitlines(keepends=True)
+        broken = tmp_path / "broken.journal"
+        broken.write_bytes(b"".join([*lines[:2], garbage, *lines[2:]]))
+        with pytest.raises(TrackingError, match=r"broken\.journal, line 3"):
+            open_storage(str(broken))
+
+
+def test_looking_leaves_a_journal_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.journal"
+    _ledger(path)
+    with path.open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')  # somebody is just writing this
+    before = path.read_bytes()
+    path.chmod(0o400)
+    assert [study.study_name for study in open_storage(str(path), create=False, read_only=True).get_all_studies()] == [
+        "s"
+    ]
+    assert path.read_bytes() == before

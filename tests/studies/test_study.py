@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,9 +21,10 @@ from studies.space import Space
 from studies.spec import StudySpec
 from studies.status import study_status
 from studies.storage import open_storage
-from studies.study import StudyOptions, complete_mirror, run_study
+from studies.study import StudyOptions, complete_mirror, open_study, open_study_run, run_study
+from studies.worker import WorkerOptions, run_worker
 from tgsr.datasets import DatabasePair
-from tgsr.errors import ParameterError, TrackingError
+from tgsr.errors import MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.tgsr import TGSRClassifier
 from tgsr.evaluation import evaluate, mask_target, score
 from tgsr.evaluation.selection import source_folds
@@ -77,7 +81,7 @@ def test_parent_carries_best_surface_table_datasets_and_confusion(
     assert json.loads(inputs[0].dataset.profile)["digest"] == small_pair.source.digest
     confusion = np.array(json.loads(read_artifact(client, study.run_id, "confusion.json"))["confusion"])
     assert np.trace(confusion) / confusion.sum() == result.best["accuracy"]
-    curve = client.get_metric_history(study.run_id, "macro_f1_over_kappa")
+    curve = client.get_metric_history(study.run_id, f"macro_f1_over_kappa_at_xi_{result.best['xi']:g}")
     assert sorted(point.step for point in curve) == [3, 20, 85]
     parent = client.get_run(study.run_id)
     assert "Oracle" in parent.data.tags["mlflow.note.content"]
@@ -121,6 +125,9 @@ def test_an_interrupted_study_releases_its_cells_and_goes_on(
     assert (status.complete, status.running, status.failed) == (6, 0, 3)
     client = open_client(options.place.tracking_uri)
     assert list_studies(client)[0].status == "KILLED"
+    assert complete_mirror(spec, small_pair, make_options(n_trials=2, matrices="none")) == 0
+    assert list_studies(client)[0].status == "KILLED"  # looking after it ends no study, and changes no terms
+    assert study_status(spec.name, open_storage(options.storage_url)).total == 12
     result = run_study(spec, small_pair, options)
     assert _cells(result.table) == sorted(spec.space.cells())
     assert list_studies(client)[0].status == "FINISHED"
@@ -280,3 +287,147 @@ def test_wrong_settings_are_named(make_spec: Make, make_options: Make, small_pai
         run_study(make_spec(), small_pair, options)
     with pytest.raises(ParameterError, match="at least 1"):
         run_study(make_spec(), small_pair, make_options(n_trials=-2))
+
+
+def test_only_a_study_that_is_there_is_mirrored(make_spec: Make, make_options: Make, small_pair: DatabasePair) -> None:
+    options = make_options()
+    run_study(make_spec(space=Space((3,), (1.0,))), small_pair, options)
+    with pytest.raises(MissingDataError, match=r"no such study: 'V-N grid oracle released .*there are: 'V-N grid"):
+        complete_mirror(make_spec(grouping="released"), small_pair, options)
+    assert len(list_studies(open_client(options.place.tracking_uri))) == 1
+    assert len(open_storage(options.storage_url).get_all_studies()) == 1
+
+
+def test_a_study_that_cannot_begin_is_failed_and_begins_later_in_the_same_run(
+    make_spec: Make, make_options: Make, small_pair: DatabasePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, options = make_spec(space=Space((3,), (1.0,))), make_options()
+    for name in ("log_inputs", "choose_writer"):
+        with monkeypatch.context() as patch:
+
+            def refuse(*_: Any) -> None:
+                raise TrackingError("full disk")
+
+            patch.setattr(f"studies.study.{name}", refuse)
+            with pytest.raises(TrackingError, match="full disk"):
+                run_study(spec, small_pair, options)
+        (study,) = list_studies(open_client(options.place.tracking_uri))
+        assert study.status == "FAILED"
+    result = run_study(spec, small_pair, options)
+    assert result.run_id == study.run_id
+    inputs = open_client(options.place.tracking_uri).get_run(result.run_id).inputs.dataset_inputs
+    assert len(inputs) == 2
+
+
+@pytest.mark.parametrize("writer", ["bulk", "client"])
+def test_what_was_deleted_comes_back(
+    make_spec: Make, make_options: Make, small_pair: DatabasePair, writer: str
+) -> None:
+    spec, options = make_spec(), make_options(writer=writer)
+    first = run_study(spec, small_pair, options)
+    client = open_client(options.place.tracking_uri)
+    client.delete_run(first.best["run_id"])
+    lost = next(str(run_id) for run_id in first.table["run_id"] if run_id != first.best["run_id"])
+    folder = next(options.place.home.rglob(lost))
+    shutil.rmtree(folder)
+    client.delete_run(first.run_id)
+    again = run_study(spec, small_pair, options)
+    assert again.run_id == first.run_id
+    assert again.best["trial"] == first.best["trial"]
+    assert _cells(again.table) == _cells(first.table)
+    (study,) = list_studies(client)
+    assert study.metrics["trials"] == 12
+    for run_id in again.table["run_id"]:
+        assert read_coefficients(client, run_id).shape == (15045, 3)
+
+
+def test_while_a_study_goes_on_nothing_of_its_last_end_is_taken_for_its_result(
+    make_spec: Make, make_options: Make, small_pair: DatabasePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec()
+    first = run_study(spec, small_pair, make_options(n_trials=4))
+    client = open_client(make_options().place.tracking_uri)
+    seen: list[tuple[str, str | None, int]] = []
+    fit = Session._run
+
+    def watched(self: Session, *arguments: Any) -> None:
+        fit(self, *arguments)
+        self._wait_for_writing()
+        (study,) = list_studies(client)
+        seen.append((study.status, study.best_run_id, len(read_trials(client, study.run_id))))
+
+    monkeypatch.setattr(Session, "_run", watched)
+    second = run_study(spec, small_pair, make_options())
+    assert seen == [("RUNNING", None, 7), ("RUNNING", None, 10), ("RUNNING", None, 12)]
+    assert set(_cells(first.table)) < set(_cells(second.table))
+    (study,) = list_studies(client)
+    assert study.best_run_id == second.best["run_id"]
+    assert read_trials(client, study.run_id).equals(second.table)
+    for best in (first.best, second.best):
+        name = f"macro_f1_over_xi_at_kappa_{best['kappa']}"
+        if name not in study.metrics:
+            continue  # of a cut through a single trial
+        cut = second.table[second.table["kappa"] == best["kappa"]]
+        known = dict(zip(cut["xi"], cut["macro_f1"], strict=True))
+        for point in client.get_metric_history(study.run_id, name):
+            assert point.value == known[spec.space.xis[point.step]]
+
+
+def test_workers_take_over_what_the_study_was_started_with(
+    make_spec: Make, make_options: Make, small_pair: DatabasePair
+) -> None:
+    spec = make_spec()
+    options: StudyOptions = make_options(n_trials=5, matrices="none", writer="client", share=True)
+    study = open_study(spec, open_storage(options.storage_url))
+    client = open_client(options.place.tracking_uri)
+    with pytest.raises(TrackingError, match="not set up yet"):
+        run_worker(spec.name, WorkerOptions(make_options()))
+    open_study_run(spec, small_pair, study, client, options)
+    assert run_worker(spec.name, WorkerOptions(make_options())) == 5
+    assert not list(options.place.home.rglob("coefficients.npz"))
+    assert "  5 of 5 finished" in study_status(spec.name, open_storage(options.storage_url)).lines()[1]
+    run_study(spec, small_pair, options)
+    # a worker that makes a finished study longer takes its end back
+    assert run_worker(spec.name, WorkerOptions(make_options(n_trials=7))) == 2
+    (stored,) = list_studies(client)
+    assert (stored.status, stored.best_run_id) == ("KILLED", None)
+    assert len(read_trials(client, stored.run_id)) == 7
+
+
+def test_a_study_that_is_there_can_share_its_data_later(
+    make_spec: Make, make_options: Make, small_pair: DatabasePair
+) -> None:
+    spec = make_spec(space=Space((3,), (1.0,)))
+    result = run_study(spec, small_pair, make_options())
+    client = open_client(make_options().place.tracking_uri)
+    assert not client.list_artifacts(result.run_id, "data")
+    for _ in range(2):
+        run_study(spec, small_pair, make_options(share=True))
+        assert len(client.list_artifacts(result.run_id, "data")) == 2
+
+
+def test_sampled_studies_of_commands_that_start_together_do_not_draw_the_same(
+    make_spec: Make, make_options: Make
+) -> None:
+    spec, storage = make_spec(sampler="random"), open_storage(make_options().storage_url)
+    drawn = [open_study(spec, storage).ask(spec.space.distributions).params for _ in range(3)]
+    assert len({tuple(params.values()) for params in drawn}) == 3
+
+
+def test_status_tells_the_living_from_the_dead_and_touches_nothing(
+    make_spec: Make, make_options: Make, run_tgsr: Callable[..., subprocess.Popen[str]]
+) -> None:
+    spec, options = make_spec(), make_options()
+    study = open_study(spec, open_storage(options.storage_url))
+    this = Owner.this_process()
+    for owner in (Owner(this.machine, 2**22 + 1, "1", "feedfacecafe"), this):
+        attrs = {OWNER: owner.to_text()}
+        study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attrs))
+    journal = options.place.home / "optuna.journal"
+    before = journal.stat().st_mtime_ns
+    process = run_tgsr("study", "--status", "--home", str(options.place.home))
+    output, _ = process.communicate()
+    assert "1 running, 1 left by processes that have ended, 0 failed" in output
+    assert f"process {os.getpid()}: 1 running" in output
+    assert str(2**22 + 1) not in output
+    assert journal.stat().st_mtime_ns == before

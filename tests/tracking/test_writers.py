@@ -180,7 +180,7 @@ def test_summary_of_a_study_reads_back(tmp_path: Path) -> None:
     table = read_trials(client, run_id, stored_table=False)
     best = table.iloc[0].to_dict()
     log_best(client, run_id, best, len(table))
-    log_trial_table(client, run_id, table, best)
+    log_trial_table(client, run_id, table)
     assert read_trials(client, run_id).equals(table)
     assert client.get_run(run_id).data.metrics["best_kappa"] == 5
 

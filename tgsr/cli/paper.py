@@ -17,7 +17,13 @@ __all__ = ["command"]
 @shared.sampler
 @click.option("--selection", default="source-cv", show_default=True, help="source-cv, or oracle as in the paper.")
 @shared.grouping
-@click.option("--trials", type=int, default=0, show_default=True, help="Trials each; 0: the grid, or 200 sampled.")
+@click.option(
+    "--trials",
+    type=shared.NATURAL,
+    default=0,
+    show_default=True,
+    help="Trials each; 0: the grid, or 200 sampled.",
+)
 @shared.kappas
 @shared.xis
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")
@@ -28,10 +34,10 @@ __all__ = ["command"]
     show_default=True,
     help="TSRG's oracle over all 259 pairs, or 63 of them.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of samplers and folds.")
+@click.option("--seed", type=shared.NATURAL, default=0, show_default=True, help="Of samplers and folds.")
 @click.option("--storage", default="auto", show_default=True, help="Optuna's storage; auto: in the home folder.")
 @click.option("--matrices", default="all", show_default=True, help="Regression matrices kept: all, best:3, or none.")
-@click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")
+@click.option("--jobs", type=shared.NATURAL, default=0, show_default=True, help="Threads; 0: one a core.")
 @shared.home
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(**given: Any) -> None:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["batch", "grouping", "home", "kappas", "sampler", "tell_generated", "writer", "xis"]
+__all__ = ["NATURAL", "batch", "grouping", "home", "kappas", "sampler", "tell_generated", "writer", "xis"]
 
+NATURAL = click.IntRange(min=0)
 sampler = click.option(
     "--sampler",
     type=click.Choice(["grid", "tpe", "random"]),
@@ -37,7 +38,11 @@ writer = click.option(
     help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
 )
 batch = click.option(
-    "--batch", type=int, default=0, show_default=True, help="Trials solved and written together; 0: auto."
+    "--batch",
+    type=NATURAL,
+    default=0,
+    show_default=True,
+    help="Trials solved and written together; 0: auto.",
 )
 home = click.option(
     "--home", help="Folder of mlflow.db, mlruns and optuna.journal.  [default: TGSR_HOME, else this folder]"

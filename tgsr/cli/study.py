@@ -37,10 +37,16 @@ _OF_TGSR = ("grouping", "kappas", "xis", "matrices", "mu", "rho", "tol", "max_it
     help="What ranks the trials: source-cv needs no target labels; oracle uses them, as the paper's tables do.",
 )
 @shared.grouping
-@click.option("--trials", type=int, default=0, show_default=True, help="Trials in all; 0: the grid, or 200 sampled.")
+@click.option(
+    "--trials",
+    type=shared.NATURAL,
+    default=0,
+    show_default=True,
+    help="Trials in all; 0: the grid, or 200 sampled.",
+)
 @shared.kappas
 @shared.xis
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and of the folds.")
+@click.option("--seed", type=shared.NATURAL, default=0, show_default=True, help="Of the sampler and of the folds.")
 @click.option(
     "--storage",
     default="auto",
@@ -55,7 +61,7 @@ _OF_TGSR = ("grouping", "kappas", "xis", "matrices", "mu", "rho", "tol", "max_it
 )
 @shared.writer
 @shared.batch
-@click.option("--jobs", type=int, default=0, show_default=True, help="Threads; 0: one a core.")
+@click.option("--jobs", type=shared.NATURAL, default=0, show_default=True, help="Threads; 0: one a core.")
 @click.option("--mu", type=float, default=1e-3, show_default=True, help="First penalty of Algorithm 1.")
 @click.option("--rho", type=float, default=1.1, show_default=True, help="Its factor an iteration.")
 @click.option("--tol", type=float, default=1e-8, show_default=True, help="Stop when max|C − D| is below.")
@@ -170,5 +176,5 @@ def _show_status(place: Place, storage: str) -> None:
     from studies.status import list_status
     from studies.storage import open_storage
 
-    states = list_status(open_storage(place.storage if storage == "auto" else storage, create=False))
+    states = list_status(open_storage(place.storage if storage == "auto" else storage, create=False, read_only=True))
     click.echo("\n".join(line for state in states for line in state.lines()) or "no study yet")

@@ -16,10 +16,12 @@ __all__ = ["command"]
     "--data", default="auto", show_default=True, help="Folder with the feature files; auto: from the tracking server."
 )
 @click.option("--tracking-uri", default="auto", show_default=True, help="MLflow; auto: the one the study names.")
-@click.option("--trials", type=int, default=0, show_default=True, help="Trials of the study in all, as the study's.")
+@click.option("--trials", type=shared.NATURAL, default=0, show_default=True, help="Trials in all; 0: as the study's.")
 @shared.batch
-@click.option("--jobs", type=int, default=1, show_default=True, help="Threads of this worker.")
-@click.option("--matrices", default="all", show_default=True, help="Regression matrices kept, as the study's.")
+@click.option(
+    "--jobs", type=shared.NATURAL, default=1, show_default=True, help="Threads of this worker; 0: one a core."
+)
+@click.option("--matrices", default="auto", show_default=True, help="Regression matrices kept; auto: as the study's.")
 @shared.writer
 @click.option("--home", help="Folder of optuna.journal where the storage is auto.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -36,7 +38,10 @@ def command(
     home: str | None,
     quiet: bool,
 ) -> None:
-    """Join a study by name and storage, and work until it is done; any number of workers, on any machine."""
+    """Join a study by name and storage, and work until it is done; any number of workers, on any machine.
+
+    Trials in all, matrices kept and the writer are those that `tgsr study` was last given, unless they are given here.
+    """
     from studies.study import StudyOptions
     from studies.worker import WorkerOptions, run_worker
     from tgsr.tracking.place import resolve_place
@@ -47,8 +52,7 @@ def command(
         storage=None if storage == "auto" else storage,
         n_trials=trials or None,
         batch=batch or None,
-        jobs=jobs,
-        matrices=matrices,
+        jobs=jobs or None,
         writer=writer,
         progress=not quiet,
         say=lambda text: click.echo(text, err=True),
@@ -57,5 +61,6 @@ def command(
         options,
         data_folder=None if data == "auto" else data,
         tracking_uri=None if tracking_uri == "auto" else tracking_uri,
+        matrices=None if matrices == "auto" else matrices,
     )
     click.echo(f"this worker ran {run_worker(study, worker)} trials")

@@ -73,7 +73,7 @@ def log_grid(
             client.log_metric(run_id, f"median_{metric}", float(table[metric].median()))
         client.log_metric(run_id, "best_kappa", float(best["kappa"]))
         client.log_metric(run_id, "best_xi", float(best["xi"]))
-        log_curves(client, run_id, table, {str(key): value for key, value in best.items()})
+        log_curves(client, run_id, table, {str(key): value for key, value in best.items()}, sorted(set(table["xi"])))
         for file in files:
             client.log_artifact(run_id, str(file))
     except BaseException:

@@ -9,10 +9,11 @@ __all__ = [
     "COEFFICIENTS",
     "COMPARISON_TITLE",
     "CONFUSION",
-    "CURVE_PREFIXES",
+    "CURVES",
     "MASK",
     "PAPER_TITLE",
     "REGIONS",
+    "REPORTS_TITLE",
     "SURFACE",
     "SURFACE_PICTURE",
     "TRIALS_CSV",
@@ -73,12 +74,13 @@ TRIALS_CSV, TRIALS_PARQUET = "trials.csv", "trials.parquet"
 """The table of all trials, on the parent."""
 SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
 """Scores over (κ, ξ), on the parent: ``kappas``, ``xis``, and one matrix (κ × ξ) a metric, NaN where no trial is."""
-CURVE_PREFIXES = ("over_kappa", "over_xi")
-"""Curves on the parent: ``accuracy_over_kappa`` (step = κ), ``accuracy_over_xi`` (step = rank of ξ), ``macro_f1_…``."""
+CURVES = ("over_kappa_at_xi_{:g}", "over_xi_at_kappa_{:g}")
+"""Curves on the parent: ``accuracy_over_kappa_at_xi_34`` (step = κ), ``accuracy_over_xi_at_kappa_14`` (step = rank of
+ξ in the grid), ``macro_f1_…``. Where they cut is in the name: a study that goes on may be best elsewhere."""
 
 
-COMPARISON_TITLE, PAPER_TITLE = "tgsr/compare", "tgsr/paper"
-"""MLflow's experiments for comparisons of methods, and for all twelve experiments in one go."""
+COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE = "tgsr/compare", "tgsr/paper", "tgsr/reports"
+"""MLflow's experiments for comparisons of methods, for all twelve experiments in one go, and for their reports."""
 
 
 def experiment_title(experiment: str) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tgsr.errors import MissingDataError
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking.names import CONFUSION, Tag
+from tgsr.tracking.names import CONFUSION, REPORTS_TITLE, Tag
 from tgsr.tracking.place import Place
 from tgsr.tracking.reading import find_run, read_artifact
 from tgsr.tracking.study_runs import ParentSpec, finish_parent, start_parent
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["find_runs", "log_confusion", "log_paper_report", "log_study_report", "read_confusion", "read_csv"]
 
-_TITLE = "tgsr/reports"
-
 
 def log_study_report(client: MlflowClient, run_id: str, folder: Path) -> None:
     """Put a report's folder onto its study's run, and see to it that the UI shows the study's experiment well."""
@@ -38,7 +36,7 @@ def log_study_report(client: MlflowClient, run_id: str, folder: Path) -> None:
 def log_paper_report(client: MlflowClient, place: Place, folder: Path, description: str) -> str:
     """Put the report of all experiments onto the run that ``mlflow run`` has started, or a new one; returns its id."""
     spec = ParentSpec(
-        title=_TITLE,
+        title=REPORTS_TITLE,
         name="report of all experiments",
         description=description,
         tags={Tag.KIND: "report", Tag.CODE_VERSION: code_version()},

@@ -6,7 +6,8 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tgsr.tracking.names import (
-    CURVE_PREFIXES,
+    CURVES,
     SURFACE,
     SURFACE_PICTURE,
     TRIALS_CSV,
@@ -23,6 +24,8 @@ from tgsr.tracking.names import (
 )
 from tgsr.tracking.place import ensure_experiment
 from tgsr.tracking.records import settings_text, source_tags
+from tgsr.tracking.retrying import insist
+from tgsr.tracking.views import describe_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ParentSpec",
+    "ending",
     "find_parent",
     "finish_parent",
     "log_best",
     "log_curves",
     "log_inputs",
     "log_trial_table",
+    "reopen_parent",
     "start_parent",
 ]
 
@@ -85,12 +90,33 @@ def start_parent(client: MlflowClient, spec: ParentSpec, artifact_root: str | No
         run_id = joined
     else:
         experiment_id = ensure_experiment(client, spec.title, artifact_root)
+        describe_experiment(client, experiment_id)
         run_id = str(client.create_run(experiment_id, tags=tags, run_name=spec.name).info.run_id)
     present = client.get_run(run_id).data.params  # `mlflow run` has logged the entry point's own already
     for key, value in spec.params.items():
         if key not in present:
             client.log_param(run_id, key, value)
     return run_id
+
+
+def reopen_parent(client: MlflowClient, run_id: str) -> None:
+    """Set a parent run to RUNNING, and take back which trial is best: it may soon be another."""
+    client.update_run(run_id, status="RUNNING")
+    tags = client.get_run(run_id).data.tags
+    for key in (Tag.BEST_TRIAL, Tag.BEST_RUN, Tag.BEST_SETTINGS):
+        if key in tags:
+            client.delete_tag(run_id, key)
+
+
+@contextmanager
+def ending(client: MlflowClient, run_id: str) -> Iterator[None]:
+    """Set a parent run to KILLED or FAILED if the block does not come to its end."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+        finish_parent(client, run_id, "KILLED" if stopped else "FAILED")
+        raise
 
 
 def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
@@ -140,7 +166,7 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
                 tags=[InputTag("mlflow.data.context", context)],
             )
         )
-    client.log_inputs(run_id, inputs)
+    insist(lambda: client.log_inputs(run_id, inputs))
 
 
 def log_best(
@@ -174,8 +200,8 @@ def log_best(
     client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], tags=tags)
 
 
-def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any]) -> None:
-    """Put the trial table onto the study's run, of TGSR also the score surface and curves through the best trial.
+def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame) -> None:
+    """Put the trial table onto the study's run, of TGSR also the score surface.
 
     Parameters
     ----------
@@ -183,8 +209,6 @@ def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame, best
     run_id : str
     table : DataFrame
         Columns ``trial, run_id``, what was tried (``kappa, xi``) and metrics.
-    best : mapping
-        The best trial's row.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -195,13 +219,15 @@ def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame, best
             np.savez_compressed(folder / SURFACE, **surface)
             (folder / SURFACE_PICTURE).write_bytes(_surface_picture(surface))
         client.log_artifacts(run_id, str(folder))
-    if "kappa" in table:
-        log_curves(client, run_id, table, best)
 
 
 def finish_parent(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
-    """End a parent run in the given state; a run that ``mlflow run`` has started is ended by it."""
-    if os.environ.get("MLFLOW_RUN_ID") != run_id:
+    """End a parent run in the given state, or leave it RUNNING; one that ``mlflow run`` has started is ended by it."""
+    if os.environ.get("MLFLOW_RUN_ID") == run_id:
+        return
+    if status == "RUNNING":
+        client.update_run(run_id, status=status)
+    else:
         client.set_terminated(run_id, status=status)
 
 
@@ -236,16 +262,18 @@ def _surface_picture(surface: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def log_curves(client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any]) -> None:
-    """Log accuracy and macro-F1 over κ at the best ξ (step = κ), and over ξ at the best κ (step = rank of ξ)."""
+def log_curves(
+    client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any], xis: Iterable[float]
+) -> None:
+    """Log accuracy and macro-F1 over κ at the best ξ (step = κ), and over ξ at the best κ (step = rank of ξ in xis)."""
     from mlflow.entities import Metric
 
     # one fixed time: a curve logged again (a study that went on) repeats its points instead of doubling them
     at = int(client.get_run(run_id).info.start_time)
-    ranks = {float(xi): rank for rank, xi in enumerate(np.unique(table["xi"]))}
+    ranks = {float(xi): rank for rank, xi in enumerate(xis)}
     cuts = (
-        (CURVE_PREFIXES[0], table[table["xi"] == best["xi"]], "kappa"),
-        (CURVE_PREFIXES[1], table[table["kappa"] == best["kappa"]], "xi"),
+        (CURVES[0].format(best["xi"]), table[table["xi"] == best["xi"]], "kappa"),
+        (CURVES[1].format(best["kappa"]), table[table["kappa"] == best["kappa"]], "xi"),
     )
     points = [
         Metric(f"{metric}_{suffix}", float(row[metric]), at, int(row["kappa"]) if axis == "kappa" else ranks[row["xi"]])

@@ -8,24 +8,42 @@ shows its default table.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from tgsr.errors import ProtocolError
 from tgsr.protocols import get_experiment
-from tgsr.tracking.names import Tag
+from tgsr.tracking.names import COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE, Tag
+from tgsr.tracking.retrying import insist
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["VIEW_KEY", "VIEW_NAME", "prepare_experiment", "view_path"]
+__all__ = ["VIEW_KEY", "VIEW_NAME", "describe_experiment", "prepare_experiment", "view_path"]
 
 VIEW_KEY = "tgsr-trials"
 VIEW_NAME = "Trials by macro-F1"
 _TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 _KIND = "mlflow.experimentKind"
 _SECTION = "tgsr-charts"
+
+
+_NOTES = {
+    PAPER_TITLE: "All experiments in one go (`tgsr paper`): each run has the studies and the comparison below it.",
+    COMPARISON_TITLE: "Comparisons of methods (`tgsr compare`): a run each, and below it one for every experiment, "
+    "method and selection. `oracle`: the target's labels chose.",
+    REPORTS_TITLE: "Reports of all experiments (`tgsr report`): the pages and tables are the runs' artifacts.",
+}
+
+
+def describe_experiment(client: MlflowClient, experiment_id: str) -> None:
+    """Give an experiment that holds no studies its description, if that is missing."""
+    stored = client.get_experiment(experiment_id)
+    note = _NOTES.get(stored.name)
+    if note is not None and Tag.NOTE not in stored.tags:
+        insist(lambda: client.set_experiment_tag(experiment_id, Tag.NOTE, note))
 
 
 def prepare_experiment(client: MlflowClient, experiment_id: str) -> None:
@@ -47,7 +65,7 @@ def prepare_experiment(client: MlflowClient, experiment_id: str) -> None:
     }
     for key, value in wanted.items():
         if key not in stored.tags:
-            client.set_experiment_tag(experiment_id, key, value)
+            insist(functools.partial(client.set_experiment_tag, experiment_id, key, value))
 
 
 def view_path(experiment_id: str) -> str:
