@@ -165,8 +165,8 @@ class Ledger:
                 self._finish(claim.trial_id, TrialState.FAIL)
         return kept
 
-    def ask(self, size: int) -> list[Claim]:
-        """Ask the study's sampler for cells."""
+    def ask(self, size: int, total: int) -> list[Claim]:
+        """Ask the study's sampler for cells; what others have asked beyond ``total`` at the same time is given back."""
         claims = []
         for _ in range(size):
             # Study.ask would create the trial without its owner: a process that ends then leaves it running for ever
@@ -179,7 +179,12 @@ class Ledger:
             for name, distribution in self._distributions.items():
                 trial._suggest(name, distribution)
             claims.append(Claim(trial.number, trial_id, self.cell(trial.params)))
-        return claims
+        self.refresh()
+        counted = set(sorted([*self.complete, *self.running])[:total])
+        for claim in claims:
+            if claim.number not in counted:
+                self._finish(claim.trial_id, TrialState.FAIL)
+        return [claim for claim in claims if claim.number in counted]
 
     def tell(self, claims: Iterable[Claim], values: Iterable[float]) -> list[bool]:
         """Finish trials; False where a trial was taken away meanwhile (its process was believed dead)."""

@@ -115,7 +115,7 @@ class Session:
         self.ledger.refresh()
         self.ledger.reap()
         left = self.total - len(self.ledger.complete) - len(self.ledger.running)
-        return self.ledger.ask(min(self.batch, left)) if left > 0 else []
+        return self.ledger.ask(min(self.batch, left), self.total) if left > 0 else []
 
     def _others_at_work(self) -> bool:
         self.ledger.refresh()

@@ -89,3 +89,23 @@ def test_status_and_trials_show_the_study(
     assert "best by source-cv" in outputs[0]
     assert "2 of 2 finished, 0 running, 0 failed" in outputs[1]
     assert len(pd.read_csv(tmp_path / "t.csv")) == 2
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_a_command_started_twice_at_once_runs_one_study(
+    make_options: Make, run_tgsr: Callable[..., subprocess.Popen[str]], data_folder: Path, sampler: str
+) -> None:
+    options: StudyOptions = make_options()
+    command = ["study", "--experiment", "V-N", "--data", str(data_folder), "--selection", "oracle", "--quiet"]
+    command += ["--kappas", "1-20", "--xis", "0.01,1,30,200", "--batch", "3", "--jobs", "1", "--sampler", sampler]
+    command += ["--home", str(options.place.home)] + (["--trials", "40"] if sampler == "random" else [])
+    processes = [run_tgsr(*command) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    client = open_client(options.place.tracking_uri)
+    (study,) = list_studies(client)
+    assert study.status == "FINISHED"
+    table = read_trials(client, study.run_id, stored_table=False)
+    cells = list(zip(table["kappa"], table["xi"], strict=True))
+    assert len(set(cells)) == len(cells) == (80 if sampler == "grid" else 40)
+    assert read_trials(client, study.run_id).equals(table)

@@ -139,7 +139,7 @@ def test_a_process_stopped_while_the_sampler_draws_leaves_no_trial_without_an_ow
 
     monkeypatch.setattr(ledger.study.sampler, "sample_relative", stopped)
     with pytest.raises(error):
-        ledger.ask(3)
+        ledger.ask(3, 60)
     (cut_off,) = _ledger(tmp_path / "j").study.trials
     assert cut_off.state == TrialState.RUNNING
     assert Owner.from_text(cut_off.user_attrs["owner"]) == ledger.owner  # a kill -9 here is recognised by it
@@ -202,3 +202,10 @@ def test_looking_leaves_a_journal_as_it_is(tmp_path: Path) -> None:
         "s"
     ]
     assert path.read_bytes() == before
+
+
+def test_processes_that_ask_at_the_same_time_do_not_ask_for_more_than_the_study_is_to_have(tmp_path: Path) -> None:
+    ledgers = [_ledger(tmp_path / "j") for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        asked = list(pool.map(lambda ledger: ledger.ask(8, 10), ledgers))
+    assert sorted(claim.number for claims in asked for claim in claims) == list(range(10))
