@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.space import Space
 from studies.spec import StudySpec
 from studies.study import StudyOptions, StudyResult, run_study
 from tgsr.datasets import DatabasePair
-from tgsr.estimators.spaces import METHODS
+from tgsr.estimators.spaces import METHODS, get_method
 from tgsr.evaluation.comparison import SELECTIONS, ComparisonOptions, available_pairs, comparison_table, run_comparison
 from tgsr.evaluation.selection import DEFAULT_RULE
 from tgsr.protocols import Experiment
@@ -20,7 +22,7 @@ from tgsr.tracking.comparison_run import ComparisonRun
 from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
 from tgsr.tracking.place import open_client
 from tgsr.tracking.registry import CHAMPION, register_trial
-from tgsr.tracking.study_runs import ParentSpec, find_parent, finish_parent, start_parent
+from tgsr.tracking.study_runs import ParentSpec, ending, find_parent, finish_parent, start_parent
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -95,7 +97,11 @@ def run_paper(plan: PaperPlan, options: StudyOptions) -> PaperResult:
     ------
     MissingDataError
         If no experiment has both of its databases there.
+    ParameterError
+        If a method is unknown.
     """
+    for method in plan.methods:
+        get_method(method)  # before hours of studies
     pairs, absent = available_pairs(options.data_folder)
     missing = {experiment.name: names for experiment, names in absent.items()}
     for name, databases in missing.items():
@@ -103,17 +109,13 @@ def run_paper(plan: PaperPlan, options: StudyOptions) -> PaperResult:
     client = open_client(options.place.tracking_uri)
     run_id = _open_parent(client, plan, pairs, options)
     inside = replace(options, parent_run_id=run_id)
-    try:
+    with ending(client, run_id):
         studies = {}
         for experiment, pair in pairs.items():
             studies[experiment.name] = run_study(plan.spec(experiment, pair), pair, inside)
             _register(client, experiment, pair, studies[experiment.name], options)
         comparison = _compare(client, plan, pairs, inside) if plan.methods else None
         _report(client, run_id, studies, comparison, plan.grouping, missing)
-    except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        finish_parent(client, run_id, "KILLED" if stopped else "FAILED")
-        raise
     finish_parent(client, run_id)
     return PaperResult(run_id, studies, missing, comparison)
 
@@ -188,8 +190,9 @@ def _report(
     missing: Mapping[str, Sequence[str]],
 ) -> None:
     from tgsr.reports.pages import render_study
-    from tgsr.reports.paper_page import name_by_groups, render_paper
+    from tgsr.reports.paper_page import name_by_groups
     from tgsr.reports.records import record_from_run
+    from tgsr.reports.writing import write_paper_report
 
     records = [record_from_run(client, study.run_id) for study in studies.values()]
     for study, record in zip(studies.values(), records, strict=True):
@@ -197,7 +200,9 @@ def _report(
     warnings = [f"{name} is left out: no {' and '.join(databases)}" for name, databases in missing.items()]
     if comparison is not None:
         comparison = name_by_groups(comparison, grouping)
-    client.log_text(run_id, render_paper(records, comparison, warnings), "report.html")
+    with tempfile.TemporaryDirectory() as folder:
+        write_paper_report(records, comparison, Path(folder), warnings)
+        client.log_artifacts(run_id, folder)
     for name, study in studies.items():
         for metric in ("macro_f1", "accuracy"):
             client.log_metric(run_id, f"{metric}_{name}", float(study.best[metric]))

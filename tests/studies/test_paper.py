@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 import studies.paper as paper_module
 from studies.paper import PaperPlan, run_paper
 from studies.space import Space
-from studies.study import StudyOptions
-from tgsr.errors import MissingDataError
+from studies.study import StudyOptions, run_study
+from tgsr.errors import MissingDataError, ParameterError
+from tgsr.evaluation.comparison import available_pairs
 from tgsr.tracking.place import open_client
 from tgsr.tracking.reading import list_studies, read_artifact
 
@@ -62,6 +64,31 @@ def test_it_goes_on_after_an_interruption_and_ends_with_studies_models_compariso
     text = page.decode() if isinstance(page, bytes) else str(page)
     assert "TGSR (regions)" in text  # facial regions do not stand in the row of the paper's released groups
     assert any("left out: H-V" in line for line in said)
+    stored = {entry.path for entry in client.list_artifacts(result.run_id, "tables")}
+    assert stored == {f"tables/tables.{kind}" for kind in ("csv", "md", "html", "tex")}
+    for experiment in ("tgsr/paper", "tgsr/compare"):
+        assert "tgsr" in client.get_experiment_by_name(experiment).tags["mlflow.note.content"]
+
+
+def test_a_study_that_is_there_is_linked_to_the_newest_paper(make_options: Callable[..., StudyOptions]) -> None:
+    options = make_options()
+    pairs, _ = available_pairs(options.data_folder)
+    experiment, pair = next(iter(pairs.items()))
+    alone = run_study(PLAN.spec(experiment, pair), pair, options)
+    for plan in (replace(PLAN, methods=()), replace(PLAN, methods=("SVM",))):
+        result = run_paper(plan, options)
+        client = open_client(options.place.tracking_uri)
+        study = result.studies[experiment.name]
+        assert study.run_id == alone.run_id
+        assert client.get_run(study.run_id).data.tags["mlflow.parentRunId"] == result.run_id
+
+
+def test_a_misspelt_method_is_refused_before_anything_runs(make_options: Callable[..., StudyOptions]) -> None:
+    options = make_options()
+    with pytest.raises(ParameterError, match="unknown method 'SWM'"):
+        run_paper(replace(PLAN, methods=("SVM", "SWM")), options)
+    assert not list_studies(open_client(options.place.tracking_uri))
+    assert not (options.place.home / "optuna.journal").exists()
 
 
 def test_without_a_complete_experiment_it_says_what_is_missing(
