@@ -165,20 +165,18 @@ def _register(
 def _compare(
     client: MlflowClient, plan: PaperPlan, pairs: Mapping[Experiment, DatabasePair], options: StudyOptions
 ) -> pd.DataFrame:
-    run = ComparisonRun(
+    with ComparisonRun(
         client, options.place.artifact_root, pairs, plan.grouping, options.data_folder, options.parent_run_id
-    )
-    results = run_comparison(
-        pairs,
-        plan.methods,
-        SELECTIONS,
-        options=ComparisonOptions(plan.grouping, thin_tsrg=plan.thin_tsrg, jobs=options.jobs),
-        parts=options.place.home / "comparison.parts",
-        on_result=run.log,
-    )
-    table = comparison_table(results)
-    run.finish(table)
-    return table
+    ) as run:
+        results = run_comparison(
+            pairs,
+            plan.methods,
+            SELECTIONS,
+            options=ComparisonOptions(plan.grouping, thin_tsrg=plan.thin_tsrg, jobs=options.jobs),
+            parts=options.place.home / "comparison.parts",
+            on_result=run.log,
+        )
+    return comparison_table(results)
 
 
 def _report(

@@ -135,6 +135,12 @@ def test_logged_grids_and_comparisons_are_found(
     comparison = newest_comparison(client)
     assert comparison is not None
     assert comparison["macro_f1"].tolist() == [0.2]
+    (_, first) = find_runs(client, "compare")
+    rows = pd.DataFrame([("V-N", "SVM", "oracle", 0.3, 0.3)], columns=columns).assign(logged_ms=[900])
+    client.log_text(first.info.run_id, rows.to_csv(index=False), "comparison.csv")
+    added = newest_comparison(client)  # of two rows the one that was logged later, in whichever run it stands
+    assert added is not None
+    assert added["macro_f1"].tolist() == [0.3]
 
 
 def test_an_empty_home_is_a_clear_error(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tgsr.cli import shared
+
+if TYPE_CHECKING:
+    from tgsr.tracking.comparison_run import ComparisonRun
 
 __all__ = ["command"]
 
@@ -99,24 +103,24 @@ def command(
         if bar.n >= total:
             bar.close()
 
-    tracked = None
+    tracked: AbstractContextManager[ComparisonRun | None] = nullcontext()
     if track:
         from tgsr.tracking.comparison_run import open_comparison
         from tgsr.tracking.place import resolve_place
 
         tracked = open_comparison(resolve_place(home), pairs, grouping, str(data.resolve()))
-    table = write_comparison(
-        pairs,
-        out,
-        names,
-        SELECTIONS if selection == "both" else (selection,),
-        options=ComparisonOptions(grouping, thin_tsrg=tsrg_grid == "thin", jobs=jobs),
-        progress=progress,
-        on_result=None if tracked is None else tracked.log,
-    )
-    if tracked is not None:
-        tracked.finish(table)
-        click.echo(f"MLflow run: {tracked.run_id}")
+    with tracked as run:
+        table = write_comparison(
+            pairs,
+            out,
+            names,
+            SELECTIONS if selection == "both" else (selection,),
+            options=ComparisonOptions(grouping, thin_tsrg=tsrg_grid == "thin", jobs=jobs),
+            progress=progress,
+            on_result=None if run is None else run.log,
+        )
+    if run is not None:
+        click.echo(f"MLflow run: {run.run_id}")
     columns = ["experiment", "method", "selection", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy"]
     click.echo(table[columns].to_string(index=False, float_format="{:.4f}".format))
     click.echo(f"{out}: {len(table)} rows; 'oracle' rows were chosen with the target's labels")

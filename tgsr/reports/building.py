@@ -160,6 +160,7 @@ def newest_records(client: MlflowClient, experiment: str | None = None) -> list[
 
 def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd.DataFrame | None:
     """The rows of all stored comparisons, of equal cells the newest; None if there are none."""
+    from tgsr.tracking.comparison_run import LOGGED
     from tgsr.tracking.names import Tag
     from tgsr.tracking.report_run import find_runs, read_csv
 
@@ -171,10 +172,12 @@ def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd
             continue
         if set(COMPARISON_COLUMNS) <= set(table):
             grouping = run.data.tags.get(Tag.GROUPING, "released")
-            tables.append(name_by_groups(table[list(COMPARISON_COLUMNS)], grouping))
+            since = table.get(LOGGED, run.info.start_time)
+            tables.append(name_by_groups(table[list(COMPARISON_COLUMNS)].assign(since=since), grouping))
     if not tables:
         return None
-    rows = pd.concat(tables, ignore_index=True).drop_duplicates(["experiment", "method", "selection"])
+    rows = pd.concat(tables, ignore_index=True).sort_values("since", ascending=False, kind="stable")
+    rows = rows.drop_duplicates(["experiment", "method", "selection"]).drop(columns="since")
     if experiment is not None:
         rows = rows[rows["experiment"] == experiment]
     return rows.reset_index(drop=True)
