@@ -366,6 +366,7 @@ def _start(spec: AnySpec, pair: DatabasePair, study: optuna.Study, client: Mlflo
             Tag.CODE_VERSION: code_version(),
         },
         params={
+            **({"cells": str(len(spec.space.cells()))} if spec.sampler == "grid" else {}),
             "experiment": spec.experiment,
             "sampler": spec.sampler,
             "seed": str(spec.seed),

@@ -16,8 +16,10 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.errors import DataError
 from tgsr.protocols import EXPERIMENTS, KAPPAS, XIS
+from tgsr.reports import completing
 from tgsr.reports.completing import complete_record
 from tgsr.reports.explorer import packed_surfaces, surface_numbers
+from tgsr.reports.figures import study_figures
 from tgsr.reports.pages import render_study
 from tgsr.reports.paper_page import merge_comparison, name_by_groups, render_paper
 from tgsr.reports.records import StudyRecord, record_from_grid
@@ -73,16 +75,26 @@ def test_few_trials_still_give_a_page(n_trials: int, paper_grid: pd.DataFrame, r
     assert ("There is no finished trial yet" in page) == (n_trials == 0)
 
 
-def test_failed_trials_and_unfinished_studies_are_named(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
+def test_unfinished_studies_are_named(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
     table = paper_grid.head(6).assign(converged=[True, False, True, True, True, True])
     table.loc[2, ["macro_f1", "accuracy"]] = np.nan
-    record = record_factory(table, n_failed=3, status="KILLED", group_norms=None, confusion=None)
+    record = record_factory(table, n_cells=2000, status="KILLED", group_norms=None, confusion=None)
     page = render_study(record, figures=[])
-    assert "3 trials failed" in page
+    assert "not whole: 6 of 2,000 cells" in page
     assert "KILLED" in page
     assert "1 trials stopped at the limit" in page
     assert "Fig. 2 is missing" in page
     assert "--data DIR" in page
+
+
+def test_captions_say_how_much_of_the_grid_is_shown(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
+    rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
+    part = [figure.caption for figure in study_figures(record_factory(rows, n_cells=23_035)) if figure.surface]
+    assert "542 of 23,035 cells" in part[0]
+    whole = [figure.caption for figure in study_figures(record_factory(rows, n_cells=542)) if figure.surface]
+    assert "all 542 cells" in whole[0]
+    sampled = record_factory(rows.head(9), sampler="tpe", status="KILLED")
+    assert sampled.shortfall == "9 trials, then KILLED"
 
 
 def test_a_sampled_study_shows_how_it_went(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
@@ -106,9 +118,6 @@ def test_the_chosen_row_is_the_first_of_equals(record_factory: Factory) -> None:
     best = record_factory(table).best
     assert best is not None
     assert (best["kappa"], best["xi"]) == (4, 1.0)
-    named = record_factory(table, best_trial=3).best
-    assert named is not None
-    assert named["kappa"] == 1
 
 
 def test_the_paper_page_has_all_tables_and_names_what_is_missing(
@@ -191,6 +200,27 @@ def test_what_is_not_stored_is_added_from_the_databases(pair_factory: Callable[.
     assert np.count_nonzero(completed.group_norms) == best["n_selected"]
     with pytest.raises(DataError, match="digest"):
         complete_record(record, pair_factory(seed=7))
+
+
+def test_a_cell_is_solved_again_with_the_studys_own_settings(
+    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tgsr.evaluation.grid import GridPlan, write_grid
+    from tgsr.solvers import SolverSettings
+
+    pair, settings = pair_factory(), SolverSettings(mu=0.01, tol=1e-3, max_iter=7)
+    write_grid(pair, tmp_path / "grid.csv", GridPlan([5, 40], [0.1, 10.0], settings=settings), jobs=1)
+    record = record_from_grid(tmp_path / "grid.csv")
+    assert (record.settings, record.n_cells, record.shortfall) == (settings, 4, "")
+    used = []
+    make = completing.make_solver
+    monkeypatch.setattr(completing, "make_solver", lambda *given: used.append(given[2]) or make(*given))
+    complete_record(record, pair)
+    assert used == [settings]
+    stored = json.loads((tmp_path / "grid.csv.json").read_text())
+    (tmp_path / "grid.csv.json").write_text(json.dumps(stored | {"solver": {"mu": "much"}}))
+    with pytest.raises(DataError, match=r"grid\.csv\.json"):
+        record_from_grid(tmp_path / "grid.csv")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -16,11 +18,12 @@ from studies.study import StudyOptions, StudyResult, run_study
 from tgsr.cli import cli
 from tgsr.errors import MissingDataError
 from tgsr.reports.building import ReportRequest, newest_comparison, newest_records, report_runs
+from tgsr.reports.pages import render_study
 from tgsr.reports.records import record_from_run
 from tgsr.tracking.names import Tag
 from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
 from tgsr.tracking.reading import find_run, read_artifact
-from tgsr.tracking.report_run import find_runs
+from tgsr.tracking.report_run import find_runs, log_confusion
 from tgsr.tracking.views import VIEW_KEY, prepare_experiment
 
 
@@ -63,7 +66,8 @@ def test_a_stored_study_reads_back_with_what_its_report_needs(
     assert pair.source.digest in record.facts["source"]
     assert "18 samples" in record.facts["target"]
     assert record.facts["seed"] == "0"
-    assert record.n_failed == 0
+    assert (record.n_cells, record.shortfall) == (6, "")
+    assert record.confusion is not None
 
 
 def test_the_newest_studies_are_found_and_filtered(stored: tuple[Place, dict[str, StudyResult]]) -> None:
@@ -96,20 +100,67 @@ def test_reports_go_onto_their_runs_and_the_experiment_gets_its_view(
     assert client.get_experiment(parent.info.experiment_id).tags[Tag.NOTE] == "mine"
 
 
-def test_failed_trials_of_a_study_are_counted(tmp_path: Path) -> None:
+def test_a_study_whose_trials_all_failed_gives_a_page(tmp_path: Path) -> None:
     place = resolve_place(tmp_path)
     client = open_client(place.tracking_uri)
     experiment = ensure_experiment(client, "tgsr/V-N", place.artifact_root)
     tags = {Tag.KIND: "study", Tag.EXPERIMENT: "V-N", Tag.SELECTION: "oracle", Tag.GROUPING: "region"}
     parent = client.create_run(experiment, tags=tags, run_name="V-N grid oracle region").info.run_id
-    for status in ("FAILED", "KILLED", "FAILED"):
+    for status in ("FAILED", "KILLED"):
         child = client.create_run(experiment, tags={Tag.KIND: "trial", Tag.PARENT: parent})
         client.set_terminated(child.info.run_id, status)
     record = record_from_run(client, parent)
-    assert record.n_failed == 3
     assert record.best is None
     page = report_runs(ReportRequest(tmp_path / "out"), (parent,), tmp_path, log=False)
     assert page.is_file()
+
+
+def test_the_choice_is_that_of_the_trials_that_are_there_now(
+    stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path
+) -> None:
+    place, results = stored
+    client = open_client(place.tracking_uri)
+    result = results["oracle"]
+    best = record_from_run(client, result.run_id).best
+    assert best is not None
+    others = result.table[result.table["trial"] != best["trial"]]
+    older, shown = others.iloc[0], result.run_id
+    client.set_tag(shown, Tag.BEST_RUN, older["run_id"])  # as a summary before the best trial's had it
+    client.set_tag(shown, Tag.BEST_TRIAL, str(older["trial"]))
+    try:
+        record = record_from_run(client, shown)
+        assert record.best is not None
+        assert record.best["run_id"] == best["run_id"]
+        kept = json.loads(read_artifact(client, best["run_id"], "regions.json"))["group_norms"]
+        np.testing.assert_array_equal(record.group_norms, kept)
+        assert record.confusion is None  # what is stored belongs to the other trial
+        log_confusion(client, shown, np.eye(3, dtype=np.int64), best["run_id"])
+        confusion = record_from_run(client, shown).confusion
+        np.testing.assert_array_equal(confusion, np.eye(3))
+    finally:
+        client.set_tag(shown, Tag.BEST_RUN, best["run_id"])
+        client.set_tag(shown, Tag.BEST_TRIAL, str(best["trial"]))
+
+
+def test_a_killed_study_shows_its_regions_and_how_much_there_is(
+    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, place = pair_factory(), resolve_place(tmp_path)
+    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, Space((2, 20, 40), (0.01, 10.0)), "grid", "oracle")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("studies.study._sum_up", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(spec, pair, StudyOptions(place, "generated", jobs=1, progress=False, n_trials=4))
+    client = open_client(place.tracking_uri)
+    (record,) = newest_records(client)
+    assert (record.status, record.shortfall) == ("KILLED", "4 of 6 cells")
+    page = render_study(record)
+    assert "regions are not stored" not in page
+    assert "Fig. 2, what the chosen trial keeps" in page
+    assert "4 of 6 cells" in page
 
 
 def test_logged_grids_and_comparisons_are_found(

@@ -127,7 +127,8 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
         if log:
             log_study_report(client, record.run_id, folder)
             if found.confusion is None and record.confusion is not None:
-                log_confusion(client, record.run_id, record.confusion)
+                best = record.best
+                log_confusion(client, record.run_id, record.confusion, None if best is None else best.get("run_id"))
         records.append(record)
     page = write_paper_report(records, comparison, request.out / "paper")
     request.say(f"all experiments: {page}")

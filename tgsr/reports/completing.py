@@ -43,9 +43,9 @@ def complete_record(record: StudyRecord, pair: DatabasePair, client: MlflowClien
     if best is None or (record.confusion is not None and record.group_norms is not None):
         return record
     _check_digests(record, pair)
-    coef, norms = _stored(record, client), record.group_norms
+    coef, norms = _stored(best.get("run_id"), client), record.group_norms
     if coef is None or norms is None:
-        solver = make_solver(pair, record.grouping)
+        solver = make_solver(pair, record.grouping, record.settings)
         solution = solver.solve([(int(best["kappa"]), float(best["xi"]))])[0]
         coef, norms = solution.coef(), solution.group_norms
     predictions = (pair.target.X @ coef).argmax(axis=1).astype(np.int64)
@@ -53,15 +53,14 @@ def complete_record(record: StudyRecord, pair: DatabasePair, client: MlflowClien
     return replace(record, group_norms=norms, confusion=confusion)
 
 
-def _stored(record: StudyRecord, client: MlflowClient | None) -> np.ndarray | None:
-    from tgsr.tracking.names import Tag
-    from tgsr.tracking.reading import find_run, read_coefficients
+def _stored(trial_run_id: str | None, client: MlflowClient | None) -> np.ndarray | None:
+    from tgsr.tracking.reading import read_coefficients
 
-    if client is None or not record.run_id:
+    if client is None or trial_run_id is None:
         return None
     try:
-        return read_coefficients(client, find_run(client, record.run_id).data.tags[Tag.BEST_RUN])
-    except (MissingDataError, KeyError):
+        return read_coefficients(client, trial_run_id)
+    except MissingDataError:
         return None
 
 

@@ -97,20 +97,21 @@ def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) ->
     if record.group_norms is not None:
         yield _mask_figure(record, frame)
     if {"macro_f1", "accuracy"} <= set(record.table):
+        shown = record.shortfall or f"all {len(record.table):,} {'trials' if record.n_cells is None else 'cells'}"
         rest = (
             "Orange: median and quartiles over the rest of the grid, what there is to choose from; blue: the cut"
             if is_grid(record.table)
             else "Grey, or orange with quartiles: all other trials; blue: those"
         )
-        caption = f"{rest} through the cell that was chosen ({who})."
+        caption = f"{rest} through the cell that was chosen ({who}); {shown}."
         names = (("fig-3-over-kappa", "Fig. 3, scores over κ"), ("fig-4-over-xi", "Fig. 4, scores over ξ"))
         for (name, title), draw in zip(names, (draw_over_kappa, draw_over_xi), strict=True):
             yield ReportFigure(name, CURVES, title, caption, draw(record.table, best, record.title))
         yield ReportFigure(
             "surface",
             SURFACE,
-            "Scores over the whole grid" if is_grid(record.table) else "Scores of all trials",
-            f"Scores on the target, ○: {who}.",
+            "Scores of all trials" if record.n_cells is None else "Scores over the grid",
+            f"Scores on the target of {shown}, ○: {who}.",
             draw_surface(record.table, record.title, best, who),
             surface=record.title,
             solid=is_grid(record.table),

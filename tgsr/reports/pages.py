@@ -144,8 +144,8 @@ def _warnings(record: StudyRecord) -> list[str]:
     found = []
     if record.status != "FINISHED":
         found.append(f"The study's state is {record.status}: this report shows the trials that were finished.")
-    if record.n_failed:
-        found.append(f"{record.n_failed} trials failed; they are in no figure and no table.")
+    if record.shortfall:
+        found.append(f"The study is not whole: {record.shortfall}. What was chosen is the best of these only.")
     if "converged" in record.table and len(record.table):
         reached = record.table["converged"].map(lambda value: str(value).lower() in ("true", "1", "1.0"))
         if not reached.all():

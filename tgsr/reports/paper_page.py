@@ -143,7 +143,7 @@ def _present(records: Sequence[StudyRecord], comparison: pd.DataFrame | None) ->
 
 def _summary(record: StudyRecord) -> dict[str, str]:
     row = {"experiment": record.experiment, "selection": record.selection, "groups": record.grouping}
-    row["trials"] = f"{len(record.table):,}" + (f" ({record.n_failed} failed)" if record.n_failed else "")
+    row["trials"] = record.shortfall or f"{len(record.table):,}"
     best = record.best
     shown = ("macro-F1", "accuracy (%)", "κ", "ξ", "grid median")
     if best is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import pandas as pd
 
 from tgsr.errors import DataError, MissingDataError
 from tgsr.protocols import EXPERIMENTS, get_experiment
+from tgsr.solvers import SolverSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,13 +42,14 @@ class StudyRecord:
         A row a finished trial: ``kappa, xi, macro_f1, accuracy`` and what else was stored; may be empty.
     facts : dict
         What was run, for people: data and digests, versions, seeds, settings.
-    best_trial : int, optional
-        The chosen trial's number; otherwise the largest ``selection_value`` (or macro-F1) is chosen.
     group_norms : array of shape (85,), optional
         ‖C_i‖_F of the chosen trial.
     confusion : array of shape (3, 3), optional
         Of the chosen trial on the target.
-    n_failed : int
+    n_cells : int, optional
+        Cells of the whole grid; None for sampled studies, and where it is not stored.
+    settings : SolverSettings
+        What the trials were solved with.
     status : str
         ``FINISHED``, ``RUNNING``, ``FAILED`` or ``KILLED``.
     run_id : str
@@ -59,10 +63,10 @@ class StudyRecord:
     sampler: str
     table: pd.DataFrame
     facts: dict[str, str] = field(default_factory=dict)
-    best_trial: int | None = None
     group_norms: npt.NDArray[np.float64] | None = None
     confusion: npt.NDArray[np.int64] | None = None
-    n_failed: int = 0
+    n_cells: int | None = None
+    settings: SolverSettings = field(default_factory=SolverSettings)
     status: str = "FINISHED"
     run_id: str = ""
 
@@ -79,15 +83,19 @@ class StudyRecord:
     @property
     def best(self) -> pd.Series | None:
         """The chosen trial's row: the largest value, of equal ones the smallest κ, then the smallest ξ."""
-        if self.best_trial is not None and "trial" in self.table:
-            found: pd.DataFrame = self.table[self.table["trial"] == self.best_trial]
-            if len(found):
-                return found.iloc[0]
         finite: pd.DataFrame = self.table[np.isfinite(self.table[self.value].to_numpy(dtype=np.float64))]
         if finite.empty:
             return None
         ranked: pd.DataFrame = finite.sort_values([self.value, "kappa", "xi"], ascending=[False, True, True])
         return ranked.iloc[0]
+
+    @property
+    def shortfall(self) -> str:
+        """How much of an unfinished study there is, such as ``"1,870 of 23,035 cells"``; empty for a whole one."""
+        n_trials = len(self.table)
+        if self.n_cells is not None:
+            return f"{n_trials:,} of {self.n_cells:,} cells" if n_trials < self.n_cells else ""
+        return "" if self.status == "FINISHED" else f"{n_trials:,} trials, then {self.status}"
 
     @property
     def slug(self) -> str:
@@ -121,6 +129,8 @@ def record_from_grid(path: Path) -> StudyRecord:
     source, target = (provenance.get(role, {}) for role in ("source", "target"))
     experiment = _experiment_of(source.get("name", ""), target.get("name", "")) or path.stem
     grouping = str(provenance.get("grouping", "unknown"))
+    n_cells = len(provenance.get("kappas", ())) * len(provenance.get("xis", ())) or None
+    settings = _settings(provenance.get("solver", {}), str(sidecar))
     facts = {"file": path.name}
     for role, data in (("source", source), ("target", target)):
         if data:
@@ -128,7 +138,17 @@ def record_from_grid(path: Path) -> StudyRecord:
     if "tgsr" in provenance:
         facts["tgsr"] = str(provenance["tgsr"])
         facts["solver"] = ", ".join(f"{key} = {value}" for key, value in provenance["solver"].items())
-    return StudyRecord(f"{experiment} grid oracle {grouping}", experiment, "oracle", grouping, "grid", table, facts)
+    return StudyRecord(
+        title=f"{experiment} grid oracle {grouping}",
+        experiment=experiment,
+        selection="oracle",
+        grouping=grouping,
+        sampler="grid",
+        table=table,
+        facts=facts,
+        n_cells=n_cells,
+        settings=settings,
+    )
 
 
 def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
@@ -141,7 +161,7 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     """
     from tgsr.tracking.names import Tag
     from tgsr.tracking.reading import find_run, read_trials
-    from tgsr.tracking.report_run import read_confusion, read_csv
+    from tgsr.tracking.report_run import read_csv
 
     run = find_run(client, run_id)
     tags = dict(run.data.tags)
@@ -160,23 +180,21 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     for column in _NEEDED:
         if column not in table:
             table[column] = pd.Series(dtype=float)
-    best_run = tags.get(Tag.BEST_RUN)
-    best_trial = tags.get(Tag.BEST_TRIAL)
-    return StudyRecord(
+    sampler = tags.get(Tag.SAMPLER, "grid")
+    record = StudyRecord(
         title=str(run.info.run_name),
         experiment=tags.get(Tag.EXPERIMENT, ""),
         selection=tags.get(Tag.SELECTION, ""),
         grouping=tags.get(Tag.GROUPING, "region"),
-        sampler=tags.get(Tag.SAMPLER, "grid"),
+        sampler=sampler,
         table=table,
         facts=_facts(run),
-        best_trial=None if best_trial is None else int(float(best_trial)),
-        group_norms=_norms(client, best_run),
-        confusion=read_confusion(client, run_id),
-        n_failed=_count_failed(client, run) if kind == "study" else 0,
+        n_cells=_n_cells(run.data.params) if sampler == "grid" else None,
+        settings=_settings(run.data.params, f"run {run_id}"),
         status=str(run.info.status),
         run_id=run_id,
     )
+    return replace(record, group_norms=_norms(client, record), confusion=_confusion(client, record, tags))
 
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -239,23 +257,43 @@ def _profiles(run: Run) -> dict[str, str]:
     return found
 
 
-def _norms(client: MlflowClient, run_id: str | None) -> npt.NDArray[np.float64] | None:
+def _n_cells(params: Mapping[str, str]) -> int | None:
+    if "cells" in params:
+        return int(params["cells"])
+    sizes = [re.match(r"(\d+) values", params.get(axis, "")) for axis in ("kappas", "xis")]
+    return int(sizes[0][1]) * int(sizes[1][1]) if sizes[0] and sizes[1] else None
+
+
+def _settings(stored: Mapping[str, Any], where: str) -> SolverSettings:
+    defaults = asdict(SolverSettings())
+    try:
+        return SolverSettings(**{name: type(defaults[name])(stored[name]) for name in defaults if name in stored})
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: its solver settings cannot be read ({error})") from error
+
+
+def _norms(client: MlflowClient, record: StudyRecord) -> npt.NDArray[np.float64] | None:
+    """Of the chosen trial, from its own run."""
     from tgsr.tracking.reading import read_regions
 
-    if run_id is None:
+    best = record.best
+    if best is None or "run_id" not in best:
         return None
     try:
-        return np.array(read_regions(client, run_id)["group_norms"], dtype=np.float64)
-    except (MissingDataError, KeyError):
+        return np.array(read_regions(client, best["run_id"])["group_norms"], dtype=np.float64)
+    except (MissingDataError, KeyError, ValueError):
         return None
 
 
-def _count_failed(client: MlflowClient, run: Run) -> int:
+def _confusion(client: MlflowClient, record: StudyRecord, tags: Mapping[str, str]) -> npt.NDArray[np.int64] | None:
+    """The one on the study's run, if it is of the chosen trial: a study that went on may have a better one by now."""
     from tgsr.tracking.names import Tag
+    from tgsr.tracking.report_run import read_confusion
 
-    mine = f"tags.`{Tag.PARENT}` = '{run.info.run_id}' and tags.`{Tag.KIND}` = 'trial'"
-    experiment = run.data.tags.get(Tag.TRIAL_EXPERIMENT, run.info.experiment_id)
-    return sum(
-        len(client.search_runs([experiment], f"{mine} and attributes.status = '{status}'", max_results=5000))
-        for status in ("FAILED", "KILLED")
-    )
+    best = record.best
+    if best is None:
+        return None
+    stored = read_confusion(client, record.run_id)
+    if stored is None or (stored.trial_run_id or tags.get(Tag.BEST_RUN)) != best.get("run_id"):
+        return None
+    return stored.matrix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,12 @@ def log_grid(
             Tag.TARGET_DIGEST: pair.target.digest,
             Tag.CODE_VERSION: code_version(),
         },
-        params={"experiment": experiment, "grouping": plan.grouping, "cells": str(len(table))},
+        params={
+            "experiment": experiment,
+            "grouping": plan.grouping,
+            "cells": str(len(table)),
+            **{key: str(value) for key, value in asdict(plan.settings).items()},
+        },
     )
     run_id = start_parent(client, spec, place.artifact_root)
     try:

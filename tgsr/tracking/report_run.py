@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,30 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["find_runs", "log_confusion", "log_paper_report", "log_study_report", "read_confusion", "read_csv"]
+__all__ = [
+    "StoredConfusion",
+    "find_runs",
+    "log_confusion",
+    "log_paper_report",
+    "log_study_report",
+    "read_confusion",
+    "read_csv",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredConfusion:
+    """A confusion matrix on a study's run.
+
+    Attributes
+    ----------
+    matrix : array of int, shape (n_classes, n_classes)
+    trial_run_id : str or None
+        The trial that it is of; None for the one that the study called its best.
+    """
+
+    matrix: npt.NDArray[np.int64]
+    trial_run_id: str | None
 
 
 def log_study_report(client: MlflowClient, run_id: str, folder: Path) -> None:
@@ -47,16 +71,19 @@ def log_paper_report(client: MlflowClient, place: Place, folder: Path, descripti
     return run_id
 
 
-def log_confusion(client: MlflowClient, run_id: str, confusion: npt.NDArray[np.int64]) -> None:
-    """Keep the best trial's confusion matrix, shape (n_classes, n_classes), with its study."""
-    content = {"classes": list(CLASS_NAMES), "confusion": confusion.tolist()}
+def log_confusion(
+    client: MlflowClient, run_id: str, confusion: npt.NDArray[np.int64], trial_run_id: str | None = None
+) -> None:
+    """Keep a trial's confusion matrix, shape (n_classes, n_classes), with its study; a grid's trials have no runs."""
+    content = {"classes": list(CLASS_NAMES), "confusion": confusion.tolist(), "trial_run_id": trial_run_id}
     client.log_text(run_id, json.dumps(content), CONFUSION)
 
 
-def read_confusion(client: MlflowClient, run_id: str) -> npt.NDArray[np.int64] | None:
-    """Read what `log_confusion` wrote, None if there is nothing (readable)."""
+def read_confusion(client: MlflowClient, run_id: str) -> StoredConfusion | None:
+    """Read what `log_confusion` or the study itself wrote, None if there is nothing (readable)."""
     try:
-        return np.array(json.loads(read_artifact(client, run_id, CONFUSION))["confusion"], dtype=np.int64)
+        stored = json.loads(read_artifact(client, run_id, CONFUSION))
+        return StoredConfusion(np.array(stored["confusion"], dtype=np.int64), stored.get("trial_run_id"))
     except (MissingDataError, KeyError, ValueError):
         return None
 
