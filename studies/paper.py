@@ -22,7 +22,7 @@ from tgsr.tracking.comparison_run import ComparisonRun
 from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
 from tgsr.tracking.place import open_client
 from tgsr.tracking.registry import CHAMPION, register_trial
-from tgsr.tracking.study_runs import ParentSpec, ending, find_parent, finish_parent, start_parent
+from tgsr.tracking.study_runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -143,7 +143,10 @@ def _open_parent(
         },
         params={"experiments": " ".join(experiment.name for experiment in pairs), "seed": str(plan.seed)},
     )
-    return start_parent(client, spec, options.place.artifact_root)
+    run_id = start_parent(client, spec, options.place.artifact_root)
+    if any(pair.is_generated for pair in pairs.values()):
+        mark_generated(client, run_id)
+    return run_id
 
 
 def _register(

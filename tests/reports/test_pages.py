@@ -139,6 +139,25 @@ def test_the_paper_page_has_all_tables_and_names_what_is_missing(
     _check_self_contained(render_paper([], None))
 
 
+def test_generated_data_are_called_generated_and_stand_beside_no_published_number(
+    paper_grid: pd.DataFrame, record_factory: Factory
+) -> None:
+    rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
+    recorded, generated = record_factory(rows), record_factory(rows, generated=True, n_cells=600)
+    page = render_study(generated, figures=[])
+    assert "Study V-N grid oracle region, generated data" in page
+    assert "no recorded person" in page
+    assert "The paper reports" not in page
+    assert "The paper reports" in render_study(recorded, figures=[])
+    titles = [figure.figure._suptitle.get_text() for figure in study_figures(generated) if figure.figure._suptitle]
+    assert titles
+    assert all("generated data" in title for title in titles)
+    whole = render_paper([generated])
+    assert "no recorded person" in whole
+    assert "542 of 600 cells" in whole
+    assert "no recorded person" not in render_paper([recorded])
+
+
 def test_studies_fill_the_cells_that_a_comparison_lacks(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
     record = record_factory(paper_grid.head(5), grouping="released")
     merged = merge_comparison(None, [record, record])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from studies.space import Space
 from studies.spec import StudySpec
 from studies.study import StudyOptions, StudyResult, run_study
 from tgsr.cli import cli
+from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError
 from tgsr.reports.building import ReportRequest, newest_comparison, newest_records, report_runs
 from tgsr.reports.pages import render_study
-from tgsr.reports.records import record_from_run
-from tgsr.tracking.names import Tag
+from tgsr.reports.records import record_from_grid, record_from_run
+from tgsr.tracking.names import GENERATED_NOTE, Tag
 from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
 from tgsr.tracking.reading import find_run, read_artifact
 from tgsr.tracking.report_run import find_runs, log_confusion
@@ -68,6 +70,37 @@ def test_a_stored_study_reads_back_with_what_its_report_needs(
     assert record.facts["seed"] == "0"
     assert (record.n_cells, record.shortfall) == (6, "")
     assert record.confusion is not None
+
+
+def test_generated_data_are_called_generated_in_mlflow(
+    stored: tuple[Place, dict[str, StudyResult]], pair_factory: Callable[..., Any], tmp_path: Path
+) -> None:
+    from tgsr.tracking.registry import register_trial
+
+    place, results = stored
+    client = open_client(place.tracking_uri)
+    run = find_run(client, results["source-cv"].run_id)
+    assert run.data.tags[Tag.GENERATED] == "true"
+    assert run.data.tags[Tag.NOTE].startswith(GENERATED_NOTE)
+    assert {given.dataset.name for given in run.inputs.dataset_inputs} == {
+        "SMIC_VIS (generated)",
+        "SMIC_NIR (generated)",
+    }
+    record = record_from_run(client, run.info.run_id)
+    assert record.generated
+    assert record.title == "V-N tpe source-cv region"
+    model = register_trial(client, run.info.run_id)
+    assert client.get_model_version(model.name, model.version).description.startswith(GENERATED_NOTE)
+    assert client.get_registered_model(model.name).description.startswith(GENERATED_NOTE)
+
+    pair = pair_factory()
+    recorded = DatabasePair(replace(pair.source, parameters={}), replace(pair.target, parameters={}))
+    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, Space((5,), (1.0,)), "grid", "oracle")
+    other = resolve_place(tmp_path)
+    result = run_study(spec, recorded, StudyOptions(other, "somewhere", jobs=1, progress=False))
+    run = find_run(open_client(other.tracking_uri), result.run_id)
+    assert Tag.GENERATED not in run.data.tags
+    assert {given.dataset.name for given in run.inputs.dataset_inputs} == {"SMIC_VIS", "SMIC_NIR"}
 
 
 def test_the_newest_studies_are_found_and_filtered(stored: tuple[Place, dict[str, StudyResult]]) -> None:
@@ -177,6 +210,8 @@ def test_logged_grids_and_comparisons_are_found(
     client = open_client(place.tracking_uri)
     (record,) = newest_records(client)
     assert (record.grouping, len(record.table), record.selection) == ("released", 4, "oracle")
+    assert record.generated
+    assert record_from_grid(tmp_path / "grid.csv").generated
     experiment = ensure_experiment(client, "tgsr/comparisons", place.artifact_root)
     columns = ["experiment", "method", "selection", "macro_f1", "accuracy"]
     for score in (0.1, 0.2):

@@ -77,6 +77,30 @@ def test_impossible_cells_of_the_paper_are_marked_in_accuracy_only() -> None:
     assert "†" not in as_html(_table("macro_f1", number="II"))
 
 
+def test_unfinished_studies_and_generated_data_are_marked_in_every_format(tmp_path: Path) -> None:
+    rows = _comparison().assign(generated=[False, False, True, False, False])
+    rows["partial"] = ["", "1,870 of 23,035 cells", None, "", ""]
+    tables = paper_tables(rows)
+    table = next(found for found in tables if (found.metric, found.selection) == ("macro_f1", "oracle"))
+    assert "TGSR V-N: 1,870 of 23,035 cells" in table.note
+    assert "the paper's numbers do not apply" in table.note
+    generated = table.cell("TCA", "V-N")
+    assert generated.difference is None
+    assert generated.our_best  # the best of its kind only
+    assert table.cell("TGSR", "V-N").our_best
+    assert "generated data" not in table.title  # not all of it
+    assert "0.7100</strong><sup>‡</sup>" in as_html(table)
+    assert "0.7100</strong><sup>§</sup>" in as_html(table)
+    assert "**0.7100**‡" in as_markdown(table)
+    assert r"\textbf{0.7100}\textsuperscript{\ddag}" in as_latex(table)
+    assert r"\textsuperscript{\S}" in as_latex(table)
+    assert not set("‡§") & set(as_latex(table))
+    lines = {(line["method"], line["experiment"]): line for line in csv.DictReader(io.StringIO(as_csv([table])))}
+    assert lines["TGSR", "V-N"]["partial"] == "1,870 of 23,035 cells"
+    assert (lines["TCA", "V-N"]["generated"], lines["TCA", "V-N"]["difference"]) == ("1", "")
+    assert all("generated data" in found.title for found in paper_tables(rows.head(3).assign(generated=True))[:2])
+
+
 def test_latex_has_booktabs_rules_and_as_many_cells_in_every_row() -> None:
     text = as_latex(_table("macro_f1"))
     lines = text.splitlines()

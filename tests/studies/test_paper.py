@@ -51,6 +51,7 @@ def test_it_goes_on_after_an_interruption_and_ends_with_studies_models_compariso
     assert result.studies["V-N"].run_id == first.run_id  # the finished study was found, not run again
     assert {study.run_id for study in list_studies(client)} == {study.run_id for study in result.studies.values()}
     assert client.get_run(result.run_id).info.status == "FINISHED"
+    assert client.get_run(result.run_id).data.tags["tgsr.generated"] == "true"
     for name, study in result.studies.items():
         parent = client.get_run(study.run_id).data.tags
         assert parent["mlflow.parentRunId"] == result.run_id

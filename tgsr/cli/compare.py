@@ -73,8 +73,8 @@ def command(
     """Run the methods under one protocol and write a row for each experiment, method and selection.
 
     Columns: experiment, method, selection (oracle or default), macro_f1, accuracy, params (JSON), paper_macro_f1,
-    paper_accuracy. All scores are fractions in 0…1, also paper_accuracy, which the paper prints in per cent; the
-    published numbers are oracles. Interrupted, the same command continues with the next method.
+    paper_accuracy, generated. All scores are fractions in 0…1, also paper_accuracy, which the paper prints in per
+    cent; the published numbers are oracles. Interrupted, the same command continues with the next method.
     """
     from tqdm import tqdm
 

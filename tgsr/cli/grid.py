@@ -71,7 +71,7 @@ def command(
 
         table = write_grid(pair, out, plan, jobs=jobs, progress=progress)
     picture = out.with_suffix(".png")
-    save_surface(table, picture, f"{chosen.name}, {grouping} grouping")
+    save_surface(table, picture, f"{chosen.name}, {grouping} grouping{', generated data' * pair.is_generated}")
     best = table.iloc[int(table["macro_f1"].to_numpy().argmax())]
     click.echo(f"{out}: {len(table)} cells; picture: {picture}")
     shared.tell_generated([pair])

@@ -38,6 +38,11 @@ class DatabasePair:
                 f"{self.target.name} has {self.target.class_names}; map them to the same classes first"
             )
 
+    @property
+    def is_generated(self) -> bool:
+        """Whether either database is generated."""
+        return self.source.is_generated or self.target.is_generated
+
 
 def find_databases(folder: str | os.PathLike[str]) -> list[Found]:
     """List the databases in a folder (not its sub-folders), sorted by name; other files are passed over.

@@ -55,6 +55,7 @@ COLUMNS = (
     "params",
     "paper_macro_f1",
     "paper_accuracy",
+    "generated",
 )
 SELECTIONS = ("oracle", "default")
 
@@ -100,6 +101,8 @@ class ComparisonResult:
         Parameter sets that the selection chose from.
     seconds : float
         Wall time; of the run that computed it where it was read back.
+    generated : bool
+        Whether the databases are generated, so that the published numbers do not apply.
     """
 
     experiment: Experiment
@@ -110,6 +113,7 @@ class ComparisonResult:
     scores: Scores
     n_candidates: int
     seconds: float
+    generated: bool = False
 
     def row(self) -> dict[str, Any]:
         """The row of the table, see `COLUMNS`; accuracies are fractions, also the published one."""
@@ -123,6 +127,7 @@ class ComparisonResult:
             "params": json.dumps(dict(self.params), sort_keys=True),
             "paper_macro_f1": None if published is None else published.macro_f1,
             "paper_accuracy": None if published is None else published.accuracy,
+            "generated": self.generated,
         }
 
 
@@ -176,6 +181,7 @@ def run_method(
         score(pair.target.labels, predictions, len(pair.target.class_names)),
         len(candidates),
         time.perf_counter() - started,
+        pair.is_generated,
     )
 
 
@@ -377,4 +383,6 @@ def _read_part(path: Path | None, experiment: Experiment, pair: DatabasePair) ->
     content = json.loads(path.read_text(encoding="utf-8"))
     predictions = np.array(content.pop("predictions"), dtype=np.int64)
     scores = score(pair.target.labels, predictions, len(pair.target.class_names))
-    return ComparisonResult(experiment=experiment, predictions=predictions, scores=scores, **content)
+    return ComparisonResult(
+        experiment=experiment, predictions=predictions, scores=scores, generated=pair.is_generated, **content
+    )

@@ -20,7 +20,7 @@ from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
 from tgsr import __version__
-from tgsr.datasets import DatabasePair
+from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.tgsr import feature_groups
 from tgsr.evaluation.metrics import score_batch
@@ -59,8 +59,8 @@ class GridPlan:
     def provenance(self, pair: DatabasePair) -> dict[str, Any]:
         """All that decides the table's content, as JSON values."""
         return {
-            "source": {"name": pair.source.name, "digest": pair.source.digest},
-            "target": {"name": pair.target.name, "digest": pair.target.digest},
+            "source": _identity(pair.source),
+            "target": _identity(pair.target),
             "grouping": self.grouping,
             "solver": asdict(self.settings),
             "kappas": list(self.kappas),
@@ -236,6 +236,10 @@ def write_grid(
     write_text(path, text)
     shutil.rmtree(parts)
     return table
+
+
+def _identity(data: FeatureDataset) -> dict[str, Any]:
+    return {"name": data.name, "digest": data.digest} | ({"generated": True} if data.is_generated else {})
 
 
 def _no_report(_cells: int, _found: bool) -> None:

@@ -17,7 +17,7 @@ from tgsr.reports.completing import complete_record
 from tgsr.reports.face import read_face
 from tgsr.reports.paper_page import name_by_groups
 from tgsr.reports.records import StudyRecord, record_from_grid, record_from_run
-from tgsr.reports.tables import COMPARISON_COLUMNS
+from tgsr.reports.tables import COMPARISON_COLUMNS, MARKS
 from tgsr.reports.writing import write_paper_report, write_study_report
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     records = [record for record in records if request.experiment in (None, record.experiment)]
     for record in records:
         page = write_study_report(record, request.out / record.slug, frame)
-        request.say(f"{record.title}: {page}")
+        request.say(f"{record.label}: {page}")
     page = write_paper_report(records, table, request.out)
     request.say(f"all experiments: {page}")
     return page
@@ -123,7 +123,7 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
         record = request.complete(found, client)
         folder = request.out / (record.slug if not runs else f"{record.slug}-{record.run_id[:8]}")
         page = write_study_report(record, folder, frame)
-        request.say(f"{record.title}: {page}")
+        request.say(f"{record.label}: {page}")
         if log:
             log_study_report(client, record.run_id, folder)
             if found.confusion is None and record.confusion is not None:
@@ -174,10 +174,13 @@ def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd
         if set(COMPARISON_COLUMNS) <= set(table):
             grouping = run.data.tags.get(Tag.GROUPING, "released")
             since = table.get(LOGGED, run.info.start_time)
-            tables.append(name_by_groups(table[list(COMPARISON_COLUMNS)].assign(since=since), grouping))
+            rows = table.reindex(columns=[*COMPARISON_COLUMNS, *MARKS]).assign(since=since)
+            tables.append(name_by_groups(rows, grouping))
     if not tables:
         return None
-    rows = pd.concat(tables, ignore_index=True).sort_values("since", ascending=False, kind="stable")
+    # not concatenated: columns without a value would lose their type on the way
+    rows = pd.DataFrame([row for table in tables for row in table.to_dict("records")])
+    rows = rows.sort_values("since", ascending=False, kind="stable")
     rows = rows.drop_duplicates(["experiment", "method", "selection"]).drop(columns="since")
     if experiment is not None:
         rows = rows[rows["experiment"] == experiment]
@@ -198,7 +201,7 @@ def _read_comparison(path: Path) -> pd.DataFrame:
 
 
 def _description(records: Sequence[StudyRecord]) -> str:
-    names = ", ".join(record.title for record in records) or "the stored comparison"
+    names = ", ".join(record.label for record in records) or "the stored comparison"
     return (
         "The paper's tables and figures beside ours: open the artifact `report.html`; `tables/` has Tables I and II "
         f"as HTML, Markdown, LaTeX and CSV.\n\nFrom: {names}.\n\n**Oracle** marks what target labels chose."

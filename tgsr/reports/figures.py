@@ -106,13 +106,13 @@ def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) ->
         caption = f"{rest} through the cell that was chosen ({who}); {shown}."
         names = (("fig-3-over-kappa", "Fig. 3, scores over κ"), ("fig-4-over-xi", "Fig. 4, scores over ξ"))
         for (name, title), draw in zip(names, (draw_over_kappa, draw_over_xi), strict=True):
-            yield ReportFigure(name, CURVES, title, caption, draw(record.table, best, record.title))
+            yield ReportFigure(name, CURVES, title, caption, draw(record.table, best, record.label))
         yield ReportFigure(
             "surface",
             SURFACE,
             "Scores of all trials" if record.n_cells is None else "Scores over the grid",
             f"Scores on the target of {shown}, ○: {who}.",
-            draw_surface(record.table, record.title, best, who),
+            draw_surface(record.table, record.label, best, who),
             surface=record.title,
             solid=is_grid(record.table),
         )
@@ -134,29 +134,29 @@ def _mask_figure(record: StudyRecord, frame: npt.NDArray[Any] | None) -> ReportF
         )
     best = record.best
     where = "" if best is None else f": κ = {int(best['kappa'])}, ξ = {best['xi']:.4g}"
-    figure = draw_mask(norms, record.grouping, frame, f"{record.title}{where}")
+    figure = draw_mask(norms, record.grouping, frame, f"{record.label}{where}")
     return ReportFigure("fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
 
 
 def _class_figures(record: StudyRecord) -> Iterator[ReportFigure]:
     if record.confusion is not None:
-        figure = draw_confusions([(record.title, record.confusion)])
+        figure = draw_confusions([(record.label, record.confusion)])
         caption = "Rows are true classes, columns predicted ones: counts, and shares of the true class."
         yield ReportFigure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
     best = record.best
     scores = None if best is None else class_scores(best)
     if scores is not None and len(scores):
         caption = "Of the chosen trial, on the target."
-        figure = draw_class_scores(scores, record.title)
+        figure = draw_class_scores(scores, record.label)
         yield ReportFigure("class-scores", CLASSES, "Recall and precision of each class", caption, figure, narrow=True)
 
 
 def _sampling_figures(record: StudyRecord) -> Iterator[ReportFigure]:
     label = "selection value" if record.value == "selection_value" else "macro-F1 on the target"
-    figure = draw_history(record.table, record.value, f"{label} ({record.selection})", record.title, record.best)
+    figure = draw_history(record.table, record.value, f"{label} ({record.selection})", record.label, record.best)
     yield ReportFigure("history", SAMPLING, "History", "Every trial in its order, and the best so far.", figure)
     importances = parameter_importances(record.table, record.value)
     if importances:
         caption = "How much of the differences between trials each parameter explains (Optuna's estimate, PED-ANOVA)."
-        figure = draw_importances(importances, record.title)
+        figure = draw_importances(importances, record.label)
         yield ReportFigure("importances", SAMPLING, "Importance of the parameters", caption, figure)

@@ -20,8 +20,12 @@ from tgsr.reports.records import StudyRecord
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["published_tgsr", "render", "render_study", "show_scores"]
+__all__ = ["GENERATED", "published_tgsr", "render", "render_study", "show_scores"]
 
+GENERATED = (
+    "Generated data: clips drawn by `tgsr demo-data`, no recorded person. These scores say nothing about "
+    "micro-expressions, and the paper's numbers do not apply."
+)
 _COUNTS = {
     "n_selected": "groups left",
     "regions_kept": "groups left",
@@ -58,7 +62,7 @@ def render_study(
     return render(
         "study.html",
         {figure.surface: record.table for figure in figures if figure.surface},
-        title=f"Study {record.title}",
+        title=f"Study {record.label}",
         record=record,
         best=best,
         n_trials=f"{len(record.table):,}",
@@ -80,10 +84,12 @@ def render(template: str, tables: Mapping[str, pd.DataFrame], **context: Any) ->
     return _environment().get_template(template).render(version=__version__, **packed, **context)
 
 
-def published_tgsr(experiment: str) -> PublishedResult | None:
-    """The paper's result of TGSR in an experiment, None if it is none of the twelve."""
+def published_tgsr(record: StudyRecord) -> PublishedResult | None:
+    """The paper's result of TGSR in a study's experiment; None if it is none of the twelve, or data are generated."""
+    if record.generated:
+        return None
     try:
-        return published_result(get_experiment(experiment), "TGSR")
+        return published_result(get_experiment(record.experiment), "TGSR")
     except ProtocolError:
         return None
 
@@ -131,7 +137,7 @@ def _standing(record: StudyRecord, best: pd.Series) -> str:
             f"{np.quantile(scores, 0.25):.4f} and {np.quantile(scores, 0.75):.4f}, best {scores.max():.4f}; "
             f"the chosen one is above {below:.1f} % of them."
         )
-    published = published_tgsr(record.experiment)
+    published = published_tgsr(record)
     if published is not None:
         parts.append(
             f"The paper reports macro-F1 {published.macro_f1:.4f} and accuracy {100 * published.accuracy:.2f} % for "
@@ -141,7 +147,7 @@ def _standing(record: StudyRecord, best: pd.Series) -> str:
 
 
 def _warnings(record: StudyRecord) -> list[str]:
-    found = []
+    found = [GENERATED] if record.generated else []
     if record.status != "FINISHED":
         found.append(f"The study's state is {record.status}: this report shows the trials that were finished.")
     if record.shortfall:

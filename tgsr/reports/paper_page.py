@@ -11,10 +11,10 @@ import pandas as pd
 from tgsr.protocols import EXPERIMENTS
 from tgsr.reports.classes import draw_confusions
 from tgsr.reports.figures import CURVES, REGIONS, SURFACE, ReportFigure, study_figures
-from tgsr.reports.pages import published_tgsr, render
+from tgsr.reports.pages import GENERATED, published_tgsr, render
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.table_formats import as_html
-from tgsr.reports.tables import COMPARISON_COLUMNS, PaperTable, paper_tables
+from tgsr.reports.tables import COMPARISON_COLUMNS, MARKS, PaperTable, paper_tables
 
 __all__ = ["WITH_REGIONS", "merge_comparison", "name_by_groups", "render_paper"]
 
@@ -40,7 +40,9 @@ def merge_comparison(comparison: pd.DataFrame | None, records: Sequence[StudyRec
     """
     rows = []
     known = set()
+    columns = [*COMPARISON_COLUMNS, *MARKS]
     if comparison is not None:
+        comparison = comparison.reindex(columns=columns)
         known = set(zip(comparison["experiment"], comparison["method"], comparison["selection"], strict=True))
     for record in records:
         best = record.best
@@ -50,11 +52,10 @@ def merge_comparison(comparison: pd.DataFrame | None, records: Sequence[StudyRec
             continue
         known.add(key)
         scores = {"macro_f1": float(best["macro_f1"]), "accuracy": float(best["accuracy"])}
-        rows.append(dict(zip(COMPARISON_COLUMNS, key, strict=False)) | scores)
-    added = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
-    if comparison is None:
-        return added
-    return pd.concat([comparison[list(COMPARISON_COLUMNS)], added], ignore_index=True) if rows else comparison
+        marks = {"generated": record.generated, "partial": record.shortfall}
+        rows.append(dict(zip(COMPARISON_COLUMNS, key, strict=False)) | scores | marks)
+    there = [] if comparison is None else comparison.to_dict("records")
+    return pd.DataFrame([*there, *rows], columns=columns)
 
 
 def render_paper(
@@ -77,7 +78,10 @@ def render_paper(
         An HTML page that needs no other file.
     """
     records = _in_order(records)
-    tables = paper_tables(merge_comparison(comparison, records))
+    merged = merge_comparison(comparison, records)
+    tables = paper_tables(merged)
+    if merged["generated"].eq(True).any():
+        warnings = [GENERATED, *warnings]
     groups: dict[str, list[str]] = {}
     for table in tables:
         groups.setdefault(_kind(table), []).append(as_html(table))
@@ -86,7 +90,7 @@ def render_paper(
         figures = [
             _smaller(figure, record, len(records)) for figure in study_figures(record) if figure.section in _SHOWN
         ]
-        sections[f"{record.title}{'' if record.oracle else ' (label-free)'}"] = figures
+        sections[f"{record.label}{'' if record.oracle else ' (label-free)'}"] = figures
     sections["Classes"] = _confusions(records)
     surfaces = {figure.surface for figures in sections.values() for figure in figures if figure.surface}
     return render(
@@ -98,7 +102,7 @@ def render_paper(
         summary=[_summary(record) for record in records],
         table_groups=groups,
         sections=sections,
-        run_facts={record.title: record.facts for record in records},
+        run_facts={record.label: record.facts for record in records},
     )
 
 
@@ -124,7 +128,7 @@ def _smaller(figure: ReportFigure, record: StudyRecord, n_records: int) -> Repor
 
 def _confusions(records: Sequence[StudyRecord]) -> list[ReportFigure]:
     known = [
-        (record.title.replace(" ", "\n", 1), record.confusion) for record in records if record.confusion is not None
+        (record.label.replace(" ", "\n", 1), record.confusion) for record in records if record.confusion is not None
     ]
     if not known:
         return []
@@ -154,5 +158,5 @@ def _summary(record: StudyRecord) -> dict[str, str]:
             f"{best['macro_f1']:.4f} {100 * best['accuracy']:.2f} {int(best['kappa'])} {best['xi']:.4g} {median:.4f}"
         )
         row |= dict(zip(shown, values.split(), strict=True))
-    published = published_tgsr(record.experiment)
+    published = published_tgsr(record)
     return row | {"paper": "–" if published is None else f"{published.macro_f1:.4f}"}

@@ -50,6 +50,8 @@ class StudyRecord:
         Cells of the whole grid; None for sampled studies, and where it is not stored.
     settings : SolverSettings
         What the trials were solved with.
+    generated : bool
+        Whether the databases were drawn by ``tgsr demo-data``, so that the paper's numbers do not apply.
     status : str
         ``FINISHED``, ``RUNNING``, ``FAILED`` or ``KILLED``.
     run_id : str
@@ -67,6 +69,7 @@ class StudyRecord:
     confusion: npt.NDArray[np.int64] | None = None
     n_cells: int | None = None
     settings: SolverSettings = field(default_factory=SolverSettings)
+    generated: bool = False
     status: str = "FINISHED"
     run_id: str = ""
 
@@ -96,6 +99,11 @@ class StudyRecord:
         if self.n_cells is not None:
             return f"{n_trials:,} of {self.n_cells:,} cells" if n_trials < self.n_cells else ""
         return "" if self.status == "FINISHED" else f"{n_trials:,} trials, then {self.status}"
+
+    @property
+    def label(self) -> str:
+        """The title, and whether the data are generated."""
+        return f"{self.title}, generated data" if self.generated else self.title
 
     @property
     def slug(self) -> str:
@@ -148,6 +156,7 @@ def record_from_grid(path: Path) -> StudyRecord:
         facts=facts,
         n_cells=n_cells,
         settings=settings,
+        generated=any(data.get("generated", False) for data in (source, target)),
     )
 
 
@@ -191,6 +200,7 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
         facts=_facts(run),
         n_cells=_n_cells(run.data.params) if sampler == "grid" else None,
         settings=_settings(run.data.params, f"run {run_id}"),
+        generated=tags.get(Tag.GENERATED) == "true",
         status=str(run.info.status),
         run_id=run_id,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -16,7 +16,7 @@ __all__ = ["as_csv", "as_html", "as_latex", "as_markdown", "save_tables"]
 
 _CSV_COLUMNS = (
     *("table", "selection", "metric", "method", "experiment"),
-    *("ours", "paper", "difference", "best", "paper_best", "paper_impossible"),
+    *("ours", "paper", "difference", "best", "paper_best", "paper_impossible", "generated", "partial"),
 )
 
 
@@ -29,7 +29,7 @@ def as_html(table: PaperTable) -> str:
         cells = []
         for name in table.experiments:
             cell = table.cell(method, name)
-            ours, paper = _texts(table, cell, "<strong>{}</strong>", "<sup>†</sup>")
+            ours, paper = _texts(table, cell, "<strong>{}</strong>", "<sup>{}</sup>")
             difference = table.show(cell.difference, signed=True)
             cells.append(
                 f'<td class="ours">{ours}</td><td class="paper">{paper}</td><td class="delta">{difference}</td>'
@@ -55,7 +55,7 @@ def as_markdown(table: PaperTable) -> str:
         texts = []
         for name in table.experiments:
             cell = table.cell(method, name)
-            ours, paper = _texts(table, cell, "**{}**", "†")
+            ours, paper = _texts(table, cell, "**{}**", "{}")
             texts.append(f"{ours} / {paper} ({table.show(cell.difference, signed=True)})")
         lines.append(f"| {method} | " + " | ".join(texts) + " |")
     return "\n".join([*lines, "", table.note, ""])
@@ -70,7 +70,7 @@ def as_latex(table: PaperTable) -> str:
         texts = [_tex(method)]
         for name in table.experiments:
             cell = table.cell(method, name)
-            ours, paper = (_tex(text) for text in _texts(table, cell, r"\textbf{{{}}}", r"\textsuperscript{\dag}"))
+            ours, paper = (_tex(text) for text in _texts(table, cell, r"\textbf{{{}}}", "{}"))
             texts += [ours, paper, _tex(table.show(cell.difference, signed=True))]
         rows.append(" & ".join(texts) + r" \\")
     return "\n".join(
@@ -105,9 +105,11 @@ def as_csv(tables: Sequence[PaperTable]) -> str:
             for name in table.experiments:
                 cell = table.cell(method, name)
                 numbers = [table.show(value).replace("−", "-") for value in (cell.ours, cell.paper, cell.difference)]
-                marks = [int(cell.our_best), int(cell.paper_best), int(cell.impossible)]
+                marks = [int(cell.our_best), int(cell.paper_best), int(cell.impossible), int(cell.generated)]
                 values = ["" if number == "–" else number for number in numbers]
-                writer.writerow([table.number, table.selection, table.metric, method, name, *values, *marks])
+                writer.writerow(
+                    [table.number, table.selection, table.metric, method, name, *values, *marks, cell.partial]
+                )
     return buffer.getvalue()
 
 
@@ -125,14 +127,28 @@ def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def _texts(table: PaperTable, cell: Cell, bold: str, dagger: str) -> tuple[str, str]:
+def _texts(table: PaperTable, cell: Cell, bold: str, raised: str) -> tuple[str, str]:
     """Ours and the paper's number with their marks."""
-    ours, paper = table.show(cell.ours), table.show(cell.paper)
-    marked: Callable[[str, bool], str] = lambda text, best: bold.format(text) if best else text  # noqa: E731
-    return marked(ours, cell.our_best), marked(paper, cell.paper_best) + (dagger if cell.impossible else "")
+
+    def marked(value: float | None, best: bool, marks: str) -> str:
+        text = table.show(value)
+        return (bold.format(text) if best else text) + (raised.format(marks) if marks else "")
+
+    return marked(cell.ours, cell.our_best, cell.marks), marked(cell.paper, cell.paper_best, "†" * cell.impossible)
 
 
-_TEX = {"−": "$-$", "–": "--", "Δ": r"$\Delta$", "†": r"\textsuperscript{\dag}", "“": "``", "”": "''", "%": r"\%"}
+_RAISED = r"\textsuperscript{%s}"
+_TEX = {
+    "−": "$-$",
+    "–": "--",
+    "Δ": r"$\Delta$",
+    "†": _RAISED % r"\dag",
+    "‡": _RAISED % r"\ddag",
+    "§": _RAISED % r"\S",
+    "“": "``",
+    "”": "''",
+    "%": r"\%",
+}
 
 
 def _tex(text: str) -> str:

@@ -76,6 +76,7 @@ def register_method(
         "source_digest": pair.source.digest,
         "target_digest": pair.target.digest,
         "code_version": code_version(),
+        "generated": study.tags.get(Tag.GENERATED, "false"),
     }
     name = model_name(study.experiment, study.method)
     extraction = ExtractionSettings.from_dict(read_extraction(client, study.run_id)).to_dict()

@@ -10,6 +10,7 @@ __all__ = [
     "COMPARISON_TITLE",
     "CONFUSION",
     "CURVES",
+    "GENERATED_NOTE",
     "MASK",
     "PAPER_TITLE",
     "REGIONS",
@@ -53,6 +54,8 @@ class Tag:
     CONTINUES = "tgsr.continues"
     """On a project run that went on with an earlier study: the run id of that study's parent."""
     REPEATS = "tgsr.repeats"
+    GENERATED = "tgsr.generated"
+    """``true`` where the databases were drawn by ``tgsr demo-data`` and not recorded."""
 
     PARENT = "mlflow.parentRunId"
     RUN_NAME = "mlflow.runName"
@@ -77,6 +80,12 @@ SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
 CURVES = ("over_kappa_at_xi_{:g}", "over_xi_at_kappa_{:g}")
 """Curves on the parent: ``accuracy_over_kappa_at_xi_34`` (step = κ), ``accuracy_over_xi_at_kappa_14`` (step = rank of
 ξ in the grid), ``macro_f1_…``. Where they cut is in the name: a study that goes on may be best elsewhere."""
+
+
+GENERATED_NOTE = (
+    "**Generated data**: clips drawn by `tgsr demo-data`, no recorded person; the paper's numbers do not apply."
+)
+"""Heads the descriptions of whatever has the tag ``tgsr.generated``."""
 
 
 COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE = "tgsr/compare", "tgsr/paper", "tgsr/reports"

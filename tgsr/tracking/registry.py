@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.protocols import CLASS_NAMES
 from tgsr.tracking.artifacts import region_weights
-from tgsr.tracking.names import Tag, model_name
+from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
 from tgsr.tracking.reading import find_run, read_coefficients, read_regions, read_study
 from tgsr.version import code_version
 
@@ -197,6 +197,7 @@ def _weights(
         "source_digest": tags.get(Tag.SOURCE_DIGEST, ""),
         "target_digest": tags.get(Tag.TARGET_DIGEST, ""),
         "code_version": code_version(),
+        "generated": tags.get(Tag.GENERATED, "false"),
     }
     return Weights(
         coef=coef,
@@ -324,5 +325,15 @@ def publish(
         f"Micro-expressions (negative, positive, surprise) of {experiment.split('-')[1]}, learned on "
         f"{experiment.split('-')[0]} by {'Transfer Group Sparse Regression' if method == 'TGSR' else method}.",
     )
+    if facts["generated"] == "true":
+        _mark_generated(client, name, version)
     client.set_registered_model_alias(name, CHAMPION, version)
     return Registered(name, version, f"models:/{name}@{CHAMPION}", run_id)
+
+
+def _mark_generated(client: MlflowClient, name: str, version: str) -> None:
+    """Say of a version, and of the model that it champions, that it was learned on generated data."""
+    client.set_model_version_tag(name, version, Tag.GENERATED, "true")
+    described = client.get_model_version(name, version).description
+    client.update_model_version(name, version, f"{GENERATED_NOTE}\n\n{described}")
+    client.update_registered_model(name, f"{GENERATED_NOTE}\n\n{client.get_registered_model(name).description}")

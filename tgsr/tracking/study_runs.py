@@ -16,6 +16,7 @@ import numpy as np
 
 from tgsr.tracking.names import (
     CURVES,
+    GENERATED_NOTE,
     SURFACE,
     SURFACE_PICTURE,
     TRIALS_CSV,
@@ -42,6 +43,7 @@ __all__ = [
     "log_curves",
     "log_inputs",
     "log_trial_table",
+    "mark_generated",
     "reopen_parent",
     "start_parent",
 ]
@@ -133,8 +135,15 @@ def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
     return run_id
 
 
+def mark_generated(client: MlflowClient, run_id: str) -> None:
+    """Say of a run that its data are generated: by a tag, and at the head of its description."""
+    note = client.get_run(run_id).data.tags.get(Tag.NOTE, "")
+    client.set_tag(run_id, Tag.GENERATED, "true")
+    client.set_tag(run_id, Tag.NOTE, f"{GENERATED_NOTE}\n\n{note}")
+
+
 def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, FeatureDataset], where: str) -> None:
-    """Log databases as the run's inputs.
+    """Log databases as the run's inputs; generated ones mark the run.
 
     Parameters
     ----------
@@ -156,7 +165,7 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
         inputs.append(
             DatasetInput(
                 Dataset(
-                    name=data.name,
+                    name=f"{data.name} (generated)" if data.is_generated else data.name,
                     digest=data.digest[:_DIGEST_LENGTH],
                     source_type="local",
                     source=json.dumps({"uri": where}),
@@ -167,6 +176,8 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
             )
         )
     insist(lambda: client.log_inputs(run_id, inputs))
+    if any(data.is_generated for data in datasets.values()):
+        mark_generated(client, run_id)
 
 
 def log_best(
