@@ -17,7 +17,7 @@ from tgsr.reports.masks import draw_mask, histogram_norms, overlay
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.sampled import draw_history, parameter_importances
 from tgsr.reports.style import figure_bytes, save_figure
-from tgsr.reports.surface import is_grid, save_surface
+from tgsr.reports.surface import draw_surface, is_grid, save_surface
 
 
 def _texts_overlap(figure: Any) -> list[tuple[str, str]]:
@@ -56,6 +56,44 @@ def test_no_text_of_a_figure_covers_another(
         draw_confusions([(f"{number}", confusion) for number in range(12)]),
     ):
         assert _texts_overlap(figure) == []
+
+
+@pytest.mark.parametrize(
+    "xis",
+    [
+        np.linspace(0.1, 0.9, 9),
+        np.linspace(1.0, 1.05, 5),
+        np.linspace(1000, 2000, 5),
+        np.geomspace(0.0021, 0.0064, 9),
+        np.geomspace(1, 9.9, 9),
+        np.append(0, np.linspace(0.3, 0.9, 5)),
+        np.array([0.5]),
+    ],
+    ids=str,
+)
+def test_less_than_a_decade_of_xi_has_ticks_that_can_be_read(xis: np.ndarray) -> None:
+    cells = [(kappa, xi, 0.5 + 0.001 * kappa, 0.5) for kappa in (1, 20, 40, 60) for xi in xis]
+    table = pd.DataFrame(cells, columns=["kappa", "xi", "macro_f1", "accuracy"])
+    for figure in (draw_over_xi(table, table.iloc[1], "V-N"), draw_surface(table, "V-N")):
+        assert _texts_overlap(figure) == []
+        axis = figure.axes[0]
+        low, high = axis.get_xlim()
+        shown = [tick.get_text() for tick in axis.get_xticklabels() if low <= tick.get_position()[0] <= high]
+        assert min(2, len(xis)) <= len(set(shown)) == len(shown) <= 6
+
+
+@pytest.mark.parametrize("grouping", ["region", "released"])
+@pytest.mark.parametrize("shape", [None, (60, 300), (300, 60)])
+@pytest.mark.parametrize("title", ["", "V-N"])
+def test_titles_of_a_mask_are_not_cut(title: str, shape: tuple[int, int] | None, grouping: str) -> None:
+    frame = None if shape is None else np.random.default_rng(0).integers(0, 255, shape)
+    figure = draw_mask(np.ones(85), grouping, frame, title)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert box is not None
+        assert box.y1 <= figure.bbox.y1
+        assert box.y0 >= 0
 
 
 def test_quartiles_of_the_rest_are_those_of_the_other_cells() -> None:

@@ -46,7 +46,7 @@ def draw_mask(
     """
     norms = np.asarray(group_norms, dtype=np.float64)
     rows = norms[None, :] if grouping == "region" else histogram_norms(norms)
-    figure = new_figure(PAGE, 0.55 + (1.42 if len(rows) == 1 else 1.36 * len(rows)))
+    figure = new_figure(PAGE, 2.12 if len(rows) == 1 else 0.55 + 1.36 * len(rows))
     panels = figure.subplots(len(rows), 1 + len(SCALES), squeeze=False)
     summed = [overlay(weights) for weights in rows]
     top, single = max(float(plane.max()) for plane in summed) or 1.0, float(rows.max()) or 1.0

@@ -78,14 +78,23 @@ def is_grid(table: pd.DataFrame) -> bool:
 
 
 def set_xi_axis(axis: Axes, xis: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    """Give the x axis a log scale; with a linear part below the smallest positive ξ when ξ = 0 is among them."""
+    """Give the x axis a log scale; with a linear part below the smallest positive ξ when ξ = 0 is among them.
+
+    Decades are the ticks; where ξ spans less than one, round numbers are.
+    """
     positive = xis[xis > 0]
     if len(positive) == 0:
         return
-    if (xis <= 0).any():
-        axis.set_xscale("symlog", linthresh=float(positive.min()))
+    least, most = float(positive.min()), float(positive.max())
+    with_zero = bool((xis <= 0).any())
+    if with_zero:
+        axis.set_xscale("symlog", linthresh=least)
     else:
         axis.set_xscale("log")
+    if most < 10 * least:
+        ticks = [0.0] * with_zero + _round_numbers(least, most)
+        axis.set_xticks(ticks, [f"{tick:.6g}" for tick in ticks])
+        axis.set_xticks([], minor=True)
 
 
 def set_kappa_axis(axis: XAxis | YAxis) -> None:
@@ -93,6 +102,20 @@ def set_kappa_axis(axis: XAxis | YAxis) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _round_numbers(least: float, most: float) -> list[float]:
+    """Some numbers of few digits in a part of a decade, ends included; the number itself if the ends are one."""
+    from matplotlib.ticker import MaxNLocator
+
+    if least == most:
+        return [least]
+    if most >= 3 * least:
+        decade = 10 ** np.floor(np.log10(least))
+        candidates = np.array([1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0, 50.0, 70.0]) * decade
+    else:
+        candidates = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(least, most)
+    return [float(tick) for tick in candidates if least * (1 - 1e-9) <= tick <= most * (1 + 1e-9)]
 
 
 def _draw_scores(axis: Axes, table: pd.DataFrame, metric: str, factor: float) -> Any:
