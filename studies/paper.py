@@ -202,7 +202,7 @@ def _report(
     if comparison is not None:
         comparison = name_by_groups(comparison, grouping)
     with tempfile.TemporaryDirectory() as folder:
-        write_paper_report(records, comparison, Path(folder), warnings)
+        write_paper_report(records, comparison, Path(folder), warnings=warnings)
         client.log_artifacts(run_id, folder)
     for name, study in studies.items():
         for metric in ("macro_f1", "accuracy"):

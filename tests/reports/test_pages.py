@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,37 @@ def test_generated_data_are_called_generated_and_stand_beside_no_published_numbe
     assert "no recorded person" in whole
     assert "542 of 600 cells" in whole
     assert "no recorded person" not in render_paper([recorded])
+
+
+def test_the_face_is_on_the_page_of_all_experiments(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
+    record = record_factory(paper_grid.head(1))
+    face = np.tile(np.arange(112), (112, 1))
+    assert render_paper([record], frame=face) != render_paper([record])
+
+
+def test_the_readmes_snippets_run_as_they_stand(
+    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tgsr.evaluation.grid import GridPlan, write_grid
+    from tgsr.tracking.grid_run import log_grid
+    from tgsr.tracking.names import Tag
+    from tgsr.tracking.place import open_client, resolve_place
+
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    pair, plan = pair_factory(), GridPlan([5, 40], [0.1, 10.0])
+    run_id = log_grid(write_grid(pair, "vn.csv", plan, jobs=1), pair, plan, "V-N", [tmp_path / "vn.csv"])
+    readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
+    python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
+    snippets = re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE)
+    snippets = [textwrap.dedent(snippet) for snippet in snippets if snippet.strip()]
+    assert len(snippets) == 2
+    exec(snippets[0], {})
+    assert (tmp_path / "surface.pdf").is_file()
+    client = open_client(resolve_place().tracking_uri)
+    client.set_tag(run_id, Tag.KIND, "study")  # without trials: enough to be read
+    exec(snippets[1], {})
 
 
 def test_studies_fill_the_cells_that_a_comparison_lacks(paper_grid: pd.DataFrame, record_factory: Factory) -> None:

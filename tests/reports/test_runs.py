@@ -148,6 +148,57 @@ def test_a_study_whose_trials_all_failed_gives_a_page(tmp_path: Path) -> None:
     assert page.is_file()
 
 
+def test_what_cannot_be_written_is_named_without_a_traceback(
+    stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    place, _ = stored
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    arguments = ["report", "--home", str(place.home), "--experiment", "V-N"]
+    result = CliRunner().invoke(cli, [*arguments, "--no-log", "--out", str(tmp_path / "taken")])
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "cannot be written" in result.output
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", refuse)
+    result = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "--no-log" in result.output
+
+
+def test_a_study_has_its_page_at_its_end_and_fails_not_by_it(
+    stored: tuple[Place, dict[str, StudyResult]],
+    pair_factory: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tgsr.datasets import save_features
+
+    pair = pair_factory()
+    for data in (pair.source, pair.target):
+        save_features(data, tmp_path / "features" / f"{data.name}.tgsr.npz")
+    arguments = ["study", "--experiment", "V-N", "--data", str(tmp_path / "features"), "--home", str(tmp_path)]
+    arguments += ["--kappas", "5", "--xis", "0.1,10", "--selection", "oracle", "--jobs", "1", "--quiet"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    client = open_client(resolve_place(tmp_path).tracking_uri)
+    (run,) = find_runs(client, "study")
+    assert "Study V-N grid oracle region" in read_artifact(client, run.info.run_id, "report.html").decode()
+
+    def broken(*_: Any) -> str:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("tgsr.reports.building.render_study", broken)
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "no report page was made: no font" in result.stderr
+
+
 def test_the_choice_is_that_of_the_trials_that_are_there_now(
     stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path
 ) -> None:

@@ -14,10 +14,12 @@ __all__ = ["command"]
 def command(experiment: str, seed: int, home: str | None) -> None:
     """Generated clips → features → a short study → a registered model → a prediction. Needs no database."""
     from studies.walkthrough import walk_through
+    from tgsr.reports.building import add_study_page
     from tgsr.tracking.place import resolve_place
 
     place = resolve_place(home)
     done = walk_through(place, experiment, seed, click.echo)
+    add_study_page(place, done.study.run_id, lambda text: click.echo(text, err=True))
     row = done.prediction.iloc[0]
     click.echo(f"   {row['clip']}: {row['label']} (generated as {row['true']}); regions {row['regions'][:5]} …")
     best = done.study.best

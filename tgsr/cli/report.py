@@ -12,7 +12,9 @@ __all__ = ["command"]
 @click.command(name="report")
 @click.option("--out", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
 @click.option("--run", "runs", multiple=True, help="Run id of a study; may be repeated  [default: the newest of each]")
-@click.option("--experiment", help="Only this experiment: 1 to 12, or a name such as V-N.")
+@click.option(
+    "--experiment", default="any", show_default=True, help="Only this experiment: 1 to 12, or a name such as V-N."
+)
 @click.option(
     "--grid",
     "grids",
@@ -22,20 +24,22 @@ __all__ = ["command"]
 )
 @click.option("--compare", "comparison", type=click.Path(path_type=Path), help="CSV of `tgsr compare`.")
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder with the feature files, to add what is not stored."
+    "--data", default="none", show_default=True, help="Folder with the feature files, to add what is not stored."
 )
-@click.option("--face", type=click.Path(path_type=Path), help="Clip or image to draw the regions on: its first frame.")
+@click.option(
+    "--face", default="none", show_default=True, help="Clip or image to draw the regions on: its first frame."
+)
 @click.option("--crop/--no-crop", default=False, show_default=True, help="Crop that frame to the face found in it.")
 @click.option("--home", type=click.Path(path_type=Path), help="Folder with mlflow.db  [default: TGSR_HOME, or here]")
 @click.option("--log/--no-log", default=True, show_default=True, help="Put the pages onto their MLflow runs.")
 def command(
     out: Path,
     runs: tuple[str, ...],
-    experiment: str | None,
+    experiment: str,
     grids: tuple[Path, ...],
     comparison: Path | None,
-    data: Path | None,
-    face: Path | None,
+    data: str,
+    face: str,
     crop: bool,
     home: Path | None,
     log: bool,
@@ -50,10 +54,10 @@ def command(
 
     request = ReportRequest(
         out=out,
-        data=data,
-        face=face,
+        data=None if data == "none" else Path(data),
+        face=None if face == "none" else Path(face),
         crop=crop,
-        experiment=None if experiment is None else get_experiment(experiment).name,
+        experiment=None if experiment == "any" else get_experiment(experiment).name,
         say=click.echo,
     )
     if grids or comparison:

@@ -158,8 +158,11 @@ def _options(place: Place, given: dict[str, Any]) -> StudyOptions:
 
 
 def _report(result: StudyResult, spec: AnySpec, place: Place) -> None:
+    from tgsr.reports.building import add_study_page
     from tgsr.tracking.records import settings_text
 
+    if spec.method == "TGSR":  # the page is about κ, ξ and regions
+        add_study_page(place, result.run_id, lambda text: click.echo(text, err=True))
     best, where = result.best, settings_text(result.settings, ", ") or "nothing to choose"
     note = " (an oracle: chosen by the target's labels)" if spec.selection == "oracle" else ""
     click.echo(f"study {result.name!r}: {len(result.table)} trials, MLflow run {result.run_id}")

@@ -269,8 +269,9 @@ def available_pairs(
 
 
 def comparison_table(results: Iterable[ComparisonResult]) -> pd.DataFrame:
-    """Results as a table with the columns `COLUMNS`."""
-    return pd.DataFrame([result.row() for result in results], columns=list(COLUMNS))
+    """Results as a table with the columns `COLUMNS`; ``generated`` only where some data are."""
+    table = pd.DataFrame([result.row() for result in results], columns=list(COLUMNS))
+    return table if table["generated"].any() else table.drop(columns="generated")
 
 
 def write_comparison(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.datasets import load_pair
-from tgsr.errors import DataError, MissingDataError
+from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError, TrackingError
 from tgsr.protocols import get_experiment
 from tgsr.reports.completing import complete_record
 from tgsr.reports.face import read_face
+from tgsr.reports.pages import render_study
 from tgsr.reports.paper_page import name_by_groups
 from tgsr.reports.records import StudyRecord, record_from_grid, record_from_run
 from tgsr.reports.tables import COMPARISON_COLUMNS, MARKS
-from tgsr.reports.writing import write_paper_report, write_study_report
+from tgsr.reports.writing import PAGE_NAME, write_paper_report, write_study_report
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["ReportRequest", "newest_comparison", "newest_records", "report_files", "report_runs"]
+    from tgsr.tracking.place import Place
+
+__all__ = ["ReportRequest", "add_study_page", "newest_comparison", "newest_records", "report_files", "report_runs"]
 
 
 def _silent(_text: str) -> None:
@@ -75,15 +79,18 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     ------
     MissingDataError, DataError
         If a file is not there, or not what it should be.
+    ParameterError
+        If the folder cannot be written.
     """
     frame = request.frame()
     table = None if comparison is None else _read_comparison(comparison)
     records = [request.complete(record_from_grid(path)) for path in grids]
     records = [record for record in records if request.experiment in (None, record.experiment)]
-    for record in records:
-        page = write_study_report(record, request.out / record.slug, frame)
-        request.say(f"{record.label}: {page}")
-    page = write_paper_report(records, table, request.out)
+    with _writing(request.out):
+        for record in records:
+            page = write_study_report(record, request.out / record.slug, frame)
+            request.say(f"{record.label}: {page}")
+        page = write_paper_report(records, table, request.out, frame)
     request.say(f"all experiments: {page}")
     return page
 
@@ -105,6 +112,10 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
     ------
     MissingDataError
         If there is no study, or a run is none.
+    ParameterError
+        If the folder cannot be written.
+    TrackingError
+        If MLflow cannot store the pages; they are in the folder.
     """
     from tgsr.tracking.place import open_client, resolve_place
     from tgsr.tracking.report_run import log_confusion, log_paper_report, log_study_report
@@ -122,20 +133,45 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
     for found in stored:
         record = request.complete(found, client)
         folder = request.out / (record.slug if not runs else f"{record.slug}-{record.run_id[:8]}")
-        page = write_study_report(record, folder, frame)
+        with _writing(folder):
+            page = write_study_report(record, folder, frame)
         request.say(f"{record.label}: {page}")
         if log:
-            log_study_report(client, record.run_id, folder)
-            if found.confusion is None and record.confusion is not None:
-                best = record.best
-                log_confusion(client, record.run_id, record.confusion, None if best is None else best.get("run_id"))
+            with _logging(client, page):
+                log_study_report(client, record.run_id, folder)
+                if found.confusion is None and record.confusion is not None:
+                    best = record.best
+                    log_confusion(client, record.run_id, record.confusion, None if best is None else best.get("run_id"))
         records.append(record)
-    page = write_paper_report(records, comparison, request.out / "paper")
+    with _writing(request.out):
+        page = write_paper_report(records, comparison, request.out / "paper", frame)
     request.say(f"all experiments: {page}")
     if log:
-        run_id = log_paper_report(client, place, request.out / "paper", _description(records))
+        with _logging(client, page):
+            run_id = log_paper_report(client, place, request.out / "paper", _description(records))
         request.say(f"MLflow run: {run_id}")
     return page
+
+
+def add_study_page(place: Place, run_id: str, say: Callable[[str], Any]) -> None:
+    """Put a study's page onto its run; what prevents it is said and stops nothing.
+
+    Parameters
+    ----------
+    place : Place
+        Where the study is kept.
+    run_id : str
+        The study's run.
+    say : callable
+        Takes the message.
+    """
+    from tgsr.tracking.place import open_client
+
+    try:
+        client = open_client(place.tracking_uri)
+        client.log_text(run_id, render_study(record_from_run(client, run_id)), PAGE_NAME)
+    except Exception as error:  # whatever it is: the study itself is finished and stored
+        say(f"no report page was made: {error}; `tgsr report --run {run_id}` tries again")
 
 
 def newest_records(client: MlflowClient, experiment: str | None = None) -> list[StudyRecord]:
@@ -185,6 +221,29 @@ def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd
     if experiment is not None:
         rows = rows[rows["experiment"] == experiment]
     return rows.reset_index(drop=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except TgsrError:
+        raise
+    except OSError as error:
+        raise ParameterError(f"{folder}: cannot be written ({error}); choose another folder with --out") from error
+
+
+@contextmanager
+def _logging(client: MlflowClient, page: Path) -> Iterator[None]:
+    try:
+        yield
+    except TgsrError:
+        raise
+    except Exception as error:  # each artifact store raises its own
+        raise TrackingError(
+            f"{client.tracking_uri}: the report cannot be stored ({error}); it is in {page.parent}, and --no-log "
+            "leaves MLflow alone"
+        ) from error
 
 
 def _read_comparison(path: Path) -> pd.DataFrame:

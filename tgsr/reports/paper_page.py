@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tgsr.protocols import EXPERIMENTS
@@ -59,7 +61,10 @@ def merge_comparison(comparison: pd.DataFrame | None, records: Sequence[StudyRec
 
 
 def render_paper(
-    records: Sequence[StudyRecord], comparison: pd.DataFrame | None = None, warnings: Sequence[str] = ()
+    records: Sequence[StudyRecord],
+    comparison: pd.DataFrame | None = None,
+    warnings: Sequence[str] = (),
+    frame: npt.NDArray[Any] | None = None,
 ) -> str:
     """Write the report of all experiments.
 
@@ -71,6 +76,8 @@ def render_paper(
         As ``tgsr compare`` writes it.
     warnings : sequence of str
         Printed at the top.
+    frame : array, optional
+        A cropped face to draw the regions on.
 
     Returns
     -------
@@ -88,7 +95,9 @@ def render_paper(
     sections = {}
     for record in records:
         figures = [
-            _smaller(figure, record, len(records)) for figure in study_figures(record) if figure.section in _SHOWN
+            _smaller(figure, record, len(records))
+            for figure in study_figures(record, frame)
+            if figure.section in _SHOWN
         ]
         sections[f"{record.label}{'' if record.oracle else ' (label-free)'}"] = figures
     sections["Classes"] = _confusions(records)

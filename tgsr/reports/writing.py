@@ -51,11 +51,15 @@ def write_study_report(
 
 
 def write_paper_report(
-    records: Sequence[StudyRecord], comparison: pd.DataFrame | None, folder: Path, warnings: Sequence[str] = ()
+    records: Sequence[StudyRecord],
+    comparison: pd.DataFrame | None,
+    folder: Path,
+    frame: npt.NDArray[Any] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Path:
     """Write the page of all experiments, and Tables I and II beside it in ``tables/``; returns the page."""
     save_tables(paper_tables(merge_comparison(comparison, records)), folder / "tables")
-    return _write(folder / PAGE_NAME, render_paper(records, comparison, warnings))
+    return _write(folder / PAGE_NAME, render_paper(records, comparison, warnings, frame=frame))
 
 
 def _write(path: Path, page: str) -> Path:
