@@ -44,7 +44,7 @@ def command(
 
     if bool(clips) == bool(features):
         raise ParameterError("give clips to predict, or --features FILE")
-    open_client(resolve_place(home).tracking_uri)
+    open_client(resolve_place(home).tracking_uri, create=False)
     loaded = load_model(model)
     failed: tuple[str, ...] = ()
     if features is None:

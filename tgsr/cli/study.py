@@ -172,7 +172,7 @@ def _report(result: StudyResult, spec: AnySpec, place: Place) -> None:
     )
     click.echo(f"look at it: {place.ui_hint}")
     data = "" if spec.method == "TGSR" else " --data DIR"
-    click.echo(f"register it: tgsr register --study {result.run_id}{data}")
+    click.echo(f"register it: tgsr register --study {result.run_id}{data}{place.option}")
 
 
 def _show_status(place: Place, storage: str) -> None:
