@@ -77,7 +77,7 @@ def test_parent_carries_best_surface_table_datasets_and_confusion(
     assert read_trials(client, study.run_id).equals(result.table)
     assert read_trials(client, study.run_id, stored_table=False).equals(result.table)
     inputs = client.get_run(study.run_id).inputs.dataset_inputs
-    assert [entry.dataset.name for entry in inputs] == ["SMIC_VIS", "SMIC_NIR"]
+    assert [entry.dataset.name for entry in inputs] == ["SMIC_VIS (generated)", "SMIC_NIR (generated)"]
     assert json.loads(inputs[0].dataset.profile)["digest"] == small_pair.source.digest
     confusion = np.array(json.loads(read_artifact(client, study.run_id, "confusion.json"))["confusion"])
     assert np.trace(confusion) / confusion.sum() == result.best["accuracy"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["GENERATED", "published_tgsr", "render", "render_study", "show_scores"]
 
 GENERATED = (
-    "Generated data: clips drawn by `tgsr demo-data`, no recorded person. These scores say nothing about "
+    "Generated data: clips drawn by “tgsr demo-data”, no recorded person. These scores say nothing about "
     "micro-expressions, and the paper's numbers do not apply."
 )
 _COUNTS = {
