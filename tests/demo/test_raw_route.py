@@ -24,6 +24,7 @@ from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing.face import find_face
 from tgsr.protocols import CLASS_NAMES
 from tgsr.tracking.model import TgsrModel, Weights
+from tgsr.tracking.place import open_client, resolve_place
 from tgsr.tracking.prediction import first_frame, predict_clips
 
 TOP, LEFT = 90, 140
@@ -169,6 +170,7 @@ def test_the_command_prints_the_good_clips_and_ends_with_status_1(
 ) -> None:
     model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
     monkeypatch.setattr("tgsr.tracking.registry.load_model", lambda uri: model)
+    open_client(resolve_place(tmp_path).tracking_uri)
     good = load_clips("CASME2", raw).clips[0].path
     arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]
     drawn: list[tuple[int, ...]] = []

@@ -171,7 +171,7 @@ def test_a_worker_joins_and_what_mlflow_lacks_is_added(
     run_study(spec, small_pair, replace(options, n_trials=3))
     with monkeypatch.context() as patch:
         patch.setattr(Session, "_write", lambda self, trials: None)
-        run_worker(spec.name, WorkerOptions(options, str(data_folder)))
+        run_worker(spec.name, WorkerOptions(replace(options, n_trials=11), str(data_folder)))
     assert complete_mirror(spec, small_pair, options) == 8
     (study,) = list_studies(open_client(options.place.tracking_uri))
     table = read_trials(open_client(options.place.tracking_uri), study.run_id, stored_table=False)

@@ -31,7 +31,7 @@ def opened(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TGSR_HOME", str(tmp_path))
     pairs = {VN: pair_factory()}
-    return lambda: open_comparison(pairs, "region", "generated")
+    return lambda: open_comparison(resolve_place(), pairs, "region", "generated")
 
 
 @pytest.fixture(scope="module")

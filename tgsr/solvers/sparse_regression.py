@@ -33,8 +33,8 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 
 GAP_LIMIT = 0.05
-"""Duality gap, as a share of ‖T‖² (the objective at P = 0), up to which P is near enough to the minimum; all of the
-published grid ends below 0.022 on the released features."""
+"""Duality gap, as a share of ‖T‖² (the objective at P = 0), up to which P is near enough to the minimum; DRLS ends
+below 0.022 with all of the published grid on the released features."""
 
 _LARGEST = 1e8
 """Largest eigenvalue of K_sK_s^T + λδδ^T that is left as it is: some ten times that of the released features, and
