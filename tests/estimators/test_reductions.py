@@ -138,6 +138,23 @@ def test_tca_components_are_those_of_a_general_eigensolver(domains):
     np.testing.assert_allclose(np.abs(components), np.abs(vectors[:, order].real), atol=1e-6)
 
 
+def test_tca_components_of_a_huge_kernel_leave_out_the_gap_of_the_means(domains):
+    both = np.vstack([domains[0], domains[2]])
+    K = both @ both.T
+    centred, gap = (K - K.mean(axis=0)).T @ (K - K.mean(axis=0)), K[:, :24].mean(axis=1) - K[:, 24:].mean(axis=1)
+    projector = np.eye(len(K)) - np.outer(gap, gap) / (gap @ gap)
+    expected = np.linalg.eigh(projector @ centred @ projector)[1][:, ::-1][:, :10]
+    components = transfer_components(1e24 * centred, 1e12 * gap, 1.0)[:, :10]
+    np.testing.assert_allclose(np.abs(components), np.abs(expected), atol=1e-9)
+
+
+def test_unscaled_features_do_not_stop_tca():
+    X, y = load_wine(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="max_iter=10000000"):
+        fitted = TCAClassifier().fit(1e3 * X[::2], y[::2], X_target=1e3 * X[1::2])
+    assert (fitted.predict(1e3 * X[1::2]) == y[1::2]).mean() > 0.6
+
+
 def test_tca_on_identical_domains_is_kernel_pca(domains):
     X, y, _ = domains
     fitted = TCAClassifier(5).fit(X, y, X_target=X)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from tgsr.estimators.kernel_svm import Array, Codes, LinearRule, fit_svm
 from tgsr.estimators.span import Span
@@ -82,9 +81,13 @@ def transfer_components(centred: Array, mean_gap: Array, mu: float) -> Array:
     array of shape (n, n)
         W, with columns of unit Euclidean norm, as a general eigensolver returns them.
     """
-    # KLK + μI is positive definite, so that the non-symmetric problem is a symmetric generalised one
-    constraint = np.outer(mean_gap, mean_gap) + mu * np.eye(len(mean_gap))
-    _, vectors = scipy.linalg.eigh(centred, constraint)
-    descending = vectors[:, ::-1]
-    components: Array = descending / np.linalg.norm(descending, axis=0)
+    # with R = √μ(KLK + μI)^{-1/2}, the eigenvectors are R times those of the symmetric R KHK R. As KLK = gg^T has rank
+    # one, R = I − (1 − √(μ/(μ + ‖g‖²)))gg^T/‖g‖²: no factorisation that rounding could spoil where ‖g‖² ≫ μ
+    norm = float(np.linalg.norm(mean_gap))
+    direction = mean_gap / max(norm, np.finfo(np.float64).tiny)
+    root = np.eye(len(mean_gap)) - (1 - np.sqrt(mu) / np.hypot(np.sqrt(mu), norm)) * np.outer(direction, direction)
+    _, vectors = np.linalg.eigh(root @ centred @ root)
+    descending = root @ vectors[:, ::-1]
+    lengths = np.linalg.norm(descending, axis=0)
+    components: Array = descending / np.maximum(lengths, np.finfo(np.float64).tiny)
     return components
