@@ -8,6 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tgsr.datasets import DatabasePair
@@ -163,6 +166,19 @@ def test_target_columns_must_have_the_names_of_the_source(method):
         small(method).fit(source, y, X_target=target[names[::-1]])
     with pytest.raises(ValueError, match="X_target has 59 features"):
         small(method).fit(source, y, X_target=target[names[1:]])
+
+
+@pytest.mark.parametrize("name", ["SA", "DRLS"])
+def test_a_pipeline_that_is_asked_to_transforms_the_target(name):
+    X, y, X_target, _ = blobs()
+    X, X_target = 5 + 3 * X, 5 + 3 * X_target
+    with sklearn.config_context(enable_metadata_routing=True):
+        method = small(METHODS[name]).set_fit_request(X_target=True)
+        model = make_pipeline(StandardScaler(), method, transform_input=["X_target"]).fit(X, y, X_target=X_target)
+    scaler = StandardScaler().fit(X)
+    scaled = small(METHODS[name]).fit(scaler.transform(X), y, X_target=scaler.transform(X_target))
+    np.testing.assert_array_equal(model[-1].span_.target, scaled.span_.target)
+    np.testing.assert_array_equal(model.predict(X_target), scaled.predict(scaler.transform(X_target)))
 
 
 @each_method

@@ -34,7 +34,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         X_target : array of shape (n_target, n_features), optional
             A data frame must have the columns of X, in their order. Note that scikit-learn's cross-validation slices
             every fit argument of length n_source: with equally many target samples, pass ``X_target`` through a
-            closure or a fixed estimator instead.
+            closure or a fixed estimator instead. A pipeline transforms it only when asked, see this folder's README.md.
 
         Raises
         ------
