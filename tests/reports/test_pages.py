@@ -177,7 +177,9 @@ def test_the_readmes_snippets_run_as_they_stand(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     pair, plan = pair_factory(), GridPlan([5, 40], [0.1, 10.0])
-    run_id = log_grid(resolve_place(), write_grid(pair, "vn.csv", plan, jobs=1), pair, plan, "V-N", [tmp_path / "vn.csv"])
+    run_id = log_grid(
+        resolve_place(), write_grid(pair, "vn.csv", plan, jobs=1), pair, plan, "V-N", [tmp_path / "vn.csv"]
+    )
     readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
     python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
     snippets = re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE)
