@@ -13,7 +13,9 @@ __all__ = ["command"]
 @click.command()
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--model", required=True, help="Such as models:/tgsr-V-N@champion.")
-@click.option("--features", type=click.Path(path_type=Path), help="Feature file (ours, or a released .mat).")
+@click.option(
+    "--features", default="none", show_default=True, help="Feature file (ours, or a released .mat) instead of clips."
+)
 @click.option("--database", help="Which database of a .mat file.")
 @click.option(
     "--crop", type=click.Choice(["auto", "face", "none"]), default="auto", show_default=True,
@@ -25,7 +27,7 @@ __all__ = ["command"]
 def command(
     clips: tuple[Path, ...],
     model: str,
-    features: Path | None,
+    features: str,
     database: str | None,
     crop: str,
     overlay: Path | None,
@@ -42,16 +44,18 @@ def command(
     from tgsr.tracking.prediction import first_frame, predict_clips, predict_features
     from tgsr.tracking.registry import load_model
 
-    if bool(clips) == bool(features):
+    clips = tuple(clip for clip in clips if str(clip) != "none")  # as the entry point says that there is none
+    file = None if features == "none" else Path(features)
+    if bool(clips) == bool(file):
         raise ParameterError("give clips to predict, or --features FILE")
     open_client(resolve_place(home).tracking_uri, create=False)
     loaded = load_model(model)
     failed: tuple[str, ...] = ()
-    if features is None:
+    if file is None:
         predicted = predict_clips(loaded, clips, crop)
         table, failed = predicted.table, predicted.failed
     else:
-        table = predict_features(loaded, features, database)
+        table = predict_features(loaded, file, database)
     if out is not None:
         with atomic_path(out) as temporary:
             table.to_csv(temporary, index=False)

@@ -92,7 +92,7 @@ class FeatureModel(PythonModel):
 
     Input, one of:
 
-    - feature rows, float64 (n, 15045), canonical layout (also a DataFrame of as many columns);
+    - feature rows, float64 (n, 15045), canonical layout;
     - clips: a one-dimensional object array of arrays (frames, height, width), or of paths of frame folders and video
       files;
     - clips over HTTP: each a row of grey values, float64 (n, frames · height · width), with the parameter
@@ -120,8 +120,6 @@ class FeatureModel(PythonModel):
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _features(self, given: Any, clip_shape: Sequence[int]) -> npt.NDArray[np.float64]:
-        if isinstance(given, pd.DataFrame):
-            given = given.to_numpy()
         rows = np.asarray(given)
         if rows.dtype == object and rows.ndim == 1:
             return self._clips(rows)
