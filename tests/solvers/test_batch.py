@@ -77,7 +77,7 @@ def test_lost_pairs_leave_the_others_of_their_batch_alone(pair_factory, monkeypa
     monkeypatch.setattr(batch_module.Slots, "step", lose)
     for (kappa, xi), given, solution in zip(CELLS, expected, solver.solve(CELLS), strict=True):
         reference = solve_direct(solver.problem, kappa, xi).coef if kappa == 20 else given.coef()
-        np.testing.assert_allclose(solution.coef(), reference, rtol=0, atol=1e-12 * np.abs(reference).max())
+        np.testing.assert_allclose(solution.coef(), reference, rtol=0, atol=1e-9 * np.abs(reference).max())
         assert solution.n_iter == given.n_iter
 
 
