@@ -22,13 +22,7 @@ __all__ = ["command"]
 @click.option(
     "--experiment", help="Instead of --source and --target: 1 to 12, a name such as V-N, or 'all' whose data are there."
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default="features",
-    show_default=True,
-    help="Folder with the feature files.",
-)
+@shared.data
 @click.option("--methods", default="all", show_default=True, help="Methods, with commas, or 'all' ten.")
 @click.option(
     "--selection",

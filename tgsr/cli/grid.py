@@ -15,13 +15,7 @@ __all__ = ["command"]
 @click.option("--source", help="Source database, by name or letter (H, V, N, C).")
 @click.option("--target", help="Target database, by name or letter.")
 @click.option("--experiment", help="The experiment instead of --source and --target: 1 to 12, or a name such as V-N.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default="features",
-    show_default=True,
-    help="Folder with the feature files.",
-)
+@shared.data
 @shared.grouping
 @click.option(
     "--out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,9 +12,16 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["NATURAL", "batch", "grouping", "home", "kappas", "sampler", "tell_generated", "writer", "xis"]
+__all__ = ["NATURAL", "batch", "data", "grouping", "home", "kappas", "sampler", "tell_generated", "writer", "xis"]
 
 NATURAL = click.IntRange(min=0)
+data = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default="features",
+    show_default=True,
+    help="Folder with the feature files.",
+)
 sampler = click.option(
     "--sampler",
     type=click.Choice(["grid", "tpe", "random"]),
