@@ -122,3 +122,4 @@ def test_what_cannot_be_registered_is_named(world: World, pair: DatabasePair) ->
     client.log_metric(result.best["run_id"], "macro_f1", 0.0)
     with pytest.raises(TrackingError, match="run the study again"):
         register_method(client, study, pair)
+    client.log_metric(result.best["run_id"], "macro_f1", result.best["macro_f1"])  # as the other tests expect it
