@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,11 +96,6 @@ class MethodSpec(ExperimentSpec):
         """The specification for these databases; ``settings`` are sampler, selection and seed."""
         digests = pair.source.digest, pair.target.digest
         return cls(experiment, *digests, get_method(method).name, len(pair.source), len(pair.target), **settings)
-
-    @property
-    def name(self) -> str:
-        """Readable name with a short hash of everything that defines the study."""
-        return f"{self.title} {hashlib.sha256(self.to_json().encode()).hexdigest()[:8]}"
 
     @property
     def title(self) -> str:

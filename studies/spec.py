@@ -38,6 +38,16 @@ class ExperimentSpec:
     source_digest: str
     target_digest: str
 
+    @property
+    def title(self) -> str:
+        """Name of the parent run."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """Readable name with a short hash of everything that defines the study."""
+        return f"{self.title} {hashlib.sha256(self.to_json().encode()).hexdigest()[:8]}"
+
     def to_json(self) -> str:
         """Write it as JSON text: equal specifications give equal texts."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -87,12 +97,6 @@ class StudySpec(ExperimentSpec):
         if self.sampler not in SAMPLERS:
             raise ParameterError(f"unknown sampler {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
         get_rule(self.selection)
-
-    @property
-    def name(self) -> str:
-        """Readable name with a short hash of everything that defines the study."""
-        digest = hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
-        return f"{self.experiment} {self.sampler} {self.selection} {self.grouping} {digest}"
 
     @property
     def title(self) -> str:
