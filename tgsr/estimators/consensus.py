@@ -268,7 +268,7 @@ class VoteClassifier(TransferClassifier):
         *,
         n_classes: int | None = None,
     ) -> Sweep:
-        """Prepare as `tgsr.estimators.sweep.prepare_sweep` does, with one run of the grid for each set of parameters."""
+        """As `tgsr.estimators.sweep.prepare_sweep`, with one run of the grid for each set of parameters."""
         known = np.asarray(codes, dtype=np.intp)
         n_classes = int(known.max()) + 1 if n_classes is None else n_classes
 

@@ -18,7 +18,7 @@ __all__ = ["AGREEMENT", "CIRCULAR", "DISCREPANCY", "MIXVAL", "STABILITY"]
 
 Array = npt.NDArray[np.float64]
 
-_N_BOOTSTRAP = 8
+_N_BOOTSTRAP = 5
 _MIX = 0.55  # the published share of the sample whose class a mixture should get
 
 
