@@ -255,7 +255,7 @@ class SamePermutation(np.random.RandomState):
         return np.random.default_rng(0).permutation(x)
 
 
-def test_entropy_and_mixtures_equal_skadas():
+def test_entropy_neighbourhoods_and_mixtures_equal_skadas():
     metrics = pytest.importorskip("skada.metrics", reason="pip install -e '.[oracles]' for skada")
     task, _ = make_task()
     X, domain = np.vstack([task.X, task.X_target]), np.repeat([1, -2], [45, 24])
@@ -263,9 +263,13 @@ def test_entropy_and_mixtures_equal_skadas():
     context = make_context(task, LogisticRegression())
     for outcome in outcomes_of(context)[2:5]:
         model = Fitted(LogisticRegression(**outcome.settings).fit(task.X, task.y))
-        ours = get_rule("entropy").scorer(context)(scores_of_softmax(model.predict_proba(task.X_target)))[0]
+        certain = scores_of_softmax(model.predict_proba(task.X_target))
+        ours = get_rule("entropy").scorer(context)(certain)[0]
         theirs = metrics.PredictionEntropyScorer()._score(None, model, X, y, sample_domain=domain)
         assert ours / N_CLASSES == pytest.approx(theirs)  # theirs is the mean over classes, too
+        ours = get_rule("snd").scorer(context)(certain)[0]
+        theirs = metrics.SoftNeighborhoodDensity()._score(None, model, X, y, sample_domain=domain)
+        assert ours == pytest.approx(theirs, rel=1e-6)  # theirs leaves a sample e^−40 of itself as neighbour
         ours = get_rule("mixval").scorer(context)([outcome])[0]
         scorer = metrics.MixValScorer(random_state=SamePermutation())
         assert ours == pytest.approx(scorer._score(None, model, X, y, sample_domain=domain))

@@ -23,7 +23,15 @@ from tgsr.estimators.tgsr import TGSRClassifier, feature_groups
 from tgsr.solvers import project_simplex
 from tgsr.solvers.importance import kliep
 
-__all__ = ["COMBINATIONS", "ConsensusTGSR", "VoteClassifier", "aggregation_weights", "vote", "vote_shares"]
+__all__ = [
+    "COMBINATIONS",
+    "ConsensusTGSR",
+    "VoteClassifier",
+    "aggregation_weights",
+    "best_tenth",
+    "vote",
+    "vote_shares",
+]
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -172,7 +180,7 @@ class ConsensusTGSR(TransferClassifier):
             return np.full(len(outcomes), 1 / len(outcomes))
         held_out = self._held_out(X, codes, target, [outcome.settings for outcome in outcomes])
         if self.combine == "tenth":
-            return _best_tenth(_macro_f1(held_out.argmax(axis=2), codes, len(self.classes_)))
+            return best_tenth(_macro_f1(held_out.argmax(axis=2), codes, len(self.classes_)))
         span = Span.of(X, target)
         decisions = np.array([outcome.decisions for outcome in outcomes])
         return aggregation_weights(decisions, held_out, codes, kliep(span.source, span.target))
@@ -217,7 +225,7 @@ def _macro_f1(predicted: Codes, codes: Codes, n_classes: int) -> Array:
     return np.mean(f1, axis=0, dtype=np.float64)
 
 
-def _best_tenth(values: Array) -> Array:
+def best_tenth(values: Array) -> Array:
     """Equal weights on the tenth with the largest values (of equal ones the first), 0 elsewhere."""
     chosen = np.argsort(-values, kind="stable")[: max(1, round(len(values) / 10))]
     weights = np.zeros(len(values))

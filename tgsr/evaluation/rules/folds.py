@@ -12,7 +12,9 @@ from tgsr.estimators.sweep import Outcome
 from tgsr.evaluation.rules.base import RuleContext
 from tgsr.evaluation.task import TransferTask
 
-__all__ = ["bootstrap_samples", "held_out_codes", "source_folds"]
+__all__ = ["bootstrap_samples", "held_out_codes", "held_out_outcomes", "source_folds"]
+
+Fold = npt.NDArray[np.intp]
 
 N_FOLDS = 5
 _MAX_DRAWS = 1000
@@ -59,14 +61,13 @@ def source_folds(task: TransferTask, seed: int, n_folds: int = N_FOLDS) -> list[
     )
 
 
-def held_out_codes(context: RuleContext) -> Callable[[Sequence[Outcome]], npt.NDArray[np.intp]]:
-    """Prepare a cross-validation on the source.
+def held_out_outcomes(context: RuleContext) -> Callable[[Sequence[Outcome]], list[tuple[Fold, list[Outcome]]]]:
+    """Prepare a cross-validation on the source; the folds' models adapt to the whole target.
 
     Returns
     -------
     callable
-        For outcomes, what their settings predict for each source sample when it is held out: (n_outcomes, n_source).
-        The folds' models adapt to the whole target.
+        For outcomes, each fold with refits of their settings whose ``new_codes`` are for its samples.
     """
     task = context.task
     folds = source_folds(task, context.seed)
@@ -75,11 +76,21 @@ def held_out_codes(context: RuleContext) -> Callable[[Sequence[Outcome]], npt.ND
         for fold in folds
     ]
 
+    def refit(outcomes: Sequence[Outcome]) -> list[tuple[Fold, list[Outcome]]]:
+        settings = [outcome.settings for outcome in outcomes]
+        return [(fold, sweep(settings)) for fold, sweep in zip(folds, sweeps, strict=True)]
+
+    return refit
+
+
+def held_out_codes(context: RuleContext) -> Callable[[Sequence[Outcome]], npt.NDArray[np.intp]]:
+    """Like `held_out_outcomes`, with predictions of all source samples: (n_outcomes, n_source)."""
+    refit = held_out_outcomes(context)
+
     def predict(outcomes: Sequence[Outcome]) -> npt.NDArray[np.intp]:
-        codes = np.empty((len(outcomes), len(task.y)), dtype=np.intp)
-        for sweep, fold in zip(sweeps, folds, strict=True):
-            refits = sweep([outcome.settings for outcome in outcomes])
-            codes[:, fold] = [refit.new_codes for refit in refits]
+        codes = np.empty((len(outcomes), len(context.task.y)), dtype=np.intp)
+        for fold, refits in refit(outcomes):
+            codes[:, fold] = [again.new_codes for again in refits]
         return codes
 
     return predict
