@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "Job", "Sink", "run"]
 
-_BUFFER = 256
+_BUFFER = int(os.environ.get("TGSR_BUFFER", "256"))
 """Trials that are written together."""
 _PATIENCE_SECONDS = 5.0
 """What is finished is written after so long, also when it is few."""
