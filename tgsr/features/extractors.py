@@ -21,6 +21,7 @@ __all__ = ["EXTRACTORS", "extract"]
 
 EXTRACTORS: dict[str, str] = {
     "lbp-top": "tgsr.features.lbp_top:region_histograms",
+    "flow": "tgsr.features.flow:flow_histograms",
 }
 """Name → function (clip, settings) → features of shape (n_regions, size)."""
 
