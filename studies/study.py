@@ -116,6 +116,7 @@ def _open(
         plan=plan,
         sink=place,
         skip={*place.table["cell"], *place.deleted},
+        batch=options.batch,
         keep=matrices_kept(options.matrices),
         close=close,
     )

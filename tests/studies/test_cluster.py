@@ -79,7 +79,6 @@ def _same(table, other):
 def test_workers_and_the_scheduler_are_lost_and_nothing_else_is(
     cluster, make_spec, make_options, small_pair, monkeypatch
 ):
-    monkeypatch.setattr("studies.engine._BUFFER", 1)
     axes = {"kappa": list(range(5, 86, 20)), "xi": [10.0 ** (n / 4 - 2) for n in range(16)]}
     expected = run_study(make_spec(axes=axes), small_pair, make_options("threads"))
     done = []
@@ -99,7 +98,7 @@ def test_workers_and_the_scheduler_are_lost_and_nothing_else_is(
 
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
-    result = run_study(make_spec(axes=axes), small_pair, make_options("cluster", scheduler=cluster.address))
+    result = run_study(make_spec(axes=axes), small_pair, make_options("cluster", scheduler=cluster.address, batch=1))
     disturbing.join()
     _same(result.table, expected.table)
     assert len(result.table) == 80 == sum(done)

@@ -25,8 +25,7 @@ def whole(make_spec, make_options, small_pair, tmp_path):
 @pytest.fixture
 def interrupted(make_spec, make_options, small_pair, tmp_path, monkeypatch):
     """A grid that ended after some parts; gives its options."""
-    options = make_options(out=tmp_path / "part.csv")
-    monkeypatch.setattr("studies.engine._BUFFER", 1)
+    options = make_options(out=tmp_path / "part.csv", batch=1)
     write = studies.sinks.csv.CsvSink.write
 
     def stop(self, trials):

@@ -33,7 +33,7 @@ def test_killed_studies_end_like_undisturbed_ones(
     options = make_options("killed")
     home = ["--data", str(data_folder), "--home", str(options.config.home), "--writer", writer]
     for kill in range(2):
-        process = run_tgsr(*COMMAND, *GRID, *home, TGSR_BUFFER="1")
+        process = run_tgsr(*COMMAND, *GRID, *home, "--batch", "1")
         while n_runs(options.config.home / "mlflow.db") < 1 + 4 * kill and process.poll() is None:
             time.sleep(0.002)
         process.kill()

@@ -51,7 +51,6 @@ def _stop_after(monkeypatch, n_writes):
         if len(calls) == n_writes:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("studies.engine._BUFFER", 1)
     monkeypatch.setattr(MlflowSink, "write", stopping)
 
 
@@ -112,7 +111,7 @@ def test_an_interrupted_study_ends_like_an_undisturbed_one(
 ):
     spec, n_trials = make_spec(**changes), 20 if changes else None
     whole = run_study(spec, small_pair, make_options("whole", n_trials=n_trials))
-    options = make_options("stopped", n_trials=n_trials, writer=writer)
+    options = make_options("stopped", n_trials=n_trials, writer=writer, batch=1)
     with monkeypatch.context() as patch:
         _stop_after(patch, 2)
         with pytest.raises(KeyboardInterrupt):
