@@ -17,16 +17,18 @@ from urllib.parse import unquote, urlparse
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.tracking.model import ESTIMATOR, HEADER, RegisteredModel, load_files
 
-__all__ = ["DIGEST_TAG", "LOADER", "load_model"]
+__all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
 
 LOADER = "tgsr.tracking.model"
 """The module that MLflow is to load our models with."""
+FOLDER = "model"
+"""The folder of our files, within the folder that MLflow calls data."""
 DIGEST_TAG = "tgsr.model_sha256"
 """Tag of a model's version: digest of its header, which has the weights' digest."""
 
 _MLMODEL = "MLmodel"
 _LARGEST_MLMODEL = 2**20
-_EXPECTED = {"loader_module": LOADER, "data": "data", "code": None, "streamable": False}
+_EXPECTED = {"loader_module": LOADER, "data": f"data/{FOLDER}", "code": None, "streamable": False}
 _HARMLESS = {"env", "python_version"}  # what to install, which only MLflow's own commands read
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+|latest))")
 
@@ -113,10 +115,11 @@ def _missing(uri: str, error: Exception) -> MissingDataError:
 def _load(folder: Path, uri: str, digest: str | None, trusted: Sequence[str]) -> RegisteredModel:
     try:
         _check_mlmodel(folder / _MLMODEL)
-        strange = sorted(path.name for path in (folder / "data").iterdir() if path.name not in (ESTIMATOR, HEADER))
+        data = folder / "data" / FOLDER
+        strange = sorted(path.name for path in data.iterdir() if path.name not in (ESTIMATOR, HEADER))
         if strange:
             raise TrackingError(f"{strange[0]!r} in its data is no file of ours")
-        return load_files(folder / "data", sha256=digest, trusted=trusted)
+        return load_files(data, sha256=digest, trusted=trusted)
     except TrackingError as error:
         shown = str(error).replace(f"{folder}{os.sep}", "")
         raise TrackingError(f"model {uri} is refused: {shown}") from error
@@ -140,5 +143,5 @@ def _check_mlmodel(path: Path) -> None:
     for key, value in ours.items():
         if key not in _HARMLESS and (key not in _EXPECTED or value != _EXPECTED[key]):
             raise TrackingError(f"{_MLMODEL} has {key}: {str(value)[:100]!r}, which could run code; ours have none")
-    if ours.get("loader_module") != LOADER or ours.get("data") != "data":
+    if not {"loader_module", "data"} <= set(ours):
         raise TrackingError(f"{_MLMODEL} does not name our loader {LOADER} and its data")

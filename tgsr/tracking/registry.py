@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import TrackingError
 from tgsr.tracking.model import HEADER, Header, save_files
-from tgsr.tracking.model_bundle import DIGEST_TAG, LOADER
+from tgsr.tracking.model_bundle import DIGEST_TAG, FOLDER, LOADER
 from tgsr.tracking.model_input import CLIP_SHAPE
 from tgsr.tracking.names import GENERATED_NOTE, STUDY_JSON, Tag, model_name
 from tgsr.tracking.reading import StudySummary, find_run, read_artifact, read_study, read_trials
@@ -261,7 +261,7 @@ def _log(client: MlflowClient, trial: Run, name: str, estimator: Any, header: He
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="tgsr-") as temporary:
-        folder = Path(temporary) / "data"
+        folder = Path(temporary) / FOLDER
         folder.mkdir()
         save_files(estimator, header, folder)
         digest = hashlib.sha256((folder / HEADER).read_bytes()).hexdigest()
@@ -273,6 +273,7 @@ def _log(client: MlflowClient, trial: Run, name: str, estimator: Any, header: He
                 loader_module=LOADER,
                 data_path=str(folder),
                 signature=_signature(),
+                input_example=(np.full((1, header.n_features), 0.017), {CLIP_SHAPE: [0, 0, 0]}),
                 pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
                 registered_model_name=name,
                 metadata=dict(header.facts),
