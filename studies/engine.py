@@ -73,6 +73,7 @@ class Job:
     keep: int | None = None
     close: Callable[[], None] = lambda: None
     seconds: dict[str, float] = field(default_factory=lambda: {"fit": 0.0, "track": 0.0})
+    best: float = float("-inf")
     _buffer: list[Trial] = field(default_factory=list)
     _open: int = 0
     _flushed: float = field(default_factory=time.monotonic)
@@ -84,6 +85,7 @@ class Job:
         self.skip.update(trial.cell for trial in new)
         self.plan.tell(trials)
         self._buffer += new
+        self.best = max([self.best, *(trial.metrics["selection_value"] for trial in new)])
         self.seconds["fit"] += sum(trial.metrics["fit_seconds"] for trial in trials)
         return len(new)
 
