@@ -12,9 +12,7 @@ __all__ = ["command"]
 @click.command(name="report")
 @click.option("--out", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
 @click.option("--run", "runs", multiple=True, help="Run id of a study; may be repeated  [default: one of each kind]")
-@click.option(
-    "--experiment", default="any", show_default=True, help="Only this pair: 1 to 12, or a name such as V-N."
-)
+@click.option("--experiment", default="any", show_default=True, help="Only this pair: 1 to 12, or a name such as V-N.")
 @click.option(
     "--grid",
     "grids",

@@ -62,7 +62,15 @@ def command(
             table.to_csv(temporary, index=False) if out.suffix == ".csv" else table.to_parquet(temporary, index=False)
         click.echo(f"written to {out}")
     elif len(table):
-        columns = ["trial", *setting_columns(table), "selection_value", "macro_f1", "accuracy", "regions_kept", "run_id"]
+        columns = [
+            "trial",
+            *setting_columns(table),
+            "selection_value",
+            "macro_f1",
+            "accuracy",
+            "regions_kept",
+            "run_id",
+        ]
         shown = rank_trials(table).head(top)[[name for name in columns if name in table]]
         click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
         for remark in choice_remarks(table, selection=chosen.selection, sampler=chosen.sampler):

@@ -62,7 +62,9 @@ def _ties(best: Best, table: pd.DataFrame) -> list[str]:
     numeric = [SYMBOLS.get(name, name) for name in setting_columns(table) if table[name].nunique() > 1]
     first = f" (the smallest {numeric[0]}, then {numeric[1]})" if numeric == ["κ", "ξ"] else ""
     if best.n_ties == len(table):
-        return [f"All {len(table):,} trials tie at {best.value:.4f}: the rule tells nothing; the first was taken{first}."]
+        return [
+            f"All {len(table):,} trials tie at {best.value:.4f}: the rule tells nothing, the first was taken{first}."
+        ]
     return [f"{best.n_ties:,} trials tie at {best.value:.4f}; the first was taken{first}."]
 
 

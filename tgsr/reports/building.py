@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tgsr.tracking.config import TrackingConfig
 
-__all__ = ["ReportRequest", "add_study_page", "report_files", "report_runs", "stored_records"]
+__all__ = ["ReportRequest", "add_study_page", "log_paper_report", "report_files", "report_runs", "stored_records"]
 
 _log = logging.getLogger(__name__)
 
@@ -171,13 +172,35 @@ def add_study_page(client: MlflowClient, run_id: str) -> None:
         _log.warning("no report page was made: %s; `tgsr report --run %s` tries again", error, run_id)
 
 
+def log_paper_report(
+    client: MlflowClient, run_id: str, studies: Sequence[str], rows: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Put the page of some studies, and the tables, onto a run.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    run_id : str
+        The run that gets them.
+    studies : sequence of str
+        Run ids.
+    rows : sequence of mapping
+        Results besides, as ``tgsr compare`` has them.
+    """
+    records = [record_from_run(client, study) for study in dict.fromkeys(studies)]
+    comparison = pd.DataFrame(rows) if rows else None
+    with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
+        write_paper_report(records, comparison, Path(folder))
+        client.log_artifacts(run_id, folder)
+
+
 def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -> None:
     from tgsr.tracking.names import CONFUSION
 
     client.log_artifacts(record.run_id, str(folder))
     if record.confusion is not None and record.best is not None:
         content = {"classes": list(record.class_names), "confusion": record.confusion.tolist()}
-        trial = {"trial_run_id": record.best.row.get("run_id")}
+        trial = {"run_id": record.best.row.get("run_id")}
         client.log_text(record.run_id, json.dumps(content | trial), CONFUSION)
 
 

@@ -61,4 +61,5 @@ def _fitted_norms(
     estimator = get_method(record.method).make(**fixed)
     source = pair.source
     sweep = prepare_sweep(estimator, source.X, source.known_labels, pair.target.X, n_classes=len(pair.class_names))
-    return sweep([settings])[0].group_norms
+    norms: npt.NDArray[np.float64] | None = sweep([settings])[0].group_norms
+    return norms

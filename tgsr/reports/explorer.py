@@ -147,7 +147,7 @@ def _menus(metrics: list[str], solid: bool) -> list[dict[str, Any]]:
     ]
     common = {"type": "buttons", "direction": "right", "yanchor": "bottom", "y": 1.02, "xanchor": "left"}
     menus = [common | {"x": 0.0, "buttons": which}, common | {"x": 0.45, "buttons": kinds}]
-    return [menu for menu in menus if len(menu["buttons"]) > 1]
+    return [menu for menu, buttons in zip(menus, (which, kinds), strict=True) if len(buttons) > 1]
 
 
 _KINDS = (("map", "heatmap"), ("surface", "surface"))

@@ -74,4 +74,4 @@ def _generated() -> npt.NDArray[np.float64]:
     """A face of no person, pale, so that colours stand out on it."""
     subject, light = draw_subject(np.random.default_rng(3)), Illumination((-0.2, -0.3, 1.0), 0.5, infrared=True)
     grey = frame_as_face(render_face(subject, light, 2 * FACE_SIDE, 2 * FACE_SIDE)[..., ::-1] * 255)
-    return 130 + 0.49 * grey
+    return np.asarray(130 + 0.49 * grey, dtype=np.float64)

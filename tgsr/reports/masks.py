@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
 from tgsr.reports.face import INTERIOR, MARGIN, draw_face
-from tgsr.protocols import N_REGIONS
 from tgsr.reports.style import BLUE, PAGE, new_figure, styled
 
 if TYPE_CHECKING:

@@ -72,9 +72,7 @@ def render_study(
     )
 
 
-def render(
-    template: str, surfaces: Mapping[str, tuple[pd.DataFrame, tuple[str, str]] | None], **context: Any
-) -> str:
+def render(template: str, surfaces: Mapping[str, tuple[pd.DataFrame, tuple[str, str]] | None], **context: Any) -> str:
     """Fill a template; ``surfaces`` are what the page shows interactively: anchor → trials and settings (y, x)."""
     shown = {name: surface for name, surface in surfaces.items() if surface is not None}
     packed = {"surfaces": packed_surfaces(shown), "plotly": packed_plotly()} if shown else {"surfaces": ""}
@@ -95,7 +93,11 @@ def show_trial(row: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
         ("selection_value", "selection value", 1, "{:.4f}"),
     ):
         value = row.get(name)
-        if value is not None and np.isfinite(value) and not (name == "selection_value" and value == row.get("macro_f1")):
+        if (
+            value is not None
+            and np.isfinite(value)
+            and not (name == "selection_value" and value == row.get("macro_f1"))
+        ):
             shown[label] = pattern.format(factor * value)
     for name, value in settings.items():
         shown[SYMBOLS.get(name, name)] = f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -165,7 +167,7 @@ def _top(record: StudyRecord) -> str:
     if record.best is None:
         return ""
     rows = []
-    for row in rank_trials(record.table).head(10).to_dict("records"):
+    for row in map(dict[str, Any], rank_trials(record.table).head(10).to_dict("records")):
         settings = {name: row[name] for name in record.best.settings}
         shown = {"trial": str(int(row["trial"]))} | show_trial(row, settings)
         rows.append(shown | {name: str(int(row[key])) for key, name in _COUNTS.items() if pd.notna(row.get(key))})

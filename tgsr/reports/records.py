@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["StudyRecord", "record_from_grid", "record_from_run"]
+__all__ = ["StudyRecord", "record_from_grid", "record_from_run", "row_name"]
 
 _CONFUSION = "confusion_"
 _SHOWN_PARAMS = ("mu", "rho", "mu_max", "tol", "max_iter")
@@ -116,11 +116,8 @@ class StudyRecord:
 
     @property
     def row(self) -> str:
-        """What tables call the method: groups and scaling that are not those of the published records are named."""
-        named = {"region": "regions", "released": ""}.get(self.grouping, f"{self.grouping} groups")
-        scaling = str(self.fixed.get("scaling", "none"))
-        variant = [part for part in (named if self.grouping else "", "" if scaling == "none" else scaling) if part]
-        return f"{self.method} ({', '.join(variant)})" if variant else self.method
+        """What tables call the method, see `row_name`."""
+        return row_name(self.method, self.fixed)
 
     @property
     def coverage(self) -> str:
@@ -148,6 +145,14 @@ class StudyRecord:
     def slug(self) -> str:
         """The title as a file name."""
         return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in self.title)
+
+
+def row_name(method: str, fixed: Mapping[str, Any]) -> str:
+    """What tables call a method: groups and scaling that are not those of the published records are named."""
+    grouping, scaling = (str(fixed.get(name, "")) for name in ("groups", "scaling"))
+    named = {"": "", "region": "regions", "released": ""}.get(grouping, f"{grouping} groups")
+    variant = [part for part in (named, "" if scaling == "none" else scaling) if part]
+    return f"{method} ({', '.join(variant)})" if variant else method
 
 
 def record_from_grid(path: Path) -> StudyRecord:
@@ -301,7 +306,7 @@ def _inputs(run: Run) -> list[Any]:
 
 def _profiles(run: Run) -> dict[str, dict[str, int]]:
     """Role → number of samples of each class, from the run's dataset inputs."""
-    found = {}
+    found: dict[str, dict[str, int]] = {}
     for given in _inputs(run):
         try:
             profile = json.loads(given.dataset.profile or "{}")
@@ -334,5 +339,5 @@ def _confusion(client: MlflowClient, record: StudyRecord) -> npt.NDArray[np.int6
         matrix = np.array(stored["confusion"], dtype=np.int64)
     except (MissingDataError, KeyError, ValueError):
         return None
-    of = stored.get("trial_run_id") or find_run(client, record.run_id).data.tags.get(Tag.BEST_RUN)
+    of = stored.get("run_id") or find_run(client, record.run_id).data.tags.get(Tag.BEST_RUN)
     return matrix if of == record.best.row.get("run_id") else None

@@ -53,7 +53,7 @@ def parameter_importances(table: pd.DataFrame) -> dict[str, float]:
     if len(rows) < 4 or rows["selection_value"].nunique() < 2 or len(names) < 2:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rows = rows.astype({name: str for name in choices(table)})
+    rows = rows.astype(dict.fromkeys(choices(table), str))
     distributions: dict[str, Any] = {}
     for name in names:
         known = rows[name].unique().tolist()

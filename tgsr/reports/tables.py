@@ -30,7 +30,7 @@ _KINDS = {
     "II": "Table II, {}, {}: TYPE-II, SMIC and CASME II",
     "": "Other pairs, {}, {}",
 }
-_TYPES = {"TYPE-I": "I", "TYPE-II": "II"}
+_PAIRS = {number: [one.name for one in EXPERIMENTS if one.type == f"TYPE-{number}"] for number in ("I", "II")}
 
 
 def published(pair: str, method: str) -> PublishedResult | None:
@@ -100,7 +100,7 @@ class PaperTable:
         """What of the paper's table has no result here; empty where all is there, or the pairs are others."""
         if not self.number:
             return ""
-        pairs = [one.name for one in EXPERIMENTS if _TYPES[one.type] == self.number and one.name not in self.experiments]
+        pairs = [name for name in _PAIRS[self.number] if name not in self.experiments]
         methods = [name for name in METHODS if name not in self.methods]
         parts = [f"{what} {', '.join(names)}" for what, names in (("pairs", pairs), ("methods", methods)) if names]
         return f"Without results here: {'; '.join(parts)}." if parts else ""
@@ -112,7 +112,9 @@ class PaperTable:
         parts.append("Δ: ours − paper's. Bold: best of its column.")
         if self.cells["paper_impossible"].any():
             parts.append("†: printed in the paper, but impossible with this number of samples.")
-        partial = [f"{row.method} {row.experiment}: {row.partial}" for row in self.cells.itertuples() if row.partial]
+        partial = [
+            f"{row.method!s} {row.experiment!s}: {row.partial!s}" for row in self.cells.itertuples() if row.partial
+        ]
         if partial:
             parts.append(f"‡: the best of a part of the grid ({'; '.join(partial)}).")
         if self.cells["generated"].any():
@@ -132,7 +134,7 @@ class PaperTable:
 
 
 _CHOSEN = {
-    "oracle": "ORACLE: hyper-parameters chosen by the target's labels, in ours as in the paper's; not available in use.",
+    "oracle": "ORACLE: hyper-parameters by the target's labels, in ours as in the paper's; not available in use.",
     "fixed": "Fixed defaults: hyper-parameters set beforehand, nothing chosen from data. The paper's are oracles.",
     "": "Label-free: hyper-parameters by “{}”, no target label used. The paper's are oracles.",
 }
@@ -150,7 +152,7 @@ def collect_results(records: Sequence[StudyRecord], comparison: pd.DataFrame | N
     records : sequence of StudyRecord
         The newest first.
     comparison : DataFrame, optional
-        As ``tgsr compare`` writes it; studies fill what it lacks.
+        As ``tgsr compare`` writes it; it fills what the studies lack.
 
     Returns
     -------
@@ -165,8 +167,8 @@ def collect_results(records: Sequence[StudyRecord], comparison: pd.DataFrame | N
     rows = [] if comparison is None else _checked(comparison).to_dict("records")
     found = [row for record in records if record.scored for row in _results(record)]
     # recorded data before generated, a whole grid before a part of one, and for the oracle the largest score first
-    found.sort(key=lambda row: (row["generated"], row["partial"] != "", -row["macro_f1"] * (row["selection"] == "oracle")))
-    table = pd.DataFrame([*rows, *found], columns=_COLUMNS)
+    found.sort(key=_rank)
+    table = pd.DataFrame([*found, *rows], columns=_COLUMNS)
     return table.drop_duplicates(["experiment", "method", "selection"], ignore_index=True)
 
 
@@ -197,11 +199,11 @@ def paper_tables(results: pd.DataFrame) -> list[PaperTable]:
     rank = {"oracle": 0, "fixed": 1}
     kinds = rows["experiment"].map(_kind)
     selections = sorted(rows["selection"].unique(), key=lambda name: (rank.get(name, 2), name))
-    parts = [(name, kind, rows[(rows["selection"] == name) & (kinds == kind)]) for name in selections for kind in _KINDS]
     return [
         PaperTable(kind, metric, selection, _arrange(part, metric))
-        for selection, kind, part in parts
-        if len(part)
+        for selection in selections
+        for kind in _KINDS
+        if len(part := rows[(rows["selection"] == selection) & (kinds == kind)])
         for metric in METRICS
     ]
 
@@ -222,6 +224,10 @@ def _results(record: StudyRecord) -> Iterator[dict[str, Any]]:
         }
 
 
+def _rank(row: dict[str, Any]) -> tuple[bool, bool, float]:
+    return row["generated"], row["partial"] != "", -row["macro_f1"] if row["selection"] == "oracle" else 0.0
+
+
 def _checked(results: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in NEEDED_COLUMNS if name not in results]
     if missing:
@@ -233,7 +239,7 @@ def _checked(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kind(pair: str) -> str:
-    return next((_TYPES[one.type] for one in EXPERIMENTS if one.name == pair), "")
+    return next((number for number, pairs in _PAIRS.items() if pair in pairs), "")
 
 
 def _arrange(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
