@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "Job", "Sink", "run"]
 
-_BUFFER = 256
-"""Trials that are written together."""
 _PATIENCE_SECONDS = 5.0
 """What is finished is written after so long, also when it is few."""
 
@@ -59,6 +57,8 @@ class Job:
     sink : Sink
     skip : set of str
         Cells that are not to be written: they are there, or somebody deleted them.
+    batch : int
+        Trials that are written together.
     keep : int or None
         See `studies.fitting.Fitter.fit`.
     close : callable
@@ -70,6 +70,7 @@ class Job:
     plan: Plan
     sink: Sink
     skip: set[str]
+    batch: int = 256
     keep: int | None = None
     close: Callable[[], None] = lambda: None
     seconds: dict[str, float] = field(default_factory=lambda: {"fit": 0.0, "track": 0.0})
@@ -91,7 +92,7 @@ class Job:
 
     def flush(self, *, always: bool = False) -> None:
         """Write what is finished, if that is due."""
-        due = len(self._buffer) >= _BUFFER or time.monotonic() - self._flushed > _PATIENCE_SECONDS
+        due = len(self._buffer) >= self.batch or time.monotonic() - self._flushed > _PATIENCE_SECONDS
         if self._buffer and (due or always):
             started = time.perf_counter()
             batch, self._buffer = sorted(self._buffer, key=lambda trial: trial.number), []

@@ -25,6 +25,8 @@ class StudyOptions:
         File of the CSV sink.
     n_trials : int or None
         Trials of the study in all; None for the whole grid, or 200 sampled ones.
+    batch : int
+        Trials that are written together.
     jobs : int or None
         Threads that fit; None for one a core.
     scheduler : str or None
@@ -48,6 +50,7 @@ class StudyOptions:
     data_folder: str
     out: Path | None = None
     n_trials: int | None = None
+    batch: int = 256
     jobs: int | None = None
     scheduler: str | None = None
     matrices: str = "all"

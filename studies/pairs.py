@@ -7,11 +7,11 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from tgsr.datasets import DatabasePair, FeatureDataset, find_damaged, find_databases, load_database, load_pair
+from tgsr.datasets import DatabasePair, FeatureDataset, find_damaged, find_databases, load_database, load_pair, pool
 from tgsr.errors import MissingDataError, ProtocolError
 from tgsr.protocols import EXPERIMENTS, parse_pair
 
-__all__ = ["choose_pair", "choose_pairs", "every_pair", "paper_pairs"]
+__all__ = ["choose_pair", "choose_pairs", "every_pair", "leave_one_out", "paper_pairs"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,16 +48,17 @@ def choose_pairs(
     folder : Path
     experiment, source, target : str, optional
         See `choose_pair`.
-    pairs : {"one", "paper", "all"}
-        ``"paper"``: those of the twelve experiments whose databases are there; ``"all"``: every ordered pair.
+    pairs : {"one", "paper", "all", "leave-one-out"}
+        ``"paper"``: those of the twelve experiments whose databases are there; ``"all"``: every ordered pair;
+        ``"leave-one-out"``: each database the target of all others together.
     """
     if experiment is not None and experiment.strip().lower() == "all" and not (source or target):
         pairs = "paper"
     if pairs == "one":
         return [choose_pair(folder, experiment, source, target)]
-    if experiment and pairs == "all" or source or target:
+    if (experiment and pairs != "paper") or source or target:
         raise ProtocolError("--pairs takes the place of --experiment, --source and --target")
-    return every_pair(folder) if pairs == "all" else paper_pairs(folder)
+    return {"paper": paper_pairs, "all": every_pair, "leave-one-out": leave_one_out}[pairs](folder)
 
 
 def paper_pairs(folder: Path) -> list[DatabasePair]:
@@ -104,6 +105,24 @@ def every_pair(folder: Path) -> list[DatabasePair]:
     ]
     if not pairs:
         raise MissingDataError(f"{folder}: a pair needs two databases, one of them with labels")
+    return pairs
+
+
+def leave_one_out(folder: Path) -> list[DatabasePair]:
+    """Load each database of a folder as the target of all others that have labels, pooled.
+
+    Raises
+    ------
+    MissingDataError
+        If there are fewer than three databases.
+    """
+    loaded = _load(folder, {found.name for found in find_databases(folder)})
+    if len(loaded) < 3:
+        raise MissingDataError(f"{folder}: to leave one database out of several, three are needed at least")
+    pairs = []
+    for name, target in loaded.items():
+        others = [data for other, data in loaded.items() if other != name and data.is_labelled]
+        pairs.append(DatabasePair(pool(others), target))
     return pairs
 
 

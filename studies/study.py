@@ -101,10 +101,11 @@ def _open(
     place = opened[index] = open_sink(sink, spec, request.pair, options)
     plan = make_plan(spec, options.n_trials, place.table, place.deleted)
     there = min(len(place.table), plan.total)
-    bar.set_description(spec.title, refresh=False)
-    bar.total = (bar.total or 0) + plan.total
-    bar.initial += there  # so that the rate counts only what is computed now
-    bar.update(there)
+    if not bar.disable:
+        bar.set_description(spec.title, refresh=False)
+        bar.total = (bar.total or 0) + plan.total
+        bar.initial += there  # so that the rate counts only what is computed now
+        bar.update(there)
 
     def close() -> None:
         results[index] = place.finish(job.seconds)
@@ -116,6 +117,7 @@ def _open(
         plan=plan,
         sink=place,
         skip={*place.table["cell"], *place.deleted},
+        batch=options.batch,
         keep=matrices_kept(options.matrices),
         close=close,
     )

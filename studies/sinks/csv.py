@@ -185,8 +185,8 @@ def _read_finished(path: Path, fingerprint: str) -> pd.DataFrame | None:
 
 
 def _read_table(stream: io.BytesIO) -> pd.DataFrame:
-    # what is read is written again, so every digit counts; predictions are digits, not a number
-    return pd.read_csv(stream, float_precision="round_trip", dtype={"predictions": str, "cell": str})
+    # what is read is written again: pandas 3 reads every digit; predictions are digits, not a number
+    return pd.read_csv(stream, dtype={"predictions": str, "cell": str})
 
 
 def _stored(path: Path) -> dict[str, Any]:

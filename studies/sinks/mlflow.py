@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,6 @@ from tgsr.tracking.runs import (
 )
 from tgsr.tracking.store import TrialStore
 from tgsr.tracking.trial import StudyRun, Trial, cell_id, decode_predictions, settings_text, source_tags
-from tgsr.tracking.views import prepare_experiment
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -116,16 +116,14 @@ class MlflowSink:
     def _open(self) -> None:
         spec, options, client = self._spec, self._options, self._client
         experiment_id = ensure_experiment(client, experiment_title(spec.pair), options.config.artifact_root)
-        prepare_experiment(client, experiment_id)
-        self._stack.enter_context(study_lock(options.config, client, experiment_id, spec.name))
-        known = find_parent(client, "study", spec.name, restore=options.restore)
+        self._lock = self._stack.enter_context(study_lock(options.config, client, experiment_id, spec.name))
+        known = find_parent(client, "study", spec.name)
         self._was_finished = known is not None and client.get_run(known).info.status == "FINISHED"
         self.run_id = known or self._start()
         self._store = TrialStore(client, self._study_run(), options.writer)
         if options.restore and (restored := self._store.restore()):
             _log.info("%d deleted runs are restored", restored)
-        if cleaned := self._store.clean():
-            _log.info("%d runs that were cut off are removed; their trials run again", cleaned)
+        self._store.clean()
         self.table = self._store.table()
         self.deleted = self._store.deleted()
         if self.deleted:
@@ -134,6 +132,7 @@ class MlflowSink:
 
     def write(self, trials: Sequence[Trial]) -> None:
         """Write finished trials, of which none is there yet."""
+        self._lock.check()
         if not self._written:
             reopen_parent(self._client, self.run_id)
         self._store.write(trials)
@@ -175,14 +174,13 @@ class MlflowSink:
                 Tag.STUDY: spec.name,
                 Tag.SOURCE_DIGEST: spec.source_digest,
                 Tag.TARGET_DIGEST: spec.target_digest,
-                Tag.DATA_FOLDER: options.data_folder,
                 Tag.CODE_VERSION: code_version(),
             },
             params={**_grid_params(spec), "sampler": spec.sampler, "seed": str(spec.seed), **self._common_params()},
             parent_run_id=options.parent_run_id,
+            files={STUDY_JSON: spec.to_json()},
         )
         run_id = start_parent(self._client, parent, options.config.artifact_root, join=options.parent_run_id is None)
-        self._client.log_text(run_id, spec.to_json(), STUDY_JSON)
         log_inputs(self._client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
         return run_id
 
@@ -247,17 +245,14 @@ class MlflowSink:
 
     def _sum_up(self, table: pd.DataFrame, best: Best, seconds: Mapping[str, float]) -> None:
         client, spec, options = self._client, self._spec, self._options
-        labels = self._pair.target.labels
+        files, labels = {}, self._pair.target.labels
         if labels is not None:
             names = self._pair.source.class_names
             confusion = score(labels, decode_predictions(best.row["predictions"]), len(names)).confusion
-            client.log_dict(
-                self.run_id,
-                {"classes": list(names), "confusion": confusion.tolist(), "run_id": best.row["run_id"]},
-                CONFUSION,
-            )
-        grid = spec.grid if spec.sampler == "grid" else None
-        log_summary(client, self.run_id, table, best, grid)
+            counts = {"classes": list(names), "confusion": confusion.tolist(), "run_id": best.row["run_id"]}
+            files[CONFUSION] = json.dumps(counts)
+        whole = spec.sampler == "grid" and len(table) == len(spec.cells())
+        log_summary(client, self.run_id, table, best.row, best.settings, grid=whole, files=files)
         for part, value in seconds.items():
             client.log_metric(self.run_id, f"seconds_{part}", value)
         if options.storage is not None:

@@ -16,10 +16,10 @@ __all__ = ["command"]
 @shared.pair_options
 @click.option(
     "--pairs",
-    type=click.Choice(["one", "paper", "all"]),
+    type=click.Choice(["one", "paper", "all", "leave-one-out"]),
     default="one",
     show_default=True,
-    help="paper: those of the twelve whose databases are there (as --experiment all); all: every pair of the folder.",
+    help="paper: those of the twelve whose databases are there (as --experiment all); all: every pair of the folder; leave-one-out: each database the target of all others.",
 )
 @shared.data
 @click.option(

@@ -15,10 +15,10 @@ __all__ = ["command"]
 @shared.data
 @click.option(
     "--pairs",
-    type=click.Choice(["paper", "all"]),
+    type=click.Choice(["paper", "all", "leave-one-out"]),
     default="paper",
     show_default=True,
-    help="paper: those of the twelve experiments whose databases are there; all: every pair of the folder.",
+    help="paper: those of the twelve experiments whose databases are there; all: every pair of the folder; leave-one-out: each database the target of all others.",
 )
 @click.option("--sampler", type=click.Choice(["grid", "tpe", "random"]), default="grid", show_default=True, help="Of TGSR's studies.")
 @click.option("--selection", default="auto", show_default=True, help="Rule of TGSR's studies; oracle as in the paper.")

@@ -106,6 +106,9 @@ _RUN = (
         help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
     ),
     click.option(
+        "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Trials written together."
+    ),
+    click.option(
         "--storage",
         default="none",
         show_default=True,
@@ -142,6 +145,7 @@ def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> 
         "n_trials": given.get("trials") or None,
         "jobs": given["jobs"] or None,
         "scheduler": None if given["scheduler"] == "none" else given["scheduler"],
+        "batch": given["batch"],
         "matrices": given["matrices"],
         "writer": given["writer"],
         "storage": None if given["storage"] == "none" else given["storage"],

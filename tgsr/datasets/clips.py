@@ -51,8 +51,8 @@ class Clip:
         Database name, such as ``"CASME2"``.
     subject : str or None
         Who is seen, where known.
-    label : str
-        Class name.
+    label : str or None
+        Class name, where known.
     frames : tuple of Path
         Frame files in their order, onset to offset only; empty when the clip is a video file.
     video : Path, optional
@@ -67,7 +67,7 @@ class Clip:
     id: str
     database: str
     subject: str | None
-    label: str
+    label: str | None
     frames: tuple[Path, ...] = ()
     video: Path | None = None
     onset: int | None = None
@@ -93,7 +93,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class ClipCollection:
-    """The usable clips of a database, those that were skipped, remarks for the user, and whether they were drawn."""
+    """The usable clips of a database, those that were skipped, and remarks for the user.
+
+    ``generated``: whether they were drawn. ``label_map``: the protocol whose classes these are, ``"own"`` for a user's
+    own map, empty where the labels are as found.
+    """
 
     database: str
     clips: tuple[Clip, ...]
@@ -101,6 +105,7 @@ class ClipCollection:
     class_names: tuple[str, ...] = CLASS_NAMES
     notes: tuple[str, ...] = ()
     generated: bool = False
+    label_map: str = ""
 
 
 def frame_number(path: Path) -> int | None:

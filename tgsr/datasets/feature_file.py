@@ -20,7 +20,7 @@ from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path
 
-__all__ = ["SUFFIX", "feature_file_name", "is_feature_file", "load_features", "save_features"]
+__all__ = ["SUFFIX", "check_archive", "feature_file_name", "is_feature_file", "load_features", "save_features"]
 
 SUFFIX = ".tgsr.npz"
 _FORMAT = "tgsr-features"
@@ -66,7 +66,7 @@ def feature_file_name(path: str | os.PathLike[str]) -> str:
     """
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-            _check_size(Path(path), members.zip)
+            check_archive(Path(path), members.zip)
             return str(json.loads(str(members["header"]))["name"])
     except Exception as error:  # zipfile, zlib, NumPy and JSON raise whatever they meet in damaged files
         raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
@@ -88,7 +88,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
     try:
         # np.load leaves a damaged file open, so the stream is ours
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-            _check_size(path, members.zip)
+            check_archive(path, members.zip)
             header = json.loads(str(members["header"]))
             if header.get("format") != _FORMAT:
                 raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
@@ -110,7 +110,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
     return dataset
 
 
-def _check_size(path: Path, archive: zipfile.ZipFile) -> None:
+def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuse an archive that says it unpacks to more than a feature file may; members end where they say they do."""
     size = sum(entry.file_size for entry in archive.infolist())
     if size > _MOST_BYTES:

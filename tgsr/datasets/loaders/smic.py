@@ -1,24 +1,35 @@
-"""SMIC as it is delivered: ``{HS,VIS,NIR}/s<k>/micro/{negative,positive,surprise}/<clip>/`` of frames or a video."""
+"""SMIC as it is delivered: ``{HS,VIS,NIR}/s<k>/micro/{negative,positive,surprise}/<clip>/`` of frames or a video.
+
+The extended release has no folders of emotions: ``HS_long/SMIC_HS_E/s20/s20_ne_01/``, classes in the clips' names.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from tgsr.datasets.clips import VIDEO_SUFFIXES, ClipCollection
 from tgsr.datasets.sheet import Row, read_sheet
+from tgsr.datasets.table import LabelMap
 from tgsr.datasets.tree import Collector, existing_folder, find_sheet, find_trees, folders, is_cropped, leads_out
-from tgsr.errors import DataError, MissingDataError
-from tgsr.protocols import CLASS_NAMES
+from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
-__all__ = ["load_smic"]
+__all__ = ["load_hs", "load_nir", "load_smic", "load_vis"]
 
 _SUBJECT = re.compile(r"s0*(\d+)", re.IGNORECASE)
+_EXTENDED = re.compile(r"s\d+_(ne|po|sur)_\d+", re.IGNORECASE)
+_SHORT = {"ne": "negative", "po": "positive", "sur": "surprise"}
+_PROTOCOLS = ("cdmer", "megc2019")
 
 
 def load_smic(
-    database: str, root: str | os.PathLike[str], annotations: str | os.PathLike[str] | None = None
+    database: str,
+    root: str | os.PathLike[str],
+    annotations: str | os.PathLike[str] | None = None,
+    label_map: LabelMap | None = None,
 ) -> ClipCollection:
     """Find the clips of one camera of SMIC.
 
@@ -32,6 +43,8 @@ def load_smic(
         The camera's folder or one up to four folders above it; cropped trees win over raw ones.
     annotations : path, optional
         The sheet; by default ``SMIC-<camera>-E_annotation*.xlsx`` in the tree or above it.
+    label_map : str, optional
+        A protocol's name: ``cdmer`` and ``megc2019`` take the same classes.
 
     Raises
     ------
@@ -39,7 +52,11 @@ def load_smic(
         If there is no such tree, or the sheet asked for is not there.
     DataError
         If several trees fit, or the sheet cannot be used.
+    ParameterError
+        If another label map is given: the folders are the labels.
     """
+    if label_map is not None and label_map not in _PROTOCOLS:
+        raise ParameterError("a label map is of no use for SMIC: its folders are negative, positive and surprise")
     root = existing_folder(root)
     camera = database.removeprefix("SMIC_")
     tree = _find_tree(root, camera)
@@ -56,13 +73,18 @@ def load_smic(
     collector.note_strays(tree, [p for p in sorted(tree.iterdir()) if _is_stray_folder(p)])
     if rows:
         _compare(collector, rows, sheet)
-    return collector.finish()
+    return collector.finish(EXPECTED_COUNTS[database], str(label_map or "cdmer"))
+
+
+load_hs = partial(load_smic, "SMIC_HS")
+load_vis = partial(load_smic, "SMIC_VIS")
+load_nir = partial(load_smic, "SMIC_NIR")
 
 
 def _find_tree(root: Path, camera: str) -> Path:
     def is_tree(folder: Path) -> bool:
         named = re.search(rf"(^|[^A-Za-z]){camera}([^A-Za-z]|$)", folder.resolve().name, re.IGNORECASE)
-        return named is not None and any(_SUBJECT.fullmatch(p.name) and _micro(p) for p in folders(folder))
+        return named is not None and any(_SUBJECT.fullmatch(p.name) and _holds_clips(p) for p in folders(folder))
 
     trees = find_trees(root, is_tree)
     if len(trees) > 1:
@@ -72,6 +94,10 @@ def _find_tree(root: Path, camera: str) -> Path:
             f"{root}: SMIC {camera} is not there; expected {camera}/s<number>/micro/<emotion>/<clip>/ below it"
         )
     return trees[0]
+
+
+def _holds_clips(subject: Path) -> bool:
+    return _micro(subject) is not None or any(_EXTENDED.fullmatch(folder.name) for folder in folders(subject))
 
 
 def _micro(subject: Path) -> Path | None:
@@ -94,7 +120,11 @@ def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> No
         return
     micro = _micro(folder)
     if micro is None:
-        collector.notes.append(f"{folder}: no folder micro; nothing of this subject is used")
+        clips = [path for path in folders(folder) if _EXTENDED.fullmatch(path.name)]
+        if not clips:
+            collector.notes.append(f"{folder}: no folder micro; nothing of this subject is used")
+        for path in clips:
+            _add_clip(collector, subject, _SHORT[path.name.lower().split("_")[1]], path, rows)
         return
     for emotion in folders(micro):
         entries = [*folders(emotion), *sorted(p for p in emotion.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
