@@ -126,7 +126,9 @@ def _register(client: MlflowClient, request: StudyRequest, study: StudyResult) -
 
 
 def _open_parent(client: MlflowClient, plan: PaperPlan, pairs: Sequence[DatabasePair], options: StudyOptions) -> str:
-    key = hashlib.sha256(json.dumps([[plan.spec(pair).name for pair in pairs], repr(plan.compare)]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(
+        json.dumps([[plan.spec(pair).name for pair in pairs], repr(plan.compare)]).encode()
+    ).hexdigest()[:12]
     ensure_experiment(client, PAPER_TITLE, options.config.artifact_root)
     known = find_parent(client, "paper", key)
     if known is not None:

@@ -161,7 +161,9 @@ def _told(version: ModelVersion) -> str:
 
 def describe(facts: Mapping[str, str]) -> str:
     """One line that says what a model is."""
-    chosen = "chosen by the target's labels (oracle)" if facts["selection"] == ORACLE else f"chosen by {facts['selection']}"
+    chosen = (
+        "chosen by the target's labels (oracle)" if facts["selection"] == ORACLE else f"chosen by {facts['selection']}"
+    )
     groups = f"groups {facts['grouping']}" if facts.get("grouping") else ""
     scores = [f"{label} {float(facts[key]):.4f}" for key, label in _SCORES if facts.get(key)]
     on_target = f"on the target {', '.join(scores)}" if scores else "target without labels"
