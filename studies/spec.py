@@ -135,7 +135,7 @@ class StudySpec:
         return spread(list(enumerate(expand_grid(self.grid))), n_trials, columns)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions: of a grid its values, of a sampled study the method's ranges, cut to the grid's ends."""
+        """Optuna's distributions: of a grid its values, else the method's ranges, cut to the grid's ends."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         values: dict[str, dict[Any, None]] = {}

@@ -239,7 +239,7 @@ class MlflowSink:
         return best_trial(table)
 
     def _keep_best_matrix(self, best: Best) -> None:
-        """A study that keeps no matrix keeps the best trial's: its task is run again, so that the bytes are the same."""
+        """Keep the best trial's matrix where others are not: its task is run again, so that the bytes are the same."""
         if matrices_kept(self._options.matrices) is None:
             return
         numbers, settings = self._task_of(best)
