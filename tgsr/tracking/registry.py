@@ -251,7 +251,7 @@ def _extraction(source: FeatureDataset) -> dict[str, Any]:
     """How the source's features were made from clips; empty where they are not those of tgsr."""
     from tgsr.features.extraction import ExtractionSettings
 
-    if source.groups is not None or source.parameters.get("origin") == "imported" or "extractor" in source.parameters:
+    if source.parameters.get("origin") == "imported":
         return {}
     return ExtractionSettings.from_dict(source.parameters).to_dict()
 
