@@ -1,16 +1,18 @@
 """The evidence for rules: what each of them, and each consensus, would have attained where the labels are known.
 
 ``python -m studies.selection --data DIR --out DIR`` runs methods over a (thinned) grid on every pair of databases in a
-folder, lets every rule choose, and writes ``choices.csv`` (a row a pair and choice), ``summary.csv`` and ``.md`` (means
-over the pairs, with intervals) and ``selection.png``. The labels score the choices; only the oracle sees them.
+folder, lets every rule choose, and writes ``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the
+grid), ``summary.csv`` and ``.md`` (means over the pairs, with intervals) and ``selection.png``. The labels score the
+choices; only the oracle sees them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
 from studies.selection_summary import draw_summary, summarise, to_markdown
-from tgsr.datasets import DatabasePair, find_databases, load_pair
+from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators.consensus import aggregation_weights, best_tenth, vote
 from tgsr.estimators.methods import TaskShape, expand_grid, get_method
@@ -106,8 +108,16 @@ class _Memory:
         return sweep
 
 
-def run_case(case: Case) -> pd.DataFrame:
-    """Let every rule and every consensus choose: a row each, scored by the target's labels."""
+def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Let every rule and every consensus choose, scored by the target's labels.
+
+    Returns
+    -------
+    choices : DataFrame
+        A row a choice.
+    cells : DataFrame
+        A row a cell of the grid: its settings, macro_f1, the rules' values, and the predictions.
+    """
     pair = load_pair(case.source, case.target, case.folder)
     task, method = mask_target(pair), get_method(case.method)
     shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
@@ -125,7 +135,8 @@ def run_case(case: Case) -> pd.DataFrame:
         _row(pair, name, one.codes, one.settings) for name, one in zip(fixed, sweep(list(fixed.values())), strict=True)
     ]
     rows.append({"choice": "median", "macro_f1": float(np.median(f1))})
-    for name, values in _values(case, context, truth, outcomes).items():
+    found = _values(case, context, truth, outcomes)
+    for name, values in found.items():
         best = outcomes[int(np.argmax(values))]
         rho = float(spearmanr(values, f1).statistic) if np.ptp(values) and np.ptp(f1) else np.nan
         rows.append({**_row(pair, name, best.codes, best.settings), "rho": rho})
@@ -134,8 +145,12 @@ def run_case(case: Case) -> pd.DataFrame:
             rows += [_row(pair, f"{name}, tenth {how}", codes) for how, codes in _combined(tenth, task).items()]
     rows += [_row(pair, f"all {how}", codes) for how, codes in _combined(outcomes, task).items()]
     if outcomes[0].group_norms is not None:
+        rows.append(_row(pair, "all averaged on the simplex", _on_simplex(outcomes)))
         rows.append(_row(pair, "all by IWA", _aggregated(context, outcomes)))
-    return pd.DataFrame([{"pair": pair.name, **case.label, **row} for row in rows])
+    label = {"pair": pair.name, **case.label}
+    predictions = [_digits(outcome.codes) for outcome in outcomes]
+    cells = pd.DataFrame(settings).assign(**label, macro_f1=f1, **found, predictions=predictions)
+    return pd.DataFrame([{**label, **row} for row in rows]), cells
 
 
 def _values(case: Case, context: RuleContext, truth: Codes, outcomes: list[Outcome]) -> dict[str, Array]:
@@ -160,19 +175,33 @@ def _row(pair: DatabasePair, choice: str, codes: Codes, settings: Settings | Non
         "macro_f1": scores.macro_f1,
         "accuracy": scores.accuracy,
         "settings": json.dumps(dict(settings or {}), sort_keys=True),
-        "predictions": "".join(np.base_repr(code, 36) for code in codes),
+        "predictions": _digits(codes),
     }
+
+
+def _digits(codes: Codes) -> str:
+    """Class indices as text, a digit a sample."""
+    return "".join(np.base_repr(code, 36) for code in codes)
 
 
 def _combined(outcomes: Sequence[Outcome], task: TransferTask) -> dict[str, Codes]:
     """Predictions of several outcomes together; scores are averaged for linear methods with groups only."""
     combined = {"voting": vote(np.array([outcome.codes for outcome in outcomes]), len(task.class_names))}
     if outcomes[0].group_norms is not None:
-        decisions = np.array([outcome.decisions for outcome in outcomes])
+        decisions = np.array([_decisions(outcome) for outcome in outcomes])
         combined["averaged"] = decisions.mean(axis=0).argmax(axis=1)
-        simplex = project_simplex(decisions.reshape(-1, decisions.shape[2])).reshape(decisions.shape)
-        combined["averaged on the simplex"] = simplex.mean(axis=0).argmax(axis=1)
     return combined
+
+
+def _on_simplex(outcomes: Sequence[Outcome]) -> Codes:
+    """Predictions by the mean of what users see as scores."""
+    codes: Codes = np.mean([project_simplex(_decisions(outcome)) for outcome in outcomes], axis=0).argmax(axis=1)
+    return codes
+
+
+def _decisions(outcome: Outcome) -> Array:
+    assert outcome.decisions is not None
+    return outcome.decisions
 
 
 def _aggregated(context: RuleContext, outcomes: Sequence[Outcome]) -> Codes:
@@ -181,18 +210,24 @@ def _aggregated(context: RuleContext, outcomes: Sequence[Outcome]) -> Codes:
     held_out = np.empty((len(outcomes), len(task.y), len(task.class_names)))
     for fold, refits in held_out_outcomes(context)(outcomes):
         held_out[:, fold] = [refit.new_decisions for refit in refits]
-    decisions = np.array([outcome.decisions for outcome in outcomes])
+    decisions = np.array([_decisions(outcome) for outcome in outcomes])
     weights = aggregation_weights(decisions, held_out, task.y, kliep(span.source, span.target))
     codes: Codes = np.tensordot(weights, decisions, axes=1).argmax(axis=1)
     return codes
 
 
-def _kept(case: Case, folder: Path) -> pd.DataFrame:
+def _kept(case: Case, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run a case, or read what an earlier run of it left."""
-    path = folder / f"{case.source}-{case.target}_{case.method}_{joblib.hash(case)[:12]}.csv"
-    if not path.is_file():
-        write_text(path, run_case(case).to_csv(index=False))
-    return pd.read_csv(path, dtype={"predictions": str})
+    digests = [load_database(name, case.folder).digest for name in (case.source, case.target)]
+    identity = json.dumps([*digests, asdict(case)], sort_keys=True)
+    name = f"{case.source}-{case.target}_{case.method}_{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    paths = [folder / f"{name}_{part}.csv" for part in ("cells", "choices")]
+    if not all(path.is_file() for path in paths):
+        choices, cells = run_case(case)
+        for path, table in zip(paths, (cells, choices), strict=True):
+            write_text(path, table.to_csv(index=False))
+    cells, choices = (pd.read_csv(path, dtype={"predictions": str}) for path in paths)
+    return choices, cells
 
 
 def _cases(folder: str, pairs: Sequence[str], methods: Iterable[str], **options: Any) -> list[Case]:
@@ -219,6 +254,13 @@ def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Co
     return found
 
 
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        return {name: json.loads(value) for name, value in (one.split("=") for one in text.split(","))}
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no list of settings such as kappa=20,xi=1") from error
+
+
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of feature files.")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
@@ -226,6 +268,7 @@ def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Co
 @click.option("--method", "methods", multiple=True, default=("TGSR",), show_default=True, help="May be repeated.")
 @click.option("--grouping", "groupings", multiple=True, default=("region", "released"), show_default=True, help="TGSR.")
 @click.option("--scaling", "scalings", multiple=True, default=("none", "spread"), show_default=True, help="TGSR.")
+@click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", type=click.Choice(["all", "cheap"]), default="all", show_default=True, help="Which rules run.")
 @click.option("--full", is_flag=True, help="The whole grid; by default it is thinned.")
 @click.option("--draws", default=2000, show_default=True, help="Bootstrap draws of the target's subjects.")
@@ -238,6 +281,7 @@ def main(
     methods: Sequence[str],
     groupings: Sequence[str],
     scalings: Sequence[str],
+    also: Sequence[str],
     rules: str,
     full: bool,
     draws: int,
@@ -246,18 +290,24 @@ def main(
 ) -> None:
     """Compare rules of selection and consensus where the target's labels are known."""
     names = tuple(RULES) if rules == "all" else CHEAP
-    cases = _cases(data, pairs, methods, groupings=groupings, scalings=scalings, rules=names, full=full, seed=seed)
+    references = {text: _settings(text) for text in also}
+    options = {"references": references, "rules": names, "full": full, "seed": seed}
+    cases = _cases(data, pairs, methods, groupings=groupings, scalings=scalings, **options)
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     tables = []
     run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     for table in run(joblib.delayed(_kept)(case, parts) for case in cases):
         tables.append(table)
-        click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table.iloc[0, :4].astype(str))}")
+        click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table[0].iloc[0, :4].astype(str))}")
     keys = ["method", "grouping", "scaling", "pair"]
-    choices = pd.concat(tables).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
+    choices, cells = (
+        pd.concat(found).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
+        for found in zip(*tables, strict=True)
+    )
     summary = summarise(choices, _draws(data, choices, draws))
     write_text(out / "choices.csv", choices.to_csv(index=False))
+    write_text(out / "cells.csv", cells.to_csv(index=False))
     write_text(out / "summary.csv", summary.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary))
     draw_summary(summary, out / "selection.png")
