@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -50,8 +51,6 @@ Array = npt.NDArray[np.float64]
 CHEAP = ("oracle", "source-cv", "iw-cv", "dev", "entropy", "snd", "mano", "class-balance", "ensemble")
 """Rules that refit nothing or the folds only."""
 
-_MAX_CELLS = 600
-
 
 @dataclass(frozen=True)
 class Case:
@@ -64,7 +63,7 @@ class Case:
     fixed: Mapping[str, Any] = field(default_factory=dict)  # such as grouping and scaling
     references: Mapping[str, Settings] = field(default_factory=dict)  # other fixed choices, by name
     rules: Sequence[str] = tuple(RULES)
-    full: bool = False
+    cells: int = 400
     seed: int = 0
 
     @property
@@ -74,17 +73,18 @@ class Case:
         return {"method": self.method, **own}
 
 
-def thin_grid(grid: list[dict[str, list[Any]]]) -> list[dict[str, list[Any]]]:
-    """Thin a grid of more than 600 cells: long axes to 13 values at equal steps, others to every other value."""
-    if len(expand_grid(grid)) <= _MAX_CELLS:
-        return grid
+def thin_grid(grid: list[dict[str, list[Any]]], cells: int) -> list[dict[str, list[Any]]]:
+    """Thin each block of a grid to at most so many cells: its longest axis is halved, ends kept, as often as needed."""
+    return [_thin_block({name: list(values) for name, values in block.items()}, cells) for block in grid]
 
-    def thin(values: list[Any]) -> list[Any]:
-        if len(values) > 100:
-            return [values[int(step)] for step in np.linspace(0, len(values) - 1, 13)]
-        return values[::2] if len(values) > 43 else values
 
-    return [{name: thin(list(values)) for name, values in part.items()} for part in grid]
+def _thin_block(block: dict[str, list[Any]], cells: int) -> dict[str, list[Any]]:
+    while math.prod(len(values) for values in block.values()) > cells:
+        name = max(block, key=lambda name: len(block[name]))
+        values = block[name]
+        steps = np.linspace(0, len(values) - 1, (len(values) + 1) // 2)
+        block[name] = [values[int(step)] for step in steps]
+    return block
 
 
 class _Memory:
@@ -121,8 +121,7 @@ def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
     pair = load_pair(case.source, case.target, case.folder)
     task, method = mask_target(pair), get_method(case.method)
     shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
-    grid = method.param_grid(shape) if case.full else thin_grid(method.param_grid(shape))
-    settings = expand_grid(grid)
+    settings = expand_grid(thin_grid(method.param_grid(shape), case.cells))
     memory = _Memory(method.make(**case.fixed), len(task.class_names))
     context = RuleContext(task, memory, case.seed, method.defaults)
     sweep = memory(task.X, task.y, task.X_target, None)
@@ -270,7 +269,9 @@ def _settings(text: str) -> dict[str, Any]:
 @click.option("--scaling", "scalings", multiple=True, default=("none", "spread"), show_default=True, help="TGSR.")
 @click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", type=click.Choice(["all", "cheap"]), default="all", show_default=True, help="Which rules run.")
-@click.option("--full", is_flag=True, help="The whole grid; by default it is thinned.")
+@click.option(
+    "--cells", default=400, show_default=True, help="Cells to which larger grids are thinned, at equal steps."
+)
 @click.option("--draws", default=2000, show_default=True, help="Bootstrap draws of the target's subjects.")
 @click.option("--seed", default=0, show_default=True, help="Of folds and refits.")
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
@@ -283,7 +284,7 @@ def main(
     scalings: Sequence[str],
     also: Sequence[str],
     rules: str,
-    full: bool,
+    cells: int,
     draws: int,
     seed: int,
     jobs: int,
@@ -291,7 +292,7 @@ def main(
     """Compare rules of selection and consensus where the target's labels are known."""
     names = tuple(RULES) if rules == "all" else CHEAP
     references = {text: _settings(text) for text in also}
-    options = {"references": references, "rules": names, "full": full, "seed": seed}
+    options = {"references": references, "rules": names, "cells": cells, "seed": seed}
     cases = _cases(data, pairs, methods, groupings=groupings, scalings=scalings, **options)
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
