@@ -115,11 +115,15 @@ def requests_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: Study
                     seed=plan.seed,
                 )
                 n_trials = None if rule == _FIXED else plan.limits.get(method)
-                requests.append(StudyRequest(spec, pair, replace(options, n_trials=n_trials, matrices="none", page=False)))
+                requests.append(
+                    StudyRequest(spec, pair, replace(options, n_trials=n_trials, matrices="none", page=False))
+                )
     return requests
 
 
-def comparison_rows(spec: StudySpec, pair: DatabasePair, result: StudyResult, plan: ComparePlan) -> list[dict[str, Any]]:
+def comparison_rows(
+    spec: StudySpec, pair: DatabasePair, result: StudyResult, plan: ComparePlan
+) -> list[dict[str, Any]]:
     """What a study says in a comparison: its rule's choice, and the oracle's among the same trials where asked for."""
     choices = {spec.selection: "selection_value"}
     if _ORACLE in plan.selections and spec.selection != _FIXED:
@@ -164,7 +168,9 @@ def comparison_table(pairs: Sequence[DatabasePair], plan: ComparePlan, options: 
     order = {name: rank for rank, name in enumerate(plan.selections)}
     ranks = table["selection"].map(order)
     table = table.assign(rank=ranks).sort_values("rank", kind="stable")
-    table = table.sort_values(["experiment", "method"], kind="stable", key=lambda column: column.map(_first_seen(column)))
+    table = table.sort_values(
+        ["experiment", "method"], kind="stable", key=lambda column: column.map(_first_seen(column))
+    )
     table = table.drop(columns="rank").reset_index(drop=True)
     for mark in ("generated", "partial"):
         if not table[mark].astype(bool).any():

@@ -74,10 +74,22 @@ class StudyResult:
     def lines(self, config: TrackingConfig) -> list[str]:
         """Text for the terminal: what was chosen, how, and what to do next."""
         best = self.best
-        scores = [f"{name} {best.row[key]:.4f}" for key, name in (("macro_f1", "macro-F1"), ("accuracy", "accuracy")) if key in best.row]
+        scores = [
+            f"{name} {best.row[key]:.4f}"
+            for key, name in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
+            if key in best.row
+        ]
         chosen = settings_text(best.settings) or "no setting to choose"
-        how = "oracle: chosen by the target's labels" if self.spec.selection == "oracle" else f"chosen by {self.spec.selection}"
-        ties = f"; {best.n_ties} trials tie at {best.value:.4f}, the first of the grid was taken" if best.n_ties > 1 else ""
+        how = (
+            "oracle: chosen by the target's labels"
+            if self.spec.selection == "oracle"
+            else f"chosen by {self.spec.selection}"
+        )
+        ties = (
+            f"; {best.n_ties} trials tie at {best.value:.4f}, the first of the grid was taken"
+            if best.n_ties > 1
+            else ""
+        )
         return [
             f"{self.spec.title}: {len(self.table):,} trials; MLflow run {self.run_id}",
             f"best: {chosen}" + (f"; on the target {', '.join(scores)}" if scores else "; the target has no labels"),
@@ -215,7 +227,9 @@ class MlflowSink:
     def _choose(self, table: pd.DataFrame) -> Best:
         """The rule's choice; a rule that compares all trials gives them their values now."""
         if not len(table):
-            raise TrackingError(f"study {self._spec.title!r} has no trial: all were deleted; --restore brings them back")
+            raise TrackingError(
+                f"study {self._spec.title!r} has no trial: all were deleted; --restore brings them back"
+            )
         rule = get_rule(self._spec.selection)
         if rule.needs_all:
             scorer = rule.scorer(make_context(self._spec, self._pair))

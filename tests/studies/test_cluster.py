@@ -34,7 +34,9 @@ class Cluster:
         self.scheduler = None
 
     def start_scheduler(self):
-        self.scheduler = self._start("dask", "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        self.scheduler = self._start(
+            "dask", "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
+        )
 
     def start_worker(self):
         worker = self._start(
