@@ -65,9 +65,7 @@ class ThreadExecutor:
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
         """See `studies.engine.Executor`."""
-        return self._pool.submit(
-            lambda: self._fitters.get(spec, pair).fit(task.numbers, task.settings, keep)
-        )
+        return self._pool.submit(lambda: self._fitters.get(spec, pair).fit(task.numbers, task.settings, keep))
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
         """See `studies.engine.Executor`."""

@@ -9,19 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from optuna.distributions import BaseDistribution
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tgsr.datasets import DatabasePair
-from tgsr.estimators import METHODS, Method
+from tgsr.estimators import METHODS, Method, TargetSamples, TaskShape, expand_grid, prepare_sweep
 from tgsr.estimators.base import TransferClassifier
 from tgsr.evaluation import mask_target
 
 
 def small(method: Method) -> TransferClassifier:
     """The method with settings that fit a handful of features and seconds."""
-    settings = {"TGSR": {"kappa": 1}, "STM": {"max_iter": 2}}
+    settings = {"TGSR": {"kappa": 1, "xi": 0.0}, "STM": {"max_iter": 2}}
     return method.estimator().set_params(**settings.get(method.name, {}))
 
 
@@ -201,25 +204,78 @@ def test_a_fitted_method_survives_pickling(method):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X_target), fitted.predict(X_target))
 
 
+SHAPE = TaskShape(24, 18, 85)
+
+
 @each_method
-def test_defaults_and_grid_are_accepted_parameters(method):
-    for params in (method.defaults, *method.grid(7, 6)[:3], *method.grid(7, 6)[-3:]):
+def test_defaults_grid_and_distributions_are_accepted_parameters(method):
+    grid = expand_grid(method.param_grid(SHAPE))
+    for params in (method.defaults, *grid[:3], *grid[-3:]):
         estimator = method.make(**params)
         assert {name: estimator.get_params()[name] for name in params} == dict(params)
-    for name in method.space(7, 6):
+    for name, distribution in method.param_distributions(SHAPE).items():
         assert name in method.estimator().get_params()
+        assert isinstance(distribution, BaseDistribution)
+    assert method.shares is None or method.shares in grid[0]
 
 
 @each_method
 def test_sweep_and_single_fits_agree(method):
-    if method.name == "TGSR":
-        pytest.skip("its grid is the batched solver's, tested there")
     X, y, X_target, _ = blobs()
-    grid = method.grid(len(X), len(X_target))
+    X_new = X_target[::-2]
+    grid = expand_grid(method.param_grid(TaskShape(24, 18, 12)))
     grid = grid[:: max(1, len(grid) // 8)]
-    steps = []
-    swept = method.make().predict_grid(X, y, X_target, grid, steps.append)
-    assert sum(steps) == len(grid)
-    for params, predicted in zip(grid, swept, strict=True):
-        single = method.make(**params).fit(X, y, X_target=X_target).predict(X_target)
-        np.testing.assert_array_equal(predicted, single, err_msg=str(params))
+    fixed = {"groups": np.arange(60) // 5} if method.name == "TGSR" else {}
+    codes = 3 * (y > 0) + (y > 1)  # 0, 3, 4: classes 1 and 2 are absent
+    estimator = method.make(**fixed)
+    sweep = prepare_sweep(estimator, X, y, X_target, X_new)
+    for params, outcome in zip(grid, sweep(grid), strict=True):
+        single = method.make(**fixed, **params).fit(X, y, X_target=X_target)
+        assert outcome.settings == params
+        np.testing.assert_array_equal(outcome.codes, single.predict(X_target), err_msg=str(params))
+        np.testing.assert_array_equal(outcome.new_codes, single.predict(X_new))
+        np.testing.assert_allclose(outcome.decisions, single.decision_function(X_target), atol=1e-8)
+        np.testing.assert_allclose(outcome.new_decisions, single.decision_function(X_new), atol=1e-8)
+    gaps = prepare_sweep(estimator, X, codes, X_target, n_classes=6)(grid[-1:])[0]
+    assert gaps.decisions.shape == (18, 6)
+    assert set(gaps.codes) <= {0, 3, 4}
+    with pytest.raises(ValueError, match="X_new has 59 features"):
+        prepare_sweep(estimator, X, y, X_target, X_new[:, 1:])
+
+
+@each_method
+@pytest.mark.filterwarnings("ignore:Watching did not converge")
+def test_a_search_hands_the_target_on_whole_and_fits_calibrate(method):
+    X, y, X_target, _ = blobs(n_target=24)
+    seen = []
+
+    class Watching(method.estimator):
+        def _fit(self, X, codes, X_target):
+            seen.append(X_target)
+            super()._fit(X, codes, X_target)
+
+    watching = Watching().set_params(**small(method).get_params())
+    search = GridSearchCV(watching, {}, cv=3).fit(X, y, X_target=TargetSamples(X_target))
+    assert [target.shape for target in seen] == [X_target.shape] * 4
+    assert search.predict(X_target).shape == (24,)
+    calibrated = CalibratedClassifierCV(watching, ensemble=False, cv=3).fit(X, y, X_target=TargetSamples(X_target))
+    np.testing.assert_allclose(calibrated.predict_proba(X_target).sum(axis=1), 1)
+
+
+@each_method
+def test_decisions_rank_the_predicted_class_first(method):
+    X, y, X_target, _ = blobs()
+    fitted = small(method).fit(X, y, X_target=X_target)
+    np.testing.assert_array_equal(fitted.decision_function(X_target).argmax(axis=1), fitted.predict(X_target))
+    two = small(method).fit(X[y < 2], y[y < 2], X_target=X_target)
+    np.testing.assert_array_equal(two.decision_function(X_target) > 0, two.predict(X_target) == 1)
+
+
+@each_method
+def test_labels_of_another_type_are_named(method):
+    X, y, X_target, _ = blobs()
+    fitted = small(method).fit(X, y, X_target=X_target)
+    assert fitted.score(X, y.astype(float)) == fitted.score(X, y)
+    for wrong in (y + 0.5, y.astype(str)):
+        with pytest.raises(ValueError, match=r"label|classes"):
+            fitted.score(X, wrong)

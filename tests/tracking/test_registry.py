@@ -20,12 +20,12 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from tgsr.tracking.place import Place, open_client, resolve_place
 
 from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.tgsr import TGSRClassifier
 from tgsr.tracking.model import load_weights
-from tgsr.tracking.place import Place, open_client, resolve_place
 from tgsr.tracking.reading import list_studies
 from tgsr.tracking.registration import register_study
 from tgsr.tracking.registry import Registered, load_model, model_weights
@@ -46,6 +46,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(pair_factory: Callable[..., DatabasePair], tmp_path_factory: pytest.TempPathFactory) -> World:
     from studies.space import Space
+
     from studies.spec import StudySpec
     from studies.study import StudyOptions, run_study
 

@@ -52,7 +52,7 @@ def _casme_lines(rows: list[dict[str, Any]]) -> list[list[Any]]:
     header = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units"]
     lines: list[list[Any]] = [[*header, "Estimated Emotion"]]
     for index, row in enumerate(rows):
-        negative = "disgust" if index % 3 else "repression"
+        negative = "disgust" if index % 3 else "sadness"
         emotion = {"negative": negative, "positive": "happiness", "surprise": "surprise"}[row["label"]]
         apex = "/" if index % 11 == 10 else row["apex"]
         frames = [row["onset"], apex, row["offset"]]

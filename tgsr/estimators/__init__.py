@@ -1,34 +1,37 @@
 """scikit-learn estimators: TGSR and the nine methods it is compared with."""
 
+from tgsr.estimators.base import TargetSamples
 from tgsr.estimators.drls import DRLSClassifier
 from tgsr.estimators.iwsvm import IWSVMClassifier
-from tgsr.estimators.spaces import METHODS, Choice, Dimension, FloatRange, IntRange, Method, get_method
+from tgsr.estimators.methods import METHODS, Method, TaskShape, expand_grid, get_method
 from tgsr.estimators.stm import STMClassifier
 from tgsr.estimators.subspace import GFKClassifier, SAClassifier
 from tgsr.estimators.svm import SVMClassifier
-from tgsr.estimators.sweep import SweepClassifier
+from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
 from tgsr.estimators.tca import TCAClassifier
-from tgsr.estimators.tgsr import TGSRClassifier
+from tgsr.estimators.tgsr import TGSRClassifier, TiedGroupsWarning
 from tgsr.estimators.tkl import TKLClassifier
 from tgsr.estimators.tsrg import TSRGClassifier
 
 __all__ = [
     "METHODS",
-    "Choice",
     "DRLSClassifier",
-    "Dimension",
-    "FloatRange",
     "GFKClassifier",
     "IWSVMClassifier",
-    "IntRange",
     "Method",
+    "Outcome",
     "SAClassifier",
     "STMClassifier",
     "SVMClassifier",
-    "SweepClassifier",
+    "Sweep",
     "TCAClassifier",
     "TGSRClassifier",
     "TKLClassifier",
     "TSRGClassifier",
+    "TargetSamples",
+    "TaskShape",
+    "TiedGroupsWarning",
+    "expand_grid",
     "get_method",
+    "prepare_sweep",
 ]

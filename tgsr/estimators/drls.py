@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import clone
 
-from tgsr.estimators.kernel_svm import Array, Codes
+from tgsr.estimators.base import Array, Codes
 from tgsr.estimators.span import Span
-from tgsr.estimators.sweep import Fitted, SweepClassifier, check_positive
+from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier, check_positive
+from tgsr.solvers.simplex import project_simplex
 from tgsr.solvers.sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
-__all__ = ["DRLSClassifier", "RegressionProblem"]
+__all__ = ["DRLSClassifier", "RegressionProblem", "by_lam"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,12 @@ class RegressionProblem:
 
 
 @dataclass(frozen=True)
-class _ArgmaxRule:
+class _LinearScores:
     coefficients: Array  # (r, n_classes)
 
-    def __call__(self, z: Array) -> Codes:
-        codes: Codes = np.argmax(z @ self.coefficients, axis=1)
-        return codes
+    def __call__(self, z: Array) -> Array:
+        decisions: Array = z @ self.coefficients
+        return decisions
 
 
 class DRLSClassifier(SweepClassifier):
@@ -70,19 +72,29 @@ class DRLSClassifier(SweepClassifier):
         self.lam = lam
         self.mu = mu
 
-    def _rules(self, span: Span, codes: Codes, grid: Sequence[Mapping[str, Any]]) -> Iterable[Fitted]:
-        problem = RegressionProblem.of(span)
+    def _prepare(self, span: Span) -> RegressionProblem:
+        return RegressionProblem.of(span)
+
+    def _rules(self, prepared: RegressionProblem, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
         one_hot = np.eye(int(codes.max()) + 1)[codes]
-        by_lam: dict[float, list[tuple[int, float]]] = defaultdict(list)
-        for index, params in enumerate(grid):
-            settings = clone(self).set_params(**params)
-            lam = check_positive("lam", settings.lam, zero=True)
-            by_lam[lam].append((index, check_positive("mu", settings.mu, zero=True)))
-        for lam, cells in by_lam.items():
-            mus = [mu for _, mu in cells]
-            resolvents = Resolvents(problem.K_source, problem.delta, lam)
-            solution = sparse_regression(problem.K_source, one_hot, mus, resolvents)
+        for lam, cells in by_lam(self, grid).items():
+            mus = [check_positive("mu", settings.mu, zero=True) for _, settings in cells]
+            resolvents = Resolvents(prepared.K_source, prepared.delta, lam)
+            solution = sparse_regression(prepared.K_source, one_hot, mus, resolvents)
             near = solution.converged & (solution.gaps <= GAP_LIMIT * len(codes))  # ‖L‖² is the number of samples
             for cell, (index, _) in enumerate(cells):
-                rule = _ArgmaxRule(problem.samples.T @ solution.P[cell])
+                rule = _LinearScores(prepared.samples.T @ solution.P[cell])
                 yield Fitted(index, rule, int(solution.n_iter[cell]), bool(near[cell]))
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """Regressed labels, projected on the probability simplex: shape (n, n_classes)."""
+        return project_simplex(self._scores(X))
+
+
+def by_lam(estimator: Any, grid: Sequence[Settings]) -> dict[float, list[tuple[int, Any]]]:
+    """Estimators with the settings of a grid, and their places in it, by λ: each λ has one eigensystem."""
+    found: dict[float, list[tuple[int, Any]]] = defaultdict(list)
+    for index, params in enumerate(grid):
+        settings = clone(estimator).set_params(**params)
+        found[check_positive("lam", settings.lam, zero=True)].append((index, settings))
+    return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tgsr.estimators.kernel_svm import Array, Codes, LinearRule, fit_svm
+from tgsr.estimators.base import Array, Codes
+from tgsr.estimators.kernel_svm import LinearRule, fit_svm
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import SweepClassifier, check_positive
 from tgsr.solvers.importance import gaussian, kliep, kmm, median_distance, ulsif

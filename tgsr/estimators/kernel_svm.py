@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.svm import SVC
 
-__all__ = ["CLASS_ORDERS", "MAX_ITER", "LinearRule", "class_ranks", "fit_svm"]
+from tgsr.estimators.base import Array, Codes
 
-Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
+__all__ = ["CLASS_ORDERS", "MAX_ITER", "LinearRule", "class_ranks", "fit_svm"]
 
 CLASS_ORDERS = ("sorted", "first_appearance")
 """How classes are numbered for LIBSVM, which gives a tie between its pairwise votes to the class numbered first."""
@@ -42,11 +41,32 @@ class LinearRule:
     features: Array
     projection: Array | None = None
 
-    def __call__(self, z: Array) -> Codes:
-        """Class codes of samples in span coordinates (n, r)."""
+    def __call__(self, z: Array) -> Array:
+        """Score of each class for samples in span coordinates (n, r); LIBSVM's own prediction has the largest."""
         mapped = z if self.projection is None else z @ self.projection
-        codes: Codes = self.order[self.svc.predict(mapped @ self.features.T)]
-        return codes
+        margins = self.svc.decision_function(mapped @ self.features.T)
+        scores = np.column_stack([-margins / 2, margins / 2]) if margins.ndim == 1 else _votes(margins, len(self.order))
+        decisions = np.empty_like(scores)
+        decisions[:, self.order] = scores
+        return decisions
+
+
+def _votes(margins: Array, n_classes: int) -> Array:
+    """Votes between pairs of classes, and less than a third for the margins.
+
+    As scikit-learn's ``decision_function_shape="ovr"``, but that the winner has two thirds of a vote more: of classes
+    with equally many votes LIBSVM takes the one numbered first.
+    """
+    votes, confidence = np.zeros((len(margins), n_classes)), np.zeros((len(margins), n_classes))
+    for margin, (i, j) in zip(margins.T, itertools.combinations(range(n_classes), 2), strict=True):
+        votes[:, i] += margin > 0
+        votes[:, j] += ~(margin > 0)
+        confidence[:, i] += margin
+        confidence[:, j] -= margin
+    winners = votes.argmax(axis=1)
+    votes[np.arange(len(votes)), winners] += 2 / 3
+    scores: Array = votes + confidence / (3 * (np.abs(confidence) + 1))
+    return scores
 
 
 def class_ranks(codes: Codes, class_order: str) -> tuple[Codes, Codes]:
@@ -95,5 +115,6 @@ def fit_svm(
     ranks, order = class_ranks(codes, class_order)
     if weights is not None:
         weights = np.maximum(weights, 1e-6 * weights.mean())
-    svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER).fit(features @ features.T, ranks, sample_weight=weights)
+    svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER, decision_function_shape="ovo")
+    svc.fit(features @ features.T, ranks, sample_weight=weights)
     return LinearRule(svc, order, features, projection)

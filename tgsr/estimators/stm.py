@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.svm import SVC
 
-from tgsr.estimators.kernel_svm import MAX_ITER, Array, Codes
+from tgsr.estimators.base import Array, Codes
+from tgsr.estimators.kernel_svm import MAX_ITER
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import SweepClassifier, check_positive
 from tgsr.solvers.importance import gaussian, kmm, median_distance
@@ -44,14 +45,14 @@ class _OneAgainstRest:
     coefficients: Array  # (n_source, n_classes)
     intercepts: Array  # (n_classes,)
 
-    def __call__(self, z: Array, outside: Array | float = 0.0) -> Codes:
-        """Class codes of samples z (n, r) whose squared distances to the span are ``outside`` (n, 1)."""
+    def __call__(self, z: Array, outside: Array) -> Array:
+        """Each class's f(x) of samples z (n, r) whose squared distances to the span are ``outside`` (n, 1)."""
         if self.width is None:
             kernel = z @ self.source.T
         else:
             kernel = gaussian(z, self.source, self.width) * np.exp(-outside / (2 * self.width**2))
-        codes: Codes = np.argmax(kernel @ self.coefficients + self.intercepts, axis=1)
-        return codes
+        decisions: Array = kernel @ self.coefficients + self.intercepts
+        return decisions
 
 
 class STMClassifier(SweepClassifier):
@@ -90,7 +91,6 @@ class STMClassifier(SweepClassifier):
     """
 
     weights_: Array
-    rule_: _OneAgainstRest
 
     def __init__(
         self,
@@ -135,9 +135,9 @@ class STMClassifier(SweepClassifier):
             np.array([machine.intercept for machine in machines]),
         )
 
-    def _decide(self, X: Array) -> Codes:
-        z = self.span_.transform(X)
-        return self.rule_(z, self.span_.outside(X, z)[:, None])
+    def _coordinates(self, span: Span, X: Array) -> tuple[Array, ...]:
+        z = span.transform(X)
+        return z, span.outside(X, z)[:, None]
 
     def _alternate(
         self, kernel: Array, matching: Array, cross: Array, signs: Array

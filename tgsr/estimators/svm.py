@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tgsr.estimators.kernel_svm import Codes, LinearRule, fit_svm
+from tgsr.estimators.base import Codes
+from tgsr.estimators.kernel_svm import LinearRule, fit_svm
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import SweepClassifier, check_positive
 

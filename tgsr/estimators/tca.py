@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tgsr.estimators.kernel_svm import Array, Codes, LinearRule, fit_svm
+from tgsr.estimators.base import Array, Codes
+from tgsr.estimators.kernel_svm import LinearRule, fit_svm
 from tgsr.estimators.span import Span
 from tgsr.estimators.subspace import check_dimension
 from tgsr.estimators.sweep import SweepClassifier, check_positive

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
-from tgsr.estimators.drls import RegressionProblem
-from tgsr.estimators.kernel_svm import Array, Codes, LinearRule, fit_svm
+from tgsr.estimators.base import Array, Codes
+from tgsr.estimators.drls import RegressionProblem, by_lam
+from tgsr.estimators.kernel_svm import LinearRule, fit_svm
 from tgsr.estimators.span import Span
-from tgsr.estimators.sweep import Fitted, SweepClassifier, check_positive
+from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier, check_positive
 from tgsr.solvers.sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
@@ -71,21 +69,22 @@ class TSRGClassifier(SweepClassifier):
         self.precision = precision
         self.n_jobs = n_jobs
 
-    def _rules(self, span: Span, codes: Codes, grid: Sequence[Mapping[str, Any]]) -> Iterable[Fitted]:
+    def _prepare(self, span: Span) -> tuple[Span, RegressionProblem]:
+        return span, RegressionProblem.of(span)
+
+    def _rules(
+        self, prepared: tuple[Span, RegressionProblem], codes: Codes, grid: Sequence[Settings]
+    ) -> Iterable[Fitted]:
+        span, problem = prepared
         if self.precision not in ("single", "double"):
             raise ValueError(f"precision must be 'single' or 'double', got {self.precision!r}")
-        base = fit_svm(span.source, codes, C=check_positive("C", self.C), class_order=self.class_order)
-        problem = RegressionProblem.of(span)
         dtype = np.float32 if self.precision == "single" else np.float64
-        by_lam: dict[float, list[tuple[int, float]]] = defaultdict(list)
-        for index, params in enumerate(grid):
-            settings = clone(self).set_params(**params)
-            lam = check_positive("lam", settings.lam, zero=True)
-            by_lam[lam].append((index, check_positive("mu", settings.mu, zero=True)))
-        for lam, cells in by_lam.items():
+        for lam, cells in by_lam(self, grid).items():
             resolvents = Resolvents(problem.K_source, problem.delta, lam, dtype=dtype)
-            for index, mu in cells:
+            for index, settings in cells:
+                mu = check_positive("mu", settings.mu, zero=True)
                 regenerated = _regenerate(span, problem, mu, resolvents, effective_n_jobs(self.n_jobs))
+                base = fit_svm(span.source, codes, C=check_positive("C", settings.C), class_order=settings.class_order)
                 # the SVM's kernel between a regenerated sample P^T k(x) and the source is k(x)^T (P X_s^T)
                 projection = problem.samples.T @ regenerated.kernel
                 rule = LinearRule(base.svc, base.order, np.eye(len(span.source)), projection)

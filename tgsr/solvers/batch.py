@@ -39,9 +39,10 @@ class BatchSolver:
 
     Parameters
     ----------
-    X, codes, n_classes, X_target, groups
+    X, codes, n_classes, X_target, groups, X_new
         As in `Problem.build`, which also tells the errors raised.
     settings : SolverSettings, optional
+        Those of `solve` where it is given none.
 
     Attributes
     ----------
@@ -63,8 +64,10 @@ class BatchSolver:
         X_target: _FloatArray | None,
         groups: npt.NDArray[np.integer],
         settings: SolverSettings | None = None,
+        *,
+        X_new: _FloatArray | None = None,
     ) -> None:
-        self.problem = Problem.build(X, codes, n_classes, X_target, groups)
+        self.problem = Problem.build(X, codes, n_classes, X_target, groups, X_new)
         self.settings = settings or SolverSettings()
         n_features, n = self.problem.rows.shape
         small_groups = n_features < _LEAST_SHARE * n * self.problem.n_groups
@@ -72,7 +75,11 @@ class BatchSolver:
         self.n_products = 0
 
     def solve(
-        self, cells: Iterable[tuple[int, float]], *, on_solved: Callable[[CellSolution], None] | None = None
+        self,
+        cells: Iterable[tuple[int, float]],
+        *,
+        settings: SolverSettings | None = None,
+        on_solved: Callable[[CellSolution], None] | None = None,
     ) -> list[CellSolution]:
         """Solve the cells (κ, ξ), given and returned in the same order.
 
@@ -86,19 +93,21 @@ class BatchSolver:
         wanted = [(check_kappa(kappa, self.problem.n_groups), check_xi(xi)) for kappa, xi in cells]
         solutions: list[CellSolution | None] = [None] * len(wanted)
         with threadpool_limits(limits=1, user_api="blas"):
-            for index, solution in self._solve(wanted):
+            for index, solution in self._solve(wanted, settings or self.settings):
                 solutions[index] = solution
                 if on_solved is not None:
                     on_solved(solution)
         return [solution for solution in solutions if solution is not None]
 
-    def _solve(self, cells: Sequence[tuple[int, float]]) -> Iterator[tuple[int, CellSolution]]:
+    def _solve(
+        self, cells: Sequence[tuple[int, float]], settings: SolverSettings
+    ) -> Iterator[tuple[int, CellSolution]]:
         if self.system is None:
-            yield from ((index, self._solve_directly(*cell)) for index, cell in enumerate(cells))
+            yield from ((index, self._solve_directly(*cell, settings)) for index, cell in enumerate(cells))
             return
         # neighbours in ξ share an eigenbasis, so they should be in the batch at the same time
         queue = sorted(range(len(cells)), key=lambda index: (cells[index][1], cells[index][0]), reverse=True)
-        slots = Slots(self.system, self.settings, min(BATCH_SIZE, len(cells)))
+        slots = Slots(self.system, settings, min(BATCH_SIZE, len(cells)))
         while queue or slots.width:
             while queue and slots.width < slots.size:
                 index = queue.pop()
@@ -106,7 +115,7 @@ class BatchSolver:
             slots.step()
             for slot in reversed(slots.finished()):
                 index = int(slots.tags[slot])
-                yield index, self._solve_directly(*cells[index]) if slots.lost[slot] else slots.solution(slot)
+                yield index, self._solve_directly(*cells[index], settings) if slots.lost[slot] else slots.solution(slot)
                 if queue:
                     index = queue.pop()
                     slots.enter(slot, index, *cells[index])
@@ -114,9 +123,9 @@ class BatchSolver:
                     slots.close(slot)
         self.n_products += slots.n_products
 
-    def _solve_directly(self, kappa: int, xi: float) -> CellSolution:
+    def _solve_directly(self, kappa: int, xi: float, settings: SolverSettings) -> CellSolution:
         problem = self.problem
-        solution = solve_direct(problem, kappa, xi, self.settings)
+        solution = solve_direct(problem, kappa, xi, settings)
         return CellSolution(
             kappa=kappa,
             xi=xi,
@@ -127,4 +136,5 @@ class BatchSolver:
             group_norms=solution.group_norms,
             target_decisions=problem.target.T @ solution.coef[problem.order],
             _coef=solution.coef.copy,
+            new_decisions=None if problem.new is None else problem.new.T @ solution.coef[problem.order],
         )

@@ -67,7 +67,7 @@ def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettin
     labels = problem.labels
     twice_xl = 2.0 * (x @ labels)
     gram = x.T @ x
-    c = np.ones((len(x), problem.n_classes))
+    c = np.full((len(x), problem.n_classes), settings.start)
     p = np.zeros_like(c)
     mu = settings.mu
     lam = 0.0

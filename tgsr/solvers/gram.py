@@ -26,9 +26,9 @@ class GramSystem:
         G_i = X_i^T X_i, the last row and column without √ξ.
     total : array of shape (n, n)
         T = Σ_i G_i.
-    cross : array of shape (n_target, K, n)
-        (X_i^t)^T X_i: the decisions for the target follow from it.
-    ones, target_ones : arrays of shape (K, n), (n_target, K)
+    cross : array of shape (n_target + n_new, K, n)
+        (X_i^t)^T X_i: the decisions for the target, and for new samples after it, follow from it.
+    ones, target_ones : arrays of shape (K, n), (n_target + n_new, K)
         Sums of each group's features, because the iteration starts from the all-ones matrix.
     blocks : array of shape (p·n,)
         The transposes of all X_i, one after the other.
@@ -41,6 +41,8 @@ class GramSystem:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         starts, rows, target = problem.starts, problem.rows, problem.target
+        if problem.new is not None:
+            target = np.hstack([target, problem.new])
         n_groups, n = problem.n_groups, rows.shape[1]
         self.gram = np.empty((n_groups, n, n))
         self.cross = np.empty((target.shape[1], n_groups, n))

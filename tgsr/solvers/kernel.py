@@ -220,6 +220,7 @@ def exceeds_tolerance(
     steps: _Array,
     shrinks: _Array,
     mu_ratio: float,
+    start: float,
     tol: float,
     order: _Index,
 ) -> bool:
@@ -236,6 +237,8 @@ def exceeds_tolerance(
     shrinks : (t, K)
     mu_ratio : float
         μ_old/μ.
+    start : float
+        Every entry of the first C.
     tol : float
     order : (K,)
         The groups in the order in which to look; a group that exceeds is moved to the front, where it is looked at
@@ -263,7 +266,7 @@ def exceeds_tolerance(
         block = blocks[starts[group] * n : starts[group + 1] * n].reshape(n, size)
         values = np.empty(size)
         for c in range(n_classes):
-            values[:] = weights[0]  # the all-ones start has the weight of the first step
+            values[:] = start * weights[0]  # the start has the weight of the first step
             for s in range(0, n - 3, 4):
                 a, b, d, e = combined[c, s], combined[c, s + 1], combined[c, s + 2], combined[c, s + 3]
                 for j in range(size):

@@ -30,6 +30,8 @@ class SolverSettings:
         Stop when max|C − D| < tol.
     max_iter : int
         Give up after so many iterations; ``converged`` then tells.
+    init : {"ones", "zeros"}
+        The matrix C that the iteration starts from; the paper's is all ones.
     """
 
     mu: float = 1e-3
@@ -37,6 +39,7 @@ class SolverSettings:
     mu_max: float = 1e15
     tol: float = 1e-8
     max_iter: int = 1000
+    init: str = "ones"
 
     def __post_init__(self) -> None:
         for name, lowest, strict in (("mu", 0.0, True), ("rho", 1.0, False), ("mu_max", 0.0, True), ("tol", 0.0, True)):
@@ -53,6 +56,13 @@ class SolverSettings:
         max_iter: Any = self.max_iter
         if not isinstance(max_iter, Integral) or max_iter < 1:
             raise ParameterError(f"max_iter = {self.max_iter!r} is out of range; it must be an integer ≥ 1")
+        if self.init not in ("ones", "zeros"):
+            raise ParameterError(f"init = {self.init!r} is unknown; Algorithm 1 starts from 'ones' or 'zeros'")
+
+    @property
+    def start(self) -> float:
+        """Every entry of the first C."""
+        return float(self.init == "ones")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +77,8 @@ class Problem:
         L̃^T: one-hot labels, and a last row of zeros.
     target : array of shape (p, n_target)
         X^t in the same row order (no columns where no target is given).
+    new : array of shape (p, n_new) or None
+        Samples to be predicted besides, likewise.
     order : array of int, shape (p,)
         The original feature of each row.
     starts : array of int, shape (n_groups + 1,)
@@ -78,6 +90,7 @@ class Problem:
     target: npt.NDArray[np.float64]
     order: npt.NDArray[np.intp]
     starts: npt.NDArray[np.intp]
+    new: npt.NDArray[np.float64] | None = None
 
     @property
     def n_groups(self) -> int:
@@ -97,6 +110,7 @@ class Problem:
         n_classes: int,
         X_target: npt.NDArray[np.float64] | None,
         groups: npt.NDArray[np.integer],
+        X_new: npt.NDArray[np.float64] | None = None,
     ) -> Problem:
         """Assemble the problem.
 
@@ -109,6 +123,8 @@ class Problem:
         X_target : array of shape (n_target, p), or None for no adaptation
         groups : array of int, shape (p,)
             A group number for every feature; groups are taken in ascending order of their numbers.
+        X_new : array of shape (n_new, p), optional
+            Samples to be predicted that nothing is adapted to.
 
         Raises
         ------
@@ -122,10 +138,12 @@ class Problem:
             raise DataError(f"{groups.size} group numbers for {X.shape[1]} features; every feature needs one")
         if codes.shape != (len(X),) or codes.min() < 0 or codes.max() >= n_classes:
             raise DataError(f"class indices must be {len(X)} integers in 0…{n_classes - 1}")
-        if X_target is not None and (X_target.ndim != 2 or X_target.shape[1] != X.shape[1] or len(X_target) == 0):
-            raise DataError(f"target features have shape {X_target.shape}; expected (n_target ≥ 1, {X.shape[1]})")
-        for name, values in (("source", X), ("target", X_target)):
-            if values is not None and not np.isfinite(values).all():
+        for name, values in (("source", X), ("target", X_target), ("new", X_new)):
+            if values is None:
+                continue
+            if values.ndim != 2 or values.shape[1] != X.shape[1] or len(values) == 0:
+                raise DataError(f"{name} features have shape {values.shape}; expected (n_{name} ≥ 1, {X.shape[1]})")
+            if not np.isfinite(values).all():
                 raise DataError(f"{name} features hold NaN or infinite values")
         order = np.argsort(groups, kind="stable")
         sizes = np.unique(groups, return_counts=True)[1]
@@ -136,7 +154,8 @@ class Problem:
         labels = np.zeros((len(X) + 1, n_classes))
         labels[np.arange(len(X)), codes] = 1.0
         target = np.empty((X.shape[1], 0)) if X_target is None else np.ascontiguousarray(X_target.T[order])
-        return cls(rows, labels, target, order, np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp))
+        new = None if X_new is None else np.ascontiguousarray(X_new.T[order])
+        return cls(rows, labels, target, order, np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp), new)
 
     def scaled_rows(self, xi: float) -> npt.NDArray[np.float64]:
         """X̃ of Equ. (2): the rows with √ξ on the last column."""

@@ -55,12 +55,12 @@ class Slots:
         self.summands = np.zeros((n_groups, size))  # the sizes that ‖Q_i‖² was added up from
         self.u = np.zeros((n_groups, size, c * n))  # X̃_i^T Q_i
         entries = (np.diff(problem.starts) * c).astype(np.float64)
-        self.first_norms = np.sqrt(entries)
+        self.first_norms = settings.start * np.sqrt(entries)
         self.distance_bounds = settings.tol * np.sqrt(entries)[:, None]
 
     def enter(self, slot: int, tag: int, kappa: int, xi: float) -> None:
         """Start a pair in a slot (a free one, or the next): C = ones, P = 0."""
-        ones = self.system.ones
+        ones = self.settings.start * self.system.ones
         self.width = max(self.width, slot + 1)
         self.tags[slot], self.kappa[slot], self.xi[slot] = tag, kappa, xi
         self.n_iter[slot] = self.mu[slot] = self.old_mu[slot] = self.lam[slot] = self.travelled[slot] = 0
@@ -166,6 +166,7 @@ class Slots:
             self.steps[slot, :t],
             self.shrinks[slot, :t],
             self.old_mu[slot] / self.mu[slot],
+            self.settings.start,
             self.settings.tol,
             self.scan_order[slot],
         )
@@ -204,7 +205,7 @@ class Slots:
         weights = np.cumprod(shrinks[::-1], axis=0)[::-1]
         coefficients = (weights.T @ self.steps[slot, :t].reshape(t, -1)).reshape(len(norms), *self.steps.shape[2:])
         decisions = np.tensordot(system.cross, coefficients, axes=([1, 2], [0, 2]))
-        decisions += (system.target_ones @ weights[0])[:, None]
+        decisions += (system.target_ones @ (self.settings.start * weights[0]))[:, None]
         fitted = self.fitted[slot].copy()
         fitted[:, -1] *= np.sqrt(self.xi[slot])
         lam = float(self.lam[slot])
@@ -217,8 +218,9 @@ class Slots:
             objective=float(((fitted - problem.labels.T) ** 2).sum() + lam * norms.sum()),
             lam=lam,
             group_norms=norms,
-            target_decisions=decisions,
-            _coef=partial(_rebuild, problem, active, coefficients[active], weights[0, active]),
+            target_decisions=decisions[: problem.target.shape[1]],
+            new_decisions=None if problem.new is None else decisions[problem.target.shape[1] :],
+            _coef=partial(_rebuild, problem, active, coefficients[active], self.settings.start * weights[0, active]),
         )
 
 

@@ -32,6 +32,8 @@ class CellSolution:
         ‖C_i‖_F; exactly 0 for the groups left out.
     target_decisions : array of shape (n_target, n_classes)
         C^T x of every target sample.
+    new_decisions : array of shape (n_new, n_classes) or None
+        The same for samples that nothing is adapted to.
     """
 
     kappa: int
@@ -43,6 +45,7 @@ class CellSolution:
     group_norms: _FloatArray
     target_decisions: _FloatArray
     _coef: Callable[[], _FloatArray] = field(repr=False)
+    new_decisions: _FloatArray | None = None
 
     @property
     def target_codes(self) -> npt.NDArray[np.intp]:

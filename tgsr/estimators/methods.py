@@ -1,0 +1,233 @@
+"""The registry of methods as studies see them: estimator, default settings, published grid, and what is searched.
+
+The grids are those that reproduce the published rows where these are known (see this folder's README.md). Methods from
+elsewhere are found by an entry point of the group ``tgsr.methods``, or by ``package.module:Class``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from sklearn.base import BaseEstimator
+
+from tgsr.errors import ParameterError
+from tgsr.estimators.drls import DRLSClassifier
+from tgsr.estimators.iwsvm import IWSVMClassifier
+from tgsr.estimators.stm import STMClassifier
+from tgsr.estimators.subspace import GFKClassifier, SAClassifier
+from tgsr.estimators.svm import SVMClassifier
+from tgsr.estimators.tca import TCAClassifier
+from tgsr.estimators.tgsr import TGSRClassifier
+from tgsr.estimators.tkl import TKLClassifier
+from tgsr.estimators.tsrg import TSRGClassifier
+from tgsr.protocols import XIS
+
+__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
+
+ENTRY_POINTS = "tgsr.methods"
+"""The group of entry points by which installed packages offer methods: classes, or `Method`."""
+
+Grid = list[dict[str, list[Any]]]
+Distributions = dict[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """The sizes that a grid may depend on."""
+
+    n_source: int
+    n_target: int
+    n_groups: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method that studies can search.
+
+    Attributes
+    ----------
+    name : str
+        As in the paper's tables, or ``package.module:Class``.
+    estimator : type
+        Its class.
+    protocol : mapping
+        Parameters of every fit of the published protocol, such as the order of classes.
+    defaults : mapping
+        Label-free default settings: fixed beforehand, no target label is used.
+    param_grid : callable
+        ``param_grid(shape)``: the published grid in scikit-learn's convention; see `expand_grid` for its order.
+    param_distributions : callable
+        ``param_distributions(shape)``: Optuna's distributions by parameter; empty where there is nothing to search.
+    shares : str or None
+        Settings that are equal in this parameter share work: they should be fitted together.
+    batch : int
+        How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
+        workers share it.
+    """
+
+    name: str
+    estimator: type[BaseEstimator]
+    protocol: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    param_grid: Callable[[TaskShape], Grid]
+    param_distributions: Callable[[TaskShape], Distributions]
+    shares: str | None = None
+    batch: int = 32
+
+    def make(self, **params: Any) -> BaseEstimator:
+        """An unfitted estimator under the published protocol with the given parameters."""
+        return self.estimator().set_params(**{**self.protocol, **params})
+
+
+def expand_grid(grid: Grid) -> list[dict[str, Any]]:
+    """The settings of a grid, block by block; the first key varies slowest, and keys keep their order."""
+    return [dict(zip(block, values, strict=True)) for block in grid for values in itertools.product(*block.values())]
+
+
+def _dimensions(largest: Callable[[TaskShape], int]) -> tuple[Callable[[TaskShape], Any], Callable[[TaskShape], Any]]:
+    return (
+        lambda shape: [{"n_components": list(range(1, max(largest(shape), 1) + 1))}],
+        lambda shape: {"n_components": IntDistribution(1, max(largest(shape), 1))},
+    )
+
+
+_SUBSPACES = _dimensions(lambda shape: min(shape.n_source, shape.n_target) - 1)
+_COMPONENTS = _dimensions(lambda shape: shape.n_source + shape.n_target - 1)
+_WIDTHS = [0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
+_POWERS = [float(f"1e{exponent}") for exponent in range(-3, 4)]
+# λ ∈ 10^{−3…3}, and the 37 values of μ: .001–.009, .01–.09, .1–1, 2–10
+_MUS = [float(f"{step}e{exponent}") for exponent in (-3, -2, -1, 0) for step in range(1, 10)] + [10.0]
+_WIDTH = FloatDistribution(0.1, 10.0, log=True)
+_LAM = FloatDistribution(1e-3, 1e3, log=True)
+_SPARSE: tuple[Any, ...] = (
+    {"lam": 1.0, "mu": 0.1},
+    lambda _: [{"lam": _POWERS, "mu": _MUS}],
+    lambda _: {"lam": _LAM, "mu": FloatDistribution(1e-3, 10.0, log=True)},
+    "lam",
+)
+_ORDER = {"class_order": "first_appearance"}
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("SVM", SVMClassifier, _ORDER, {"C": 1.0}, lambda _: [{}], lambda _: {}),
+        Method(
+            "IW-SVM",
+            IWSVMClassifier,
+            _ORDER,
+            {"weighting": "kliep", "width": None},
+            lambda _: [
+                {"weighting": ["kliep", "ulsif"], "width": [None, *_WIDTHS]},
+                {"weighting": ["kmm"], "width": _WIDTHS, "bound": [1.0, 2.0, 5.0, 10.0, 1000.0]},
+            ],
+            lambda _: {
+                "weighting": CategoricalDistribution(["kliep", "ulsif", "kmm"]),
+                "width": _WIDTH,
+                "bound": FloatDistribution(1.0, 1000.0, log=True),
+            },
+        ),
+        Method("TCA", TCAClassifier, _ORDER, {"n_components": 20, "mu": 1.0}, *_COMPONENTS),
+        Method("GFK", GFKClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
+        Method("SA", SAClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
+        Method(
+            "STM",
+            STMClassifier,
+            {},
+            {"lam": 1.0, "width": 1.0, "kernel": "linear"},
+            lambda _: [{"kernel": ["linear", "rbf"], "width": _WIDTHS[1:5], "lam": _POWERS}],
+            lambda _: {"kernel": CategoricalDistribution(["linear", "rbf"]), "width": _WIDTH, "lam": _LAM},
+        ),
+        Method(
+            "TKL",
+            TKLClassifier,
+            _ORDER,
+            {"zeta": 2.0},
+            lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
+            lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
+        ),
+        Method("TSRG", TSRGClassifier, _ORDER, *_SPARSE, batch=2),
+        Method("DRLS", DRLSClassifier, {}, *_SPARSE),
+        Method(
+            "TGSR",
+            TGSRClassifier,
+            {},
+            {"kappa": 20, "xi": 1.0},
+            lambda shape: [{"kappa": list(range(1, shape.n_groups + 1)), "xi": [float(xi) for xi in XIS]}],
+            lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
+            "xi",
+            batch=128,
+        ),
+    )
+}
+"""The ten methods in the order of the paper's tables."""
+
+
+def get_method(name: str) -> Method:
+    """Find a method: one of the ten in any case, with or without the hyphen; an entry point; ``package.module:Class``.
+
+    A class of one's own may declare what is searched in class attributes: ``param_grid`` (a dict or a list of dicts),
+    ``param_distributions`` (a dict) or callables that make them of a `TaskShape`, and ``defaults`` (a dict). None is
+    required.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such method, or it cannot be imported.
+    """
+    wanted = _plain(name)
+    for method in METHODS.values():
+        if _plain(method.name) == wanted:
+            return method
+    for entry in entry_points(group=ENTRY_POINTS):
+        if _plain(entry.name) == wanted:
+            found = entry.load()
+            return found if isinstance(found, Method) else _own_method(entry.name, found)
+    if ":" in name:
+        return _own_method(name, _imported(name))
+    raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
+
+
+def _plain(name: str) -> str:
+    return name.strip().upper().replace("-", "").replace("_", "")
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
+
+
+def _own_method(name: str, estimator: Any) -> Method:
+    if not (isinstance(estimator, type) and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        raise ParameterError(f"method {name!r} is no class with fit and predict")
+
+    def declared(attribute: str, shape: TaskShape, default: Any) -> Any:
+        value = getattr(estimator, attribute, default)
+        return value(shape) if callable(value) else value
+
+    def param_grid(shape: TaskShape) -> Grid:
+        grid = declared("param_grid", shape, {})
+        return [dict(grid)] if isinstance(grid, Mapping) else list(grid)
+
+    return Method(
+        name,
+        estimator,
+        {},
+        dict(getattr(estimator, "defaults", {})),
+        param_grid,
+        lambda shape: dict(declared("param_distributions", shape, {})),
+        batch=8,
+    )
