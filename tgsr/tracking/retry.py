@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-__all__ = ["insist"]
+__all__ = ["retry"]
 
 _ATTEMPTS = 5
 _WAIT_SECONDS = 0.1
 
 
-def insist(call: Callable[[], object]) -> None:
+def retry(call: Callable[[], object]) -> None:
     """Make a call again where MLflow refuses it: it looks first and inserts then, and loses to who inserts between."""
     from mlflow.exceptions import MlflowException
 

@@ -1,12 +1,12 @@
-"""The parent run of a study: started or joined, its datasets, its summary, its end."""
+"""Parent runs, of studies and others: started or joined, their inputs, summary, reports and end."""
 
 from __future__ import annotations
 
-import io
+import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tgsr.tracking.names import (
-    CURVES,
-    GENERATED_NOTE,
-    SURFACE,
-    SURFACE_PICTURE,
-    TRIALS_CSV,
-    TRIALS_PARQUET,
-    Tag,
-)
-from tgsr.tracking.place import ensure_experiment
-from tgsr.tracking.records import settings_text, source_tags
-from tgsr.tracking.retrying import insist
-from tgsr.tracking.views import describe_experiment
+from tgsr.tracking._bulk import analyze
+from tgsr.tracking.config import ensure_experiment
+from tgsr.tracking.names import GENERATED_NOTE, SURFACE, TRIALS_CSV, TRIALS_PARQUET, Tag
+from tgsr.tracking.retry import retry
+from tgsr.tracking.trial import settings_text, source_tags
+from tgsr.tracking.views import prepare_experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +32,9 @@ __all__ = [
     "ending",
     "find_parent",
     "finish_parent",
-    "log_best",
-    "log_curves",
     "log_inputs",
-    "log_trial_table",
+    "log_report",
+    "log_summary",
     "mark_generated",
     "reopen_parent",
     "start_parent",
@@ -50,6 +42,8 @@ __all__ = [
 
 _DIGEST_LENGTH = 36
 """MLflow's limit; the whole digest is in the tags and in the dataset's profile."""
+_SCORES = ("macro_f1", "accuracy", "selection_value")
+_POINTS_A_CALL = 1000
 
 
 @dataclass(frozen=True)
@@ -67,6 +61,8 @@ class ParentSpec:
     tags, params : mapping
     parent_run_id : str, optional
         The run above this one.
+    files : mapping of str to str
+        Text artifacts by name, such as ``names.STUDY_JSON``.
     """
 
     title: str
@@ -75,6 +71,7 @@ class ParentSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     parent_run_id: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def start_parent(client: MlflowClient, spec: ParentSpec, artifact_root: str | None, *, join: bool = True) -> str:
@@ -90,14 +87,17 @@ def start_parent(client: MlflowClient, spec: ParentSpec, artifact_root: str | No
             client.set_tag(joined, key, value)
         client.update_run(joined, name=spec.name)
         run_id = joined
+        experiment_id = client.get_run(run_id).info.experiment_id
     else:
         experiment_id = ensure_experiment(client, spec.title, artifact_root)
-        describe_experiment(client, experiment_id)
         run_id = str(client.create_run(experiment_id, tags=tags, run_name=spec.name).info.run_id)
+    prepare_experiment(client, experiment_id)
     present = client.get_run(run_id).data.params  # `mlflow run` has logged the entry point's own already
     for key, value in spec.params.items():
         if key not in present:
             client.log_param(run_id, key, value)
+    for name, text in spec.files.items():
+        client.log_text(run_id, text, name)
     return run_id
 
 
@@ -122,7 +122,10 @@ def ending(client: MlflowClient, run_id: str) -> Iterator[None]:
 
 
 def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
-    """Run id of the parent of this kind that was started under this key (tag ``tgsr.study``), if any."""
+    """Run id of the active parent of this kind that was started under this key (tag ``tgsr.study``), if any.
+
+    The run that ``mlflow run`` has started says which run it goes on with.
+    """
     ids = [found.experiment_id for found in client.search_experiments()]
     found = client.search_runs(ids, f"tags.`{Tag.KIND}` = '{kind}' and tags.`{Tag.STUDY}` = '{key}'", max_results=1)
     if not found:
@@ -131,7 +134,6 @@ def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
     joined = os.environ.get("MLFLOW_RUN_ID")
     if joined and joined != run_id:
         client.set_tag(joined, Tag.CONTINUES, run_id)
-    client.update_run(run_id, status="RUNNING")
     return run_id
 
 
@@ -139,7 +141,8 @@ def mark_generated(client: MlflowClient, run_id: str) -> None:
     """Say of a run that its data are generated: by a tag, and at the head of its description."""
     note = client.get_run(run_id).data.tags.get(Tag.NOTE, "")
     client.set_tag(run_id, Tag.GENERATED, "true")
-    client.set_tag(run_id, Tag.NOTE, f"{GENERATED_NOTE}\n\n{note}")
+    if not note.startswith(GENERATED_NOTE):
+        client.set_tag(run_id, Tag.NOTE, f"{GENERATED_NOTE}\n\n{note}")
 
 
 def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, FeatureDataset], where: str) -> None:
@@ -152,16 +155,14 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
     datasets : mapping of str to FeatureDataset
         Context (``"source"``, ``"target"``) → database.
     where : str
-        The folder they were read from.
+        The folder they were read from; also kept as the tag ``tgsr.data_folder``.
     """
-    import json
-
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = []
     for context, data in datasets.items():
         profile = {"samples": len(data), **data.counts, "digest": data.digest, "parameters": data.parameters}
-        schema = {"features": list(data.features.shape[1:]), "layout": "[region][plane][bin]", "dtype": "float64"}
+        schema = {"features": list(data.features.shape[1:]), "dtype": "float64"}
         inputs.append(
             DatasetInput(
                 Dataset(
@@ -175,61 +176,76 @@ def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, Feature
                 tags=[InputTag("mlflow.data.context", context)],
             )
         )
-    insist(lambda: client.log_inputs(run_id, inputs))
+    retry(lambda: client.log_inputs(run_id, inputs))
+    client.set_tag(run_id, Tag.DATA_FOLDER, where)
     if any(data.is_generated for data in datasets.values()):
         mark_generated(client, run_id)
 
 
-def log_best(
+def log_summary(
     client: MlflowClient,
     run_id: str,
+    table: pd.DataFrame,
     row: Mapping[str, Any],
-    n_trials: int,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any],
+    *,
+    grid: bool = False,
+    files: Mapping[str, str | bytes] | None = None,
 ) -> None:
-    """Put the best trial onto its study's run: its scores as metrics, ``best_kappa``, ``best_xi``, tags with its ids.
+    """Sum a study up on its run.
 
-    Parameters
-    ----------
-    client : MlflowClient
-    run_id : str
-    row : mapping
-        The best trial's row of the trial table.
-    n_trials : int
-        Finished trials.
-    settings : mapping, optional
-        What the best trial of another method than TGSR tried; the row is then without it.
-    """
-    from mlflow.entities import Metric, RunTag
-
-    now = int(time.time() * 1000)
-    metrics = {key: float(value) for key, value in row.items() if key not in ("trial", "run_id", "kappa", "xi")}
-    metrics |= {f"best_{key}": float(row[key]) for key in ("kappa", "xi") if key in row} | {"trials": float(n_trials)}
-    tags = [RunTag(Tag.BEST_TRIAL, str(row["trial"])), RunTag(Tag.BEST_RUN, str(row["run_id"]))]
-    if settings is not None:
-        tags.append(RunTag(Tag.BEST_SETTINGS, settings_text(settings) or "none"))
-    client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()], tags=tags)
-
-
-def log_trial_table(client: MlflowClient, run_id: str, table: pd.DataFrame) -> None:
-    """Put the trial table onto the study's run, of TGSR also the score surface.
+    The best trial's scores and numeric settings (``best_kappa``) become metrics, its ids tags, the table of trials
+    artifacts; of a complete grid also curves through the best trial and, of two numeric settings, the surface.
 
     Parameters
     ----------
     client : MlflowClient
     run_id : str
     table : DataFrame
-        Columns ``trial, run_id``, what was tried (``kappa, xi``) and metrics.
+        All finished trials, as `tgsr.tracking.reading.trial_table` gives them.
+    row, settings : mapping
+        The best trial's row, and what it tried.
+    grid : bool
+        Whether the table is a complete grid.
+    files : mapping, optional
+        Further artifacts by name.
     """
+    from mlflow.entities import Metric, RunTag
+
+    now = int(time.time() * 1000)
+    numbers = {key: value for key, value in row.items() if key not in settings and isinstance(value, (int, float))}
+    metrics = {key: float(value) for key, value in numbers.items() if key != "trial"}
+    metrics |= {f"best_{key}": float(settings[key]) for key in _numeric(table, settings)}
+    tags = {
+        Tag.BEST_TRIAL: str(row["trial"]),
+        Tag.BEST_RUN: str(row["run_id"]),
+        Tag.BEST_SETTINGS: settings_text(settings) or "none",
+    }
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, now, 0) for key, value in (metrics | {"trials": float(len(table))}).items()],
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    if grid:
+        _log_curves(client, run_id, table, settings)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        table.to_csv(folder / TRIALS_CSV, index=False)
-        table.to_parquet(folder / TRIALS_PARQUET, index=False)
-        if "kappa" in table:
-            surface = _surface(table)
-            np.savez_compressed(folder / SURFACE, **surface)
-            (folder / SURFACE_PICTURE).write_bytes(_surface_picture(surface))
+        stored = table.drop(columns="cell", errors="ignore")
+        stored.to_csv(folder / TRIALS_CSV, index=False)
+        stored.to_parquet(folder / TRIALS_PARQUET, index=False)
+        axes = _numeric(table, settings)
+        if grid and len(axes) == 2 == len(settings):
+            np.savez_compressed(folder / SURFACE, allow_pickle=False, **_surface(table, *axes))
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         client.log_artifacts(run_id, str(folder))
+    analyze(client)
+
+
+def log_report(client: MlflowClient, run_id: str, folder: Path) -> None:
+    """Put a report's folder onto its run, and see to it that the UI shows the run's experiment well."""
+    client.log_artifacts(run_id, str(folder))
+    prepare_experiment(client, client.get_run(run_id).info.experiment_id)
 
 
 def finish_parent(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
@@ -242,60 +258,49 @@ def finish_parent(client: MlflowClient, run_id: str, status: str = "FINISHED") -
         client.set_terminated(run_id, status=status)
 
 
-def _surface(table: pd.DataFrame) -> dict[str, Any]:
-    kappas, rows = np.unique(table["kappa"].to_numpy(dtype=np.int64), return_inverse=True)
-    xis, columns = np.unique(table["xi"].to_numpy(dtype=np.float64), return_inverse=True)
-    surface: dict[str, Any] = {"kappas": kappas, "xis": xis}
-    # a sampled study's cells hardly ever share a κ and a ξ: the sparse matrix would be larger than the table
-    for metric in ("macro_f1", "accuracy", "selection_value"):
-        if metric in table and len(kappas) * len(xis) <= 20 * max(len(table), 1000):
-            matrix = np.full((len(kappas), len(xis)), np.nan)
-            matrix[rows, columns] = table[metric].to_numpy(dtype=np.float64)
-            surface[metric] = matrix
+def _numeric(table: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
+    """The settings whose values are numbers in all trials."""
+    numbers = table.select_dtypes("number").columns
+    return [name for name in settings if name in numbers and not table[name].isna().any()]
+
+
+def _surface(table: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
+    rows, row_of = np.unique(table[first].to_numpy(), return_inverse=True)
+    columns, column_of = np.unique(table[second].to_numpy(), return_inverse=True)
+    surface: dict[str, Any] = {"axes": np.array([first, second]), first: rows, second: columns}
+    for score in _SCORES:
+        if score in table:
+            matrix = np.full((len(rows), len(columns)), np.nan)
+            matrix[row_of, column_of] = table[score].to_numpy(dtype=np.float64)
+            surface[score] = matrix
     return surface
 
 
-def _surface_picture(surface: Mapping[str, Any]) -> bytes:
-    """A plain picture for the artifact view, κ upwards, ξ to the right; the report draws the one with axes."""
-    from matplotlib.figure import Figure
+def _log_curves(client: MlflowClient, run_id: str, table: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+    """Log scores over each numeric setting, the others as in the best trial: ``macro_f1_over_kappa``.
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    scores = surface.get("macro_f1")
-    if scores is None or min(scores.shape) < 2:
-        axes.text(0.5, 0.5, "too few trials for a surface", ha="center", va="center")
-    else:
-        mesh = axes.pcolormesh(surface["xis"], surface["kappas"], scores, shading="nearest", cmap="cividis")
-        figure.colorbar(mesh, label="macro-F1 on the target")
-        axes.set(xscale="log" if surface["xis"][0] > 0 else "linear", xlabel="ξ", ylabel="κ")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
-
-
-def log_curves(
-    client: MlflowClient, run_id: str, table: pd.DataFrame, best: Mapping[str, Any], xis: Iterable[float]
-) -> None:
-    """Log accuracy and macro-F1 over κ at the best ξ (step = κ), and over ξ at the best κ (step = rank of ξ in xis)."""
+    The step is the setting itself where it is an integer, else its rank among those of the curve. The names are the
+    same in every study, so that MLflow lays the curves of several over each other.
+    """
     from mlflow.entities import Metric
 
-    # one fixed time: a curve logged again (a study that went on) repeats its points instead of doubling them
-    at = int(client.get_run(run_id).info.start_time)
-    ranks = {float(xi): rank for rank, xi in enumerate(xis)}
-    cuts = (
-        (CURVES[0].format(best["xi"]), table[table["xi"] == best["xi"]], "kappa"),
-        (CURVES[1].format(best["kappa"]), table[table["kappa"] == best["kappa"]], "xi"),
-    )
-    points = [
-        Metric(f"{metric}_{suffix}", float(row[metric]), at, int(row["kappa"]) if axis == "kappa" else ranks[row["xi"]])
-        for suffix, cut, axis in cuts
-        if len(cut) > 1
-        for row in cut.to_dict("records")
-        for metric in ("accuracy", "macro_f1")
-    ]
+    run = client.get_run(run_id)
+    at = int(run.info.start_time)  # one fixed time: a curve that is logged again repeats its points
+    points: list[Metric] = []
+    for axis in _numeric(table, settings):
+        others = [table[name] == value for name, value in settings.items() if name != axis]
+        cut = table[np.logical_and.reduce(others)] if others else table
+        cut = cut.sort_values(axis, ignore_index=True)
+        for score in (score for score in _SCORES if score in cut):
+            name = f"{score}_over_{axis}"
+            # points cannot be taken back: of a study whose best trial has changed the first curve stays
+            if len(cut) > 1 and name not in run.data.metrics:
+                steps = cut[axis] if cut[axis].dtype.kind == "i" else cut.index
+                pairs = zip(cut[score], steps, strict=True)
+                points += [Metric(name, float(value), at, int(step)) for value, step in pairs if value == value]
     _log_points(client, run_id, points)
 
 
 def _log_points(client: MlflowClient, run_id: str, points: Sequence[Any]) -> None:
-    for start in range(0, len(points), 1000):
-        client.log_batch(run_id, metrics=points[start : start + 1000])
+    for start in range(0, len(points), _POINTS_A_CALL):
+        client.log_batch(run_id, metrics=points[start : start + _POINTS_A_CALL])
