@@ -196,8 +196,9 @@ def log_paper_report(
 
 def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -> None:
     from tgsr.tracking.names import CONFUSION
+    from tgsr.tracking.runs import log_report
 
-    client.log_artifacts(record.run_id, str(folder))
+    log_report(client, record.run_id, folder)
     if record.confusion is not None and record.best is not None:
         content = {"classes": list(record.class_names), "confusion": record.confusion.tolist()}
         trial = {"run_id": record.best.row.get("run_id")}
