@@ -146,6 +146,12 @@ def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
         return None
 
 
+def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
+    """Run id of the trial whose model has an alias; None if there is none."""
+    version = _holder(client, name, alias)
+    return None if version is None else str(version.run_id)
+
+
 def _guard(selection: str, holder: ModelVersion | None, alias: str, allow_oracle: bool) -> None:
     """An honest champion does not give way to an oracle unless that is asked for."""
     held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "")
