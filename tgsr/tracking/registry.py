@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "ORACLE", "Registered", "register"]
+__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register"]
 
 CHAMPION, ORACLE = "champion", "oracle"
 """Alias of the version to use, and of one that the target's labels chose, where it is not to be the champion."""
