@@ -8,13 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 import openpyxl
-import pandas as pd
 import pytest
-from click.testing import CliRunner
-from mlflow.exceptions import MlflowException
-from tgsr.tracking.place import open_client, resolve_place
 
-from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.datasets.clips import read_frames
 from tgsr.demo.camera import CAMERAS, film, see
@@ -24,7 +19,7 @@ from tgsr.features.collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing.face import find_face
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking.model import TgsrModel, Weights
+from tgsr.tracking.model import Header, RegisteredModel
 from tgsr.tracking.prediction import first_frame, predict_clips
 
 TOP, LEFT = 90, 140
@@ -89,27 +84,24 @@ def test_raw_clips_become_features(raw: Path) -> None:
     assert sorted(extraction.dataset.labels) == [0, 1, 2]
 
 
-class Loaded:
-    """A model as MLflow loads it; it remembers the feature rows that it was given."""
+class Known:
+    """An estimator that remembers the rows that it was given."""
 
-    def __init__(self, extraction: dict[str, Any]) -> None:
-        coef = np.random.default_rng(0).random((15045, 3))
-        self.inner = TgsrModel()
-        self.inner.weights = Weights(coef, np.ones(85), CLASS_NAMES, "region", extraction, {})
-        self.inner.n_features, self.inner.extraction = len(coef), extraction
+    classes_ = np.arange(3)
 
-    def unwrap_python_model(self) -> TgsrModel:
-        return self.inner
-
-    def predict(self, rows: np.ndarray) -> pd.DataFrame:
+    def predict(self, rows: np.ndarray) -> np.ndarray:
         self.rows = rows
-        return self.inner.predict(None, rows)
+        return rows.argmax(axis=1) % 3
+
+
+def model_with(extraction: dict[str, Any]) -> RegisteredModel:
+    return RegisteredModel(Known(), Header(CLASS_NAMES, 15045, extraction=extraction))
 
 
 def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) -> None:
     collection = load_clips("CASME2", raw)
     dataset = extract_collection(collection, root=raw).dataset
-    model = Loaded(ExtractionSettings.from_dict(dataset.parameters).to_dict())
+    model = model_with(ExtractionSettings.from_dict(dataset.parameters).to_dict())
     path = raw / "as_cut"  # the model has no sheet: it takes the folder's frames from the first to the last
     for clip in collection.clips:
         folder = path / clip.path.name
@@ -118,27 +110,24 @@ def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) 
             (folder / frame.name).write_bytes(frame.read_bytes())
     folders = [path / clip.path.name for clip in collection.clips]
     table = predict_clips(model, folders).table
-    np.testing.assert_array_equal(model.rows, dataset.X)
+    np.testing.assert_array_equal(model.estimator.rows, dataset.X)
     assert table["clip"].tolist() == [str(folder) for folder in folders]
-    entries = np.empty(1, dtype=object)
-    entries[0] = folders[0]
-    assert model.inner.predict(None, entries)["label"].tolist() == table["label"].tolist()[:1]
     top, left, bottom, right = find_face(read_frames(collection.clips[0])[0]) or (0, 0, 0, 0)
     assert first_frame(model, folders[0]).shape == (bottom - top, right - left)
     predict_clips(model, folders, crop="none")
-    assert not np.array_equal(model.rows, dataset.X)
+    assert not np.array_equal(model.estimator.rows, dataset.X)
     assert first_frame(model, folders[0], crop="none").shape == (480, 560)
 
 
 @pytest.mark.parametrize("crop", ["auto", "none"])
-def test_models_of_earlier_versions_take_frames_as_they_are(raw: Path, crop: str) -> None:
-    model = Loaded({**ExtractionSettings().to_dict(), "crop": crop})
+def test_models_of_cropped_clips_take_frames_as_they_are(raw: Path, crop: str) -> None:
+    model = model_with({**ExtractionSettings().to_dict(), "crop": crop})
     clip = load_clips("CASME2", raw).clips[0].path
     assert first_frame(model, clip).shape == (480, 560)
     predict_clips(model, [clip])
-    rows = model.rows
+    rows = model.estimator.rows
     predict_clips(model, [clip], crop="face")
-    assert not np.array_equal(model.rows, rows)
+    assert not np.array_equal(model.estimator.rows, rows)
 
 
 @pytest.fixture
@@ -151,7 +140,7 @@ def faceless(tmp_path: Path) -> Path:
 
 
 def test_bad_clips_are_named_and_the_good_ones_predicted(raw: Path, faceless: Path) -> None:
-    model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
+    model = model_with({**ExtractionSettings().to_dict(), "crop": "face"})
     good = load_clips("CASME2", raw).clips[0].path
     predicted = predict_clips(model, [faceless, good, raw / "gone"])
     assert predicted.table["clip"].tolist() == [str(good)]
@@ -159,30 +148,3 @@ def test_bad_clips_are_named_and_the_good_ones_predicted(raw: Path, faceless: Pa
     assert "no face" in predicted.failed[0]
     with pytest.raises(DataError, match="faceless: no face"):
         predict_clips(model, [faceless])
-    clips = np.empty(2, dtype=object)
-    clips[:] = good, np.random.default_rng(0).random((3, 60, 50)) * 255
-    with pytest.raises(MlflowException, match="clip 2: no face"):
-        model.inner.predict(None, clips)
-
-
-def test_the_command_prints_the_good_clips_and_ends_with_status_1(
-    raw: Path, faceless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
-    monkeypatch.setattr("tgsr.tracking.registry.load_model", lambda uri: model)
-    open_client(resolve_place(tmp_path).tracking_uri)
-    good = load_clips("CASME2", raw).clips[0].path
-    arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]
-    drawn: list[tuple[int, ...]] = []
-    monkeypatch.setattr("tgsr.cli.predict._save_overlay", lambda model, frame, path: drawn.append(frame.shape))
-    result = CliRunner().invoke(cli, [*arguments, "--overlay", str(tmp_path / "x.png")])
-    assert result.exit_code == 1
-    assert isinstance(result.exception, SystemExit)
-    assert str(good) in result.stdout
-    assert "Error: 1 of 2 clips cannot be used:\n" + str(faceless) + ": no face" in result.stderr
-    assert drawn[0][0] < 480
-    alone = CliRunner().invoke(cli, [*arguments[:-1]])
-    assert (alone.exit_code, alone.stdout) == (1, "")
-    assert f"Error: {faceless}: no face" in alone.stderr
-    raised = CliRunner().invoke(cli, [*arguments, "--crop", "none"])
-    assert raised.exit_code == 0, raised.output
