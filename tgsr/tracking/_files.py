@@ -67,7 +67,10 @@ def save_coefficients(path: Path, coef: npt.NDArray[np.float64]) -> Path:
     Members of the ``.npz``: ``rows`` (indices of the stored rows), ``values`` (those rows, float64) and ``shape``;
     equal matrices give equal bytes.
     """
-    rows = np.flatnonzero(coef.any(axis=1)).astype(np.uint16 if len(coef) <= 65536 else np.uint32)
+    # column by column: any(axis=1) over three columns takes twice as long
+    rows = np.flatnonzero(functools.reduce(np.logical_or, (column != 0 for column in coef.T))).astype(
+        np.uint16 if len(coef) <= 65536 else np.uint32
+    )
     np.savez(path, rows=rows, values=coef[rows], shape=np.array(coef.shape))
     return path
 
