@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "Job", "Sink", "run"]
 
-_BUFFER = 256
-"""Trials that are written together."""
 _PATIENCE_SECONDS = 5.0
 """What is finished is written after so long, also when it is few."""
 
@@ -59,6 +57,8 @@ class Job:
     sink : Sink
     skip : set of str
         Cells that are not to be written: they are there, or somebody deleted them.
+    batch : int
+        Trials that are written together.
     keep : int or None
         See `studies.fitting.Fitter.fit`.
     close : callable
@@ -70,9 +70,11 @@ class Job:
     plan: Plan
     sink: Sink
     skip: set[str]
+    batch: int = 256
     keep: int | None = None
     close: Callable[[], None] = lambda: None
     seconds: dict[str, float] = field(default_factory=lambda: {"fit": 0.0, "track": 0.0})
+    best: float = float("-inf")
     _buffer: list[Trial] = field(default_factory=list)
     _open: int = 0
     _flushed: float = field(default_factory=time.monotonic)
@@ -84,12 +86,13 @@ class Job:
         self.skip.update(trial.cell for trial in new)
         self.plan.tell(trials)
         self._buffer += new
+        self.best = max([self.best, *(trial.metrics["selection_value"] for trial in new)])
         self.seconds["fit"] += sum(trial.metrics["fit_seconds"] for trial in trials)
         return len(new)
 
     def flush(self, *, always: bool = False) -> None:
         """Write what is finished, if that is due."""
-        due = len(self._buffer) >= _BUFFER or time.monotonic() - self._flushed > _PATIENCE_SECONDS
+        due = len(self._buffer) >= self.batch or time.monotonic() - self._flushed > _PATIENCE_SECONDS
         if self._buffer and (due or always):
             started = time.perf_counter()
             batch, self._buffer = sorted(self._buffer, key=lambda trial: trial.number), []
@@ -109,7 +112,9 @@ class Job:
         return self._open == 0
 
 
-def run(jobs: Iterator[Job], executor: Executor, on_trials: Callable[[Job, int], None] = lambda _job, _count: None) -> None:
+def run(
+    jobs: Iterator[Job], executor: Executor, on_trials: Callable[[Job, int], None] = lambda _job, _count: None
+) -> None:
     """Run studies to their ends; the next is begun when the earlier ones no longer fill the executor.
 
     Whatever ends it early, what was finished is written.
@@ -141,9 +146,7 @@ def run(jobs: Iterator[Job], executor: Executor, on_trials: Callable[[Job, int],
             job.flush(always=True)
 
 
-def _fill(
-    active: list[Job], jobs: Iterator[Job], executor: Executor, waiting: dict[Future[list[Trial]], Job]
-) -> None:
+def _fill(active: list[Job], jobs: Iterator[Job], executor: Executor, waiting: dict[Future[list[Trial]], Job]) -> None:
     """Give the executor as much as it can hold, closing jobs that are complete and opening the next."""
     index = 0
     while len(waiting) < executor.capacity:

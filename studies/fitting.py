@@ -12,13 +12,12 @@ from sklearn.base import BaseEstimator
 
 from studies.spec import OWN_GROUPS, StudySpec
 from tgsr.datasets import DatabasePair
-from tgsr.errors import DataError
 from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.selection import RuleContext, get_rule
 from tgsr.tracking.trial import Trial, cell_id
 
-__all__ = ["Fitter", "make_estimator"]
+__all__ = ["Fitter", "make_context", "make_estimator"]
 
 
 def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, Any] | None = None) -> BaseEstimator:
@@ -30,6 +29,22 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
     if "n_jobs" in estimator.get_params():
         estimator.set_params(n_jobs=1)  # the executor's workers are the threads
     return estimator
+
+
+def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
+    """What a study's selection rule may see."""
+    task, estimator = mask_target(pair), make_estimator(spec, pair)
+    n_classes = len(task.class_names)
+
+    def prepare(
+        X: npt.NDArray[np.float64],
+        codes: npt.NDArray[np.intp],
+        X_target: npt.NDArray[np.float64],
+        X_new: npt.NDArray[np.float64] | None,
+    ) -> Sweep:
+        return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
+
+    return RuleContext(task=task, sweep=prepare, seed=spec.seed, defaults=dict(spec.definition.defaults))
 
 
 class Fitter:
@@ -45,41 +60,23 @@ class Fitter:
     ------
     TrackingError
         If the databases are not the study's.
-    DataError
-        If nothing can be learned from the source, or the rule needs labels that the target lacks.
+    ParameterError
+        If the rule needs labels that the target lacks, or does not suit the method.
     """
 
     def __init__(self, spec: StudySpec, pair: DatabasePair) -> None:
         spec.check_data(pair)
         rule = get_rule(spec.selection)
         labels = pair.target.labels
-        if rule.uses_target_labels and labels is None:
-            raise DataError(
-                f"{pair.target.name} has no labels, so that {rule.name!r} cannot choose; take a rule that needs none, "
-                "such as --selection source-cv"
-            )
         self._labels, self._class_names = labels, pair.source.class_names
-        task = mask_target(pair)
-        if len(np.unique(task.y)) < 2:
-            raise DataError(f"{pair.source.name}: all samples are {task.class_names[task.y[0]]}; give two classes at least")
-        if not np.ptp(task.X):
-            raise DataError(f"{pair.source.name}: all features are equal; nothing can be learned from them")
-        estimator = make_estimator(spec, pair)
-        n_classes = len(task.class_names)
+        context = make_context(spec, pair)
+        task = context.task
+        self._sweep = context.sweep(task.X, task.y.astype(np.intp), task.X_target, None)
+        self._values = None if rule.needs_all else rule.scorer(context, labels)
 
-        def prepare(
-            X: npt.NDArray[np.float64],
-            codes: npt.NDArray[np.intp],
-            X_target: npt.NDArray[np.float64],
-            X_new: npt.NDArray[np.float64] | None = None,
-        ) -> Sweep:
-            return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
-
-        self._sweep = prepare(task.X, task.y.astype(np.intp), task.X_target)
-        context = RuleContext(task=task, sweep=prepare, seed=spec.seed, defaults=dict(spec.definition.defaults))
-        self._values = None if rule.needs_all else rule.prepare(context, labels)
-
-    def fit(self, numbers: Sequence[int], settings: Sequence[Mapping[str, Any]], keep: int | None = None) -> list[Trial]:
+    def fit(
+        self, numbers: Sequence[int], settings: Sequence[Mapping[str, Any]], keep: int | None = None
+    ) -> list[Trial]:
         """Fit and score settings together; the time is shared out evenly.
 
         Parameters

@@ -6,7 +6,7 @@ part in its last bits, so that equal tasks give equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tgsr.tracking.trial import Trial
 
-__all__ = ["GridPlan", "Plan", "Task", "make_plan"]
+__all__ = ["GridPlan", "Plan", "Task", "grid_tasks", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,10 @@ class GridPlan:
     """
 
     def __init__(self, spec: StudySpec, n_trials: int | None, finished: Collection[str]) -> None:
-        cells = spec.cells(n_trials)
-        self.total = len(cells)
+        tasks = grid_tasks(spec, n_trials)
+        self.total = sum(len(task.numbers) for task in tasks)
         self._tasks = iter(
-            Task(numbers, settings)
-            for numbers, settings in _split(cells, spec.definition.shares, spec.definition.batch)
-            if not all(cell_id(one) in finished for one in settings)
+            [task for task in tasks if not all(cell_id(settings) in finished for settings in task.settings)]
         )
 
     def take(self) -> Task | None:
@@ -82,14 +80,15 @@ def make_plan(spec: StudySpec, n_trials: int | None, table: pd.DataFrame, delete
     return SampledPlan(spec, n_trials or DEFAULT_TRIALS, table, deleted)
 
 
-def _split(
-    cells: Sequence[tuple[int, dict[str, Any]]], shares: str | None, size: int
-) -> Iterable[tuple[tuple[int, ...], tuple[dict[str, Any], ...]]]:
-    """Cells that share a parameter's value together, at most ``size`` of them."""
-    shared: dict[Any, list[tuple[int, dict[str, Any]]]] = {}
-    for number, settings in cells:
-        shared.setdefault(settings.get(shares) if shares else None, []).append((number, settings))
+def grid_tasks(spec: StudySpec, n_trials: int | None = None) -> list[Task]:
+    """The cells of a grid (``n_trials`` of them) as tasks: those that share a parameter's value together."""
+    method = spec.definition
+    shared: dict[Any, list[tuple[int, Mapping[str, Any]]]] = {}
+    for number, settings in spec.cells(n_trials):
+        shared.setdefault(settings.get(method.shares) if method.shares else None, []).append((number, settings))
+    tasks = []
     for group in shared.values():
-        for start in range(0, len(group), size):
-            numbers, settings = zip(*group[start : start + size], strict=True)
-            yield numbers, settings
+        for start in range(0, len(group), method.batch):
+            numbers, cells = zip(*group[start : start + method.batch], strict=True)
+            tasks.append(Task(numbers, cells))
+    return tasks

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "ORACLE", "Registered", "register"]
+__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register"]
 
 CHAMPION, ORACLE = "champion", "oracle"
 """Alias of the version to use, and of one that the target's labels chose, where it is not to be the champion."""
@@ -146,6 +146,12 @@ def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
         return None
 
 
+def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
+    """Run id of the trial whose model has an alias; None if there is none."""
+    version = _holder(client, name, alias)
+    return None if version is None else str(version.run_id)
+
+
 def _guard(selection: str, holder: ModelVersion | None, alias: str, allow_oracle: bool) -> None:
     """An honest champion does not give way to an oracle unless that is asked for."""
     held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "unknown")
@@ -256,7 +262,7 @@ def _extraction(source: FeatureDataset) -> dict[str, Any]:
     """How the source's features were made from clips; empty where they are not those of tgsr."""
     from tgsr.features.extraction import ExtractionSettings
 
-    if source.groups is not None or source.parameters.get("origin") == "imported" or "extractor" in source.parameters:
+    if source.parameters.get("origin") == "imported":
         return {}
     return ExtractionSettings.from_dict(source.parameters).to_dict()
 
