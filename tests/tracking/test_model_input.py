@@ -31,6 +31,7 @@ from tgsr.estimators.methods import get_method
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.tracking.model import Header, RegisteredModel, save_files
 from tgsr.tracking.model_bundle import FOLDER, LOADER
+from tgsr.tracking.registry import _signature
 
 N = 15045
 SHAPE = [18, 40, 30]
@@ -60,7 +61,8 @@ def folders(pair: DatabasePair, tmp_path_factory: pytest.TempPathFactory) -> dic
             loader_module=LOADER,
             data_path=str(home / name / FOLDER),
             pip_requirements=[],
-            input_example=np.zeros((1, N)),
+            signature=_signature(),
+            input_example=(np.zeros((1, N)), {"clip_shape": [0, 0, 0]}),
         )
         folders[name] = home / name / "bundle"
     return folders
