@@ -8,8 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import openpyxl
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.datasets.clips import read_frames
 from tgsr.demo.camera import CAMERAS, film, see
@@ -19,6 +22,7 @@ from tgsr.features.collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing.face import find_face
 from tgsr.protocols import CLASS_NAMES
+from tgsr.tracking.config import open_client, resolve_config
 from tgsr.tracking.model import Header, RegisteredModel
 from tgsr.tracking.prediction import first_frame, predict_clips
 
@@ -84,24 +88,29 @@ def test_raw_clips_become_features(raw: Path) -> None:
     assert sorted(extraction.dataset.labels) == [0, 1, 2]
 
 
-class Known:
-    """An estimator that remembers the rows that it was given."""
+class Linear:
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return X @ np.random.default_rng(0).random((15045, 3))
 
-    classes_ = np.arange(3)
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.decision_function(X).argmax(axis=1)
 
-    def predict(self, rows: np.ndarray) -> np.ndarray:
+
+class Loaded(RegisteredModel):
+    """A loaded model that remembers the feature rows that it was given."""
+
+    def __init__(self, extraction: dict[str, Any]) -> None:
+        super().__init__(Linear(), Header(CLASS_NAMES, 15045, "region", (1.0,) * 85, extraction))
+
+    def answer(self, rows: np.ndarray) -> pd.DataFrame:
         self.rows = rows
-        return rows.argmax(axis=1) % 3
-
-
-def model_with(extraction: dict[str, Any]) -> RegisteredModel:
-    return RegisteredModel(Known(), Header(CLASS_NAMES, 15045, extraction=extraction))
+        return super().answer(rows)
 
 
 def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) -> None:
     collection = load_clips("CASME2", raw)
     dataset = extract_collection(collection, root=raw).dataset
-    model = model_with(ExtractionSettings.from_dict(dataset.parameters).to_dict())
+    model = Loaded(ExtractionSettings.from_dict(dataset.parameters).to_dict())
     path = raw / "as_cut"  # the model has no sheet: it takes the folder's frames from the first to the last
     for clip in collection.clips:
         folder = path / clip.path.name
@@ -110,24 +119,27 @@ def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) 
             (folder / frame.name).write_bytes(frame.read_bytes())
     folders = [path / clip.path.name for clip in collection.clips]
     table = predict_clips(model, folders).table
-    np.testing.assert_array_equal(model.estimator.rows, dataset.X)
+    np.testing.assert_array_equal(model.rows, dataset.X)
     assert table["clip"].tolist() == [str(folder) for folder in folders]
+    entries = np.empty(1, dtype=object)
+    entries[0] = folders[0]
+    assert model.predict(entries)["label"].tolist() == table["label"].tolist()[:1]
     top, left, bottom, right = find_face(read_frames(collection.clips[0])[0]) or (0, 0, 0, 0)
     assert first_frame(model, folders[0]).shape == (bottom - top, right - left)
     predict_clips(model, folders, crop="none")
-    assert not np.array_equal(model.estimator.rows, dataset.X)
+    assert not np.array_equal(model.rows, dataset.X)
     assert first_frame(model, folders[0], crop="none").shape == (480, 560)
 
 
 @pytest.mark.parametrize("crop", ["auto", "none"])
-def test_models_of_cropped_clips_take_frames_as_they_are(raw: Path, crop: str) -> None:
-    model = model_with({**ExtractionSettings().to_dict(), "crop": crop})
+def test_models_of_earlier_versions_take_frames_as_they_are(raw: Path, crop: str) -> None:
+    model = Loaded({**ExtractionSettings().to_dict(), "crop": crop})
     clip = load_clips("CASME2", raw).clips[0].path
     assert first_frame(model, clip).shape == (480, 560)
     predict_clips(model, [clip])
-    rows = model.estimator.rows
+    rows = model.rows
     predict_clips(model, [clip], crop="face")
-    assert not np.array_equal(model.estimator.rows, rows)
+    assert not np.array_equal(model.rows, rows)
 
 
 @pytest.fixture
@@ -140,7 +152,7 @@ def faceless(tmp_path: Path) -> Path:
 
 
 def test_bad_clips_are_named_and_the_good_ones_predicted(raw: Path, faceless: Path) -> None:
-    model = model_with({**ExtractionSettings().to_dict(), "crop": "face"})
+    model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
     good = load_clips("CASME2", raw).clips[0].path
     predicted = predict_clips(model, [faceless, good, raw / "gone"])
     assert predicted.table["clip"].tolist() == [str(good)]
@@ -148,3 +160,30 @@ def test_bad_clips_are_named_and_the_good_ones_predicted(raw: Path, faceless: Pa
     assert "no face" in predicted.failed[0]
     with pytest.raises(DataError, match="faceless: no face"):
         predict_clips(model, [faceless])
+    clips = np.empty(2, dtype=object)
+    clips[:] = good, np.random.default_rng(0).random((3, 60, 50)) * 255
+    with pytest.raises(DataError, match="clip 2: no face"):
+        model.predict(clips)
+
+
+def test_the_command_prints_the_good_clips_and_ends_with_status_1(
+    raw: Path, faceless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
+    monkeypatch.setattr("tgsr.tracking.model_bundle.load_model", lambda uri, trusted: model)
+    open_client(resolve_config(tmp_path).tracking_uri)
+    good = load_clips("CASME2", raw).clips[0].path
+    arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]
+    drawn: list[tuple[int, ...]] = []
+    monkeypatch.setattr("tgsr.cli.predict._save_overlay", lambda model, frame, path: drawn.append(frame.shape))
+    result = CliRunner().invoke(cli, [*arguments, "--overlay", str(tmp_path / "x.png")])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert str(good) in result.stdout
+    assert "Error: 1 of 2 clips cannot be used:\n" + str(faceless) + ": no face" in result.stderr
+    assert drawn[0][0] < 480
+    alone = CliRunner().invoke(cli, [*arguments[:-1]])
+    assert (alone.exit_code, alone.stdout) == (1, "")
+    assert f"Error: {faceless}: no face" in alone.stderr
+    raised = CliRunner().invoke(cli, [*arguments, "--crop", "none"])
+    assert raised.exit_code == 0, raised.output
