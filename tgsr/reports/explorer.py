@@ -146,7 +146,7 @@ def _menus(metrics: list[str], solid: bool) -> list[dict[str, Any]]:
         for metric in metrics
     ]
     common = {"type": "buttons", "direction": "right", "yanchor": "bottom", "y": 1.02, "xanchor": "left"}
-    menus = [common | {"x": 0.0, "buttons": which}, common | {"x": 0.45, "buttons": kinds}]
+    menus: list[dict[str, Any]] = [common | {"x": 0.0, "buttons": which}, common | {"x": 0.45, "buttons": kinds}]
     return [menu for menu, buttons in zip(menus, (which, kinds), strict=True) if len(buttons) > 1]
 
 

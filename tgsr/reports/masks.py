@@ -142,16 +142,17 @@ def _draw_heat(axis: Axes, heat: npt.NDArray[np.float64], largest: float, frame:
 def _draw_scale(
     axis: Axes, weights: npt.NDArray[np.float64], scale: int, largest: float, frame: npt.NDArray[Any] | None
 ) -> AxesImage:
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     first = _first_region(scale)
     own = np.zeros_like(weights)
     own[first : first + scale * scale] = weights[first : first + scale * scale]
     drawn = _draw_heat(axis, overlay(own), largest, frame)
-    for region in range(first, first + scale * scale):
-        top, left, bottom, right = region_boxes(INTERIOR, INTERIOR)[region] + MARGIN
-        kept = weights[region] > 0
-        edge: Any = {"edgecolor": "black", "lw": 0.7} if kept else {"edgecolor": "#BBBBBB", "lw": 0.35}
-        box = Rectangle((left, top), right - left, bottom - top, fill=False, zorder=3 if kept else 2, **edge)
-        axis.add_patch(box)
+    boxes = region_boxes(INTERIOR, INTERIOR)[first : first + scale * scale] + MARGIN
+    rectangles = [Rectangle((left, top), right - left, bottom - top) for top, left, bottom, right in boxes]
+    kept = weights[first : first + scale * scale] > 0
+    for chosen, edge in ((~kept, {"edgecolor": "#BBBBBB", "lw": 0.35}), (kept, {"edgecolor": "black", "lw": 0.7})):
+        shown = [rectangle for rectangle, there in zip(rectangles, chosen, strict=True) if there]
+        axis.add_collection(PatchCollection(shown, facecolor="none", zorder=2 + bool(edge["lw"] > 0.5), **edge))
     return drawn
