@@ -18,6 +18,7 @@ from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.selection import get_rule
 from tgsr.protocols import find_experiment
+from tgsr.reports.records import row_name
 
 if TYPE_CHECKING:
     from studies.sinks.mlflow import StudyResult
@@ -115,17 +116,22 @@ def requests_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: Study
                     seed=plan.seed,
                 )
                 n_trials = None if rule == _FIXED else plan.limits.get(method)
-                requests.append(StudyRequest(spec, pair, replace(options, n_trials=n_trials, matrices="none", page=False)))
+                requests.append(
+                    StudyRequest(spec, pair, replace(options, n_trials=n_trials, matrices="none", page=False))
+                )
     return requests
 
 
-def comparison_rows(spec: StudySpec, pair: DatabasePair, result: StudyResult, plan: ComparePlan) -> list[dict[str, Any]]:
+def comparison_rows(
+    spec: StudySpec, pair: DatabasePair, result: StudyResult, plan: ComparePlan
+) -> list[dict[str, Any]]:
     """What a study says in a comparison: its rule's choice, and the oracle's among the same trials where asked for."""
     choices = {spec.selection: "selection_value"}
     if _ORACLE in plan.selections and spec.selection != _FIXED:
         choices[_ORACLE] = "macro_f1"
     experiment = find_experiment(pair.source.name, pair.target.name)
-    published = None if experiment is None else published_result(experiment, spec.method)
+    name = row_name(spec.method, spec.fixed)  # the published numbers belong to the groups of the released records
+    published = None if experiment is None else published_result(experiment, name)
     n_grid, n_there = len(expand_grid(spec.grid)), len(result.table)
     rows = []
     for selection, by in choices.items():
@@ -133,7 +139,7 @@ def comparison_rows(spec: StudySpec, pair: DatabasePair, result: StudyResult, pl
         rows.append(
             {
                 "experiment": pair.name,
-                "method": spec.method,
+                "method": name,
                 "selection": selection,
                 "macro_f1": best.row["macro_f1"],
                 "accuracy": best.row["accuracy"],
@@ -164,7 +170,9 @@ def comparison_table(pairs: Sequence[DatabasePair], plan: ComparePlan, options: 
     order = {name: rank for rank, name in enumerate(plan.selections)}
     ranks = table["selection"].map(order)
     table = table.assign(rank=ranks).sort_values("rank", kind="stable")
-    table = table.sort_values(["experiment", "method"], kind="stable", key=lambda column: column.map(_first_seen(column)))
+    table = table.sort_values(
+        ["experiment", "method"], kind="stable", key=lambda column: column.map(_first_seen(column))
+    )
     table = table.drop(columns="rank").reset_index(drop=True)
     for mark in ("generated", "partial"):
         if not table[mark].astype(bool).any():

@@ -117,7 +117,11 @@ def _predict(pair: DatabasePair, method: str, grouping: str, params: Mapping[str
 
 
 def _rows(
-    method: str, params: Mapping[str, Any], codes: np.ndarray[Any, Any], data: FeatureDataset, origin: np.ndarray[Any, Any]
+    method: str,
+    params: Mapping[str, Any],
+    codes: np.ndarray[Any, Any],
+    data: FeatureDataset,
+    origin: np.ndarray[Any, Any],
 ) -> list[dict[str, Any]]:
     parts = {"all": np.ones(len(data), dtype=bool), **{name: origin == name for name in dict.fromkeys(origin.tolist())}}
     rows = []

@@ -112,7 +112,9 @@ class Job:
         return self._open == 0
 
 
-def run(jobs: Iterator[Job], executor: Executor, on_trials: Callable[[Job, int], None] = lambda _job, _count: None) -> None:
+def run(
+    jobs: Iterator[Job], executor: Executor, on_trials: Callable[[Job, int], None] = lambda _job, _count: None
+) -> None:
     """Run studies to their ends; the next is begun when the earlier ones no longer fill the executor.
 
     Whatever ends it early, what was finished is written.
@@ -144,9 +146,7 @@ def run(jobs: Iterator[Job], executor: Executor, on_trials: Callable[[Job, int],
             job.flush(always=True)
 
 
-def _fill(
-    active: list[Job], jobs: Iterator[Job], executor: Executor, waiting: dict[Future[list[Trial]], Job]
-) -> None:
+def _fill(active: list[Job], jobs: Iterator[Job], executor: Executor, waiting: dict[Future[list[Trial]], Job]) -> None:
     """Give the executor as much as it can hold, closing jobs that are complete and opening the next."""
     index = 0
     while len(waiting) < executor.capacity:

@@ -74,7 +74,9 @@ class Fitter:
         self._sweep = context.sweep(task.X, task.y.astype(np.intp), task.X_target, None)
         self._values = None if rule.needs_all else rule.scorer(context, labels)
 
-    def fit(self, numbers: Sequence[int], settings: Sequence[Mapping[str, Any]], keep: int | None = None) -> list[Trial]:
+    def fit(
+        self, numbers: Sequence[int], settings: Sequence[Mapping[str, Any]], keep: int | None = None
+    ) -> list[Trial]:
         """Fit and score settings together; the time is shared out evenly.
 
         Parameters

@@ -14,11 +14,11 @@ from studies.options import StudyOptions
 from studies.sinks.mlflow import StudyResult
 from studies.spec import StudySpec, make_spec
 from studies.study import StudyRequest, run_studies
-from tgsr.evaluation.selection import DEFAULT_RULE
+from tgsr.evaluation.selection import DEFAULT_RULE, get_rule
 from tgsr.reports.building import log_paper_report
 from tgsr.tracking.config import ensure_experiment, open_client
-from tgsr.tracking.names import PAPER_TITLE, Tag
-from tgsr.tracking.registry import champion_run, register
+from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
+from tgsr.tracking.registry import aliased_run, register
 from tgsr.tracking.runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.version import code_version
 
@@ -102,9 +102,7 @@ def run_paper(pairs: Sequence[DatabasePair], plan: PaperPlan, options: StudyOpti
         results = run_studies([*own, *others])
         studies = results[: len(own)]
         for request, study in zip(own, studies, strict=True):
-            if champion_run(client, request.spec.pair, request.spec.method) != study.best.row["run_id"]:
-                model = register(client, study.run_id, request.pair)
-                _log.info("%s version %s is the champion", model.name, model.version)
+            _register(client, request, study)
         rows = [
             row
             for request, result in zip(others, results[len(own) :], strict=True)
@@ -119,8 +117,18 @@ def run_paper(pairs: Sequence[DatabasePair], plan: PaperPlan, options: StudyOpti
     return PaperResult(run_id, studies)
 
 
+def _register(client: MlflowClient, request: StudyRequest, study: StudyResult) -> None:
+    """Make a study's choice the champion (an oracle's has the alias ``oracle``), unless it is that already."""
+    alias = "oracle" if get_rule(request.spec.selection).uses_target_labels else "champion"
+    if aliased_run(client, model_name(request.spec.pair, request.spec.method), alias) != study.best.row["run_id"]:
+        model = register(client, study.run_id, request.pair, alias=alias)
+        _log.info("%s version %s has the alias %s", model.name, model.version, alias)
+
+
 def _open_parent(client: MlflowClient, plan: PaperPlan, pairs: Sequence[DatabasePair], options: StudyOptions) -> str:
-    key = hashlib.sha256(json.dumps([[plan.spec(pair).name for pair in pairs], repr(plan.compare)]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(
+        json.dumps([[plan.spec(pair).name for pair in pairs], repr(plan.compare)]).encode()
+    ).hexdigest()[:12]
     ensure_experiment(client, PAPER_TITLE, options.config.artifact_root)
     known = find_parent(client, "paper", key)
     if known is not None:

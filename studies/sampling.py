@@ -1,7 +1,7 @@
 """Optuna: sampled studies by ask and tell in memory, and a study's trials in any storage of Optuna's.
 
-MLflow holds the trials. A sampled study's history is built from them, and the sampler is seeded anew for every batch, so
-that a study that was interrupted asks for the same settings as one that was not.
+MLflow holds the trials. A sampled study's history is built from them, and the sampler is seeded anew for every batch,
+so that a study that was interrupted asks for the same settings as one that was not.
 """
 
 from __future__ import annotations
@@ -152,9 +152,7 @@ def fill_storage(spec: StudySpec, table: pd.DataFrame, url: str) -> int:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(
-            study_name=spec.name, storage=_open(url), direction="maximize", load_if_exists=True
-        )
+        study = optuna.create_study(study_name=spec.name, storage=_open(url), direction="maximize", load_if_exists=True)
         there = {cell_id(trial.params) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
         lacking = [trial for trial in frozen_trials(spec, table) if cell_id(trial.params) not in there]
         study.add_trials(lacking)

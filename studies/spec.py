@@ -86,7 +86,14 @@ class StudySpec:
     def title(self) -> str:
         """Readable name: pair, method, sampler, selection, groups."""
         scaling = self.fixed.get("scaling", "none")
-        parts = (self.pair, self.method, self.sampler, self.selection, self.grouping, "" if scaling == "none" else scaling)
+        parts = (
+            self.pair,
+            self.method,
+            self.sampler,
+            self.selection,
+            self.grouping,
+            "" if scaling == "none" else scaling,
+        )
         return " ".join(part for part in parts if part)
 
     @property
@@ -118,7 +125,9 @@ class StudySpec:
                 raise ValueError("another format")
             return cls(**{**stored, "shape": TaskShape(**stored["shape"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise TrackingError(f"the study's specification cannot be read ({error}); use the tgsr that made it") from error
+            raise TrackingError(
+                f"the study's specification cannot be read ({error}); use the tgsr that made it"
+            ) from error
 
     def cells(self, n_trials: int | None = None) -> list[tuple[int, Settings]]:
         """Number and settings of the grid's cells in its order; ``n_trials`` of them spread over it."""
@@ -126,7 +135,7 @@ class StudySpec:
         return spread(list(enumerate(expand_grid(self.grid))), n_trials, columns)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions: of a grid its values, of a sampled study the method's ranges, cut to the grid's ends."""
+        """Optuna's distributions: of a grid its values, else the method's ranges, cut to the grid's ends."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         values: dict[str, dict[Any, None]] = {}

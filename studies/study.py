@@ -71,6 +71,7 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
         open_executor(first.scheduler, first.jobs) as executor,
         tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True) as bar,
     ):
+
         def jobs() -> Iterator[Job]:
             for index, request in enumerate(requests):
                 yield _open(index, request, sink, opened, results, bar)

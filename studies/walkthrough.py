@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from joblib import cpu_count
 
 from studies.options import StudyOptions
@@ -17,9 +18,12 @@ from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, 
 from tgsr.errors import TgsrError
 from tgsr.evaluation.selection import DEFAULT_RULE
 from tgsr.protocols import XIS, Experiment, get_experiment
+from tgsr.reports.masks import draw_mask
+from tgsr.reports.style import save_figure
 from tgsr.tracking.config import TrackingConfig, open_client
-from tgsr.tracking.prediction import overlay_regions, predict_clips
-from tgsr.tracking.registry import Registered, load_model, register
+from tgsr.tracking.model_bundle import load_model
+from tgsr.tracking.prediction import first_frame, predict_clips
+from tgsr.tracking.registry import Registered, register
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +87,9 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     loaded = load_model(model.uri)
     predictions = predict_clips(loaded, [Path(clip.path) for clip in some]).table
     predictions.insert(1, "true", [clip.label for clip in some])
-    overlay = overlay_regions(loaded, Path(some[0].path), config.home / "demo" / "regions.png")
+    overlay = config.home / "demo" / "regions.png"
+    frame = first_frame(loaded, Path(some[0].path))
+    save_figure(draw_mask(np.array(loaded.header.group_norms), loaded.header.grouping, frame), overlay, dpi=150)
     return Walkthrough(study, model, predictions, overlay)
 
 

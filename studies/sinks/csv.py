@@ -99,8 +99,10 @@ class CsvSink:
     @staticmethod
     def _with_cells(spec: StudySpec, table: pd.DataFrame) -> pd.DataFrame:
         names = setting_columns(table)
-        settings = dict(spec.cells()) if spec.sampler == "grid" else dict(
-            zip(table["trial"], table[names].to_dict("records"), strict=True)
+        settings = (
+            dict(spec.cells())
+            if spec.sampler == "grid"
+            else dict(zip(table["trial"], table[names].to_dict("records"), strict=True))
         )
         return table.assign(cell=[cell_id(settings[number]) for number in table["trial"]])
 

@@ -34,7 +34,9 @@ def test_a_label_free_study_serves_the_oracles_column_too(make_options, small_pa
     assert [study.selection for study in list_studies(open_client(options.config.tracking_uri))] == ["source-cv"]
 
 
-@pytest.mark.parametrize("wrong", [{"methods": ("NOPE",)}, {"selections": ("nope",)}, {"methods": ()}, {"limits": {"X": 1}}])
+@pytest.mark.parametrize(
+    "wrong", [{"methods": ("NOPE",)}, {"selections": ("nope",)}, {"methods": ()}, {"limits": {"X": 1}}]
+)
 def test_what_cannot_be_compared_is_refused_before_anything_runs(wrong):
     with pytest.raises(ParameterError):
         ComparePlan(**wrong)

@@ -63,7 +63,9 @@ def test_threads_do_not_change_a_byte(whole, make_spec, make_options, small_pair
     assert options.out.read_bytes() == whole
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[: text.rindex(b"\n", 0, -1) + 1], lambda text: text[:-5], lambda _: b""])
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[: text.rindex(b"\n", 0, -1) + 1], lambda text: text[:-5], lambda _: b""]
+)
 def test_a_part_that_was_cut_is_run_again(whole, interrupted, make_spec, small_pair, damage):
     part = sorted(interrupted.out.with_name("part.csv.parts").glob("*.part"))[1]
     part.write_bytes(damage(part.read_bytes()))

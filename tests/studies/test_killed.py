@@ -26,9 +26,7 @@ def n_runs(database) -> int:
 
 
 @pytest.mark.parametrize("writer", ["bulk", "client"])
-def test_killed_studies_end_like_undisturbed_ones(
-    make_spec, make_options, small_pair, run_tgsr, data_folder, writer
-):
+def test_killed_studies_end_like_undisturbed_ones(make_spec, make_options, small_pair, run_tgsr, data_folder, writer):
     expected = run_study(make_spec(), small_pair, make_options("undisturbed"))
     options = make_options("killed")
     home = ["--data", str(data_folder), "--home", str(options.config.home), "--writer", writer]

@@ -92,7 +92,13 @@ def test_fewer_cells_are_among_more(make_spec):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"axes": {"kappa": []}}, {"axes": {"kapa": [1]}}, {"sampler": "sobol"}, {"selection": "luck"}, {"method": "SVM", "sampler": "tpe"}],
+    [
+        {"axes": {"kappa": []}},
+        {"axes": {"kapa": [1]}},
+        {"sampler": "sobol"},
+        {"selection": "luck"},
+        {"method": "SVM", "sampler": "tpe"},
+    ],
 )
 def test_a_wrong_specification_is_refused(make_spec, wrong):
     with pytest.raises(ParameterError):
@@ -104,5 +110,7 @@ def test_a_specification_survives_json_and_its_name_tells_all_that_differs(make_
 
     spec = make_spec(method="IW-SVM")
     assert StudySpec.from_json(spec.to_json()) == spec
-    names = {make_spec(**change).name for change in ({}, {"seed": 1}, {"selection": "source-cv"}, {"grouping": "released"})}
+    names = {
+        make_spec(**change).name for change in ({}, {"seed": 1}, {"selection": "source-cv"}, {"grouping": "released"})
+    }
     assert len(names) == 4

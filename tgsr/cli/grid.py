@@ -76,7 +76,9 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         click.echo(f"picture: {given['out'].with_suffix('.png')}")
     shared.tell_generated([pair])
     best = best_trial(table)
-    chosen = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in best.settings.items())
+    chosen = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in best.settings.items()
+    )
     if "macro_f1" not in table:
         click.echo(f"best by {spec.selection}: {chosen}")
         return

@@ -60,7 +60,9 @@ def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
         name, equals, values = text.partition("=")
         if not (name.strip() and equals and values.strip()):
             raise ParameterError(f"--set {text!r} is not understood; write for example --set n_components=1-50")
-        axes[name.strip()] = list(dict.fromkeys(_parts(values, _values, f"values of {name.strip()}", "1-50, 0.1,1,10 or a,b")))
+        axes[name.strip()] = list(
+            dict.fromkeys(_parts(values, _values, f"values of {name.strip()}", "1-50, 0.1,1,10 or a,b"))
+        )
     return axes
 
 

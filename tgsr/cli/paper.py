@@ -18,11 +18,20 @@ __all__ = ["command"]
     type=click.Choice(["paper", "all", "leave-one-out"]),
     default="paper",
     show_default=True,
-    help="paper: those of the twelve experiments whose databases are there; all: every pair of the folder; leave-one-out: each database the target of all others.",
+    help="paper: those of the twelve experiments whose databases are there; all: every "
+    "pair of the folder; leave-one-out: each database the target of all others.",
 )
-@click.option("--sampler", type=click.Choice(["grid", "tpe", "random"]), default="grid", show_default=True, help="Of TGSR's studies.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["grid", "tpe", "random"]),
+    default="grid",
+    show_default=True,
+    help="Of TGSR's studies.",
+)
 @click.option("--selection", default="auto", show_default=True, help="Rule of TGSR's studies; oracle as in the paper.")
-@click.option("--trials", type=shared.NATURAL, default=0, show_default=True, help="Trials each; 0: the grid, or 200 sampled.")
+@click.option(
+    "--trials", type=shared.NATURAL, default=0, show_default=True, help="Trials each; 0: the grid, or 200 sampled."
+)
 @shared.grid_options
 @shared.grouping()
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")

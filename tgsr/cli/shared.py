@@ -116,7 +116,9 @@ _RUN = (
         show_envvar=True,
         help="An Optuna storage to fill besides: a journal file, sqlite:///…, postgresql://… (for optuna-dashboard).",
     ),
-    click.option("--restore", type=bool, default=False, is_flag=False, flag_value=True, help="Bring deleted runs back."),
+    click.option(
+        "--restore", type=bool, default=False, is_flag=False, flag_value=True, help="Bring deleted runs back."
+    ),
     click.option("--quiet", type=bool, default=False, is_flag=False, flag_value=True, help="No progress bar."),
 )
 

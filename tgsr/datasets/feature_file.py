@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,10 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
                 raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
             if header.get("version") not in _VERSIONS:
                 raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
+            if not re.fullmatch(r"[\w.+ -]{1,200}", str(header["name"])):
+                raise DataError(f"{path}: a database cannot be called {header['name']!r}; make the file again")
             dataset = FeatureDataset(
-                name=str(header["name"]),
+                name=header["name"],
                 features=read_only(members["features"]),
                 class_names=tuple(header["class_names"]),
                 parameters=header["parameters"],

@@ -14,8 +14,23 @@ from tgsr.errors import TrackingError
 __all__ = ["Best", "best_trial", "rank_trials", "setting_columns"]
 
 _FACTS = frozenset(
-    "trial run_id cell selection_value macro_f1 accuracy recall objective iterations converged regions_kept "
-    "predictions fit_seconds log10_xi".split()
+    [
+        "trial",
+        "run_id",
+        "cell",
+        "selection_value",
+        "macro_f1",
+        "accuracy",
+        "recall",
+        "objective",
+        "iterations",
+        "converged",
+        "complete",
+        "regions_kept",
+        "predictions",
+        "fit_seconds",
+        "log10_xi",
+    ]
 )
 _SCORES = ("precision_", "recall_", "confusion_")
 

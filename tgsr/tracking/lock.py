@@ -25,7 +25,7 @@ from tgsr.tracking.names import Tag
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["LEASE_SECONDS", "LockedError", "StudyLock", "study_lock"]
+__all__ = ["LEASE_SECONDS", "LockedError", "StudyLock", "lock_holder", "study_lock"]
 
 LEASE_SECONDS = 60.0
 """How long a lease on a tracking server holds without being renewed: a dead coordinator's holds nobody up longer."""
@@ -131,18 +131,37 @@ def study_lock(config: TrackingConfig, client: MlflowClient, experiment_id: str,
     LockedError
         If another process holds it.
     """
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    note = _Note(client, experiment_id, f"{Tag.LOCK}.{digest}", name)
+    note = _Note(client, experiment_id, _key(name), name)
     database = sqlite_path(config.tracking_uri)
     kind: AbstractContextManager[Callable[[], None] | None]
     if database is not None:
-        kind = _file_lock(note, database.with_name(f"{database.name}.{digest}.lock"))
+        kind = _file_lock(note, database.with_name(f"{database.name}.{_digest(name)}.lock"))
     elif config.tracking_uri.startswith("postgres"):
         kind = _advisory_lock(note, config.tracking_uri, f"{experiment_id} {name}")
     else:
         kind = _lease(note, config.tracking_uri)
     with kind as renew, StudyLock(renew) as lock:
         yield lock
+
+
+def lock_holder(config: TrackingConfig, client: MlflowClient, experiment_id: str, name: str) -> str | None:
+    """Who holds a study, and since when; None if nobody does. A note that a dead process left does not count."""
+    holder = _Note(client, experiment_id, _key(name), name).read()
+    if holder is None or holder.until:
+        return str(holder) if holder is not None and holder.until > _now(config.tracking_uri) else None
+    try:
+        with study_lock(config, client, experiment_id, name):
+            return None
+    except LockedError:
+        return str(holder)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def _key(name: str) -> str:
+    return f"{Tag.LOCK}.{_digest(name)}"
 
 
 class _Note:

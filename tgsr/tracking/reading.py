@@ -58,6 +58,8 @@ class StudySummary:
     ----------
     run_id, name, status : str
         MLflow's run id, run name and state (``FINISHED``, ``RUNNING``, ``FAILED``).
+    experiment_id : str
+        MLflow's experiment.
     experiment : str
         The pair of databases, such as ``"V-N"``.
     selection, sampler, grouping : str
@@ -69,6 +71,7 @@ class StudySummary:
     run_id: str
     name: str
     status: str
+    experiment_id: str
     experiment: str
     selection: str
     sampler: str
@@ -321,6 +324,7 @@ def _summary(run: Run) -> StudySummary:
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
         status=str(run.info.status),
+        experiment_id=str(run.info.experiment_id),
         experiment=tags.get(Tag.EXPERIMENT, ""),
         selection=tags.get(Tag.SELECTION, ""),
         sampler=tags.get(Tag.SAMPLER, ""),
