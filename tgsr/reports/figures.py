@@ -142,7 +142,8 @@ def _groups_figure(record: StudyRecord, best: Best, frame: npt.NDArray[Any] | No
         words = f"{kept} They are the feature file's own: they have no known place on a face."
     settings = ", ".join(show_setting(name, value) for name, value in best.settings.items())
     figure = draw_groups(norms, record.grouping, frame, record.heading)
-    caption = f"{words} {settings}. {_study(record)}"
+    face = "The face is generated. " if frame is None and record.grouping in ("region", "released") else ""
+    caption = f"{words} {face}{f'{settings}. ' if settings else ''}{_study(record)}"
     return ReportFigure("fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
 
 
