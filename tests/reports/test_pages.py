@@ -162,56 +162,7 @@ def test_generated_data_are_called_generated_and_stand_beside_no_published_numbe
     assert "3 of 9 cells" in whole
 
 
-<<<<<<< HEAD
 def test_scores_of_twelve_whole_grids_fit_into_a_page(paper_grid: pd.DataFrame) -> None:
-=======
-def test_the_face_is_on_the_page_of_all_experiments(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    record = record_factory(paper_grid.head(1))
-    face = np.tile(np.arange(112), (112, 1))
-    assert render_paper([record], frame=face) != render_paper([record])
-
-
-def test_the_readmes_snippets_run_as_they_stand(
-    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-    from tgsr.tracking.grid_run import log_grid
-    from tgsr.tracking.place import open_client, resolve_place
-
-    from tgsr.tracking.names import Tag
-
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    pair, plan = pair_factory(), GridPlan([5, 40], [0.1, 10.0])
-    run_id = log_grid(
-        resolve_place(), write_grid(pair, "vn.csv", plan, jobs=1), pair, plan, "V-N", [tmp_path / "vn.csv"]
-    )
-    readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
-    python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
-    snippets = re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE)
-    snippets = [textwrap.dedent(snippet) for snippet in snippets if snippet.strip()]
-    assert len(snippets) == 2
-    exec(snippets[0], {})
-    assert (tmp_path / "surface.pdf").is_file()
-    client = open_client(resolve_place().tracking_uri)
-    client.set_tag(run_id, Tag.KIND, "study")  # without trials: enough to be read
-    exec(snippets[1], {})
-
-
-def test_studies_fill_the_cells_that_a_comparison_lacks(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    record = record_factory(paper_grid.head(5), grouping="released")
-    merged = merge_comparison(None, [record, record])
-    assert merged["method"].tolist() == ["TGSR"]
-    known = merged.assign(macro_f1=0.123)
-    assert merge_comparison(known, [record])["macro_f1"].tolist() == [0.123]
-    assert name_by_groups(known, "region")["method"].tolist() == ["TGSR (regions)"]
-    assert name_by_groups(known, "released")["method"].tolist() == ["TGSR"]
-
-
-def test_scores_of_twelve_whole_grids_fit_into_a_page() -> None:
-    cells = pd.DataFrame([(kappa, xi) for kappa in KAPPAS for xi in XIS], columns=["kappa", "xi"])
->>>>>>> main
     rng = np.random.default_rng(0)
     noise = {name: rng.normal(0.6, 0.03, len(paper_grid)) for name in ("macro_f1", "accuracy")}
     table = paper_grid[[*OVER, "trial"]].assign(**noise)  # what compresses least
@@ -273,50 +224,7 @@ def test_report_of_csv_files(grid_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "V-N-TGSR-grid-oracle-released"
     assert "digest d1" in (folder / "report.html").read_text()
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".png", ".pdf"}
-<<<<<<< HEAD
     assert "4 of 23,035 cells" in (tmp_path / "out" / "tables" / "tables.tex").read_text()
-=======
-    assert (tmp_path / "out" / "tables" / "tables.tex").is_file()
-
-
-def test_what_is_not_stored_is_added_from_the_databases(pair_factory: Callable[..., Any], tmp_path: Path) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-
-    pair = pair_factory()
-    write_grid(pair, tmp_path / "grid.csv", GridPlan([5, 40], [0.1, 10.0]), jobs=1)
-    record = record_from_grid(tmp_path / "grid.csv")
-    completed = complete_record(record, pair)
-    best = completed.best
-    assert best is not None
-    assert completed.confusion is not None
-    assert completed.group_norms is not None
-    assert np.trace(completed.confusion) / completed.confusion.sum() == best["accuracy"]
-    assert np.count_nonzero(completed.group_norms) == best["n_selected"]
-    with pytest.raises(DataError, match="digest"):
-        complete_record(record, pair_factory(seed=7))
-
-
-def test_a_cell_is_solved_again_with_the_studys_own_settings(
-    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-
-    from tgsr.solvers import SolverSettings
-
-    pair, settings = pair_factory(), SolverSettings(mu=0.01, tol=1e-3, max_iter=7)
-    write_grid(pair, tmp_path / "grid.csv", GridPlan([5, 40], [0.1, 10.0], settings=settings), jobs=1)
-    record = record_from_grid(tmp_path / "grid.csv")
-    assert (record.settings, record.n_cells, record.shortfall) == (settings, 4, "")
-    used = []
-    make = completing.make_solver
-    monkeypatch.setattr(completing, "make_solver", lambda *given: used.append(given[2]) or make(*given))
-    complete_record(record, pair)
-    assert used == [settings]
-    stored = json.loads((tmp_path / "grid.csv.json").read_text())
-    (tmp_path / "grid.csv.json").write_text(json.dumps(stored | {"solver": {"mu": "much"}}))
-    with pytest.raises(DataError, match=r"grid\.csv\.json"):
-        record_from_grid(tmp_path / "grid.csv")
->>>>>>> main
 
 
 @pytest.mark.parametrize(
