@@ -152,7 +152,7 @@ def _draw_scale(
     boxes = region_boxes(INTERIOR, INTERIOR)[first : first + scale * scale] + MARGIN
     rectangles = [Rectangle((left, top), right - left, bottom - top) for top, left, bottom, right in boxes]
     kept = weights[first : first + scale * scale] > 0
-    for chosen, edge in ((~kept, {"edgecolor": "#BBBBBB", "lw": 0.35}), (kept, {"edgecolor": "black", "lw": 0.7})):
+    for chosen, colour, width in ((~kept, "#BBBBBB", 0.35), (kept, "black", 0.7)):
         shown = [rectangle for rectangle, there in zip(rectangles, chosen, strict=True) if there]
-        axis.add_collection(PatchCollection(shown, facecolor="none", zorder=2 + bool(edge["lw"] > 0.5), **edge))
+        axis.add_collection(PatchCollection(shown, facecolor="none", edgecolor=colour, lw=width, zorder=2 + width))
     return drawn
