@@ -16,7 +16,7 @@ from tgsr.reports.classes import class_scores, draw_confusions, predicted_counts
 from tgsr.reports.curves import draw_over, summarise_rest
 from tgsr.reports.face import frame_as_face, read_face
 from tgsr.reports.figures import CURVES, SURFACE, choice_tables, study_figures
-from tgsr.reports.masks import draw_groups, histogram_norms, overlay
+from tgsr.reports.masks import draw_mask, histogram_norms, overlay
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.sampled import draw_history, parameter_importances
 from tgsr.reports.style import figure_bytes
@@ -54,8 +54,8 @@ def test_no_text_of_a_figure_covers_another(trials: Trials, record_factory: Fact
     for figure in (
         draw_over(record.table, best.row, "kappa", "V-N"),
         draw_over(record.table, best.row, "xi", "V-N"),
-        draw_groups(norms, "region", None, "V-N"),
-        draw_groups(norms, "released", None, "V-N"),
+        draw_mask(norms, "region", None, "V-N"),
+        draw_mask(norms, "released", None, "V-N"),
         draw_confusions([(f"{number}", record.confusion, CLASS_NAMES) for number in range(12)]),  # type: ignore[misc]
     ):
         assert _texts_overlap(figure) == []
@@ -86,7 +86,7 @@ def test_less_than_a_decade_of_xi_has_ticks_that_can_be_read(xis: np.ndarray, tr
 @pytest.mark.parametrize("shape", [None, (60, 300)])
 def test_titles_of_a_mask_are_not_cut(shape: tuple[int, int] | None, grouping: str) -> None:
     frame = None if shape is None else np.random.default_rng(0).integers(0, 255, shape)
-    figure = draw_groups(np.ones(85), grouping, frame, "V-N")
+    figure = draw_mask(np.ones(85), grouping, frame, "V-N")
     figure.canvas.draw()
     for axes in figure.axes:
         box = axes.get_tightbbox()
@@ -96,7 +96,7 @@ def test_titles_of_a_mask_are_not_cut(shape: tuple[int, int] | None, grouping: s
 
 
 def test_groups_that_have_no_place_on_a_face_are_bars() -> None:
-    (axis,) = draw_groups(np.arange(7.0), "own").axes
+    (axis,) = draw_mask(np.arange(7.0), "own").axes
     assert [bar.get_height() for bar in axis.patches] == list(range(7))
 
 
