@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.io
+from tgsr.evaluation.grid import GridPlan, score_grid
 from tqdm import tqdm
 
 from tgsr.datasets import load_pair
 from tgsr.errors import MissingDataError
-from tgsr.evaluation.grid import GridPlan, score_grid
 from tgsr.protocols import EXPERIMENTS, Experiment
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 import numpy as np
 import numpy.typing as npt
+from tgsr.evaluation.grid import make_solver
 from threadpoolctl import threadpool_limits
 
 import tgsr.solvers.batch as batch_module
 from tgsr.datasets import load_pair
-from tgsr.evaluation.grid import make_solver
 from tgsr.protocols import get_experiment
 from tgsr.solvers import BatchSolver, solve_direct
 

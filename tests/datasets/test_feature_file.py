@@ -197,7 +197,8 @@ def test_a_damaged_file_is_named_and_hurts_no_other(tmp_path, pair_factory, data
     with pytest.raises(MissingDataError, match=r"SMIC_HS is not there.*damaged: .*CASME2\.tgsr\.npz"):
         load_database("H", tmp_path)
     listed = CliRunner().invoke(cli, ["data", "--data", str(tmp_path)])
-    assert listed.exit_code == 0, listed.output
+    assert listed.exit_code == 1, listed.output
+    assert "Error: 1 of these cannot be used" in listed.output
     assert f"damaged    {bad}" in listed.output
     assert "experiments that can be run: V-N N-V" in listed.output
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path
 
-__all__ = ["SUFFIX", "feature_file_name", "is_feature_file", "load_features", "save_features"]
+__all__ = ["SUFFIX", "check_archive", "feature_file_name", "is_feature_file", "load_features", "save_features"]
 
 SUFFIX = ".tgsr.npz"
 _FORMAT = "tgsr-features"
@@ -66,7 +67,7 @@ def feature_file_name(path: str | os.PathLike[str]) -> str:
     """
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-            _check_size(Path(path), members.zip)
+            check_archive(Path(path), members.zip)
             return str(json.loads(str(members["header"]))["name"])
     except Exception as error:  # zipfile, zlib, NumPy and JSON raise whatever they meet in damaged files
         raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
@@ -88,14 +89,16 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
     try:
         # np.load leaves a damaged file open, so the stream is ours
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-            _check_size(path, members.zip)
+            check_archive(path, members.zip)
             header = json.loads(str(members["header"]))
             if header.get("format") != _FORMAT:
                 raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
             if header.get("version") not in _VERSIONS:
                 raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
+            if not re.fullmatch(r"[\w.+ -]{1,200}", str(header["name"])):
+                raise DataError(f"{path}: a database cannot be called {header['name']!r}; make the file again")
             dataset = FeatureDataset(
-                name=str(header["name"]),
+                name=header["name"],
                 features=read_only(members["features"]),
                 class_names=tuple(header["class_names"]),
                 parameters=header["parameters"],
@@ -110,7 +113,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
     return dataset
 
 
-def _check_size(path: Path, archive: zipfile.ZipFile) -> None:
+def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuse an archive that says it unpacks to more than a feature file may; members end where they say they do."""
     size = sum(entry.file_size for entry in archive.infolist())
     if size > _MOST_BYTES:

@@ -6,7 +6,10 @@ Each holds ``<DB>_micro_feature`` (n × 15,045, the released layout) and ``<DB>_
 
 from __future__ import annotations
 
+import math
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ __all__ = ["is_released_name", "load_released", "released_databases", "released_
 
 _FEATURE, _LABEL = "_micro_feature", "_micro_label"
 _N_FEATURES = N_REGIONS * N_PLANES * N_BINS
+_MOST_BYTES = 2**29
+_HEADER_BYTES, _COMPRESSED = 128, 15  # of MATLAB's level 5 format
 _PARAMETERS = {"origin": "released", "radius": 3, "neighbours": 8, "mapping": "uniform"}
 _SMIC_SUBJECTS = "s11:7 s12:9 s13:10 s14:10 s15:4 s18:7 s19:2 s20:22"
 _SUBJECTS = {
@@ -163,11 +168,43 @@ def _read(path: Path, variable: str) -> npt.NDArray[Any]:
     try:
         if h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
-                values = np.asarray(file[variable])
+                values = np.asarray(_dataset(path, file, variable))
         else:
+            _check_unpacked(path)
             values = np.asarray(scipy.io.loadmat(path, variable_names=[variable])[variable])
+    except DataError:
+        raise
     except Exception as error:  # see released_variables
         raise DataError(f"{path}: {variable} cannot be read ({error}); download the file again") from error
     if values.dtype.kind not in "fiu":
         raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}")
     return values
+
+
+def _dataset(path: Path, file: h5py.File, variable: str) -> h5py.Dataset:
+    """A dataset of the file itself: not a link to another file, nor stored in one, nor larger than a database is."""
+    values = file[variable] if isinstance(file.get(variable, getlink=True), h5py.HardLink) else None
+    if not isinstance(values, h5py.Dataset) or values.external or values.is_virtual:
+        raise DataError(f"{path}: {variable} is not stored in this file; links to other files are not followed")
+    if values.nbytes > _MOST_BYTES or math.prod(values.chunks or ()) * values.dtype.itemsize > _MOST_BYTES:
+        raise DataError(f"{path}: {variable} has the shape {values.shape}, more than {_MOST_BYTES >> 20} MB")
+    return values
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse an older MATLAB file whose compressed variables unpack to more than a database is."""
+    total = 0
+    with path.open("rb") as stream:
+        stream.seek(_HEADER_BYTES)
+        while len(tag := stream.read(8)) == 8:
+            kind, size = struct.unpack("<II" if tag[:2] != b"\0\0" else ">II", tag)
+            end = stream.tell() + size
+            total += 0 if kind == _COMPRESSED else size
+            unpack = zlib.decompressobj()
+            while kind == _COMPRESSED and not unpack.eof and (data := stream.read(min(2**16, end - stream.tell()))):
+                while data and total <= _MOST_BYTES:
+                    total += len(unpack.decompress(data, 2**20))
+                    data = unpack.unconsumed_tail
+            if total > _MOST_BYTES:
+                raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MB, which no released file does")
+            stream.seek(end)

@@ -72,6 +72,9 @@ class Method:
         ``param_distributions(shape)``: Optuna's distributions by parameter; empty where there is nothing to search.
     shares : str or None
         Settings that are equal in this parameter share work: they should be fitted together.
+    batch : int
+        How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
+        workers share it.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Method:
     param_grid: Callable[[TaskShape], Grid]
     param_distributions: Callable[[TaskShape], Distributions]
     shares: str | None = None
+    batch: int = 32
 
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
@@ -153,7 +157,7 @@ METHODS: dict[str, Method] = {
             lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
             lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
         ),
-        Method("TSRG", TSRGClassifier, _ORDER, *_SPARSE),
+        Method("TSRG", TSRGClassifier, _ORDER, *_SPARSE, batch=2),
         Method("DRLS", DRLSClassifier, {}, *_SPARSE),
         Method(
             "TGSR",
@@ -163,6 +167,7 @@ METHODS: dict[str, Method] = {
             lambda shape: [{"kappa": list(range(1, shape.n_groups + 1)), "xi": [float(xi) for xi in XIS]}],
             lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
             "xi",
+            batch=128,
         ),
     )
 }
@@ -244,4 +249,5 @@ def _own_method(name: str, estimator: Any) -> Method:
         dict(getattr(estimator, "defaults", {})),
         param_grid,
         lambda shape: dict(declared("param_distributions", shape, {})),
+        batch=8,
     )

@@ -39,4 +39,6 @@ class TransferTask:
 def mask_target(pair: DatabasePair) -> TransferTask:
     """Drop the target's labels, so that no method can see them."""
     source = pair.source
-    return TransferTask(source.X, source.labels, pair.target.X, source.subjects, source.class_names)
+    return TransferTask(
+        source.X, source.known_labels, pair.target.X, source.subjects, source.class_names, source.groups
+    )

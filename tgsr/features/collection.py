@@ -23,9 +23,7 @@ from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
-from tgsr.features.lbp_top import code_bins
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, N_REGIONS
-from tgsr.regions import N_BINS, N_PLANES
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
 __all__ = ["Extraction", "extract_collection"]
 
@@ -107,7 +105,6 @@ def extract_collection(
     ----------
     collection : ClipCollection
     settings : ExtractionSettings, optional
-        Its grid, neighbours and mapping must give 85 × 177 features.
     jobs : int
         Processes at most; a small database is not worth starting them.
     cache : Path, optional
@@ -122,10 +119,10 @@ def extract_collection(
     DataError
         If no clip can be used, a label is not a class of the collection, or the cache cannot be written.
     ParameterError
-        If the settings give features of another shape, or ``jobs`` is not positive.
+        If ``jobs`` is not positive.
     """
     settings = settings or ExtractionSettings()
-    _check(collection, settings, jobs)
+    _check(collection, jobs)
     parameters = _parameters(settings)
     task = _Task(settings, parameters, cache, root)
     outcomes = []
@@ -186,15 +183,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _check(collection: ClipCollection, settings: ExtractionSettings, jobs: int) -> None:
+def _check(collection: ClipCollection, jobs: int) -> None:
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise ParameterError(f"jobs must be a positive integer, got {jobs!r}")
-    shape = (sum(n * n for n in settings.grid), N_PLANES * code_bins(settings.neighbours, settings.mapping)[1])
-    if shape != (N_REGIONS, N_PLANES * N_BINS):
-        raise ParameterError(
-            f"grid {settings.grid}, {settings.neighbours} neighbours and mapping {settings.mapping!r} give {shape} "
-            f"features a clip; a feature file holds ({N_REGIONS}, {N_PLANES * N_BINS})"
-        )
     labelled = any(clip.label is not None for clip in collection.clips)
     for clip in collection.clips:
         if labelled and clip.label not in collection.class_names:

@@ -21,7 +21,6 @@ from tgsr.protocols import check_kappa, check_xi
 from tgsr.solvers.direct import solve_direct
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.problem import Problem, SolverSettings
-from tgsr.solvers.slots import Slots
 from tgsr.solvers.solution import CellSolution
 
 __all__ = ["BATCH_SIZE", "BatchSolver"]
@@ -107,6 +106,8 @@ class BatchSolver:
             return
         # neighbours in ξ share an eigenbasis, so they should be in the batch at the same time
         queue = sorted(range(len(cells)), key=lambda index: (cells[index][1], cells[index][0]), reverse=True)
+        from tgsr.solvers.slots import Slots  # compiled code, which a fitted model has no need of
+
         slots = Slots(self.system, settings, min(BATCH_SIZE, len(cells)))
         while queue or slots.width:
             while queue and slots.width < slots.size:

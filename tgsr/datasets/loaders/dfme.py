@@ -17,5 +17,6 @@ DFME = CodedDatabase(
     n_rows=(1856,),
     columns=Columns(onset="onsetframe", offset="offsetframe"),
     subject="sub{:04d}",
+    always_cut=True,
     expected={"cdmer": (1352, 206, 298)},
 )

@@ -1,6 +1,6 @@
 """SMIC as it is delivered: ``{HS,VIS,NIR}/s<k>/micro/{negative,positive,surprise}/<clip>/`` of frames or a video.
 
-The extended release has no folders of emotions: ``HS_long/SMIC_HS_E/s20/s20_ne_01/``, with the class in the clip's name.
+The extended release has no folders of emotions: ``HS_long/SMIC_HS_E/s20/s20_ne_01/``, classes in the clips' names.
 """
 
 from __future__ import annotations
