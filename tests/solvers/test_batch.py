@@ -122,7 +122,7 @@ def test_products_are_left_out_and_the_answer_is_the_same(pair_factory):
     sparing = solver.solve([(2, 0.5)])[0]
     spared = solver.n_products
     assert spared < 0.8 * 85 * sparing.n_iter
-    solver.system.reach[:] = np.inf  # no bound excludes anything
+    solver.system._reach[:] = np.inf  # no bound excludes anything
     full = solver.solve([(2, 0.5)])[0]
     assert solver.n_products - spared == 85 * full.n_iter
     assert full.n_iter == sparing.n_iter
