@@ -21,7 +21,7 @@ from tgsr.solvers.direct import solve_direct
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.problem import Problem, SolverSettings
 from tgsr.solvers.slots import Batch
-from tgsr.solvers.solution import CellSolution
+from tgsr.solvers.solution import TIE, CellSolution
 
 __all__ = ["BATCH_SIZE", "BatchSolver"]
 
@@ -131,6 +131,7 @@ class BatchSolver:
             xi=xi,
             n_iter=solution.n_iter,
             converged=solution.converged,
+            complete=int((solution.shrink > TIE).sum()) == kappa,
             objective=solution.objective,
             lam=solution.lam,
             group_norms=solution.group_norms,

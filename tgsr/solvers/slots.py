@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.kernel import GROUP_COLUMNS, SCALAR_COLUMNS, Slots, run
 from tgsr.solvers.problem import SolverSettings
-from tgsr.solvers.solution import CellSolution
+from tgsr.solvers.solution import TIE, CellSolution
 
 __all__ = ["Batch"]
 
@@ -142,6 +142,7 @@ class Batch:
             xi=xi,
             n_iter=t,
             converged=bool(slots.converged[slot]),
+            complete=int((shrink > TIE).sum()) == slots.kappa[slot],
             objective=float(loss + lam * norms.sum()),
             lam=lam,
             group_norms=norms,

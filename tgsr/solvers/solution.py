@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CellSolution"]
+__all__ = ["TIE", "CellSolution"]
+
+TIE = 1e-8
+"""A shrink factor below this is rounding: the group's norm is the threshold."""
 
 _FloatArray = npt.NDArray[np.float64]
 
@@ -24,6 +27,9 @@ class CellSolution:
     n_iter : int
     converged : bool
         Whether max|C − D| < tol was reached.
+    complete : bool
+        Whether κ groups were kept. Where the κ-th and the (κ + 1)-th norm are equal the threshold removes both; where
+        they are equal up to rounding (`TIE`) it is not known which groups are kept, and this is false, too.
     objective : float
         Value of Equ. (2) with the last λ.
     lam : float
@@ -40,6 +46,7 @@ class CellSolution:
     xi: float
     n_iter: int
     converged: bool
+    complete: bool
     objective: float
     lam: float
     group_norms: _FloatArray
