@@ -27,7 +27,7 @@ __all__ = ["TGSRClassifier", "TiedGroupsWarning"]
 
 
 class TiedGroupsWarning(UserWarning):
-    """Not κ groups were kept, or it is not known which: norms are equal, and the threshold removes both groups."""
+    """Fewer than κ groups were kept: the κ-th and the (κ + 1)-th norm are equal, and the threshold removes both."""
 
 
 class TGSRClassifier(TransferClassifier):
@@ -66,8 +66,8 @@ class TGSRClassifier(TransferClassifier):
     selected_regions_ : array of int
         Numbers of the groups kept, ascending.
     complete_ : bool
-        Whether κ groups were kept, and it is known which: norms that are equal, be it up to rounding, make it false,
-        and ``fit`` warns (`TiedGroupsWarning`).
+        Whether κ groups were kept. With norms that are equal, if only up to rounding, it is fewer, and ``fit`` warns
+        (`TiedGroupsWarning`).
     n_iter_ : int
     converged_ : bool
     objective_ : float

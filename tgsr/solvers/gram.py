@@ -35,6 +35,8 @@ class GramArrays(NamedTuple):
         H_i = Ũ_i^T Ũ_i.
     reach : (K,)
         γ_i with ‖Ũ_i y‖ ≤ γ_i‖y‖: ‖Ũ_i‖₂ is the least; a larger one leaves out fewer products.
+    loose : (K,)
+        Such γ_i for little: from the traces of the Gram matrices.
     blocks : (p·m,)
         The transposes of all Ũ_i, one after the other.
     starts : (K + 1,)
@@ -48,6 +50,7 @@ class GramArrays(NamedTuple):
 
     gram: _FloatArray
     reach: _FloatArray
+    loose: _FloatArray
     blocks: _FloatArray
     starts: npt.NDArray[np.intp]
     ones: _FloatArray
@@ -98,7 +101,7 @@ class GramSystem:
         ones = np.add.reduceat(self.basis, starts[:-1], axis=0)
         loose = np.sqrt(np.minimum(np.trace(gram, axis1=1, axis2=2), 1.0))
         self._arrays = GramArrays(
-            gram, loose, blocks, starts, ones, singular**2, shift, np.ascontiguousarray(singular * self.labels)
+            gram, loose, loose, blocks, starts, ones, singular**2, shift, np.ascontiguousarray(singular * self.labels)
         )
 
     @cached_property

@@ -231,7 +231,7 @@ def _recompute(block: _Array, steps: _Array, shrinks: _Array, start: float, u: _
 
 
 @_kernel
-def _look(group: _Array, reach: float, u: _Array, product: _Array, step: _Array) -> bool:
+def _look(group: _Array, size: float, u: _Array, product: _Array, step: _Array) -> bool:
     """Bring a group up to date, given H_i·step: Ũ_i^T Q_i and ‖Q_i‖ of Q_i = C_i + Ũ_i·step.
 
     Returns whether ‖Q_i‖² is small against what it was added up from, so that it must be computed anew.
@@ -249,7 +249,7 @@ def _look(group: _Array, reach: float, u: _Array, product: _Array, step: _Array)
         _copy(u, product)
         square = _dot(product, step)
         # the terms of this sum have the size of γ_i²‖step‖², and may cancel
-        group[_SUMMANDS] = max(square, reach**2 * _dot(step, step))
+        group[_SUMMANDS] = max(square, size**2 * _dot(step, step))
         group[_CROSS] = np.nan
     group[_NORM] = np.sqrt(max(square, 0.0))
     return not group[_SUMMANDS] * _ROUNDING <= _LARGEST_ERROR * square
@@ -428,7 +428,7 @@ def _look_at_group(
     for k in range(count):
         b = members[k]
         group, scalars, u, t = slots.groups[b, i], slots.scalars[b], slots.u[i, b], slots.n_iter[b]
-        if _look(group, system.reach[i], u, product[k], gathered[k]):
+        if _look(group, system.loose[i], u, product[k], gathered[k]):
             block = system.blocks[system.starts[i] * m : system.starts[i + 1] * m].reshape(m, -1)
             square = _recompute(block, slots.steps[b, : t + 1], slots.shrinks[b, :t, i], start, u)
             group[_NORM], group[_SUMMANDS], group[_CROSS] = np.sqrt(square), square, np.nan

@@ -1,4 +1,4 @@
-"""Small quadratic programs: the spectrum of TKL, and sample weights with a bound and a budget."""
+"""Small convex programs: the spectrum of TKL, sample weights with a bound and a budget, shares of a mixture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import scipy.optimize
 import scipy.sparse
 
-__all__ = ["bounded_budget_qp", "damped_least_squares"]
+__all__ = ["bounded_budget_qp", "damped_least_squares", "mixture_likelihood"]
 
 Array = npt.NDArray[np.float64]
 
@@ -90,3 +90,44 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
         raise ValueError(f"the quadratic program for the sample weights ended with {solution.status}")
     s: Array = np.clip(np.array(solution.x), 0.0, bound)
     return s
+
+
+def mixture_likelihood(densities: Array) -> Array:
+    """Maximise Σ_t log(Mβ)_t over the simplex: the shares of a mixture's components.
+
+    Parameters
+    ----------
+    densities : array of shape (n, m)
+        M ≥ 0, with a positive entry in every row.
+
+    Returns
+    -------
+    array of shape (m,)
+        β ≥ 0 with sum 1.
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot reach its accuracy.
+    """
+    n, m = densities.shape
+    # variables β and t ≤ log(Mβ), a cone (t, 1, Mβ) each: minimise −Σt
+    rows: list[scipy.sparse.coo_matrix] = [
+        scipy.sparse.hstack([np.ones((1, m)), np.zeros((1, n))]),
+        scipy.sparse.hstack([-scipy.sparse.identity(m), scipy.sparse.coo_matrix((m, n))]),
+    ]
+    cones = np.zeros((3 * n, m + n))
+    cones[np.arange(0, 3 * n, 3), m + np.arange(n)] = -1.0
+    cones[2::3, :m] = -densities
+    A = scipy.sparse.vstack([*rows, scipy.sparse.coo_matrix(cones)], format="csc")
+    b = np.concatenate([[1.0], np.zeros(m), np.tile([0.0, 1.0, 0.0], n)])
+    kinds = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(m), *[clarabel.ExponentialConeT()] * n]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    cost = np.concatenate([np.zeros(m), -np.ones(n)])
+    solution = clarabel.DefaultSolver(scipy.sparse.csc_matrix((m + n, m + n)), cost, A, b, kinds, settings).solve()
+    if str(solution.status) not in ("Solved", "AlmostSolved"):
+        raise ValueError(f"the likelihood of the sample weights ended with {solution.status}")
+    beta: Array = np.maximum(np.array(solution.x)[:m], 0.0)
+    return beta / beta.sum()

@@ -125,14 +125,16 @@ class Batch:
         system, slots, problem = self._system, self._slots, self._system.problem
         t, xi, lam = int(slots.n_iter[slot]), self._scalar(slot, "xi"), self._scalar(slot, "lam")
         shrink = self._of_groups(slot, "shrink")
-        active = np.flatnonzero(shrink)
-        norms = np.where(shrink > 0, shrink * self._of_groups(slot, "norm"), 0.0)
+        kept = shrink > TIE
+        active, norms = np.flatnonzero(kept), np.where(kept, shrink * self._of_groups(slot, "norm"), 0.0)
         # C_i is the sum of the steps, each times the shrink factors since; the start has the weight of the first step
         weights = np.cumprod(slots.shrinks[slot, :t, active].T[::-1], axis=0)[::-1]
         steps = slots.steps[slot, :t]
         coordinates = (weights.T @ steps.reshape(t, -1)).reshape(len(active), *steps.shape[1:])
         offsets = self._settings.start * weights[0]
-        decisions = np.tensordot(system.cross[:, active], coordinates, axes=([1, 2], [0, 2]))
+        everywhere = np.zeros((problem.n_groups, steps.shape[2], steps.shape[1]))  # (K, m, C), zeros included: no copy
+        everywhere[active] = coordinates.transpose(0, 2, 1)  # of the larger factor is needed
+        decisions = system.cross.reshape(len(system.cross), -1) @ everywhere.reshape(-1, steps.shape[1])
         decisions += (system.target_ones[:, active] @ offsets)[:, None]
         n_target, fitted = problem.target.shape[1], slots.fitted[slot]
         residual = system.labels - np.sqrt(self._arrays.squares) * fitted
@@ -142,7 +144,7 @@ class Batch:
             xi=xi,
             n_iter=t,
             converged=bool(slots.converged[slot]),
-            complete=int((shrink > TIE).sum()) == slots.kappa[slot],
+            complete=len(active) == slots.kappa[slot],
             objective=float(loss + lam * norms.sum()),
             lam=lam,
             group_norms=norms,

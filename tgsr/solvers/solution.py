@@ -11,7 +11,7 @@ import numpy.typing as npt
 __all__ = ["TIE", "CellSolution"]
 
 TIE = 1e-8
-"""A shrink factor below this is rounding: the group's norm is the threshold."""
+"""A shrink factor up to this is rounding: the group's norm is the threshold, and the group is not kept."""
 
 _FloatArray = npt.NDArray[np.float64]
 
@@ -28,8 +28,8 @@ class CellSolution:
     converged : bool
         Whether max|C − D| < tol was reached.
     complete : bool
-        Whether κ groups were kept. Where the κ-th and the (κ + 1)-th norm are equal the threshold removes both; where
-        they are equal up to rounding (`TIE`) it is not known which groups are kept, and this is false, too.
+        Whether κ groups were kept. Where the κ-th and the (κ + 1)-th norm are equal, if only up to rounding (`TIE`),
+        the threshold removes both.
     objective : float
         Value of Equ. (2) with the last λ.
     lam : float
