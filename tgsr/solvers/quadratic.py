@@ -112,22 +112,24 @@ def mixture_likelihood(densities: Array) -> Array:
     """
     n, m = densities.shape
     # variables β and t ≤ log(Mβ), a cone (t, 1, Mβ) each: minimise −Σt
-    rows: list[scipy.sparse.coo_matrix] = [
-        scipy.sparse.hstack([np.ones((1, m)), np.zeros((1, n))]),
-        scipy.sparse.hstack([-scipy.sparse.identity(m), scipy.sparse.coo_matrix((m, n))]),
-    ]
-    cones = np.zeros((3 * n, m + n))
-    cones[np.arange(0, 3 * n, 3), m + np.arange(n)] = -1.0
-    cones[2::3, :m] = -densities
-    A = scipy.sparse.vstack([*rows, scipy.sparse.coo_matrix(cones)], format="csc")
+    A = np.zeros((1 + m + 3 * n, m + n))
+    A[0, :m] = 1.0
+    A[1 : 1 + m, :m] = -np.eye(m)
+    A[1 + m + 3 * np.arange(n), m + np.arange(n)] = -1.0
+    A[3 + m :: 3, :m] = -densities
     b = np.concatenate([[1.0], np.zeros(m), np.tile([0.0, 1.0, 0.0], n)])
     kinds = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(m), *[clarabel.ExponentialConeT()] * n]
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
     cost = np.concatenate([np.zeros(m), -np.ones(n)])
-    solution = clarabel.DefaultSolver(scipy.sparse.csc_matrix((m + n, m + n)), cost, A, b, kinds, settings).solve()
+    P, sparse = scipy.sparse.csc_matrix((m + n, m + n)), scipy.sparse.csc_matrix(A)
+    solution = clarabel.DefaultSolver(P, cost, sparse, b, kinds, settings).solve()
     if str(solution.status) not in ("Solved", "AlmostSolved"):
         raise ValueError(f"the likelihood of the sample weights ended with {solution.status}")
-    beta: Array = np.maximum(np.array(solution.x)[:m], 0.0)
-    return beta / beta.sum()
+    beta = np.maximum(np.array(solution.x)[:m], 0.0)
+    shares: Array = beta / beta.sum()
+    for _ in range(200):  # the last digits by the multiplicative update, which only ever raises the likelihood
+        shares = shares * (densities.T @ (1 / (densities @ shares))) / n
+    return shares
