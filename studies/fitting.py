@@ -1,137 +1,118 @@
-"""Solving claimed cells: a batch to the solver in one call, scores, and what is stored of each trial."""
+"""Fitting settings of a study: a sweep, the scores on the target, and the selection rule's values."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
 
-from studies.ledger import Claim
-from studies.space import Cell
-from studies.spec import StudySpec
+from studies.spec import OWN_GROUPS, StudySpec
 from tgsr.datasets import DatabasePair
-from tgsr.estimators.tgsr import feature_groups
-from tgsr.evaluation import mask_target, score, score_batch
-from tgsr.evaluation.selection import get_rule
-from tgsr.solvers import BatchSolver, CellSolution
-from tgsr.tracking.records import TrialRecord
+from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
+from tgsr.evaluation import mask_target, score_batch
+from tgsr.evaluation.selection import RuleContext, get_rule
+from tgsr.tracking.trial import Trial, cell_id
 
-__all__ = ["Fitted", "Fitter"]
+__all__ = ["Fitter", "make_context", "make_estimator"]
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A solved cell with its scores.
+def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, Any] | None = None) -> BaseEstimator:
+    """The unfitted estimator of a study, with the settings of one of its trials."""
+    params = {**spec.fixed, **(settings or {})}
+    if params.get("groups") == OWN_GROUPS:
+        params["groups"] = pair.source.groups
+    estimator = spec.definition.make(**params)
+    if "n_jobs" in estimator.get_params():
+        estimator.set_params(n_jobs=1)  # the executor's workers are the threads
+    return estimator
 
-    Attributes
-    ----------
-    solution : CellSolution
-    value : float
-        The selection rule's value.
-    metrics : dict
-        What MLflow gets.
-    start_ms, end_ms : int
-    """
 
-    solution: CellSolution
-    value: float
-    metrics: dict[str, float]
-    start_ms: int
-    end_ms: int
+def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
+    """What a study's selection rule may see."""
+    task, estimator = mask_target(pair), make_estimator(spec, pair)
+    n_classes = len(task.class_names)
 
-    def record(self, number: int, *, with_coef: bool = True) -> TrialRecord:
-        """What is stored of the trial with this number."""
-        return TrialRecord(
-            number=number,
-            kappa=self.solution.kappa,
-            xi=self.solution.xi,
-            metrics=self.metrics,
-            group_norms=self.solution.group_norms,
-            coef=self.solution.coef() if with_coef else None,
-            start_ms=self.start_ms,
-            end_ms=self.end_ms,
-        )
+    def prepare(
+        X: npt.NDArray[np.float64],
+        codes: npt.NDArray[np.intp],
+        X_target: npt.NDArray[np.float64],
+        X_new: npt.NDArray[np.float64] | None,
+    ) -> Sweep:
+        return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
+
+    return RuleContext(task=task, sweep=prepare, seed=spec.seed, defaults=dict(spec.definition.defaults))
 
 
 class Fitter:
-    """Solver and selection rule of one study, prepared once.
+    """A study's sweep and selection rule, prepared once; may be used by several threads at once.
 
     Parameters
     ----------
     spec : StudySpec
     pair : DatabasePair
-        The databases; the target's labels go to the scorer (and to a rule that is an oracle) only.
-    jobs : int
-        Threads, each with one BLAS thread.
+        The databases; the target's labels go to the scores (and to a rule that is an oracle) only.
+
+    Raises
+    ------
+    TrackingError
+        If the databases are not the study's.
+    ParameterError
+        If the rule needs labels that the target lacks, or does not suit the method.
     """
 
-    def __init__(self, spec: StudySpec, pair: DatabasePair, jobs: int = 1) -> None:
+    def __init__(self, spec: StudySpec, pair: DatabasePair) -> None:
         spec.check_data(pair)
-        self._pair = pair
-        task = mask_target(pair)
-        groups = feature_groups(spec.grouping, task.X.shape[1])
-        self.solver = BatchSolver(task.X, task.y, len(task.class_names), task.X_target, groups, spec.settings)
-        self._values = get_rule(spec.selection).build(pair, groups, spec.settings, spec.seed)
-        self._jobs = jobs
+        rule = get_rule(spec.selection)
+        labels = pair.target.labels
+        self._labels, self._class_names = labels, pair.source.class_names
+        context = make_context(spec, pair)
+        task = context.task
+        self._sweep = context.sweep(task.X, task.y.astype(np.intp), task.X_target, None)
+        self._values = None if rule.needs_all else rule.scorer(context, labels)
 
-    def fit(self, cells: Sequence[Cell]) -> list[Fitted]:
-        """Solve and score cells, those of one ξ together."""
-        xis = list(dict.fromkeys(xi for _, xi in cells))
-        parts = [[index for index, (_, at) in enumerate(cells) if at == xi] for xi in xis]
-        if len(parts) > 4 * self._jobs:  # sampled cells hardly share a ξ: then any of them may share a batch
-            parts = [list(range(start, len(cells), self._jobs)) for start in range(self._jobs)]
-        fitted: list[Fitted | None] = [None] * len(cells)
-        # BLAS's limit is the process's, so it is set once around all threads
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self._jobs) as pool:
-            solved = pool.map(lambda part: self._fit_part([cells[index] for index in part]), parts)
-            for part, results in zip(parts, solved, strict=True):
-                for index, result in zip(part, results, strict=True):
-                    fitted[index] = result
-        return [result for result in fitted if result is not None]
+    def fit(
+        self, numbers: Sequence[int], settings: Sequence[Mapping[str, Any]], keep: int | None = None
+    ) -> list[Trial]:
+        """Fit and score settings together; the time is shared out evenly.
 
-    def _fit_part(self, cells: Sequence[Cell]) -> list[Fitted]:
-        """Solve cells together and score them; the time of the batch is shared out evenly."""
+        Parameters
+        ----------
+        numbers : sequence of int
+            The trials' numbers.
+        settings : sequence of mappings
+        keep : int, optional
+            How many regression matrices to keep, of the best of these trials; None keeps all.
+        """
         start_ms, started = int(time.time() * 1000), time.perf_counter()
-        solutions = self.solver.solve(cells)
-        seconds = (time.perf_counter() - started) / len(cells)
-        values = self._values(solutions)
-        codes = np.array([solution.target_codes for solution in solutions])
-        scores = score_batch(self._pair.target.labels, codes, len(self._pair.target.class_names))
+        outcomes = self._sweep(settings)
+        seconds = (time.perf_counter() - started) / max(len(outcomes), 1)
+        values = np.full(len(outcomes), np.nan) if self._values is None else np.asarray(self._values(outcomes))
+        scores = self._scores(outcomes)
         end_ms = int(time.time() * 1000)
+        kept = set(np.argsort(-values, kind="stable")[:keep].tolist())
         return [
-            Fitted(
-                solution,
-                float(value),
-                {
-                    **scores[index].as_metrics(self._pair.target.class_names),
-                    "selection_value": float(value),
-                    "objective": solution.objective,
-                    "iterations": float(solution.n_iter),
-                    "converged": float(solution.converged),
-                    "regions_kept": float(np.count_nonzero(solution.group_norms)),
-                    "fit_seconds": seconds,
-                },
-                start_ms,
-                end_ms,
+            Trial(
+                number=number,
+                cell=cell_id(outcome.settings),
+                settings=dict(outcome.settings),
+                metrics={**score, "selection_value": float(value), **outcome.metrics, "fit_seconds": seconds},
+                predictions=outcome.codes,
+                group_norms=outcome.group_norms,
+                coef=outcome.coef() if outcome.coef is not None and index in kept else None,
+                start_ms=start_ms,
+                end_ms=end_ms,
             )
-            for index, (solution, value) in enumerate(zip(solutions, values, strict=True))
+            for index, (number, outcome, score, value) in enumerate(zip(numbers, outcomes, scores, values, strict=True))
         ]
 
-    def fit_alone(self, cell: Cell) -> Fitted:
-        """Solve one cell by itself: its last bits then depend on nothing else."""
-        return self.fit([cell])[0]
-
-    def confusion(self, fitted: Fitted) -> dict[str, Any]:
-        """Confusion matrix on the target (rows are true classes), as JSON values."""
-        target = self._pair.target
-        matrix = score(target.labels, fitted.solution.target_codes, len(target.class_names)).confusion
-        return {"classes": list(target.class_names), "confusion": matrix.tolist()}
-
-    def fit_claims(self, claims: Sequence[Claim]) -> list[Fitted]:
-        """Solve the cells of claims."""
-        return self.fit([claim.cell for claim in claims])
+    def _scores(self, outcomes: Sequence[Outcome]) -> list[dict[str, float]]:
+        """Scores on the target; none where it has no labels."""
+        if self._labels is None or not outcomes:
+            return [{} for _ in outcomes]
+        codes = np.array([outcome.codes for outcome in outcomes])
+        scored = score_batch(self._labels, codes, len(self._class_names))
+        return [scored[index].as_metrics(self._class_names) for index in range(len(outcomes))]

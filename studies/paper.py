@@ -1,70 +1,69 @@
-"""All experiments in one go: studies, models, comparison and report, under one run; resumable."""
+"""All pairs of databases in one go: studies, models, comparison and report, under one run; resumable."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from studies.space import Space
-from studies.spec import StudySpec
-from studies.study import StudyOptions, StudyResult, run_study
-from tgsr.datasets import DatabasePair
-from tgsr.estimators.spaces import METHODS, get_method
-from tgsr.evaluation.comparison import SELECTIONS, ComparisonOptions, available_pairs, comparison_table, run_comparison
-from tgsr.evaluation.selection import DEFAULT_RULE
-from tgsr.protocols import Experiment
-from tgsr.tracking.comparison_run import ComparisonRun
+from studies.compare import ComparePlan, comparison_rows, requests_of
+from studies.options import StudyOptions
+from studies.sinks.mlflow import StudyResult
+from studies.spec import StudySpec, make_spec
+from studies.study import StudyRequest, run_studies
+from tgsr.evaluation.selection import DEFAULT_RULE, get_rule
+from tgsr.reports.building import log_paper_report
+from tgsr.tracking.config import ensure_experiment, open_client
 from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
-from tgsr.tracking.place import open_client
-from tgsr.tracking.registry import CHAMPION, register_trial
-from tgsr.tracking.study_runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
+from tgsr.tracking.registry import aliased_run, register
+from tgsr.tracking.runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
 
+    from tgsr.datasets import DatabasePair
+
 __all__ = ["PaperPlan", "PaperResult", "run_paper"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PaperPlan:
-    """What is run in every experiment.
+    """What is run for every pair.
 
     Attributes
     ----------
     sampler, selection, grouping : str
-    space : Space
+        Of TGSR's studies.
+    fixed, axes : mapping
+        See `studies.spec.make_spec`.
     seed : int
-    methods : sequence of str
-        Methods that are compared; none leaves the comparison out.
-    thin_tsrg : bool
-        See `ComparisonOptions`.
+    compare : ComparePlan or None
+        What is compared; None leaves the comparison out.
     """
 
     sampler: str = "grid"
     selection: str = DEFAULT_RULE
     grouping: str = "region"
-    space: Space = field(default_factory=Space)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, list[Any]] = field(default_factory=dict)
     seed: int = 0
-    methods: Sequence[str] = tuple(METHODS)
-    thin_tsrg: bool = False
+    compare: ComparePlan | None = field(default_factory=ComparePlan)
 
-    def spec(self, experiment: Experiment, pair: DatabasePair) -> StudySpec:
-        """The study of one experiment."""
-        return StudySpec(
-            experiment=experiment.name,
-            source_digest=pair.source.digest,
-            target_digest=pair.target.digest,
-            space=self.space,
-            sampler=self.sampler,
+    def spec(self, pair: DatabasePair) -> StudySpec:
+        """The study of one pair."""
+        return make_spec(
+            pair,
             selection=self.selection,
             grouping=self.grouping,
+            fixed=self.fixed,
+            axes=self.axes,
+            sampler=self.sampler,
             seed=self.seed,
         )
 
@@ -77,62 +76,68 @@ class PaperResult:
     ----------
     run_id : str
         The run above all.
-    studies : dict of str to StudyResult
-        By experiment.
-    missing : dict of str to list of str
-        Experiments left out, with the databases that are not there.
-    comparison : DataFrame or None
+    studies : list of StudyResult
+        TGSR's, a pair each.
     """
 
     run_id: str
-    studies: dict[str, StudyResult]
-    missing: dict[str, list[str]]
-    comparison: pd.DataFrame | None
+    studies: list[StudyResult]
 
 
-def run_paper(plan: PaperPlan, options: StudyOptions) -> PaperResult:
-    """Run every experiment whose databases are in ``options.data_folder``; run again, it goes on where it stopped.
+def run_paper(pairs: Sequence[DatabasePair], plan: PaperPlan, options: StudyOptions) -> PaperResult:
+    """Run every pair; run again, it goes on where it stopped. All tasks go to one executor, so that it never idles.
 
     Raises
     ------
-    MissingDataError
-        If no experiment has both of its databases there.
     ParameterError
-        If a method is unknown.
+        If a method or a rule is unknown.
     """
-    for method in plan.methods:
-        get_method(method)  # before hours of studies
-    pairs, absent = available_pairs(options.data_folder)
-    missing = {experiment.name: names for experiment, names in absent.items()}
-    for name, databases in missing.items():
-        options.say(f"left out: {name} (no {' and '.join(databases)})")
-    client = open_client(options.place.tracking_uri)
+    client = open_client(options.config.tracking_uri)
     run_id = _open_parent(client, plan, pairs, options)
     inside = replace(options, parent_run_id=run_id)
     with ending(client, run_id):
-        studies = {}
-        for experiment, pair in pairs.items():
-            studies[experiment.name] = run_study(plan.spec(experiment, pair), pair, inside)
-            _register(client, experiment, pair, studies[experiment.name], options)
-        comparison = _compare(client, plan, pairs, inside) if plan.methods else None
-        _report(client, run_id, studies, comparison, plan.grouping, missing)
+        own = [StudyRequest(plan.spec(pair), pair, inside) for pair in pairs]
+        labelled = [pair for pair in pairs if pair.target.is_labelled]
+        others = requests_of(labelled, plan.compare, inside) if plan.compare is not None else []
+        results = run_studies([*own, *others])
+        studies = results[: len(own)]
+        for request, study in zip(own, studies, strict=True):
+            _register(client, request, study)
+        rows = [
+            row
+            for request, result in zip(others, results[len(own) :], strict=True)
+            for row in comparison_rows(request.spec, request.pair, result, plan.compare or ComparePlan())
+        ]
+        log_paper_report(client, run_id, [result.run_id for result in results], rows)
+        for study in studies:
+            for metric in ("macro_f1", "accuracy"):
+                if metric in study.best.row:
+                    client.log_metric(run_id, f"{metric}_{study.spec.pair}", float(study.best.row[metric]))
     finish_parent(client, run_id)
-    return PaperResult(run_id, studies, missing, comparison)
+    return PaperResult(run_id, studies)
 
 
-def _open_parent(
-    client: MlflowClient, plan: PaperPlan, pairs: Mapping[Experiment, DatabasePair], options: StudyOptions
-) -> str:
-    names = [plan.spec(experiment, pair).name for experiment, pair in pairs.items()]
-    key = hashlib.sha256(json.dumps([names, list(plan.methods), plan.thin_tsrg]).encode()).hexdigest()[:12]
+def _register(client: MlflowClient, request: StudyRequest, study: StudyResult) -> None:
+    """Make a study's choice the champion (an oracle's has the alias ``oracle``), unless it is that already."""
+    alias = "oracle" if get_rule(request.spec.selection).uses_target_labels else "champion"
+    if aliased_run(client, model_name(request.spec.pair, request.spec.method), alias) != study.best.row["run_id"]:
+        model = register(client, study.run_id, request.pair, alias=alias)
+        _log.info("%s version %s has the alias %s", model.name, model.version, alias)
+
+
+def _open_parent(client: MlflowClient, plan: PaperPlan, pairs: Sequence[DatabasePair], options: StudyOptions) -> str:
+    key = hashlib.sha256(
+        json.dumps([[plan.spec(pair).name for pair in pairs], repr(plan.compare)]).encode()
+    ).hexdigest()[:12]
+    ensure_experiment(client, PAPER_TITLE, options.config.artifact_root)
     known = find_parent(client, "paper", key)
     if known is not None:
-        options.say(f"going on with run {known}")
+        _log.info("going on with run %s", known)
         return known
     spec = ParentSpec(
         title=PAPER_TITLE,
         name=f"paper {plan.sampler} {plan.selection} {plan.grouping}",
-        description=f"{len(pairs)} of the paper's twelve experiments: a study each, the methods' comparison, a report.",
+        description=f"{len(pairs)} pairs of databases: a study each, the methods' comparison, a report.",
         tags={
             Tag.KIND: "paper",
             Tag.STUDY: key,
@@ -141,69 +146,9 @@ def _open_parent(
             Tag.SAMPLER: plan.sampler,
             Tag.CODE_VERSION: code_version(),
         },
-        params={"experiments": " ".join(experiment.name for experiment in pairs), "seed": str(plan.seed)},
+        params={"pairs": " ".join(pair.name for pair in pairs)[:6000], "seed": str(plan.seed)},
     )
-    run_id = start_parent(client, spec, options.place.artifact_root)
-    if any(pair.is_generated for pair in pairs.values()):
+    run_id = start_parent(client, spec, options.config.artifact_root)
+    if any(pair.is_generated for pair in pairs):
         mark_generated(client, run_id)
     return run_id
-
-
-def _register(
-    client: MlflowClient, experiment: Experiment, pair: DatabasePair, study: StudyResult, options: StudyOptions
-) -> None:
-    from mlflow.exceptions import MlflowException
-
-    best = str(study.best["run_id"])
-    try:
-        if client.get_model_version_by_alias(model_name(experiment.name), CHAMPION).run_id == best:
-            return  # registered before an interruption
-    except MlflowException:
-        pass  # no such model yet
-    source = pair.source
-    registered = register_trial(client, study.run_id, extraction=source.parameters, example=source.X[:1])
-    options.say(f"{registered.name} version {registered.version} is the champion")
-
-
-def _compare(
-    client: MlflowClient, plan: PaperPlan, pairs: Mapping[Experiment, DatabasePair], options: StudyOptions
-) -> pd.DataFrame:
-    with ComparisonRun(
-        client, options.place.artifact_root, pairs, plan.grouping, options.data_folder, options.parent_run_id
-    ) as run:
-        results = run_comparison(
-            pairs,
-            plan.methods,
-            SELECTIONS,
-            options=ComparisonOptions(plan.grouping, thin_tsrg=plan.thin_tsrg, jobs=options.jobs),
-            parts=options.place.home / "comparison.parts",
-            on_result=run.log,
-        )
-    return comparison_table(results)
-
-
-def _report(
-    client: MlflowClient,
-    run_id: str,
-    studies: Mapping[str, StudyResult],
-    comparison: pd.DataFrame | None,
-    grouping: str,
-    missing: Mapping[str, Sequence[str]],
-) -> None:
-    from tgsr.reports.pages import render_study
-    from tgsr.reports.paper_page import name_by_groups
-    from tgsr.reports.records import record_from_run
-    from tgsr.reports.writing import write_paper_report
-
-    records = [record_from_run(client, study.run_id) for study in studies.values()]
-    for study, record in zip(studies.values(), records, strict=True):
-        client.log_text(study.run_id, render_study(record), "report.html")
-    warnings = [f"{name} is left out: no {' and '.join(databases)}" for name, databases in missing.items()]
-    if comparison is not None:
-        comparison = name_by_groups(comparison, grouping)
-    with tempfile.TemporaryDirectory() as folder:
-        write_paper_report(records, comparison, Path(folder), warnings=warnings)
-        client.log_artifacts(run_id, folder)
-    for name, study in studies.items():
-        for metric in ("macro_f1", "accuracy"):
-            client.log_metric(run_id, f"{metric}_{name}", float(study.best[metric]))

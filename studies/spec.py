@@ -1,4 +1,4 @@
-"""What defines a study: stored with it, so that a later run or a worker elsewhere continues the same."""
+"""What defines a study: stored with it, so that a later run continues the same."""
 
 from __future__ import annotations
 
@@ -6,51 +6,153 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studies.space import Space
-from tgsr.datasets import DatabasePair
+from studies.spreading import spread
 from tgsr.errors import ParameterError, TrackingError
-from tgsr.evaluation.selection import DEFAULT_RULE, get_rule
-from tgsr.solvers import SolverSettings
-from tgsr.tracking.names import Tag
+from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
+from tgsr.evaluation.selection import get_rule
 
-__all__ = ["SAMPLERS", "SPEC", "ExperimentSpec", "StudySpec", "check_matrices"]
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["DEFAULT_TRIALS", "OWN_GROUPS", "SAMPLERS", "StudySpec", "make_spec"]
 
 SAMPLERS = ("grid", "tpe", "random")
-SPEC = "spec"
-"""Key of the study attribute that holds the specification."""
+DEFAULT_TRIALS = 200
+"""Trials of a sampled study."""
+OWN_GROUPS = "own"
+"""Name of the groups that a feature file brings along."""
+_FORMAT = 2
+
+Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class ExperimentSpec:
-    """An experiment and its data.
+class StudySpec:
+    """A study of one method on one pair of databases.
 
     Attributes
     ----------
-    experiment : str
+    pair : str
         Such as ``"V-N"``.
     source_digest, target_digest : str
         Digests of the databases: other data make another study.
+    method : str
+        As the registry knows it, such as ``"TGSR"`` or ``"package.module:Class"``.
+    shape : TaskShape
+        Samples and groups of the databases, on which grids and ranges depend.
+    fixed : dict
+        Parameters of every fit, such as ``groups`` and the solver's.
+    grid : list of dict
+        Values by parameter, as in scikit-learn's ``ParameterGrid``; a sampled study searches between the ends.
+    sampler : {"grid", "tpe", "random"}
+    selection : str
+        Name of the selection rule that gives a trial its value.
+    seed : int
+        Of the sampler and of the rule.
     """
 
-    experiment: str
+    pair: str
     source_digest: str
     target_digest: str
+    method: str
+    shape: TaskShape
+    fixed: Settings = field(default_factory=dict)
+    grid: list[dict[str, list[Any]]] = field(default_factory=list)
+    sampler: str = "grid"
+    selection: str = "oracle"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ParameterError(f"unknown sampler {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
+        rule = get_rule(self.selection)
+        if not self.grid or not all(all(len(values) for values in part.values()) for part in self.grid):
+            raise ParameterError("the grid is empty; give each parameter at least one value")
+        if self.sampler != "grid" and not self.distributions():
+            raise ParameterError(f"{self.method} has no parameter to sample; use --sampler grid")
+        if self.sampler != "grid" and rule.needs_all:
+            raise ParameterError(f"{self.selection} compares all trials of a grid: use --sampler grid with it")
+
+    @property
+    def grouping(self) -> str:
+        """Name of the groups of features; empty for a method that has none."""
+        return str(self.fixed.get("groups", ""))
 
     @property
     def title(self) -> str:
-        """Name of the parent run."""
-        raise NotImplementedError
+        """Readable name: pair, method, sampler, selection, groups."""
+        scaling = self.fixed.get("scaling", "none")
+        parts = (
+            self.pair,
+            self.method,
+            self.sampler,
+            self.selection,
+            self.grouping,
+            "" if scaling == "none" else scaling,
+        )
+        return " ".join(part for part in parts if part)
 
     @property
     def name(self) -> str:
-        """Readable name with a short hash of everything that defines the study."""
+        """The title with a short hash of everything that defines the study."""
         return f"{self.title} {hashlib.sha256(self.to_json().encode()).hexdigest()[:8]}"
+
+    @property
+    def definition(self) -> Method:
+        """The registry's entry of the method."""
+        return get_method(self.method)
 
     def to_json(self) -> str:
         """Write it as JSON text: equal specifications give equal texts."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> StudySpec:
+        """Read `to_json`'s result.
+
+        Raises
+        ------
+        TrackingError
+            If it was written by a version that stores something else.
+        """
+        try:
+            stored = json.loads(text)
+            if stored.pop("format") != _FORMAT:
+                raise ValueError("another format")
+            return cls(**{**stored, "shape": TaskShape(**stored["shape"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TrackingError(
+                f"the study's specification cannot be read ({error}); use the tgsr that made it"
+            ) from error
+
+    def cells(self, n_trials: int | None = None) -> list[tuple[int, Settings]]:
+        """Number and settings of the grid's cells in its order; ``n_trials`` of them spread over it."""
+        columns = len(list(self.grid[0].values())[-1]) if len(self.grid) == 1 and self.grid[0] else 1
+        return spread(list(enumerate(expand_grid(self.grid))), n_trials, columns)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Optuna's distributions: of a grid its values, else the method's ranges, cut to the grid's ends."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        values: dict[str, dict[Any, None]] = {}
+        for part in self.grid:
+            for name, known in part.items():
+                values.setdefault(name, {}).update(dict.fromkeys(known))
+        if self.sampler == "grid":
+            return {name: CategoricalDistribution(list(known)) for name, known in values.items()}
+        ranges = self.definition.param_distributions(self.shape)
+        for name, known in values.items():
+            numbers = [value for value in known if isinstance(value, (int, float))]
+            given = ranges.get(name)
+            if len(numbers) < 2 or not isinstance(given, (FloatDistribution, IntDistribution)):
+                continue
+            kind, low, high = type(given), min(numbers), max(numbers)
+            ranges[name] = kind(low, high, log=given.log and low > 0)
+        return ranges
 
     def check_data(self, pair: DatabasePair) -> None:
         """Compare the databases with those that the study was started with.
@@ -71,97 +173,63 @@ class ExperimentSpec:
                 )
 
 
-@dataclass(frozen=True)
-class StudySpec(ExperimentSpec):
-    """A study over (κ, ξ) for one experiment.
+def make_spec(
+    pair: DatabasePair,
+    method: str = "TGSR",
+    *,
+    selection: str,
+    grouping: str = "region",
+    fixed: Mapping[str, Any] | None = None,
+    axes: Mapping[str, list[Any]] | None = None,
+    sampler: str = "grid",
+    seed: int = 0,
+) -> StudySpec:
+    """The specification of a study.
 
-    Attributes
+    Parameters
     ----------
-    space : Space
-    sampler : {"grid", "tpe", "random"}
+    pair : DatabasePair
+    method : str
     selection : str
-        Name of the selection rule that gives a trial its value.
-    grouping : {"region", "released"}
+    grouping : str
+        For methods with groups; features that bring their own groups have ``"own"``.
+    fixed : mapping, optional
+        Further parameters of every fit.
+    axes : mapping, optional
+        Values to search in place of the published grid's, by parameter; parameters with one value take it out of the
+        search.
+    sampler : str
     seed : int
-    settings : SolverSettings
-    """
-
-    space: Space
-    sampler: str = "grid"
-    selection: str = DEFAULT_RULE
-    grouping: str = "region"
-    seed: int = 0
-    settings: SolverSettings = field(default_factory=SolverSettings)
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise ParameterError(f"unknown sampler {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
-        get_rule(self.selection)
-
-    @property
-    def title(self) -> str:
-        """Name of the parent run."""
-        return f"{self.experiment} {self.sampler} {self.selection} {self.grouping}"
-
-    @classmethod
-    def from_json(cls, text: str) -> StudySpec:
-        """Read `to_json`'s result.
-
-        Raises
-        ------
-        TrackingError
-            If it was written by a version that stores something else.
-        """
-        try:
-            stored: dict[str, Any] = json.loads(text)
-            space = Space(tuple(stored["space"]["kappas"]), tuple(stored["space"]["xis"]))
-            return cls(**{**stored, "space": space, "settings": SolverSettings(**stored["settings"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise TrackingError(f"the study's specification cannot be read ({error}); update tgsr") from error
-
-    def with_data(self, pair: DatabasePair) -> StudySpec:
-        """The same specification for these databases."""
-        return replace(self, source_digest=pair.source.digest, target_digest=pair.target.digest)
-
-    @property
-    def method(self) -> str:
-        """The method that is studied."""
-        return "TGSR"
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """Tags of the study's run and of its trials' runs."""
-        return {Tag.EXPERIMENT: self.experiment, Tag.SELECTION: self.selection, Tag.GROUPING: self.grouping}
-
-    @property
-    def space_params(self) -> Mapping[str, str]:
-        """What is searched, as text."""
-        return {"kappas": _range_text(self.space.kappas), "xis": _range_text(self.space.xis)}
-
-    @property
-    def common_params(self) -> Mapping[str, str]:
-        """Parameters that all trials share, as text."""
-        settings = {key: str(value) for key, value in asdict(self.settings).items()}
-        return {"grouping": self.grouping, "selection": self.selection, **settings}
-
-
-def check_matrices(matrices: str) -> int | None:
-    """Read which regression matrices are kept: None for ``all``, 0 for ``none``, n for ``best:n`` (of each ξ).
 
     Raises
     ------
     ParameterError
-        If it is none of these.
+        If the method, or a parameter of it, is unknown.
     """
-    if matrices == "all":
-        return None
-    if matrices == "none":
-        return 0
-    count = matrices.removeprefix("best:")
-    if matrices.startswith("best:") and count.isdigit() and int(count) > 0:
-        return int(count)
-    raise ParameterError(f"--matrices {matrices!r}: use all, none, or best:3 (the three best trials of each ξ)")
-
-
-def _range_text(values: tuple[float, ...]) -> str:
-    return f"{len(values)} values, {values[0]:g} to {values[-1]:g}"
+    definition = get_method(method)
+    known = definition.make().get_params()
+    given = {name: value for name, value in (fixed or {}).items() if value is not None}
+    unknown = [name for name in (*given, *(axes or {})) if name not in known]
+    if unknown:
+        raise ParameterError(f"{definition.name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    if "groups" in known:
+        given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
+    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
+    grid: list[dict[str, list[Any]]] = [{name: [value] for name, value in definition.defaults.items()}]
+    if selection != "fixed":
+        grid = definition.param_grid(shape)
+    # a value that is given decides in every part of the grid, also in one that did not have the parameter
+    grid = [{**part, **{name: list(values) for name, values in (axes or {}).items()}} for part in grid]
+    spec = StudySpec(
+        pair=pair.name,
+        source_digest=pair.source.digest,
+        target_digest=pair.target.digest,
+        method=definition.name,
+        shape=shape,
+        fixed=given,
+        grid=grid,
+        sampler=sampler,
+        selection=selection,
+        seed=seed,
+    )
+    return replace(spec, fixed=dict(sorted(given.items())))

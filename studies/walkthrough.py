@@ -1,30 +1,39 @@
-"""From nothing to a prediction: generated clips, their features, a short study, a registered model, one clip."""
+"""From nothing to predictions: generated clips, their features, a short study, a registered model, some clips."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from joblib import cpu_count
 
-from studies.space import Space
-from studies.spec import StudySpec
-from studies.study import StudyOptions, StudyResult, run_study
-from tgsr.datasets import DatabasePair, FeatureDataset, load_features, load_pair, save_features
+from studies.options import StudyOptions
+from studies.sinks.mlflow import StudyResult
+from studies.spec import make_spec
+from studies.study import run_study
+from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
+from tgsr.evaluation.selection import DEFAULT_RULE
 from tgsr.protocols import XIS, Experiment, get_experiment
-from tgsr.tracking.place import Place, open_client
-from tgsr.tracking.registry import Registered, load_model, register_trial
+from tgsr.reports.masks import draw_mask
+from tgsr.reports.style import save_figure
+from tgsr.tracking.config import TrackingConfig, open_client
+from tgsr.tracking.model_bundle import load_model
+from tgsr.tracking.prediction import first_frame, predict_clips
+from tgsr.tracking.registry import Registered, register
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Walkthrough", "walk_through"]
 
-_KAPPAS = (5, 10, 20, 40, 60, 85)
-_XIS = tuple(XIS[::30].tolist())
+_log = logging.getLogger(__name__)
+
+_AXES = {"kappa": [5, 10, 20, 40, 60, 85], "xi": XIS[::30].tolist()}
+_CLIPS = 6
 
 
 @dataclass(frozen=True)
@@ -35,47 +44,53 @@ class Walkthrough:
     ----------
     study : StudyResult
     model : Registered
-    prediction : DataFrame
-        The model's answer for one clip, with its true class.
+    predictions : DataFrame
+        The model's answers for some clips of the target, with ``true``, the class that each was generated as.
+    overlay : Path
+        Picture of the kept regions over the first of them.
     """
 
     study: StudyResult
     model: Registered
-    prediction: pd.DataFrame
+    predictions: pd.DataFrame
+    overlay: Path
 
 
-def walk_through(
-    place: Place, experiment: str = "V-N", seed: int = 0, say: Callable[[str], None] = lambda _: None
-) -> Walkthrough:
+def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0) -> Walkthrough:
     """Go the whole way on generated clips; what was made before is found again.
 
     Parameters
     ----------
-    place : Place
-        Clips go to ``demo`` and features to ``demo/features`` in its home folder.
+    config : TrackingConfig
+        Clips go to ``demo`` and features to ``demo/features-<seed>`` in its home folder.
     experiment : str
         One of the twelve.
     seed : int
         Of the clips and of the study.
-    say : callable, optional
-        Takes the messages for the user.
     """
     chosen = get_experiment(experiment)
-    say("1. generated clips in the databases' own layouts")
-    root = _clips(place.home / "demo", seed)
-    say(f"   {root}")
-    say("2. LBP-TOP features of both databases")
-    folder = _features(root, chosen, say)
-    pair = load_pair(chosen, folder)
-    say(f"3. a short study of {chosen.name}: {len(_KAPPAS) * len(_XIS)} trials, each an MLflow run")
-    study = _study(pair, chosen, place, folder, seed, say)
-    say("4. the best trial becomes the champion of the model registry")
-    client = open_client(place.tracking_uri)
-    source = pair.source
-    model = register_trial(client, study.run_id, extraction=source.parameters, example=source.X[:1])
-    say(f"   {model.uri}, version {model.version}")
-    say("5. the registered model looks at a clip of the target database")
-    return Walkthrough(study, model, _predict(model, root, chosen))
+    _log.info("1. generated clips in the databases' own layouts")
+    root = _clips(config.home / "demo", seed)
+    _log.info("   %s", root)
+    _log.info("2. LBP-TOP features of both databases")
+    folder = _features(root, chosen)
+    pair = load_pair(chosen.source, chosen.target, folder)
+    spec = make_spec(pair, selection=DEFAULT_RULE, axes=_AXES if DEFAULT_RULE != "fixed" else None, seed=seed)
+    _log.info("3. a short study of %s: %d trials, each an MLflow run", chosen.name, len(spec.cells()))
+    study = run_study(spec, pair, StudyOptions(config, str(folder)))
+    _log.info("4. the best trial becomes the champion of the model registry")
+    model = register(open_client(config.tracking_uri), study.run_id, pair)
+    _log.info("   %s, version %s", model.uri, model.version)
+    _log.info("5. the registered model looks at clips of the target database")
+    clips = load_clips(chosen.target, root).clips
+    some = [clips[index] for index in range(0, len(clips), max(1, len(clips) // _CLIPS))][:_CLIPS]
+    loaded = load_model(model.uri)
+    predictions = predict_clips(loaded, [Path(clip.path) for clip in some]).table
+    predictions.insert(1, "true", [clip.label for clip in some])
+    overlay = config.home / "demo" / "regions.png"
+    frame = first_frame(loaded, Path(some[0].path))
+    save_figure(draw_mask(np.array(loaded.header.group_norms), loaded.header.grouping, frame), overlay, dpi=150)
+    return Walkthrough(study, model, predictions, overlay)
 
 
 def _clips(folder: Path, seed: int) -> Path:
@@ -86,12 +101,12 @@ def _clips(folder: Path, seed: int) -> Path:
     return root
 
 
-def _features(root: Path, experiment: Experiment, say: Callable[[str], None]) -> Path:
+def _features(root: Path, experiment: Experiment) -> Path:
     folder = root.parent / f"features-{root.name.removeprefix('clips-')}"
     for database in (experiment.source, experiment.target):
         path = folder / f"{database}.tgsr.npz"
         data = _known(path) or _extract(root, database, path)
-        say(f"   {path}: {', '.join(f'{count} {name}' for name, count in data.counts.items())}")
+        _log.info("   %s: %s", path, ", ".join(f"{count} {name}" for name, count in data.counts.items()))
     return folder
 
 
@@ -103,32 +118,8 @@ def _known(path: Path) -> FeatureDataset | None:
 
 
 def _extract(root: Path, database: str, path: Path) -> FeatureDataset:
-    from tgsr.datasets.loading import load_clips
     from tgsr.features.collection import extract_collection
 
     extraction = extract_collection(load_clips(database, root), jobs=cpu_count(), root=root)
     save_features(extraction.dataset, path)
     return extraction.dataset
-
-
-def _study(
-    pair: DatabasePair, experiment: Experiment, place: Place, folder: Path, seed: int, say: Callable[[str], None]
-) -> StudyResult:
-    spec = StudySpec(
-        experiment=experiment.name,
-        source_digest=pair.source.digest,
-        target_digest=pair.target.digest,
-        space=Space(_KAPPAS, _XIS),
-        seed=seed,
-    )
-    return run_study(spec, pair, StudyOptions(place=place, data_folder=str(folder), say=say))
-
-
-def _predict(model: Registered, root: Path, experiment: Experiment) -> pd.DataFrame:
-    from tgsr.datasets.loading import load_clips
-    from tgsr.tracking.prediction import predict_clips
-
-    clip = load_clips(experiment.target, root).clips[0]
-    table = predict_clips(load_model(model.uri), [Path(clip.path)]).table
-    table.insert(1, "true", clip.label)
-    return table

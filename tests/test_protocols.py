@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError, ProtocolError
-from tgsr.protocols import DATABASES, EXPERIMENTS, KAPPAS, XIS, check_kappa, check_xi, get_experiment
+from tgsr.protocols import (
+    DATABASES,
+    EXPERIMENTS,
+    KAPPAS,
+    XIS,
+    check_database,
+    check_kappa,
+    check_xi,
+    find_experiment,
+    get_experiment,
+    pair_name,
+    parse_pair,
+)
 
 
 def test_twelve_experiments_in_the_order_of_the_tables():
@@ -23,6 +35,32 @@ def test_an_experiment_is_found_by_number_and_by_name(name):
 def test_unknown_experiments_are_named_with_the_known_ones(name):
     with pytest.raises(ProtocolError, match="5 = V-N"):
         get_experiment(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("V-N", ("SMIC_VIS", "SMIC_NIR")),
+        (5, ("SMIC_VIS", "SMIC_NIR")),
+        ("SAMM-mine", ("SAMM", "mine")),
+        ("c+SAMM-h", ("c+SAMM", "SMIC_HS")),
+    ],
+)
+def test_a_pairs_name_gives_source_and_target(text, pair):
+    assert parse_pair(text) == pair
+
+
+def test_pairs_of_the_four_are_called_by_letters_and_others_by_names():
+    assert pair_name("CASME2", "SMIC_HS") == "C-H"
+    assert pair_name("CASME2+SAMM", "SMIC_HS") == "CASME2+SAMM-SMIC_HS"
+    assert find_experiment("CASME2", "SMIC_HS") == EXPERIMENTS[6]
+    assert find_experiment("CASME2", "SAMM") is None
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a:b", "a-b", "a b", "a+b", ".."])
+def test_names_that_cannot_name_files_and_models_are_refused(name):
+    with pytest.raises(ProtocolError, match="letters"):
+        check_database(name)
 
 
 def test_grid_is_six_ranges_of_46_with_shared_ends():

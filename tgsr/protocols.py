@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from numbers import Real
 
@@ -19,10 +20,14 @@ __all__ = [
     "N_REGIONS",
     "XIS",
     "Experiment",
+    "check_database",
     "check_kappa",
     "check_xi",
     "database_name",
+    "find_experiment",
     "get_experiment",
+    "pair_name",
+    "parse_pair",
 ]
 
 CLASS_NAMES: tuple[str, ...] = ("negative", "positive", "surprise")
@@ -77,8 +82,7 @@ class Experiment:
     @property
     def name(self) -> str:
         """The short name, such as ``"V-N"``."""
-        letters = {database: letter for letter, database in DATABASES.items()}
-        return f"{letters[self.source]}-{letters[self.target]}"
+        return pair_name(self.source, self.target)
 
     @property
     def type(self) -> str:
@@ -97,7 +101,7 @@ EXPERIMENTS: tuple[Experiment, ...] = tuple(
 
 
 def database_name(name: str) -> str:
-    """Give the canonical name of a database named by letter or name in any case.
+    """Give the canonical name of one of the four databases, named by letter or name in any case.
 
     Raises
     ------
@@ -115,6 +119,61 @@ def database_name(name: str) -> str:
     raise ProtocolError(f"unknown database {name!r}; use one of {known}")
 
 
+def check_database(name: str) -> str:
+    """Return the name for a database of one's own if files, models and pairs can be called by it.
+
+    Raises
+    ------
+    ProtocolError
+        If it has other characters than letters, digits, ``_`` and ``.``.
+    """
+    if not re.fullmatch(r"\w[\w.]{0,79}", name):
+        raise ProtocolError(f"database name {name!r}: use letters, digits, _ and . only, as in my_clips")
+    return name
+
+
+def pair_name(source: str, target: str) -> str:
+    """The name of a pair of databases: ``"V-N"`` for two of the four, else such as ``"SAMM-mine"``."""
+    letters = {database: letter for letter, database in DATABASES.items()}
+    if source in letters and target in letters:
+        return f"{letters[source]}-{letters[target]}"
+    return f"{source}-{target}"
+
+
+def parse_pair(text: str | int) -> tuple[str, str]:
+    """Source and target of a pair's name: an experiment's (``"V-N"``, 5), or any other such as ``"SAMM-mine"``.
+
+    Returns
+    -------
+    (str, str)
+        Names as `tgsr.datasets.load_pair` takes them.
+
+    Raises
+    ------
+    ProtocolError
+        If the text is neither.
+    """
+    source, dash, target = str(text).strip().replace("→", "-").replace("->", "-").partition("-")
+    if not dash:
+        experiment = get_experiment(text)
+        return experiment.source, experiment.target
+    if not source or not target or "-" in target:
+        raise ProtocolError(f"{text!r} names no pair of databases; write SOURCE-TARGET, as in V-N or SAMM-mine")
+    return _known_or_own(source), _known_or_own(target)
+
+
+def _known_or_own(name: str) -> str:
+    try:
+        return database_name(name)
+    except ProtocolError:
+        return name.strip()
+
+
+def find_experiment(source: str, target: str) -> Experiment | None:
+    """The one of the twelve experiments between two databases, by their canonical names; None if it is another pair."""
+    return next((one for one in EXPERIMENTS if (one.source, one.target) == (source, target)), None)
+
+
 def get_experiment(experiment: str | int) -> Experiment:
     """Find an experiment by number (1–12), by name (``"V-N"``) or by database names (``"SMIC_VIS-SMIC_NIR"``).
 
@@ -123,22 +182,14 @@ def get_experiment(experiment: str | int) -> Experiment:
     ProtocolError
         If there is no such experiment.
     """
-    text = str(experiment).strip()
-    if text.isdigit():
-        for candidate in EXPERIMENTS:
-            if candidate.number == int(text):
-                return candidate
-    parts = text.replace("→", "-").replace("->", "-").split("-")
-    if len(parts) == 2:
-        try:
-            source, target = (database_name(part) for part in parts)
-        except ProtocolError:
-            source = target = ""
-        for candidate in EXPERIMENTS:
-            if (candidate.source, candidate.target) == (source, target):
-                return candidate
-    known = ", ".join(f"{candidate.number} = {candidate.name}" for candidate in EXPERIMENTS)
-    raise ProtocolError(f"unknown experiment {experiment!r}; use a number or a name: {known}")
+    text = str(experiment).strip().replace("→", "-").replace("->", "-")
+    found = next((one for one in EXPERIMENTS if text == str(one.number)), None)
+    if text.count("-") == 1 and all(text.split("-")):
+        found = find_experiment(*parse_pair(text))
+    if found is None:
+        known = ", ".join(f"{candidate.number} = {candidate.name}" for candidate in EXPERIMENTS)
+        raise ProtocolError(f"unknown experiment {experiment!r}; use a number or a name: {known}")
+    return found
 
 
 def check_kappa(kappa: int, n_groups: int = N_REGIONS) -> int:

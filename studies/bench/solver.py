@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 import tgsr.solvers.batch as batch_module
 from tgsr.datasets import load_pair
-from tgsr.evaluation.grid import make_solver
+from tgsr.estimators.groups import feature_groups
+from tgsr.evaluation.task import mask_target
 from tgsr.protocols import get_experiment
 from tgsr.solvers import BatchSolver, solve_direct
 
@@ -41,6 +42,17 @@ def generated_solver(n_source: int, n_target: int, bins: int = 59, seed: int = 0
 
     source, target = sample(codes, 0.0), sample(np.arange(n_target) % 3, 0.3)
     return BatchSolver(source, codes, 3, target, np.arange(source.shape[1]) // (3 * bins))
+
+
+def released_solver(name: str, data: Path, grouping: str, held_out: slice | None = None) -> BatchSolver:
+    """The solver of an experiment; with samples held out, as cross-validation on the source has it."""
+    experiment = get_experiment(name)
+    task = mask_target(load_pair(experiment.source, experiment.target, data))
+    groups = feature_groups(grouping, task.X.shape[1])
+    if held_out is None:
+        return BatchSolver(task.X, task.y, 3, task.X_target, groups)
+    kept = np.delete(np.arange(len(task.X)), held_out)
+    return BatchSolver(task.X[kept], task.y[kept], 3, task.X_target, groups, X_new=task.X[held_out])
 
 
 def gemm_rate() -> float:
@@ -98,12 +110,19 @@ def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> Non
 @click.option("--grouping", default="released", help="Grouping for those.")
 @click.option("--jobs", default="1,2", help="Numbers of threads.")
 @click.option("--direct-fits", default=9, help="Fits of the direct iteration to time.")
+@click.option("--folds", is_flag=True, help="What cross-validation on the source costs, in fits of the whole source.")
 @click.option("--growth/--no-growth", default=False, help="How the cost grows with N_s, d, κ and the batch.")
-def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, growth: bool) -> None:
+def main(
+    data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, folds: bool, growth: bool
+) -> None:
     """Measure the solver."""
     with threadpool_limits(limits=1, user_api="blas"):
         if growth:
             _growth()
+            return
+        if folds and data:
+            for name in names:
+                _cost_of_folds(name, data, grouping)
             return
         click.echo(f"one thread's matrix product: {gemm_rate() / 1e9:.1f} GFLOP/s")
         click.echo(
@@ -111,7 +130,7 @@ def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, di
             f"{'products':>9s} {'of limit':>9s}"
         )
         solvers = (
-            {name: make_solver(load_pair(get_experiment(name), data), grouping) for name in names}
+            {name: released_solver(name, data, grouping) for name in names}
             if data
             else {f"generated, N_s = {n}": generated_solver(n, 71) for n in (71, 130, 164)}
         )
@@ -120,6 +139,24 @@ def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, di
                 measure(solver, label, int(count), direct_fits)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     click.echo(f"peak memory of this process: {peak:.2f} GiB")
+
+
+def _cost_of_folds(name: str, data: Path, grouping: str, n_folds: int = 5, rounds: int = 5) -> None:
+    """Time of a cell with its folds, against the cell alone: the best of alternating rounds."""
+    whole = released_solver(name, data, grouping)
+    n = whole.problem.rows.shape[1] - 1
+    parts = [
+        released_solver(name, data, grouping, slice(fold * n // n_folds, (fold + 1) * n // n_folds))
+        for fold in range(n_folds)
+    ]
+    cells = [(kappa, 0.3) for kappa in _KAPPAS]
+    alone, with_folds = [], []
+    for _ in range(rounds):
+        alone.append(_seconds(lambda: whole.solve(cells)))
+        with_folds.append(alone[-1] + sum(_seconds(lambda: part.solve(cells)) for part in parts))  # noqa: B023
+    click.echo(
+        f"{name}: a cell {1e3 * min(alone) / len(cells):.2f} ms, with {n_folds} folds {min(with_folds) / min(alone):.2f} times that"
+    )
 
 
 def _growth() -> None:

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from studies.ledger import Ledger
 from studies.space import Space
+from tgsr.evaluation.grid import GridPlan, score_grid
+from tgsr.tracking.bulk import BulkWriter
+from tgsr.tracking.place import open_client, resolve_place
+
 from studies.spec import StudySpec
 from studies.study import StudyOptions, run_study
 from tgsr.datasets import DatabasePair, load_pair
-from tgsr.evaluation.grid import GridPlan, score_grid
 from tgsr.protocols import KAPPAS, XIS, get_experiment
-from tgsr.tracking.bulk import BulkWriter
-from tgsr.tracking.place import open_client, resolve_place
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ from tgsr.datasets import (
 )
 from tgsr.datasets import dataset as dataset_module
 from tgsr.errors import DataError, MissingDataError
-from tgsr.protocols import get_experiment
 
 
 @pytest.fixture
@@ -115,7 +114,12 @@ def test_digest_depends_on_content_only(dataset):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"features": np.zeros((6, 84, 177))}, "shape"),
+        ({"features": np.zeros((6, 85))}, "without groups"),
+        ({"features": np.zeros((6, 4)), "groups": np.array([0, 0, 2, 2])}, "without a gap"),
+        ({"features": np.zeros((6, 4)), "groups": np.arange(3)}, "4 integers"),
+        ({"features": np.zeros((6, 0))}, "shape"),
+        ({"features": np.full((6, 85, 177), 1e300)}, "huge"),
+        ({"features": np.full((6, 85, 177), np.nan)}, "NaN"),
         ({"features": np.full((6, 85, 177), np.inf)}, "infinite"),
         ({"features": np.zeros((6, 85, 177), dtype=complex)}, "numbers"),
         ({"labels": np.array([0, 1, 2, 0, 1, 3])}, "0…2"),
@@ -187,13 +191,14 @@ def test_a_damaged_file_is_named_and_hurts_no_other(tmp_path, pair_factory, data
     with pytest.raises(DataError, match=r"CASME2\.tgsr\.npz: not a "):
         load_features(bad)
     assert list(find_damaged(tmp_path)) == [bad]
-    assert load_pair(get_experiment("V-N"), tmp_path).source.digest == pair.source.digest
+    assert load_pair("V", "N", tmp_path).source.digest == pair.source.digest
     with pytest.raises(DataError, match=r"CASME2\.tgsr\.npz: not a readable"):
         load_database("C", tmp_path)
     with pytest.raises(MissingDataError, match=r"SMIC_HS is not there.*damaged: .*CASME2\.tgsr\.npz"):
         load_database("H", tmp_path)
     listed = CliRunner().invoke(cli, ["data", "--data", str(tmp_path)])
-    assert listed.exit_code == 0, listed.output
+    assert listed.exit_code == 1, listed.output
+    assert "Error: 1 of these cannot be used" in listed.output
     assert f"damaged    {bad}" in listed.output
     assert "experiments that can be run: V-N N-V" in listed.output
 

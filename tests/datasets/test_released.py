@@ -7,7 +7,7 @@ import scipy.io
 
 from tgsr.datasets import find_damaged, find_databases, load_database, load_pair, load_released
 from tgsr.errors import DataError, MissingDataError, ProtocolError, TgsrError
-from tgsr.protocols import EXPECTED_COUNTS, get_experiment
+from tgsr.protocols import EXPECTED_COUNTS
 from tgsr.regions import (
     SCALES,
     canonical_to_released,
@@ -104,6 +104,22 @@ def test_counts_of_the_released_databases(released):
         assert tuple(load_released(found.path).counts.values()) == EXPECTED_COUNTS[found.name]
 
 
+def test_subjects_of_the_released_rows_are_inferred_and_said_to_be(released):
+    for found in find_databases(released):
+        dataset = load_released(found.path)
+        assert dataset.parameters["subjects"] == "inferred from the labels"
+        people = dataset.subjects.tolist()
+        assert len(set(people)) == (22 if found.name == "CASME2" else 8)
+        assert people == sorted(people)
+        if found.name != "CASME2":  # within a subject: negative, positive, surprise
+            assert sorted(zip(people, dataset.labels, strict=True)) == list(zip(people, dataset.labels, strict=True))
+            assert people.count("s20") == 22
+
+
+def test_other_files_of_the_same_format_have_no_known_subjects(tmp_path, features):
+    assert load_released(write_older(tmp_path / "x.mat", features, LABELS)).subjects is None
+
+
 def test_missing_file_and_missing_database_are_named(tmp_path, features):
     with pytest.raises(MissingDataError, match=r"nothing\.mat"):
         load_released(tmp_path / "nothing.mat")
@@ -111,7 +127,7 @@ def test_missing_file_and_missing_database_are_named(tmp_path, features):
         find_databases(tmp_path / "nowhere")
     write_hdf5(tmp_path / "v.mat", features, LABELS)
     with pytest.raises(MissingDataError, match=r"SMIC_NIR is not there; the folder holds SMIC_VIS \(v.mat\)"):
-        load_pair(get_experiment("V-N"), tmp_path)
+        load_pair("V", "N", tmp_path)
 
 
 def test_wrong_variable_names_are_listed(tmp_path, features):
@@ -133,7 +149,7 @@ def test_a_released_file_with_other_variables_is_named_with_them(tmp_path, featu
     (reason,) = find_damaged(tmp_path).values()
     assert reason == f"{path}: expected the variables <DB>_micro_feature and …_micro_label, found {variable}"
     with pytest.raises(MissingDataError, match=rf"SMIC_VIS is not there; .*damaged: .*112by112\.mat.*found {variable}"):
-        load_pair(get_experiment("V-N"), tmp_path)
+        load_pair("V", "N", tmp_path)
     assert load_database("N", tmp_path).name == "SMIC_NIR"
 
 

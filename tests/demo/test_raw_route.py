@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from mlflow.exceptions import MlflowException
+from tgsr.tracking.place import open_client, resolve_place
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
@@ -24,7 +25,6 @@ from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing.face import find_face
 from tgsr.protocols import CLASS_NAMES
 from tgsr.tracking.model import TgsrModel, Weights
-from tgsr.tracking.place import open_client, resolve_place
 from tgsr.tracking.prediction import first_frame, predict_clips
 
 TOP, LEFT = 90, 140

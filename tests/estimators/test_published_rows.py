@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tgsr.evaluation.comparison import available_pairs, run_method
+
 from tgsr.evaluation.paper import published_result
 
 pytestmark = pytest.mark.released

@@ -360,7 +360,7 @@ CASES = [
         2,
         "duplicate",
     ),
-    t("table gone", remove("clips.csv"), None, "clips.csv", "clip and label"),
+    t("table gone", remove("clips.csv"), 3, "no clips.csv", "without labels"),
 ]
 
 

@@ -176,12 +176,17 @@ def test_a_label_outside_the_classes_is_an_error(make_collection) -> None:
         extract_collection(replace(collection, clips=clips))
 
 
-@pytest.mark.parametrize(
-    "settings", [{"grid": (1, 2)}, {"neighbours": 4}, {"mapping": "riu2"}, {"neighbours": 6, "grid": (1, 2, 4, 8)}]
-)
-def test_settings_of_another_shape_are_refused_before_the_work(make_collection, settings: dict) -> None:
-    with pytest.raises(ParameterError, match="a feature file holds"):
-        extract_collection(make_collection(1), ExtractionSettings(**settings))
+def test_other_settings_give_other_groups(make_collection) -> None:
+    dataset = extract_collection(make_collection(2), ExtractionSettings(grid=(1, 2), neighbours=4)).dataset
+    assert (dataset.n_groups, dataset.X.shape) == (5, (2, 5 * 3 * 15))
+
+
+def test_clips_without_labels_are_a_dataset_without_labels(make_collection) -> None:
+    collection = make_collection(2)
+    clips = tuple(replace(clip, label=None, subject=None) for clip in collection.clips)
+    extraction = extract_collection(replace(collection, clips=clips))
+    assert not extraction.dataset.is_labelled
+    assert extraction.notes == ()
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True])

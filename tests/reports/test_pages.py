@@ -170,8 +170,9 @@ def test_the_readmes_snippets_run_as_they_stand(
 ) -> None:
     from tgsr.evaluation.grid import GridPlan, write_grid
     from tgsr.tracking.grid_run import log_grid
-    from tgsr.tracking.names import Tag
     from tgsr.tracking.place import open_client, resolve_place
+
+    from tgsr.tracking.names import Tag
 
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
         monkeypatch.delenv(variable, raising=False)
@@ -259,6 +260,7 @@ def test_a_cell_is_solved_again_with_the_studys_own_settings(
     pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tgsr.evaluation.grid import GridPlan, write_grid
+
     from tgsr.solvers import SolverSettings
 
     pair, settings = pair_factory(), SolverSettings(mu=0.01, tol=1e-3, max_iter=7)

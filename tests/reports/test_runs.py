@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-
 from studies.space import Space
+from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
+from tgsr.tracking.report_run import find_runs, log_confusion
+
 from studies.spec import StudySpec
 from studies.study import StudyOptions, StudyResult, run_study
 from tgsr.cli import cli
@@ -23,9 +25,7 @@ from tgsr.reports.building import ReportRequest, newest_comparison, newest_recor
 from tgsr.reports.pages import render_study
 from tgsr.reports.records import record_from_grid, record_from_run
 from tgsr.tracking.names import GENERATED_NOTE, Tag
-from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
 from tgsr.tracking.reading import find_run, read_artifact
-from tgsr.tracking.report_run import find_runs, log_confusion
 from tgsr.tracking.views import VIEW_KEY, prepare_experiment
 
 

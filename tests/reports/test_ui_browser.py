@@ -73,10 +73,11 @@ def _noisy(data: FeatureDataset, seed: int) -> FeatureDataset:
 @pytest.fixture(scope="module")
 def ui(browser: Any, pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     from studies.space import Space
+    from tgsr.tracking.place import open_client, resolve_place
+
     from studies.spec import StudySpec
     from studies.study import StudyOptions, run_study
     from tgsr.reports.building import ReportRequest, report_runs
-    from tgsr.tracking.place import open_client, resolve_place
 
     home = tmp_path_factory.mktemp("home")
     easy = pair_factory()

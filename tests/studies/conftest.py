@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from studies.space import Space
+import studies.spec
+from studies.options import StudyOptions
 from studies.spec import StudySpec
-from studies.study import StudyOptions
 from tgsr.datasets import DatabasePair, save_features
-from tgsr.tracking.place import open_client, resolve_place
+from tgsr.tracking.config import open_client, resolve_config
 
-KAPPAS, XIS = (3, 20, 85), (0.01, 1.0, 30.0, 200.0)
+AXES = {"kappa": [3, 20, 85], "xi": [0.01, 1.0, 30.0, 200.0]}
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +37,9 @@ def data_folder(small_pair: DatabasePair, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
-    def make(**changes: Any) -> StudySpec:
-        given = {"space": Space(KAPPAS, XIS), "selection": "oracle", **changes}
-        return StudySpec("V-N", small_pair.source.digest, small_pair.target.digest, **given)
+    def make(pair: DatabasePair = small_pair, method: str = "TGSR", **changes: Any) -> StudySpec:
+        axes = AXES if method == "TGSR" else {}
+        return studies.spec.make_spec(pair, method, **{"selection": "oracle", "axes": axes, **changes})
 
     return make
 
@@ -58,15 +58,15 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_options(
     data_folder: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., StudyOptions]:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME", "TGSR_STORAGE"):
         monkeypatch.delenv(variable, raising=False)
 
     def make(home: str = "home", **changes: Any) -> StudyOptions:
-        place = resolve_place(tmp_path / home)
-        place.home.mkdir(exist_ok=True)
-        if not (place.home / "mlflow.db").exists():
-            shutil.copy(empty_store, place.home / "mlflow.db")
-        return StudyOptions(place, str(data_folder), **{"progress": False, "jobs": 1, "batch": 3, **changes})
+        config = resolve_config(tmp_path / home)
+        config.home.mkdir(exist_ok=True)
+        if not (config.home / "mlflow.db").exists():
+            shutil.copy(empty_store, config.home / "mlflow.db")
+        return StudyOptions(config, str(data_folder), **{"progress": False, "jobs": 1, "page": False, **changes})
 
     return make
 
@@ -76,12 +76,12 @@ def run_tgsr(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start the command line in a process of its own: ``run_tgsr("study", "--experiment", "V-N", …)``."""
     root = Path(__file__).parents[2]
 
-    def run(*arguments: str) -> subprocess.Popen[str]:
+    def run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", "tgsr", *arguments],
             cwd=tmp_path,
-            env=environment,
+            env=environment | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,110 +2,80 @@
 
 from __future__ import annotations
 
-import subprocess
+import sqlite3
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
-from studies.ledger import Ledger
-from studies.storage import open_storage
-from studies.study import StudyOptions, run_study
-from tgsr.datasets import DatabasePair
-from tgsr.tracking.place import open_client
+from studies.study import run_study
+from tgsr.tracking.config import open_client
 from tgsr.tracking.reading import list_studies, read_artifact, read_trials
 
-Make = Callable[..., Any]
-TIMING = ["fit_seconds", "trial", "run_id"]
+COMMAND = ["study", "--experiment", "V-N", "--selection", "oracle", "--quiet"]
+GRID = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200"]
 
 
-def _table(table: pd.DataFrame) -> pd.DataFrame:
-    return table.drop(columns=TIMING).sort_values(["kappa", "xi"], ignore_index=True)
+def n_runs(database) -> int:
+    """Runs in a tracking database, read without MLflow."""
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+    except sqlite3.Error:
+        return 0
 
 
-def _finished(path: Path) -> int:
-    """Finished trials by the journal alone."""
-    return path.read_bytes().count(b'"op_code":6') if path.exists() else 0
-
-
-@pytest.mark.parametrize("kills", [2])
-def test_killed_studies_end_like_undisturbed_ones(
-    make_spec: Make,
-    make_options: Make,
-    small_pair: DatabasePair,
-    run_tgsr: Callable[..., subprocess.Popen[str]],
-    data_folder: Path,
-    kills: int,
-) -> None:
-    spec = make_spec()
-    undisturbed = make_options(home="undisturbed")
-    expected = run_study(spec, small_pair, undisturbed)
-    options: StudyOptions = make_options(home="killed")
-    command = ["study", "--experiment", "V-N", "--data", str(data_folder), "--selection", "oracle", "--quiet"]
-    command += ["--kappas", "3,20,85", "--xis", "0.01,1,30,200", "--home", str(options.place.home)]
-    command += ["--batch", "2", "--jobs", "1"]
-    journal = options.place.home / "optuna.journal"
-    for kill in range(kills):
-        process = run_tgsr(*command)
-        while _finished(journal) < 3 * (kill + 1) and process.poll() is None:
+@pytest.mark.parametrize("writer", ["bulk", "client"])
+def test_killed_studies_end_like_undisturbed_ones(make_spec, make_options, small_pair, run_tgsr, data_folder, writer):
+    expected = run_study(make_spec(), small_pair, make_options("undisturbed"))
+    options = make_options("killed")
+    home = ["--data", str(data_folder), "--home", str(options.config.home), "--writer", writer]
+    for kill in range(2):
+        process = run_tgsr(*COMMAND, *GRID, *home, "--batch", "1")
+        while n_runs(options.config.home / "mlflow.db") < 1 + 4 * kill and process.poll() is None:
             time.sleep(0.002)
         process.kill()
         process.communicate()
-    done = run_tgsr(*command)
+    done = run_tgsr(*COMMAND, *GRID, *home)
     output, _ = done.communicate()
     assert done.returncode == 0, output
-    client = open_client(options.place.tracking_uri)
+    client = open_client(options.config.tracking_uri)
     (study,) = list_studies(client)
     table = read_trials(client, study.run_id, stored_table=False)
-    pd.testing.assert_frame_equal(_table(table), _table(expected.table), rtol=1e-9)
+    pd.testing.assert_frame_equal(
+        table.drop(columns=["fit_seconds", "run_id"]), expected.table.drop(columns=["fit_seconds", "run_id"])
+    )
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 13
     matrix = read_artifact(client, str(study.best_run_id), "coefficients.npz")
-    plain = open_client(undisturbed.place.tracking_uri)
-    assert matrix == read_artifact(plain, str(expected.best["run_id"]), "coefficients.npz")
-    # Optuna agrees, and no trial is left running
-    storage = open_storage(str(journal))
-    name = storage.get_all_studies()[0].study_name
-    import optuna
-
-    ledger = Ledger(optuna.load_study(study_name=name, storage=storage), storage, spec.space.distributions)
-    ledger.refresh()
-    assert not ledger.running
-    assert sorted(ledger.complete) == table["trial"].tolist()
+    plain = open_client(make_options("undisturbed").config.tracking_uri)
+    assert matrix == read_artifact(plain, expected.best.row["run_id"], "coefficients.npz")
 
 
-def test_status_and_trials_show_the_study(
-    make_options: Make, run_tgsr: Callable[..., subprocess.Popen[str]], data_folder: Path, tmp_path: Path
-) -> None:
-    options: StudyOptions = make_options()
-    home = ["--home", str(options.place.home)]
+def test_a_second_command_is_refused_at_once_and_the_first_goes_on(make_options, run_tgsr, data_folder):
+    options = make_options()
+    home = ["--data", str(data_folder), "--home", str(options.config.home)]
+    first = run_tgsr(*COMMAND, "--kappas", "1-85", "--xis", "paper/20", *home)
+    while n_runs(options.config.home / "mlflow.db") < 1 and first.poll() is None:
+        time.sleep(0.01)
+    second = run_tgsr(*COMMAND, "--kappas", "1-85", "--xis", "paper/20", *home)
+    output, _ = second.communicate()
+    assert second.returncode == 1, output
+    assert "since" in output
+    text, _ = first.communicate()
+    assert first.returncode == 0, text
+
+
+def test_status_and_trials_show_the_study(make_options, run_tgsr, data_folder, tmp_path):
+    home = ["--home", str(make_options().config.home)]
     command = ["study", "--experiment", "V-N", "--data", str(data_folder), "--kappas", "85", "--xis", "1,10", "--quiet"]
+    command += ["--selection", "source-cv"]
     outputs = []
     for arguments in ([*command, *home], ["study", "--status", *home], ["trials", "--out", "t.csv", *home]):
         process = run_tgsr(*arguments)
         outputs.append(process.communicate()[0])
         assert process.returncode == 0, outputs[-1]
-    assert "best by source-cv" in outputs[0]
-    assert "2 of 2 finished, 0 running, 0 failed" in outputs[1]
+    assert "chosen by source-cv" in outputs[0]
+    assert "finished, 2 trials" in outputs[1]
     assert len(pd.read_csv(tmp_path / "t.csv")) == 2
-
-
-@pytest.mark.parametrize("sampler", ["grid", "random"])
-def test_a_command_started_twice_at_once_runs_one_study(
-    make_options: Make, run_tgsr: Callable[..., subprocess.Popen[str]], data_folder: Path, sampler: str
-) -> None:
-    options: StudyOptions = make_options()
-    command = ["study", "--experiment", "V-N", "--data", str(data_folder), "--selection", "oracle", "--quiet"]
-    command += ["--kappas", "1-20", "--xis", "0.01,1,30,200", "--batch", "3", "--jobs", "1", "--sampler", sampler]
-    command += ["--home", str(options.place.home)] + (["--trials", "40"] if sampler == "random" else [])
-    processes = [run_tgsr(*command) for _ in range(2)]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-    client = open_client(options.place.tracking_uri)
-    (study,) = list_studies(client)
-    assert study.status == "FINISHED"
-    table = read_trials(client, study.run_id, stored_table=False)
-    cells = list(zip(table["kappa"], table["xi"], strict=True))
-    assert len(set(cells)) == len(cells) == (80 if sampler == "grid" else 40)
-    assert read_trials(client, study.run_id).equals(table)

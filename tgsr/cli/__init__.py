@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Any
 
 import click
@@ -14,20 +15,40 @@ __all__ = ["COMMANDS", "cli"]
 
 COMMANDS: dict[str, str] = {
     "main": "the whole way on generated clips: features, study, model, prediction",
-    "compare": "run the ten methods beside the published numbers",
+    "compare": "put methods side by side, beside the published numbers",
     "demo-data": "draw clips of generated faces in the layouts of SMIC and CASME II",
     "features": "compute the LBP-TOP features of a database's clips",
     "data": "list the databases of a folder",
-    "grid": "score the paper's whole grid of (κ, ξ) for one experiment",
-    "study": "search a method's settings for one experiment, every trial tracked",
-    "worker": "help with a study that another process has started",
+    "grid": "score a method's whole grid for one pair of databases, without MLflow",
+    "study": "search a method's settings for one pair of databases, every trial tracked",
+    "protocol": "leave one subject out over several databases: UF1 and UAR",
     "trials": "show or export the trials of a study",
-    "paper": "all twelve experiments in one go: studies, models, comparison, report",
+    "paper": "all pairs of databases in one go: studies, models, comparison, report",
     "register": "make the best trial of a study the champion model",
     "predict": "predict clips or feature rows with a registered model",
     "report": "pages, figures and tables from stored results",
 }
 """Command name → its line in the help; each lives in ``tgsr/cli/<name>.py`` (``-`` as ``_``) as ``command``."""
+
+
+class _Console(logging.Handler):
+    """Messages for the user on standard error, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        with tqdm.external_write_mode():
+            click.echo(f"{mark}{record.getMessage()}", err=True)
+
+
+def _show_messages() -> None:
+    for name in ("tgsr", "studies"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, _Console) for handler in logger.handlers):
+            logger.addHandler(_Console())
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
 
 
 class _LazyGroup(click.Group):
@@ -47,6 +68,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        _show_messages()
         try:
             return super().invoke(ctx)
         except TgsrError as error:

@@ -9,29 +9,38 @@ from typing import TYPE_CHECKING
 import click
 
 from tgsr.errors import DataError
+from tgsr.features.extractors import EXTRACTORS
 
 if TYPE_CHECKING:
+    from tgsr.datasets import FeatureDataset
     from tgsr.features.collection import Extraction
+    from tgsr.features.extraction import ExtractionSettings
 
 __all__ = ["command"]
 
 
 @click.command()
-@click.option("--database", required=True, help="SMIC_HS, SMIC_VIS, SMIC_NIR or CASME2 (or H, V, N, C), or your own.")
 @click.option(
-    "--root", type=click.Path(path_type=Path), required=True, help="Folder of the clips; or a CSV that lists them."
+    "--database", required=True, help="One with a loader, such as SMIC_HS, CASME2, SAMM, DFME; or a name for your own."
 )
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the clips; or a CSV that lists them.")
+@click.option(
+    "--import", "imported", type=click.Path(path_type=Path),
+    help="Instead of clips: features that another program made, as .npz, .csv or .parquet.",
+)  # fmt: skip
 @click.option(
     "--annotations", type=click.Path(path_type=Path), default=None, help="Sheet or CSV, if not found by itself."
 )
-@click.option(
-    "--label-map", type=click.Path(path_type=Path), default=None, help="CSV with the columns label and class."
-)
+@click.option("--label-map", help="cdmer (default) or megc2019; or a CSV with the columns label and class.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Feature file, or a folder for it.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all processors]")
 @click.option("--cache", type=click.Path(path_type=Path), default=None, help="Folder of computed clips.")
 @click.option("--no-cache", is_flag=True, help="Compute every clip anew and keep none.")
 @click.option("--strict", is_flag=True, help="Fail, and write nothing, if any clip is skipped.")
+@click.option(
+    "--extractor", type=click.Choice(list(EXTRACTORS)), default="lbp-top", show_default=True,
+    help="LBP-TOP histograms, or histograms of oriented optical flow, of the 85 regions.",
+)  # fmt: skip
 @click.option("--n-frames", type=int, default=16, show_default=True, help="Frames after temporal interpolation.")
 @click.option("--size", type=int, default=112, show_default=True, help="Height and width of a frame, pixels.")
 @click.option("--radii", type=int, nargs=3, default=(3, 3, 3), show_default=True, help="LBP-TOP radii in X, Y and T.")
@@ -44,27 +53,47 @@ __all__ = ["command"]
     help="Find and crop the face: in raw databases, always, or never.",
 )  # fmt: skip
 def command(
-    database: str, root: Path, annotations: Path | None, label_map: Path | None, out: Path, jobs: int | None,
-    cache: Path | None, no_cache: bool, strict: bool,
-    n_frames: int, size: int, radii: tuple[int, int, int], interpolation: str, crop: str,
+    database: str, root: Path | None, imported: Path | None, annotations: Path | None, label_map: str | None, out: Path,
+    jobs: int | None, cache: Path | None, no_cache: bool, strict: bool, extractor: str, n_frames: int, size: int,
+    radii: tuple[int, int, int], interpolation: str, crop: str,
 ) -> None:  # fmt: skip
-    """Compute the LBP-TOP features of all clips of a database.
+    """Compute the features of all clips of a database, or import those that another program made.
 
     Clips that cannot be used are skipped and listed with the reason. Interrupted and started again, it goes on where it
     stopped: finished clips are kept in a cache ($TGSR_CACHE, or your cache folder), found again by their content.
+    A folder of clips without a sheet becomes a target without labels.
     """
-    from joblib import cpu_count  # what this process may use, also in a container
-    from tqdm import tqdm
-
-    from tgsr.datasets import load_clips, save_features
     from tgsr.datasets.feature_file import SUFFIX
-    from tgsr.features.cache import default_cache_folder
-    from tgsr.features.collection import extract_collection
     from tgsr.features.extraction import ExtractionSettings
 
     if out.suffix not in ("", ".npz"):
         raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
-    settings = ExtractionSettings(n_frames=n_frames, size=size, radii=radii, interpolation=interpolation, crop=crop)
+    if (root is None) == (imported is None):
+        raise click.UsageError("give --root for clips, or --import for features that are there already")
+    if imported is not None:
+        from tgsr.datasets.imported import import_features
+
+        dataset = import_features(imported, database, label_map)
+        click.echo(f"{_summary(dataset)}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
+    elif root is not None:
+        settings = ExtractionSettings(
+            n_frames=n_frames, size=size, radii=radii, interpolation=interpolation, crop=crop, extractor=extractor
+        )
+        dataset = _extract(database, root, annotations, label_map, settings, jobs, cache, no_cache, strict)
+    _save(dataset, out if out.suffix == ".npz" else out / f"{dataset.name}{SUFFIX}")
+
+
+def _extract(
+    database: str, root: Path, annotations: Path | None, label_map: str | None, settings: ExtractionSettings,
+    jobs: int | None, cache: Path | None, no_cache: bool, strict: bool,
+) -> FeatureDataset:  # fmt: skip
+    from joblib import cpu_count  # what this process may use, also in a container
+    from tqdm import tqdm
+
+    from tgsr.datasets import load_clips
+    from tgsr.features.cache import default_cache_folder
+    from tgsr.features.collection import extract_collection
+
     collection = load_clips(database, root, annotations=annotations, label_map=label_map)
     with tqdm(total=len(collection.clips), unit="clip", desc=collection.database, disable=None) as bar:
 
@@ -82,18 +111,27 @@ def command(
     _tell(extraction, Counter("cropped" if clip.cropped else "raw" for clip in collection.clips))
     if strict and extraction.skipped:
         raise DataError(f"{len(extraction.skipped)} clips were skipped (--strict); nothing was written")
-    path = out if out.suffix == ".npz" else out / f"{extraction.dataset.name}{SUFFIX}"
+    return extraction.dataset
+
+
+def _save(dataset: FeatureDataset, path: Path) -> None:
+    from tgsr.datasets import save_features
+
     try:
-        save_features(extraction.dataset, path)
+        save_features(dataset, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    click.echo(f"written {path}, digest {extraction.dataset.digest[:12]}")
+    click.echo(f"written {path}, digest {dataset.digest[:12]}")
+
+
+def _summary(dataset: FeatureDataset) -> str:
+    counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
+    return f"{dataset.name}: {len(dataset)} clips ({counts or 'no labels'})"
 
 
 def _tell(extraction: Extraction, kinds: Counter[str]) -> None:
     dataset = extraction.dataset
-    counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
-    click.echo(f"{dataset.name}: {len(dataset)} clips ({counts}), {extraction.n_cached} of them from the cache")
+    click.echo(f"{_summary(dataset)}, {extraction.n_cached} of them from the cache")
     clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")
     for note in extraction.notes:

@@ -1,8 +1,9 @@
-"""``tgsr grid``: the paper's whole grid of (κ, ξ) for one experiment, as a table and a picture."""
+"""``tgsr grid``: a method's whole grid for one pair of databases, as a table and a picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,11 +13,9 @@ __all__ = ["command"]
 
 
 @click.command(name="grid")
-@click.option("--source", help="Source database, by name or letter (H, V, N, C).")
-@click.option("--target", help="Target database, by name or letter.")
-@click.option("--experiment", help="The experiment instead of --source and --target: 1 to 12, or a name such as V-N.")
+@shared.pair_options
 @shared.data
-@shared.grouping
+@shared.method
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -24,59 +23,67 @@ __all__ = ["command"]
     show_default=True,
     help="CSV to write; a picture stands beside it.",
 )
-@shared.kappas
-@shared.xis
-@click.option("--jobs", type=click.IntRange(min=1), help="Threads  [default: the cores there are]")
-@click.option("--track/--no-track", default=False, show_default=True, help="Log table, picture and curves to MLflow.")
-@shared.home
-def command(
-    source: str | None,
-    target: str | None,
-    experiment: str | None,
-    data: Path,
-    grouping: str,
-    out: Path,
-    kappas: str,
-    xis: str,
-    jobs: int | None,
-    track: bool,
-    home: str | None,
-) -> None:
-    """Score the grid of (κ, ξ) on the target's labels: what an oracle picks from, as the paper's tables do.
+@click.option(
+    "--trials", type=shared.NATURAL, default=0, show_default=True, help="So many cells, spread over the grid; 0: all."
+)
+@click.option("--selection", default="oracle", show_default=True, help="The rule whose values the table has.")
+@shared.grid_options
+@shared.grouping()
+@shared.solver_options
+@shared.seed
+@click.option("--jobs", type=shared.NATURAL, default=0, show_default=True, help="Threads; 0: one a core.")
+@click.option(
+    "--scheduler", default="none", show_default=True, help="A Dask scheduler, tcp://host:8786, instead of threads."
+)
+@click.option("--quiet", type=bool, default=False, is_flag=False, flag_value=True, help="No progress bar.")
+def command(experiment: str | None, source: str | None, target: str | None, **given: Any) -> None:
+    """Score a grid on the target's labels, without MLflow: what an oracle picks from, as the paper's tables do.
 
     Interrupted, the same command continues; its result is the same file.
     """
-    from tqdm import tqdm
-
-    from tgsr.cli.options import choose_experiment, parse_kappas, parse_xis
-    from tgsr.datasets import load_pair
-    from tgsr.evaluation.grid import GridPlan, write_grid
+    from studies.options import StudyOptions
+    from studies.pairs import choose_pair
+    from studies.spec import make_spec
+    from studies.study import run_study
+    from tgsr.evaluation.best import best_trial
     from tgsr.reports.surface import save_surface
+    from tgsr.tracking.config import resolve_config
 
-    chosen = choose_experiment(experiment, source, target)
-    plan = GridPlan(parse_kappas(kappas), parse_xis(xis), grouping)
-    pair = load_pair(chosen, data)
-    with tqdm(total=len(plan.kappas) * len(plan.xis), unit="fit", desc=f"{chosen.name} {grouping}") as bar:
-
-        def progress(cells: int, found: bool) -> None:
-            if found:
-                bar.initial += cells  # so that the rate counts only what this run computes
-            bar.update(cells)
-
-        table = write_grid(pair, out, plan, jobs=jobs, progress=progress)
-    picture = out.with_suffix(".png")
-    save_surface(table, picture, f"{chosen.name}, {grouping} grouping{', generated data' * pair.is_generated}")
-    best = table.iloc[int(table["macro_f1"].to_numpy().argmax())]
-    click.echo(f"{out}: {len(table)} cells; picture: {picture}")
+    pair = choose_pair(given["data"], experiment, source, target)
+    fixed, axes = shared.fixed_of(given)
+    spec = make_spec(
+        pair,
+        given["method"],
+        selection=given["selection"],
+        grouping=given["grouping"],
+        fixed=fixed,
+        axes=axes,
+        seed=given["seed"],
+    )
+    options = StudyOptions(
+        resolve_config(),
+        str(given["data"]),
+        out=given["out"],
+        n_trials=given["trials"] or None,
+        jobs=given["jobs"] or None,
+        scheduler=None if given["scheduler"] == "none" else given["scheduler"],
+        matrices="none",
+        progress=not given["quiet"],
+    )
+    table = run_study(spec, pair, options, sink="csv")
+    click.echo(f"{given['out']}: {len(table)} cells")
+    if save_surface(table, given["out"].with_suffix(".png"), f"{spec.title}{', generated data' * pair.is_generated}"):
+        click.echo(f"picture: {given['out'].with_suffix('.png')}")
     shared.tell_generated([pair])
+    best = best_trial(table)
+    chosen = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in best.settings.items()
+    )
+    if "macro_f1" not in table:
+        click.echo(f"best by {spec.selection}: {chosen}")
+        return
+    by = "oracle best (chosen by target labels)" if spec.selection == "oracle" else f"best by {spec.selection}"
     click.echo(
-        f"oracle best (chosen by target labels): κ = {int(best['kappa'])}, ξ = {best['xi']:g}, "
-        f"macro-F1 {best['macro_f1']:.4f}, accuracy {100 * best['accuracy']:.2f} %; "
+        f"{by}: {chosen}; macro-F1 {best.row['macro_f1']:.4f}, accuracy {100 * best.row['accuracy']:.2f} %; "
         f"median of the grid: macro-F1 {table['macro_f1'].median():.4f}"
     )
-    if track:
-        from tgsr.tracking.grid_run import log_grid
-        from tgsr.tracking.place import resolve_place
-
-        run_id = log_grid(resolve_place(home), table, pair, plan, chosen.name, [out, picture], str(data.resolve()))
-        click.echo(f"MLflow run: {run_id}")

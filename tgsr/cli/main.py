@@ -1,8 +1,10 @@
-"""``tgsr main``: the whole way on generated clips, from nothing to a prediction."""
+"""``tgsr main``: the whole way on generated clips, from nothing to predictions."""
 
 from __future__ import annotations
 
 import click
+
+from tgsr.cli import shared
 
 __all__ = ["command"]
 
@@ -10,22 +12,19 @@ __all__ = ["command"]
 @click.command()
 @click.option("--experiment", default="V-N", show_default=True, help="1 to 12, or a name such as V-N.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the generated clips and of the study.")
-@click.option("--home", help="Folder for everything that is made.  [default: TGSR_HOME, else this folder]")
+@shared.home
 def command(experiment: str, seed: int, home: str | None) -> None:
-    """Generated clips → features → a short study → a registered model → a prediction. Needs no database."""
+    """Generated clips → features → a short study → a registered model → predictions. Needs no database."""
     from studies.walkthrough import walk_through
-    from tgsr.reports.building import add_study_page
-    from tgsr.tracking.place import resolve_place
+    from tgsr.tracking.config import resolve_config
 
-    place = resolve_place(home)
-    done = walk_through(place, experiment, seed, click.echo)
-    add_study_page(place, done.study.run_id, lambda text: click.echo(text, err=True))
-    row = done.prediction.iloc[0]
-    click.echo(f"   {row['clip']}: {row['label']} (generated as {row['true']}); regions {row['regions'][:5]} …")
-    best = done.study.best
-    click.echo(
-        f"done: best of {len(done.study.table)} trials kappa {best['kappa']}, xi {best['xi']:g}; "
-        f"accuracy on the target {100 * best['accuracy']:.1f} %"
-    )
-    click.echo(f"look at it: {place.ui_hint}")
-    click.echo(f"predict:    tgsr predict --model {done.model.uri} --home {place.home} CLIP")
+    config = resolve_config(home)
+    done = walk_through(config, experiment, seed)
+    table = done.predictions.assign(clip=done.predictions["clip"].map(lambda path: "/".join(path.split("/")[-3:])))
+    shown = table.drop(columns=[name for name in table if name == "regions"])
+    click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    right = int((table["true"] == table["label"]).sum())
+    click.echo(f"{right} of {len(table)} generated clips are labelled as they were generated")
+    click.echo(f"salient regions over the first clip: {done.overlay}")
+    click.echo("\n".join(done.study.lines(config)))
+    click.echo(f"predict:    tgsr predict --model {done.model.uri}{config.option} CLIP")

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-from tgsr.errors import ParameterError, ProtocolError
-from tgsr.protocols import XIS, Experiment, get_experiment
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-__all__ = ["choose_experiment", "parse_kappas", "parse_xis"]
+from tgsr.errors import ParameterError
+from tgsr.protocols import XIS
+
+__all__ = ["parse_axes", "parse_kappas", "parse_limits", "parse_names", "parse_xis"]
+
+_MOST = 100_000
+"""Values of one parameter that a grid can have."""
+T = TypeVar("T")
 
 
-def choose_experiment(experiment: str | None, source: str | None, target: str | None) -> Experiment:
-    """The experiment named by ``--experiment``, or by ``--source`` and ``--target``.
-
-    Raises
-    ------
-    ProtocolError
-        If neither or both are given, or there is no such experiment.
-    """
-    if experiment:
-        if source or target:
-            raise ProtocolError("give either --experiment or --source and --target, not both")
-        return get_experiment(experiment)
-    if not source or not target:
-        raise ProtocolError("name the experiment: --source and --target, or --experiment")
-    return get_experiment(f"{source}-{target}")
+def parse_names(text: str) -> list[str]:
+    """Read a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parse_kappas(text: str) -> list[int]:
-    """Read κ values such as ``1-5,20``.
+    """Read κ values such as ``1-5,20`` or ``1-85:6`` (every sixth), ascending, each once.
 
     Raises
     ------
     ParameterError
         If the text is no list of integers and ranges.
     """
-    kappas: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        try:
-            kappas += range(int(first), int(last if dash else first) + 1)
-        except ValueError:
-            raise ParameterError(
-                f"kappa values {text!r} are not understood; write for example 1-85 or 1-5,20"
-            ) from None
-    return kappas
+    return sorted(set(_parts(text, _integers, "kappa values", "1-85, 1-85:6 or 1-5,20")))
 
 
 def parse_xis(text: str) -> list[float]:
@@ -53,10 +39,77 @@ def parse_xis(text: str) -> list[float]:
     ParameterError
         If the text is none of these.
     """
-    name, _, every = text.strip().partition("/")
-    try:
-        if name == "paper":
-            return [float(xi) for xi in XIS[:: int(every) if every else 1]]
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError(f"xi values {text!r} are not understood; write paper, paper/10 or 0.1,1,10") from None
+    name, slash, every = text.strip().partition("/")
+    if name == "paper":
+        if slash and not (every.isdigit() and int(every) > 0):
+            raise ParameterError(f"xi values {text!r} are not understood; write paper/10 for every tenth of the grid")
+        return [float(xi) for xi in XIS[:: int(every) if slash else 1]]
+    return sorted(set(_parts(text, lambda part: [float(part)], "xi values", "paper, paper/10 or 0.1,1,10")))
+
+
+def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Read ``NAME=VALUES`` of any parameter: numbers, ranges of integers such as ``1-50:7``, or words, with commas.
+
+    Raises
+    ------
+    ParameterError
+        If a text is none of these.
+    """
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not (name.strip() and equals and values.strip()):
+            raise ParameterError(f"--set {text!r} is not understood; write for example --set n_components=1-50")
+        axes[name.strip()] = list(
+            dict.fromkeys(_parts(values, _values, f"values of {name.strip()}", "1-50, 0.1,1,10 or a,b"))
+        )
+    return axes
+
+
+def parse_limits(texts: Sequence[str]) -> dict[str, int]:
+    """Read ``METHOD=N``: so many settings of a method's grid.
+
+    Raises
+    ------
+    ParameterError
+        If a text is none.
+    """
+    limits = {}
+    for text in texts:
+        name, _, count = text.partition("=")
+        if not count.isdigit() or int(count) < 1:
+            raise ParameterError(f"--limit {text!r} is not understood; write for example --limit TSRG=63")
+        limits[name.strip()] = int(count)
+    return limits
+
+
+def _parts(text: str, read: Callable[[str], Sequence[T]], what: str, example: str) -> list[T]:
+    values: list[T] = []
+    for part in text.split(","):
+        try:
+            values += read(part.strip())
+        except (ValueError, OverflowError):
+            raise ParameterError(f"{what} {text!r} are not understood; write for example {example}") from None
+    return values
+
+
+def _integers(part: str) -> Sequence[int]:
+    numbers, colon, step = part.partition(":")
+    first, dash, last = numbers.partition("-")
+    span = range(int(first), int(last if dash else first) + 1, int(step) if colon else 1)
+    if not span:
+        raise ValueError("empty")
+    if len(span) > _MOST:
+        raise ParameterError(f"{part}: {len(span):,} values; a grid has at most {_MOST:,} of a parameter")
+    return span
+
+
+def _values(part: str) -> Sequence[Any]:
+    for read in (_integers, lambda text: [float(text)]):
+        try:
+            return read(part)
+        except ValueError:
+            continue
+    if not part:
+        raise ValueError("empty")
+    return [{"none": None, "true": True, "false": False}.get(part.lower(), part)]

@@ -1,8 +1,7 @@
-"""``tgsr paper``: all twelve experiments in one go."""
+"""``tgsr paper``: all pairs of databases in one go."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,75 +12,79 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
-@shared.sampler
-@click.option("--selection", default="source-cv", show_default=True, help="source-cv, or oracle as in the paper.")
-@shared.grouping
+@shared.data
 @click.option(
-    "--trials",
-    type=shared.NATURAL,
-    default=0,
+    "--pairs",
+    type=click.Choice(["paper", "all", "leave-one-out"]),
+    default="paper",
     show_default=True,
-    help="Trials each; 0: the grid, or 200 sampled.",
+    help="paper: those of the twelve experiments whose databases are there; all: every "
+    "pair of the folder; leave-one-out: each database the target of all others.",
 )
-@shared.kappas
-@shared.xis
+@click.option(
+    "--sampler",
+    type=click.Choice(["grid", "tpe", "random"]),
+    default="grid",
+    show_default=True,
+    help="Of TGSR's studies.",
+)
+@click.option("--selection", default="auto", show_default=True, help="Rule of TGSR's studies; oracle as in the paper.")
+@click.option(
+    "--trials", type=shared.NATURAL, default=0, show_default=True, help="Trials each; 0: the grid, or 200 sampled."
+)
+@shared.grid_options
+@shared.grouping()
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")
 @click.option(
-    "--tsrg-grid",
-    type=click.Choice(["full", "thin"]),
-    default="full",
-    show_default=True,
-    help="TSRG's oracle over all 259 pairs, or 63 of them.",
+    "--compare-by", default="oracle,fixed", show_default=True, help="Selections of the comparison, as in tgsr compare."
 )
-@click.option("--seed", type=shared.NATURAL, default=0, show_default=True, help="Of samplers and folds.")
-@click.option("--storage", default="auto", show_default=True, help="Optuna's storage; auto: in the home folder.")
-@click.option("--matrices", default="all", show_default=True, help="Regression matrices kept: all, best:3, or none.")
-@click.option("--jobs", type=shared.NATURAL, default=0, show_default=True, help="Threads; 0: one a core.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."
+)
+@shared.seed
+@shared.run_options
 @shared.home
-@click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(**given: Any) -> None:
-    """Run every experiment whose databases are there: studies, models, comparison, report; one run above all.
+    """Run every pair whose databases are there: studies, models, comparison, report; one run above all.
 
     Interrupted or killed, the same command goes on where it stopped.
     """
+    from studies.compare import ComparePlan
+    from studies.pairs import choose_pairs
     from studies.paper import PaperPlan, run_paper
-    from studies.space import Space
-    from studies.study import StudyOptions
-    from tgsr.cli.options import parse_kappas, parse_xis
-    from tgsr.estimators.spaces import METHODS
-    from tgsr.tracking.place import resolve_place
+    from tgsr.cli.options import parse_limits, parse_names
+    from tgsr.estimators.methods import METHODS
+    from tgsr.evaluation.selection import DEFAULT_RULE
+    from tgsr.tracking.config import resolve_config
 
-    named = [name for name in given["methods"].split(",") if name.strip()]
+    fixed, axes = shared.fixed_of(given)
+    named = {"all": list(METHODS), "none": []}.get(given["methods"], parse_names(given["methods"]))
     plan = PaperPlan(
         sampler=given["sampler"],
-        selection=given["selection"],
+        selection=DEFAULT_RULE if given["selection"] == "auto" else given["selection"],
         grouping=given["grouping"],
-        space=Space(tuple(parse_kappas(given["kappas"])), tuple(parse_xis(given["xis"]))),
+        fixed=fixed,
+        axes=axes,
         seed=given["seed"],
-        methods={"all": list(METHODS), "none": []}.get(given["methods"], named),
-        thin_tsrg=given["tsrg_grid"] == "thin",
+        compare=ComparePlan(
+            methods=named,
+            selections=parse_names(given["compare_by"]),
+            fixed=fixed,
+            axes=axes,
+            limits=parse_limits(given["limits"]),
+            seed=given["seed"],
+        )
+        if named
+        else None,
     )
-    place = resolve_place(given["home"])
-    options = StudyOptions(
-        place=place,
-        data_folder=str(Path(given["data"]).resolve()),
-        storage=None if given["storage"] == "auto" else given["storage"],
-        n_trials=given["trials"] or None,
-        jobs=given["jobs"] or None,
-        matrices=given["matrices"],
-        progress=not given["quiet"],
-        say=click.echo,
-    )
+    pairs = choose_pairs(given["data"], None, None, None, given["pairs"])
+    config = resolve_config(given["home"])
     try:
-        result = run_paper(plan, options)
+        result = run_paper(pairs, plan, shared.make_options(config, given))
     except KeyboardInterrupt:
         click.echo("\nstopped; the same command goes on from here", err=True)
         raise
-    for name, study in result.studies.items():
-        best = study.best
-        click.echo(
-            f"{name}: kappa {best['kappa']}, xi {best['xi']:g}, macro-F1 {best['macro_f1']:.4f}, "
-            f"accuracy {100 * best['accuracy']:.2f} %"
-        )
-    click.echo(f"report.html is with run {result.run_id}; look at it: {place.ui_hint}")
+    for study in result.studies:
+        click.echo("\n".join(study.lines(config)[:3]))
+    click.echo(f"report.html is with run {result.run_id}; look at it: {config.ui_hint}")
+    shared.tell_generated(pairs)

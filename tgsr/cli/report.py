@@ -11,10 +11,8 @@ __all__ = ["command"]
 
 @click.command(name="report")
 @click.option("--out", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
-@click.option("--run", "runs", multiple=True, help="Run id of a study; may be repeated  [default: the newest of each]")
-@click.option(
-    "--experiment", default="any", show_default=True, help="Only this experiment: 1 to 12, or a name such as V-N."
-)
+@click.option("--run", "runs", multiple=True, help="Run id of a study; may be repeated  [default: one of each kind]")
+@click.option("--experiment", default="any", show_default=True, help="Only this pair: 1 to 12, or a name such as V-N.")
 @click.option(
     "--grid",
     "grids",
@@ -44,23 +42,24 @@ def command(
     home: Path | None,
     log: bool,
 ) -> None:
-    """Write a page for each study and one for the paper as a whole, with figures and tables fit for a paper.
+    """Write a page for each study and one for all of them, with figures and tables fit for a paper.
 
-    Everything comes from stored results: MLflow's (by default the newest study of each kind), or the CSV files of
-    `tgsr grid` and `tgsr compare`. Each page is one file that needs no other.
+    Everything comes from stored results: MLflow's, or the CSV files of `tgsr grid` and `tgsr compare`. Each page is one
+    file that needs no other.
     """
-    from tgsr.protocols import get_experiment
+    from tgsr.protocols import pair_name, parse_pair
     from tgsr.reports.building import ReportRequest, report_files, report_runs
+    from tgsr.tracking.config import resolve_config
 
     request = ReportRequest(
         out=out,
         data=None if data == "none" else Path(data),
         face=None if face == "none" else Path(face),
         crop=crop,
-        experiment=None if experiment == "any" else get_experiment(experiment).name,
-        say=click.echo,
+        pair=None if experiment == "any" else pair_name(*parse_pair(experiment)),
     )
     if grids or comparison:
-        report_files(request, grids, comparison)
-    else:
-        report_runs(request, runs, home, log=log)
+        click.echo(f"all studies: {report_files(request, grids, comparison)}")
+        return
+    page, run_id = report_runs(request, runs, resolve_config(home), log=log)
+    click.echo(f"all studies: {page}" + (f"\nMLflow run: {run_id}" if run_id else ""))

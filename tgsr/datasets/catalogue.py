@@ -8,11 +8,14 @@ from pathlib import Path
 
 from tgsr.datasets.dataset import FeatureDataset
 from tgsr.datasets.feature_file import SUFFIX, feature_file_name, is_feature_file, load_features
+from tgsr.datasets.pair import DatabasePair, pool
 from tgsr.datasets.released import is_released_name, load_released, released_databases
 from tgsr.errors import DataError, MissingDataError, ProtocolError
-from tgsr.protocols import Experiment, database_name
+from tgsr.protocols import database_name
 
-__all__ = ["DatabasePair", "Found", "find_damaged", "find_databases", "load_database", "load_pair"]
+__all__ = ["Found", "find_damaged", "find_databases", "load_database", "load_pair"]
+
+_SUFFIXES = (".npz", ".mat")
 
 
 @dataclass(frozen=True)
@@ -22,26 +25,6 @@ class Found:
     name: str
     path: Path
     format: str
-
-
-@dataclass(frozen=True)
-class DatabasePair:
-    """Source and target of one cross-database experiment."""
-
-    source: FeatureDataset
-    target: FeatureDataset
-
-    def __post_init__(self) -> None:
-        if self.source.class_names != self.target.class_names:
-            raise DataError(
-                f"{self.source.name} has the classes {self.source.class_names}, "
-                f"{self.target.name} has {self.target.class_names}; map them to the same classes first"
-            )
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether either database is generated."""
-        return self.source.is_generated or self.target.is_generated
 
 
 def find_databases(folder: str | os.PathLike[str]) -> list[Found]:
@@ -87,23 +70,32 @@ def _scan(folder: str | os.PathLike[str]) -> tuple[list[Found], dict[Path, str]]
     return sorted(found, key=lambda entry: (entry.name, entry.path.name)), damaged
 
 
-def load_database(name: str, folder: str | os.PathLike[str]) -> FeatureDataset:
-    """Load a database by name or letter from a folder; our own feature files win over released ones.
+def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) -> FeatureDataset:
+    """Load a database by name or letter from a folder, or from the feature file named.
+
+    In the folder our own feature files win over released ones.
+
+    Parameters
+    ----------
+    name : str or path
+        A name or letter; or a ``.npz`` or ``.mat`` file, from here or in the folder.
+    folder : path
 
     Raises
     ------
     MissingDataError
-        If the folder does not hold it; the message lists what it holds, and what is damaged.
+        If it is not there; the message lists what the folder holds, and what is damaged.
     DataError
         If the file that holds it is damaged.
     ProtocolError
         If two files of the same format hold it.
     """
-    try:
-        wanted = database_name(name)
-    except ProtocolError:
-        wanted = name  # a user's own database: known by the name in its feature file
+    if Path(name).suffix in _SUFFIXES:
+        path = Path(name) if Path(name).is_file() else Path(folder) / name
+        return load_released(path) if path.suffix == ".mat" else load_features(path)
+    name = str(name)
     found, damaged = _scan(folder)
+    wanted = _wanted(name, [entry.name for entry in found])
     for kind in ("features", "released"):
         matches = [entry for entry in found if entry.name == wanted and entry.format == kind]
         if len(matches) > 1:
@@ -121,6 +113,38 @@ def load_database(name: str, folder: str | os.PathLike[str]) -> FeatureDataset:
     raise MissingDataError(f"{folder}: {wanted} is not there; the folder holds {held}{hint}")
 
 
-def load_pair(experiment: Experiment, folder: str | os.PathLike[str]) -> DatabasePair:
-    """Load both databases of an experiment."""
-    return DatabasePair(load_database(experiment.source, folder), load_database(experiment.target, folder))
+def _wanted(name: str, held: list[str]) -> str:
+    """The name that is meant: one of the four, else one that the folder holds, in any case."""
+    try:
+        return database_name(name)
+    except ProtocolError:
+        alike = {entry for entry in held if entry.lower() == name.strip().lower()}
+        return name if name in alike or len(alike) != 1 else alike.pop()
+
+
+def load_pair(source: str, target: str, folder: str | os.PathLike[str]) -> DatabasePair:
+    """Load source and target of a cross-database experiment.
+
+    Parameters
+    ----------
+    source, target : str
+        Names, letters or feature files, see `load_database`. Several sources are joined by ``+``, as in
+        ``"CASME2+SAMM"``: see `tgsr.datasets.pool`.
+    folder : path
+        The folder with the feature files.
+
+    Raises
+    ------
+    MissingDataError
+        If a database is not there.
+    DataError
+        If a file is damaged, or the databases cannot be paired (see `DatabasePair`).
+    ProtocolError
+        If the target is also a source.
+    """
+    names = [source] if Path(source).is_file() else source.split("+")
+    pooled = pool([load_database(name, folder) for name in names])
+    goal = load_database(target, folder)
+    if goal.name in pooled.name.split("+"):
+        raise ProtocolError(f"{goal.name} is source and target; name two databases")
+    return DatabasePair(pooled, goal)

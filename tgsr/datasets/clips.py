@@ -6,6 +6,7 @@ rather return half a picture than say that a file is cut off, so that is looked 
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".m
 Image = npt.NDArray[np.uint8]
 
 _MOST_FRAMES = 5000  # a video of minutes is no clip of a micro-expression, and would fill the memory
+_MOST_PIXELS = 2**24  # of a frame: twice that of 4K video
+_MOST_IN_A_CLIP = 2**29
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class Clip:
         Database name, such as ``"CASME2"``.
     subject : str or None
         Who is seen, where known.
-    label : str
-        Class name.
+    label : str or None
+        Class name, where known.
     frames : tuple of Path
         Frame files in their order, onset to offset only; empty when the clip is a video file.
     video : Path, optional
@@ -67,7 +70,7 @@ class Clip:
     id: str
     database: str
     subject: str | None
-    label: str
+    label: str | None
     frames: tuple[Path, ...] = ()
     video: Path | None = None
     onset: int | None = None
@@ -93,7 +96,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class ClipCollection:
-    """The usable clips of a database, those that were skipped, remarks for the user, and whether they were drawn."""
+    """The usable clips of a database, those that were skipped, and remarks for the user.
+
+    ``generated``: whether they were drawn. ``label_map``: the protocol whose classes these are, ``"own"`` for a user's
+    own map, empty where the labels are as found.
+    """
 
     database: str
     clips: tuple[Clip, ...]
@@ -101,6 +108,7 @@ class ClipCollection:
     class_names: tuple[str, ...] = CLASS_NAMES
     notes: tuple[str, ...] = ()
     generated: bool = False
+    label_map: str = ""
 
 
 def frame_number(path: Path) -> int | None:
@@ -128,6 +136,8 @@ def frame_files(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES or path.is_dir():
             strays.append(path)
             continue
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: neither a file nor a folder; remove it")  # reading a FIFO would wait for ever
         number = frame_number(path)
         if number is None:
             raise DataError(f"{path}: no frame number in its name; rename it (img12.jpg) or move it away")
@@ -158,11 +168,13 @@ def read_image(path: Path) -> Image:
     MissingDataError
         If there is no such file.
     DataError
-        If it is empty, truncated or no image, or has more than 8 bits a channel.
+        If it is empty, truncated or no image, or has more than 8 bits a channel or 16 million pixels.
     """
     import cv2  # here and below: 0.15 s that most commands need not wait for
 
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: not a file; remove it")
         data = path.read_bytes()
     except FileNotFoundError:
         raise MissingDataError(f"{path}: no such image") from None
@@ -170,6 +182,9 @@ def read_image(path: Path) -> Image:
         raise DataError(f"{path}: the image cannot be read ({error.strerror})") from error
     if _is_truncated(data):
         raise DataError(f"{path}: the image is empty or truncated; restore it or remove the clip")
+    width, height = _declared_size(path, data)
+    if width * height > _MOST_PIXELS:
+        raise DataError(f"{path}: {width} × {height} pixels; make the frames smaller (at most {_MOST_PIXELS} pixels)")
     try:
         if _is_deep(data):
             raise DataError(f"{path}: an image of more than 8 bits; convert the clip to 8 bits, all frames alike")
@@ -208,6 +223,9 @@ def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Imag
         if not capture.isOpened():
             raise DataError(f"{path}: not a readable video; convert it, or give a folder of frames")
         announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        pixels = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        if pixels > _MOST_PIXELS:
+            raise DataError(f"{path}: frames of {pixels} pixels; make the video smaller (at most {_MOST_PIXELS})")
         frames: list[Image] = []
         number = 0
         while (last is None or number < last) and capture.grab():
@@ -215,8 +233,10 @@ def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Imag
             if number < first:
                 continue
             frames.append(np.asarray(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8))
-            if len(frames) > _MOST_FRAMES:
-                raise DataError(f"{path}: more than {_MOST_FRAMES} frames; cut the clip out, or give onset and offset")
+            if len(frames) > min(_MOST_FRAMES, _MOST_IN_A_CLIP // max(pixels, 1)):
+                raise DataError(
+                    f"{path}: more than {len(frames) - 1} frames; cut the clip out, or give onset and offset"
+                )
     except cv2.error as error:
         raise DataError(f"{path}: the video cannot be decoded ({error.err})") from error
     finally:
@@ -249,7 +269,7 @@ def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
     if root is not None:
         _check_inside((clip.video,) if clip.video is not None else clip.frames, root)
     if clip.video is None:
-        frames, names = [read_image(path) for path in clip.frames], [str(path) for path in clip.frames]
+        frames, names = _read_images(clip), [str(path) for path in clip.frames]
     else:
         first = 1 if clip.onset is None else clip.onset
         frames = read_video(clip.video, first, clip.offset)
@@ -265,6 +285,35 @@ def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
         if frame.min() == frame.max():
             raise DataError(f"{name}: the frame is blank (every pixel is {frame.flat[0]})")
     return frames
+
+
+def _read_images(clip: Clip) -> list[Image]:
+    frames: list[Image] = []
+    for path in clip.frames:
+        frames.append(read_image(path))
+        if len(clip.frames) > min(_MOST_FRAMES, _MOST_IN_A_CLIP // frames[0].size):
+            n, pixels = len(clip.frames), frames[0].size
+            raise DataError(
+                f"{clip.path}: {n} frames of {pixels} pixels are too many for a clip; give onset and offset"
+            )
+    return frames
+
+
+def _declared_size(path: Path, data: bytes) -> tuple[int, int]:
+    """Width and height that an image's header states; its pixels are not decoded."""
+    import warnings
+
+    from PIL import Image as PillowImage
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes: they are looked at here
+            with PillowImage.open(io.BytesIO(data)) as image:
+                return image.size
+    except PillowImage.DecompressionBombError as error:
+        raise DataError(f"{path}: too many pixels ({error}); make the frames smaller") from error
+    except Exception as error:  # Pillow's formats raise whatever their parsers raise on damaged headers
+        raise DataError(f"{path}: not a readable image; restore it or remove the clip") from error
 
 
 def _size(frame: Image) -> str:

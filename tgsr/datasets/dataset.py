@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,19 +19,25 @@ from tgsr.regions import N_BINS, N_PLANES
 __all__ = ["FeatureDataset", "read_only"]
 
 
+_CANONICAL = (N_REGIONS, N_PLANES * N_BINS)
+_LARGEST = 1e100
+"""Features beyond this overflow when they are squared and added up."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureDataset:
-    """Features and labels of one database, checked on construction.
+    """Features of one database and, where they are known, its labels; checked on construction.
 
     Parameters
     ----------
     name : str
         Database name, such as ``"SMIC_VIS"``.
-    features : array of shape (n_samples, 85, 177)
-        LBP-TOP histograms in the canonical layout [region][plane][bin]; (n_samples, 15045) is accepted. Copied only
-        if it could be changed from outside.
-    labels : array of int, shape (n_samples,)
-        Indices into ``class_names``.
+    features : array of shape (n_samples, 85, 177), (n_samples, n_groups, size) or (n_samples, n_features)
+        LBP-TOP histograms in the canonical layout [region][plane][bin] are kept as (n_samples, 85, 177), also when
+        given as (n_samples, 15045). Other features are kept as (n_samples, n_features), with ``groups``. Copied only
+        if they could be changed from outside.
+    labels : array of int, shape (n_samples,), or None
+        Indices into ``class_names``; None for a target whose labels nobody knows.
     class_names : tuple of str
         Class of each label.
     subjects : array of str, shape (n_samples,), optional
@@ -40,71 +46,127 @@ class FeatureDataset:
         Clip names, where known.
     parameters : mapping, optional
         How the features were made (JSON values only); stored with them. ``origin`` tells what from: ``"clips"``,
-        ``"released"``, or ``"generated"`` for the demo's.
+        ``"released"``, ``"imported"``, ``"pooled"``, or ``"generated"`` for the demo's.
+    groups : array of int, shape (n_features,), optional
+        Group of each feature: 0…n_groups − 1, of any sizes. None for the canonical layout, and for features of shape
+        (n_samples, n_groups, size), whose second axis is the groups.
 
     Raises
     ------
     DataError
-        If shapes disagree, a value is NaN or infinite, or a label is out of range.
+        If shapes disagree, a value is NaN, infinite or beyond 1e100, a group is empty, or a label is out of range.
     """
 
     name: str
     features: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | None
     class_names: tuple[str, ...] = CLASS_NAMES
     subjects: npt.NDArray[np.str_] | None = None
     sample_ids: npt.NDArray[np.str_] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        given = features = np.asarray(self.features)
-        if features.dtype.kind not in "fiu":
-            raise DataError(f"{self.name}: features must be numbers, got dtype {features.dtype}")
-        size = N_PLANES * N_BINS
-        if features.ndim == 2 and features.shape[1] == N_REGIONS * size:
-            features = features.reshape(len(features), N_REGIONS, size)
-        if features.ndim != 3 or features.shape[1:] != (N_REGIONS, size):
-            raise DataError(
-                f"{self.name}: features have shape {np.shape(self.features)}; expected (n, {N_REGIONS}, {size}) "
-                f"or (n, {N_REGIONS * size})"
-            )
-        if len(features) == 0:
-            raise DataError(f"{self.name}: no samples")
-        # float32 features (as some tools save them) become float64 once, here
-        features = _owned(np.ascontiguousarray(features, dtype=np.float64), given)
-        bad = ~np.isfinite(features).all(axis=(1, 2))
-        if bad.any():
-            raise DataError(
-                f"{self.name}: NaN or infinite features in sample {int(np.argmax(bad))} ({bad.sum()} in all)"
-            )
-        labels = np.asarray(self.labels)
-        if labels.shape != (len(features),):
-            raise DataError(f"{self.name}: {labels.size} labels for {len(features)} samples")
-        class_names = tuple(str(class_name) for class_name in self.class_names)
-        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(class_names):
-            raise DataError(
-                f"{self.name}: labels must be integers 0…{len(class_names) - 1} ({', '.join(class_names)}), "
-                f"got {np.unique(labels)}"
-            )
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
-        object.__setattr__(self, "class_names", class_names)
+        self._set_features()
+        object.__setattr__(self, "class_names", tuple(str(class_name) for class_name in self.class_names))
+        if self.labels is not None:
+            self._set_labels(np.asarray(self.labels))
         object.__setattr__(self, "parameters", dict(self.parameters))
         for column in ("subjects", "sample_ids"):
             values = getattr(self, column)
             if values is not None:
                 values = _owned(np.asarray(values, dtype=np.str_), np.asarray(values))
-                if values.shape != (len(features),):
-                    raise DataError(f"{self.name}: {values.size} {column} for {len(features)} samples")
+                if values.shape != (len(self),):
+                    raise DataError(f"{self.name}: {values.size} {column} for {len(self)} samples")
                 object.__setattr__(self, column, values)
 
+    def _set_features(self) -> None:
+        given = features = np.asarray(self.features)
+        if features.dtype.kind not in "fiu":
+            raise DataError(f"{self.name}: features must be numbers, got dtype {features.dtype}")
+        if features.ndim not in (2, 3) or 0 in features.shape[1:]:
+            raise DataError(
+                f"{self.name}: features have shape {features.shape}; expected (n, {_CANONICAL[0]}, {_CANONICAL[1]}), "
+                "or (n, n_features) with the group of each feature"
+            )
+        if len(features) == 0:
+            raise DataError(f"{self.name}: no samples")
+        groups = self._checked_groups(features)
+        shape = _CANONICAL if groups is None else (len(groups),)
+        # float32 features (as some tools save them) become float64 once, here
+        features = np.ascontiguousarray(features, dtype=np.float64).reshape(len(features), *shape)
+        # "not below" also catches NaN; the maximum spares an array as large as the features
+        if not max(abs(features.max()), abs(features.min())) <= _LARGEST:
+            bad = ~(np.abs(features) <= _LARGEST).all(axis=tuple(range(1, features.ndim)))
+            raise DataError(
+                f"{self.name}: NaN, infinite or huge features (beyond {_LARGEST:g}) in sample {int(np.argmax(bad))} "
+                f"({bad.sum()} in all)"
+            )
+        object.__setattr__(self, "features", _owned(features, given))
+        object.__setattr__(self, "groups", groups)
+
+    def _checked_groups(self, features: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
+        """The groups, or None where they are the canonical ones."""
+        n_features = int(np.prod(features.shape[1:]))
+        canonical = np.repeat(np.arange(_CANONICAL[0]), _CANONICAL[1])
+        if self.groups is None and features.ndim == 3:
+            groups = np.repeat(np.arange(features.shape[1]), features.shape[2])
+        elif self.groups is None and n_features == len(canonical):
+            groups = canonical
+        elif self.groups is None:
+            raise DataError(
+                f"{self.name}: {n_features} features without groups; give the group of each feature, or "
+                f"{len(canonical)} features in the shape {_CANONICAL}"
+            )
+        else:
+            groups = np.asarray(self.groups)
+        if groups.shape != (n_features,) or groups.dtype.kind not in "iu":
+            raise DataError(f"{self.name}: groups must be {n_features} integers, got {groups.dtype} {groups.shape}")
+        n_groups = int(groups.max()) + 1
+        if groups.min() < 0 or n_groups > n_features or (np.bincount(groups, minlength=n_groups) == 0).any():
+            raise DataError(f"{self.name}: groups must number 0, 1, 2 … without a gap, got {np.unique(groups)}")
+        return None if np.array_equal(groups, canonical) else read_only(groups.astype(np.int64))
+
+    def _set_labels(self, labels: npt.NDArray[Any]) -> None:
+        if labels.shape != (len(self),):
+            raise DataError(f"{self.name}: {labels.size} labels for {len(self)} samples")
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(self.class_names):
+            raise DataError(
+                f"{self.name}: labels must be integers 0…{len(self.class_names) - 1} ({', '.join(self.class_names)}), "
+                f"got {np.unique(labels)}"
+            )
+        object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.features)
 
     @property
     def X(self) -> npt.NDArray[np.float64]:
-        """Features as a sample matrix: a view of shape (n_samples, 15045)."""
+        """Features as a sample matrix: a view of shape (n_samples, n_features)."""
         return self.features.reshape(len(self), -1)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the labels are known."""
+        return self.labels is not None
+
+    @property
+    def known_labels(self) -> npt.NDArray[np.int64]:
+        """The labels.
+
+        Raises
+        ------
+        DataError
+            If they are not known.
+        """
+        if self.labels is None:
+            raise DataError(f"{self.name}: its labels are not known; it can be a target, and is not scored")
+        return self.labels
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of features: 85 in the canonical layout."""
+        return _CANONICAL[0] if self.groups is None else int(self.groups.max()) + 1
 
     @property
     def is_generated(self) -> bool:
@@ -113,27 +175,46 @@ class FeatureDataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Samples of each class."""
+        """Samples of each class; empty without labels."""
+        if self.labels is None:
+            return {}
         totals = np.bincount(self.labels, minlength=len(self.class_names))
         return {class_name: int(total) for class_name, total in zip(self.class_names, totals, strict=True)}
 
+    def select(self, rows: npt.ArrayLike) -> FeatureDataset:
+        """The samples at some indices, or where a mask is true, in that order."""
+        index = np.asarray(rows)
+
+        def part(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+            return None if values is None else values[index]
+
+        return replace(
+            self,
+            features=read_only(self.features[index]),
+            labels=part(self.labels),
+            subjects=part(self.subjects),
+            sample_ids=part(self.sample_ids),
+        )
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of names, labels, subjects and features (64 hex digits): equal content, equal digest.
+        """SHA-256 of names, labels, subjects, groups and features (64 hex digits): equal content, equal digest.
 
         It does not depend on the file that the data came from, nor on ``parameters``.
         """
         sha = hashlib.sha256()
         header: dict[str, Any] = {
             "name": self.name,
-            "class_names": list(self.class_names),
+            "class_names": list(self.class_names) if self.is_labelled else [],
             "subjects": None if self.subjects is None else self.subjects.tolist(),
             "sample_ids": None if self.sample_ids is None else self.sample_ids.tolist(),
             "shape": list(self.features.shape),
         }
         sha.update(json.dumps(header, sort_keys=True).encode())
-        sha.update(self.labels.astype("<i8").tobytes())
-        sha.update(self.features.astype("<f8", copy=False).tobytes())
+        for values in (self.labels, self.groups):
+            if values is not None:
+                sha.update(values.astype("<i8").tobytes())
+        sha.update(np.ascontiguousarray(self.features, dtype="<f8").data)
         return sha.hexdigest()
 
 

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from tgsr.datasets.clips import ClipCollection
-from tgsr.datasets.table import LabelMap, load_table, read_label_map
-from tgsr.errors import DataError, MissingDataError, ParameterError, ProtocolError, TgsrError
-from tgsr.protocols import database_name
+from tgsr.datasets.loaders import find_loader, loader_name
+from tgsr.datasets.table import LabelMap, load_folder, load_table
+from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.protocols import check_database
 
 __all__ = ["load_clips"]
 
@@ -22,20 +23,21 @@ def load_clips(
     annotations: str | os.PathLike[str] | None = None,
     label_map: LabelMap | None = None,
 ) -> ClipCollection:
-    """Find the labelled clips of a database on disk; no frame is read.
+    """Find the clips of a database on disk; no frame is read.
 
     Parameters
     ----------
     database : str
-        One of the four databases by name or letter, or any name for a user's own.
+        One that has a loader (`tgsr.datasets.loaders.LOADERS`), in any case; or any name for a user's own.
     root : path
         The folder that holds the database as it is delivered, cropped or raw.
     annotations : path, optional
         The annotation sheet, where it is not found by itself; or a CSV with the columns ``clip`` and ``label``, which
-        then decides alone what the clips are (see `tgsr.datasets.table.load_table`). A user's own database needs
-        one, by default ``clips.csv`` in ``root``.
-    label_map : mapping or path, optional
-        Label → class, for CASME II and for tables.
+        then decides alone what the clips are (see `tgsr.datasets.table.load_table`). For a user's own database, by
+        default ``clips.csv`` in ``root``; without it, all clips below ``root`` are a target without labels.
+    label_map : str, mapping or path, optional
+        Emotion or label → class; or the name of a protocol that has such a map for the database: ``cdmer`` (the
+        default), ``megc2019``.
 
     Returns
     -------
@@ -50,7 +52,9 @@ def load_clips(
     DataError
         If a sheet is damaged or lacks a column, or the folder holds the database twice.
     ParameterError
-        If a label map is given for SMIC, whose folders are the labels.
+        If there is no such label map for the database.
+    ProtocolError
+        If the name of one's own database has other characters than letters, digits, ``_`` and ``.``.
     """
     try:
         return _load(database, root, annotations, label_map)
@@ -66,23 +70,14 @@ def _load(
     annotations: str | os.PathLike[str] | None,
     label_map: LabelMap | None,
 ) -> ClipCollection:
-    try:
-        name, known = database_name(database), True
-    except ProtocolError:
-        name, known = database, False
-    table = _table(root, annotations, known)
-    if table is not None:
-        folder = None if Path(root) == table else root
-        return load_table(name, table, folder, label_map)
-    if name == "CASME2":
-        from tgsr.datasets.casme2 import load_casme2
-
-        return load_casme2(root, annotations, None if label_map is None else read_label_map(label_map))
-    from tgsr.datasets.smic import load_smic
-
-    if label_map is not None:
-        raise ParameterError("a label map is of no use for SMIC: its folders are negative, positive and surprise")
-    return load_smic(name, root, annotations)
+    known = loader_name(database)
+    table = _table(root, annotations, known is not None)
+    if table is not None or known is None:
+        name = known or check_database(database)
+        if table is None:
+            return load_folder(name, root)
+        return load_table(name, table, None if Path(root) == table else root, label_map)
+    return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)
 
 
 def _table(root: str | os.PathLike[str], annotations: str | os.PathLike[str] | None, known: bool) -> Path | None:
@@ -91,13 +86,13 @@ def _table(root: str | os.PathLike[str], annotations: str | os.PathLike[str] | N
         return Path(root)
     if not known:
         path = Path(annotations) if annotations is not None else Path(root) / _TABLE
-        if not path.is_file():
-            raise MissingDataError(
-                f"{path}: no such table; a database of your own needs a CSV with the columns clip and label"
-            )
-        return path
+        if path.is_file():
+            return path
+        if annotations is not None:
+            raise MissingDataError(f"{path}: no such table; it needs the column clip and, where known, label")
+        return None
     if annotations is None or Path(annotations).suffix.lower() != ".csv" or not Path(annotations).is_file():
         return None
     with Path(annotations).open(encoding="utf-8-sig", errors="replace") as stream:
-        columns = {name.strip().lower() for name in stream.readline().split(",")}
+        columns = {name.strip().lower() for name in stream.readline(10_000).split(",")}
     return Path(annotations) if {"clip", "label"} <= columns else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,9 @@ from tgsr.errors import DataError, MissingDataError
 
 __all__ = ["Row", "Sheet", "read_sheet", "whole_number"]
 
-_HEADER_WITHIN = 10  # rows in which the header is looked for: some sheets start with a title
+_HEADER_WITHIN = 20  # rows in which the header is looked for: some sheets start with a title or a legend
+_MOST_ROWS = 100_000
+_MOST_BYTES = 2**28  # of a CSV, or of all that a workbook unpacks to
 
 
 @dataclass(frozen=True)
@@ -62,27 +66,39 @@ def whole_number(value: Any) -> int | None:
     return int(number) if math.isfinite(number) and number.is_integer() else None
 
 
-def read_sheet(path: str | os.PathLike[str], required: Iterable[str]) -> Sheet:
-    """Read a sheet (of a workbook, the first one).
+def read_sheet(
+    path: str | os.PathLike[str],
+    required: Iterable[str],
+    *,
+    worksheet: str | None = None,
+    names: tuple[str, ...] | None = None,
+) -> Sheet:
+    """Read a sheet.
 
     Parameters
     ----------
     path : path
     required : iterable of str
         Column names, lower case, that the header must have; the header is the first row that has them all.
+    worksheet : str, optional
+        Of a workbook; by default the first.
+    names : tuple of str, optional
+        The columns' names, for a sheet without a header.
 
     Raises
     ------
     MissingDataError
         If there is no such file.
     DataError
-        If it is damaged, of another format, or lacks a column.
+        If it is damaged, of another format, too large, or lacks a column.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such annotation sheet")
     required = tuple(required)
-    lines = enumerate(_lines(path), start=1)
+    lines = enumerate(_lines(path, worksheet), start=1)
+    if names is not None:
+        return Sheet(path, names, tuple(row for n, cells in lines if any((row := Row(n, _named(names, cells))).values)))
     seen: list[str] = []
     for number, line in lines:
         names = tuple(str(cell).strip().lower() if cell is not None else "" for cell in line)
@@ -99,12 +115,14 @@ def _named(names: tuple[str, ...], cells: tuple[Any, ...]) -> dict[str, Any]:
     return {name: cell for name, cell in zip(names, cells, strict=False) if name}
 
 
-def _lines(path: Path) -> Iterator[tuple[Any, ...]]:
+def _lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
     suffix = path.suffix.lower()
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataError(f"{path}: larger than {_MOST_BYTES >> 20} MB; this is no annotation sheet")
     if suffix == ".csv":
         return _csv_lines(path)
     if suffix == ".xlsx":
-        return _workbook_lines(path)
+        return _workbook_lines(path, worksheet)
     raise DataError(f"{path}: not a known kind of sheet; save it as .xlsx or .csv")
 
 
@@ -119,18 +137,28 @@ def _csv_lines(path: Path) -> Iterator[tuple[Any, ...]]:
         raise DataError(f"{path}: not a readable CSV ({error})") from error
 
 
-def _workbook_lines(path: Path) -> Iterator[tuple[Any, ...]]:
+def _workbook_lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
     import openpyxl
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+                raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MB; this is no annotation sheet")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             try:
-                sheet = book.worksheets[0]
+                if worksheet is not None and worksheet not in book.sheetnames:
+                    raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
+                sheet = book.worksheets[0] if worksheet is None else book[worksheet]
                 sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
-                return iter([tuple(line) for line in sheet.iter_rows(values_only=True)])
+                lines = list(itertools.islice(sheet.iter_rows(values_only=True), _MOST_ROWS + 1))
             finally:
                 book.close()
+        if len(lines) > _MOST_ROWS:
+            raise DataError(f"{path}: more than {_MOST_ROWS} rows; this is no annotation sheet")
+        return iter(lines)
+    except DataError:
+        raise
     except Exception as error:  # openpyxl raises whatever its zip and XML parts raise on damaged files
         raise DataError(f"{path}: not a readable workbook ({error}); copy it again") from error

@@ -1,4 +1,4 @@
-"""A user's own database: a CSV with a line for each clip."""
+"""A user's own database: a CSV with a line for each clip, or a folder of clips without labels."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tgsr.datasets.clips import ClipCollection
-from tgsr.datasets.sheet import Row, read_sheet
-from tgsr.datasets.tree import Collector, existing_folder
-from tgsr.errors import DataError
-from tgsr.protocols import CLASS_NAMES
+from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets.sheet import Row, Sheet, read_sheet
+from tgsr.datasets.tree import Collector, all_folders, existing_folder, is_cropped
+from tgsr.errors import DataError, MissingDataError
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
-__all__ = ["LabelMap", "load_table", "read_label_map"]
+__all__ = ["LabelMap", "load_folder", "load_table", "read_label_map"]
 
 LabelMap = Mapping[str, str] | str | os.PathLike[str]
 
@@ -56,12 +56,13 @@ def load_table(
     database : str
         Name for the database.
     table : path
-        Columns ``clip`` (a folder of frames or a video file, relative to ``root``) and ``label``; and, if known,
-        ``subject``, ``onset``, ``offset`` (frame numbers; both count), ``cropped`` (yes or no; default yes).
+        Columns ``clip`` (a folder of frames or a video file, relative to ``root``) and, if known, ``label`` (without
+        that column the clips are a target without labels), ``subject``, ``onset``, ``offset`` (frame numbers; both
+        count), ``cropped`` (yes or no; default yes).
     root : path, optional
         By default the table's folder. Clips outside it are skipped.
     label_map : mapping or path, optional
-        Label → class; see `read_label_map`.
+        Label → class, or a CSV; see `read_label_map`.
 
     Raises
     ------
@@ -71,13 +72,17 @@ def load_table(
         If the table cannot be used.
     """
     table = Path(table)
-    sheet = read_sheet(table, ("clip", "label"))
+    sheet = read_sheet(table, ("clip",))
+    labelled = _has_labels(sheet)
     folder = existing_folder(root if root is not None else table.parent)
     mapping = read_label_map(label_map) if label_map is not None else None
     collector = Collector(database, folder, cropped=True)
     outside: Counter[str] = Counter()
     repeated = Counter(row.text("clip") for row in sheet.rows)
     for row in sheet.rows:
+        if not labelled:
+            _add_row(collector, table, row, None, several=repeated[row.text("clip")] > 1)
+            continue
         label = row.text("label")
         target = label if mapping is None else mapping.get(label.lower())
         if not target:
@@ -90,10 +95,10 @@ def load_table(
     if outside:
         counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
         collector.notes.append(f"{table}: left out by the label map: {counted}")
-    return collector.finish(_class_names(collector))
+    return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", _class_names(collector))
 
 
-def _add_row(collector: Collector, table: Path, row: Row, label: str, several: bool) -> None:
+def _add_row(collector: Collector, table: Path, row: Row, label: str | None, several: bool) -> None:
     name = row.text("clip")
     path = collector.root / name
     onset, offset = row.integer("onset"), row.integer("offset")
@@ -116,11 +121,46 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str, several: b
     collector.add(clip_id, path, row.text("subject") or None, label, onset, offset, cropped=cropped in _TRUE, cut=True)
 
 
+def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
+    """Every folder of frames and every video file below a folder: a target without labels.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder, or no clip in it.
+    """
+    root = existing_folder(root)
+    collector = Collector(database, root, cropped=True)
+    for folder in all_folders(root):
+        entries = sorted(folder.iterdir())
+        clips = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+        if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in entries):
+            clips.append(folder)
+        for path in clips:
+            name = path.relative_to(root).as_posix() if path != root else root.resolve().name
+            collector.add(name, path, None, None, cropped=is_cropped(folder, root))
+    if not collector.clips and not collector.skipped:
+        raise MissingDataError(
+            f"{root}: no clips.csv with the columns clip and label, and no folder of frames or video file either"
+        )
+    collector.notes.append(f"{root}: no clips.csv, so its clips are a target without labels")
+    return collector.finish()
+
+
+def _has_labels(sheet: Sheet) -> bool:
+    if "label" in sheet.columns:
+        return True
+    alike = {"class", "emotion", "labels", "estimated emotion"} & set(sheet.columns)
+    if alike:
+        raise DataError(f"{sheet.path}: no column label; is it {alike.pop()}? Rename it, or remove it for a target")
+    return False
+
+
 def _class_names(collector: Collector) -> tuple[str, ...]:
     """The protocol's classes where they suffice, else the table's own, sorted."""
-    labels = {clip.label for clip in collector.clips.values()}
+    labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
     if labels <= set(CLASS_NAMES):
         return CLASS_NAMES
     names = tuple(sorted(labels))
-    collector.notes.append(f"own classes: {', '.join(names)}; a label map is needed to pair it with the four databases")
+    collector.notes.append(f"own classes: {', '.join(names)}; a label map makes them those of other databases")
     return names

@@ -11,9 +11,18 @@ from pathlib import Path
 
 from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, frame_number
 from tgsr.errors import DataError, MissingDataError, TgsrError
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+from tgsr.protocols import CLASS_NAMES
 
-__all__ = ["Collector", "existing_folder", "find_sheet", "find_trees", "folders", "is_cropped", "leads_out"]
+__all__ = [
+    "Collector",
+    "all_folders",
+    "existing_folder",
+    "find_sheet",
+    "find_trees",
+    "folders",
+    "is_cropped",
+    "leads_out",
+]
 
 _DEPTH = 4  # folders between what the user names and the subjects' folders
 _STRAYS_NAMED = 5
@@ -52,6 +61,15 @@ def folders(path: Path) -> list[Path]:
         return sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural)
     except PermissionError:
         raise DataError(f"{path}: the folder cannot be opened; check its permissions") from None
+
+
+def all_folders(root: Path) -> list[Path]:
+    """A folder and all below it, to a depth of six, links that lead out of it left out."""
+    found, level = [root], [root]
+    for _ in range(_DEPTH + 2):
+        level = [child for parent in level for child in folders(parent) if not leads_out(child, root)]
+        found += level
+    return found
 
 
 def find_trees(root: Path, is_tree: Callable[[Path], bool]) -> list[Path]:
@@ -133,6 +151,11 @@ class Collector:
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def generated(self) -> bool:
+        """Whether a mark beside the clips or above says that they were drawn."""
+        return any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
+
     def skip(self, clip: str, path: Path, reason: str) -> None:
         """Record a clip that cannot be used."""
         while not _is_text(path):
@@ -144,7 +167,7 @@ class Collector:
         clip_id: str,
         path: Path,
         subject: str | None,
-        label: str,
+        label: str | None,
         onset: int | None = None,
         offset: int | None = None,
         *,
@@ -182,15 +205,25 @@ class Collector:
             more = f" and {len(strays) - _STRAYS_NAMED} more" if len(strays) > _STRAYS_NAMED else ""
             self.notes.append(_shown(f"{where}: passed over {names}{more}"))
 
-    def finish(self, class_names: tuple[str, ...] = CLASS_NAMES) -> ClipCollection:
-        """Everything gathered, with a remark on how the numbers of clips differ from the protocol's."""
-        generated = any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
-        if generated:
+    def finish(
+        self,
+        expected: tuple[int, int, int] | None = None,
+        label_map: str = "",
+        class_names: tuple[str, ...] = CLASS_NAMES,
+    ) -> ClipCollection:
+        """Everything gathered, with a remark on how the numbers of clips differ from those expected."""
+        if self.generated:
             self.notes.append("generated data: not a recording of anyone, and not the database of this name")
-        else:
-            self._note_counts()
+        elif expected is not None:
+            self._note_counts(expected)
         return ClipCollection(
-            self.database, tuple(self.clips.values()), tuple(self.skipped), class_names, tuple(self.notes), generated
+            self.database,
+            tuple(self.clips.values()),
+            tuple(self.skipped),
+            class_names,
+            tuple(self.notes),
+            self.generated,
+            label_map,
         )
 
     def _files(
@@ -230,10 +263,7 @@ class Collector:
             self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from {asked}")
         return kept
 
-    def _note_counts(self) -> None:
-        expected = EXPECTED_COUNTS.get(self.database)
-        if expected is None:
-            return
+    def _note_counts(self, expected: tuple[int, int, int]) -> None:
         found = Counter(clip.label for clip in self.clips.values())
         differences = [
             f"{name} {found[name]} instead of {count}"
@@ -242,5 +272,5 @@ class Collector:
         ]
         if differences:
             self.notes.append(
-                f"{self.database}: the paper's protocol has other numbers of clips: " + "; ".join(differences)
+                f"{self.database}: the published protocol has other numbers of clips: " + "; ".join(differences)
             )

@@ -22,6 +22,7 @@ from optuna.distributions import (
 from sklearn.base import BaseEstimator
 
 from tgsr.errors import ParameterError
+from tgsr.estimators.consensus import ConsensusTGSR, VoteClassifier
 from tgsr.estimators.drls import DRLSClassifier
 from tgsr.estimators.iwsvm import IWSVMClassifier
 from tgsr.estimators.stm import STMClassifier
@@ -33,7 +34,7 @@ from tgsr.estimators.tkl import TKLClassifier
 from tgsr.estimators.tsrg import TSRGClassifier
 from tgsr.protocols import XIS
 
-__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
+__all__ = ["CONSENSUS", "ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
 
 ENTRY_POINTS = "tgsr.methods"
 """The group of entry points by which installed packages offer methods: classes, or `Method`."""
@@ -71,6 +72,9 @@ class Method:
         ``param_distributions(shape)``: Optuna's distributions by parameter; empty where there is nothing to search.
     shares : str or None
         Settings that are equal in this parameter share work: they should be fitted together.
+    batch : int
+        How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
+        workers share it.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Method:
     param_grid: Callable[[TaskShape], Grid]
     param_distributions: Callable[[TaskShape], Distributions]
     shares: str | None = None
+    batch: int = 32
 
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
@@ -152,24 +157,44 @@ METHODS: dict[str, Method] = {
             lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
             lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
         ),
-        Method("TSRG", TSRGClassifier, _ORDER, *_SPARSE),
+        Method("TSRG", TSRGClassifier, _ORDER, *_SPARSE, batch=2),
         Method("DRLS", DRLSClassifier, {}, *_SPARSE),
         Method(
             "TGSR",
             TGSRClassifier,
             {},
-            {"kappa": 20, "xi": 1.0},
+            {"kappa": 85, "xi": 0.01},
             lambda shape: [{"kappa": list(range(1, shape.n_groups + 1)), "xi": [float(xi) for xi in XIS]}],
             lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
             "xi",
+            batch=128,
         ),
     )
 }
 """The ten methods in the order of the paper's tables."""
 
 
+def _consensus(name: str, estimator: type[BaseEstimator], protocol: dict[str, Any]) -> Method:
+    """A method with nothing to search."""
+    return Method(name, estimator, protocol, {}, lambda _: [{}], lambda _: {})
+
+
+CONSENSUS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        _consensus("TGSR-average", ConsensusTGSR, {"combine": "average"}),
+        _consensus("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
+        _consensus("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
+        *(_consensus(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
+    )
+}
+"""Combinations of a whole grid: nothing is chosen (see `tgsr.estimators.consensus`)."""
+
+
 def get_method(name: str) -> Method:
-    """Find a method: one of the ten in any case, with or without the hyphen; an entry point; ``package.module:Class``.
+    """Find a method: one of the ten or a consensus in any case, or an entry point, or ``package.module:Class``.
+
+    Hyphens may be left out.
 
     A class of one's own may declare what is searched in class attributes: ``param_grid`` (a dict or a list of dicts),
     ``param_distributions`` (a dict) or callables that make them of a `TaskShape`, and ``defaults`` (a dict). None is
@@ -181,7 +206,7 @@ def get_method(name: str) -> Method:
         If there is no such method, or it cannot be imported.
     """
     wanted = _plain(name)
-    for method in METHODS.values():
+    for method in (METHODS | CONSENSUS).values():
         if _plain(method.name) == wanted:
             return method
     for entry in entry_points(group=ENTRY_POINTS):
@@ -224,4 +249,5 @@ def _own_method(name: str, estimator: Any) -> Method:
         dict(getattr(estimator, "defaults", {})),
         param_grid,
         lambda shape: dict(declared("param_distributions", shape, {})),
+        batch=8,
     )

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from tgsr.datasets import DatabasePair
 from tgsr.evaluation.metrics import Scores, score
+from tgsr.evaluation.task import mask_target
 
-__all__ = ["Evaluation", "TransferEstimator", "TransferTask", "evaluate", "mask_target"]
+__all__ = ["Evaluation", "TransferEstimator", "evaluate"]
 
 
 class TransferEstimator(Protocol):
@@ -25,28 +26,6 @@ class TransferEstimator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TransferTask:
-    """What a method may see: the labelled source and the unlabelled target.
-
-    Attributes
-    ----------
-    X : array of shape (n_source, n_features)
-    y : array of int, shape (n_source,)
-        Class indices.
-    X_target : array of shape (n_target, n_features)
-    subjects : array of str, shape (n_source,), or None
-        Who is seen in each source sample, for cross-validation by subject.
-    class_names : tuple of str
-    """
-
-    X: npt.NDArray[np.float64]
-    y: npt.NDArray[np.int64]
-    X_target: npt.NDArray[np.float64]
-    subjects: npt.NDArray[np.str_] | None
-    class_names: tuple[str, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """A fitted estimator with its predictions for the target, their scores, and the fit's seconds."""
@@ -57,12 +36,6 @@ class Evaluation:
     fit_seconds: float
 
 
-def mask_target(pair: DatabasePair) -> TransferTask:
-    """Drop the target's labels, so that no method can see them."""
-    source = pair.source
-    return TransferTask(source.X, source.labels, pair.target.X, source.subjects, source.class_names)
-
-
 def evaluate(estimator: TransferEstimator, pair: DatabasePair) -> Evaluation:
     """Fit on the source (and the unlabelled target), predict the target, score."""
     task = mask_target(pair)
@@ -70,5 +43,5 @@ def evaluate(estimator: TransferEstimator, pair: DatabasePair) -> Evaluation:
     estimator.fit(task.X, task.y, X_target=task.X_target)
     fit_seconds = time.perf_counter() - started
     predictions = np.asarray(estimator.predict(task.X_target), dtype=np.int64)
-    scores = score(pair.target.labels, predictions, len(task.class_names))
+    scores = score(pair.target.known_labels, predictions, len(task.class_names))
     return Evaluation(estimator, predictions, scores, fit_seconds)

@@ -23,9 +23,7 @@ from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
-from tgsr.features.lbp_top import code_bins
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, N_REGIONS
-from tgsr.regions import N_BINS, N_PLANES
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
 __all__ = ["Extraction", "extract_collection"]
 
@@ -107,7 +105,6 @@ def extract_collection(
     ----------
     collection : ClipCollection
     settings : ExtractionSettings, optional
-        Its grid, neighbours and mapping must give 85 × 177 features.
     jobs : int
         Processes at most; a small database is not worth starting them.
     cache : Path, optional
@@ -122,10 +119,10 @@ def extract_collection(
     DataError
         If no clip can be used, a label is not a class of the collection, or the cache cannot be written.
     ParameterError
-        If the settings give features of another shape, or ``jobs`` is not positive.
+        If ``jobs`` is not positive.
     """
     settings = settings or ExtractionSettings()
-    _check(collection, settings, jobs)
+    _check(collection, jobs)
     parameters = _parameters(settings)
     task = _Task(settings, parameters, cache, root)
     outcomes = []
@@ -143,6 +140,8 @@ def extract_collection(
     crop = _crop_done(settings, [clip for clip, _ in used])
     origin = "generated" if collection.generated else "clips"
     recorded = {"origin": origin, **parameters, "crop": crop, "skipped": [entry.clip for entry in skipped]}
+    if collection.label_map:
+        recorded["label_map"] = collection.label_map
     dataset = _dataset(collection, used, recorded)
     notes = collection.notes + tuple(_remarks(collection, dataset, used))
     return Extraction(dataset, skipped, notes, sum(outcome.cached for outcome in outcomes))
@@ -184,17 +183,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _check(collection: ClipCollection, settings: ExtractionSettings, jobs: int) -> None:
+def _check(collection: ClipCollection, jobs: int) -> None:
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise ParameterError(f"jobs must be a positive integer, got {jobs!r}")
-    shape = (sum(n * n for n in settings.grid), N_PLANES * code_bins(settings.neighbours, settings.mapping)[1])
-    if shape != (N_REGIONS, N_PLANES * N_BINS):
-        raise ParameterError(
-            f"grid {settings.grid}, {settings.neighbours} neighbours and mapping {settings.mapping!r} give {shape} "
-            f"features a clip; a feature file holds ({N_REGIONS}, {N_PLANES * N_BINS})"
-        )
+    labelled = any(clip.label is not None for clip in collection.clips)
     for clip in collection.clips:
-        if clip.label not in collection.class_names:
+        if labelled and clip.label not in collection.class_names:
             raise DataError(f"{clip.path}: label {clip.label!r} is not one of {', '.join(collection.class_names)}")
 
 
@@ -215,10 +209,11 @@ def _dataset(
     collection: ClipCollection, used: list[tuple[Clip, _Outcome]], parameters: dict[str, Any]
 ) -> FeatureDataset:
     subjects = [clip.subject for clip, _ in used]
+    codes = [collection.class_names.index(clip.label) for clip, _ in used if clip.label is not None]
     return FeatureDataset(
         name=collection.database,
         features=read_only(np.stack([outcome.features for _, outcome in used if outcome.features is not None])),
-        labels=np.array([collection.class_names.index(clip.label) for clip, _ in used], dtype=np.int64),
+        labels=np.array(codes, dtype=np.int64) if codes else None,
         class_names=collection.class_names,
         subjects=None if None in subjects else np.array(subjects, dtype=np.str_),
         sample_ids=np.array([clip.id for clip, _ in used], dtype=np.str_),
@@ -236,7 +231,7 @@ def _remarks(collection: ClipCollection, dataset: FeatureDataset, used: list[tup
             yield f"{dataset.name} {class_name}: {count} of {found[class_name]} clips can be used{protocol}"
     if dataset.parameters["crop"] == "auto":
         yield f"{dataset.name}: raw and cropped clips are mixed; a model takes new clips as cropped, or see --crop"
-    if dataset.subjects is None:
+    if dataset.subjects is None and dataset.is_labelled:
         yield f"{dataset.name}: subjects are not known for all clips, so they are left out"
     same: dict[str, list[Clip]] = defaultdict(list)
     for clip, outcome in used:

@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from tgsr.datasets.clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
-from tgsr.features.lbp_top import INTERPOLATIONS, MAPPINGS, code_bins, lbp_top
+from tgsr.features.extractors import EXTRACTORS, extract
+from tgsr.features.lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
 from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
 
 CROPS: tuple[str, ...] = ("auto", "face", "none")
+_LARGEST = {"n_frames": 1000, "size": 1024, "radii": 64, "grid": 64}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class ExtractionSettings:
         As `tgsr.features.lbp_top` takes them.
     grid : tuple of int
         Blocks a side in each grid of regions.
+    extractor : str
+        What makes features of the prepared clip; see `tgsr.features.extractors.EXTRACTORS`. Those but ``lbp-top`` pass
+        over radii, neighbours, mapping and interpolation.
     crop : {"auto", "face", "none"}
         Find the face and crop to it: in clips known to be raw, in all, or in none. A feature file and a model record
         what was done; "auto" stays only where raw and cropped clips were mixed, and in files of earlier versions.
@@ -58,6 +63,7 @@ class ExtractionSettings:
     grid: tuple[int, ...] = SCALES
     interpolation: str = "bilinear"
     crop: str = "auto"
+    extractor: str = "lbp-top"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radii", tuple(self.radii))
@@ -65,8 +71,11 @@ class ExtractionSettings:
         numbers = (self.n_frames, self.size, *self.radii, *self.grid)
         if len(self.radii) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
             raise ParameterError(f"n_frames, size, the three radii and grid must be positive integers: {self}")
-        for name, allowed in (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS)):
-            if getattr(self, name) not in allowed:
+        if not self.grid or any(np.max(getattr(self, name)) > most for name, most in _LARGEST.items()):
+            raise ParameterError(f"these settings are beyond what fits into memory ({_LARGEST}): {self}")
+        choices = (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS), ("extractor", EXTRACTORS))
+        for name, allowed in choices:
+            if getattr(self, name) not in tuple(allowed):
                 raise ParameterError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         code_bins(self.neighbours, self.mapping)
         if self.n_frames <= 2 * self.radii[2] or self.size <= 2 * max(self.radii[:2]):
@@ -82,7 +91,7 @@ class ExtractionSettings:
     def to_dict(self) -> dict[str, Any]:
         """JSON values of all settings, and of the constants that decide features with them."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {**values, "decimals": DECIMALS, "order": "crop, interpolate, resize, lbp_top"}
+        return {**values, "decimals": DECIMALS, "order": f"crop, interpolate, resize, {self.extractor}"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExtractionSettings:
@@ -98,7 +107,10 @@ class ExtractionSettings:
                 f"features rounded to {values['decimals']} decimals; this version rounds to {DECIMALS}"
             )
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        try:
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except (TypeError, ValueError) as error:  # what JSON may hold in place of a number or a list
+            raise ParameterError(f"settings of an extraction cannot be read: {error}") from error
 
 
 def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
@@ -163,7 +175,7 @@ def clip_features(
     Returns
     -------
     ndarray of float64, shape (85, 177)
-        In the canonical layout; with another grid or mapping, (n_regions, 3 · n_bins).
+        In the canonical layout; with another grid, mapping or extractor, (n_regions, size).
 
     Raises
     ------
@@ -171,11 +183,5 @@ def clip_features(
         If the frames cannot be used; `tgsr.preprocessing.FaceNotFoundError` if a face is wanted and there is none.
     """
     settings = settings or ExtractionSettings()
-    return lbp_top(
-        prepare_clip(frames, n_frames=settings.n_frames, size=settings.size, crop=settings.crops(cropped)),
-        radii=settings.radii,
-        neighbours=settings.neighbours,
-        mapping=settings.mapping,
-        grid=settings.grid,
-        interpolation=settings.interpolation,
-    )
+    clip = prepare_clip(frames, n_frames=settings.n_frames, size=settings.size, crop=settings.crops(cropped))
+    return extract(clip, settings)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,10 @@ import numpy.typing as npt
 from tgsr.errors import DataError, ParameterError
 from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
-__all__ = ["INTERPOLATIONS", "MAPPINGS", "code_bins", "lbp_top"]
+if TYPE_CHECKING:
+    from tgsr.features.extraction import ExtractionSettings
+
+__all__ = ["INTERPOLATIONS", "MAPPINGS", "code_bins", "lbp_top", "region_histograms"]
 
 MAPPINGS: tuple[str, ...] = ("uniform", "riu2", "none")
 INTERPOLATIONS: tuple[str, ...] = ("bilinear", "nearest")
@@ -83,6 +87,18 @@ def lbp_top(
     cells = count_cells(volume, margins, offsets, weights, exact, bins, n_bins, row_edges, column_edges)
     counts = sum_cells(cells, members)
     return np.asarray(counts / counts.sum(axis=-1, keepdims=True)).reshape(len(counts), -1)
+
+
+def region_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
+    """`lbp_top` with the parameters that the settings hold: the extractor ``lbp-top``."""
+    return lbp_top(
+        clip,
+        radii=settings.radii,
+        neighbours=settings.neighbours,
+        mapping=settings.mapping,
+        grid=settings.grid,
+        interpolation=settings.interpolation,
+    )
 
 
 @lru_cache(maxsize=16, typed=True)

@@ -17,6 +17,8 @@ DECIMALS = 4
 """Decimals that prepared grey values are rounded to, the step at which LBP-TOP compares: flat skin or a black border
 must stay flat after interpolation, instead of turning into patterns of rounding errors."""
 
+_MOST_PIXELS = 2**22  # of a face: interpolation holds 16 frames of 8 bytes a pixel
+
 
 def prepare_clip(
     frames: Sequence[npt.ArrayLike] | npt.ArrayLike, *, n_frames: int = 16, size: int = 112, crop: bool = False
@@ -52,6 +54,9 @@ def prepare_clip(
         raise DataError(f"the clip's largest grey value is {clip.max():.3g}; give grey values on the scale 0…255")
     if crop:
         clip = crop_face(clip)
+    if clip[0].size > _MOST_PIXELS:
+        height, width = clip.shape[1:]
+        raise DataError(f"frames of {width} × {height} pixels; crop them to the face or make them smaller")
     return np.round(resize_clip(interpolate_clip(clip, n_frames), size), DECIMALS)
 
 

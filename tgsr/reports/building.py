@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +16,22 @@ import pandas as pd
 
 from tgsr.datasets import load_pair
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError, TrackingError
-from tgsr.protocols import get_experiment
-from tgsr.reports.completing import complete_record
+from tgsr.protocols import parse_pair
 from tgsr.reports.face import read_face
 from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import name_by_groups
+from tgsr.reports.paper_page import select_records
 from tgsr.reports.records import StudyRecord, record_from_grid, record_from_run
-from tgsr.reports.tables import COMPARISON_COLUMNS, MARKS
+from tgsr.reports.tables import NEEDED_COLUMNS
 from tgsr.reports.writing import PAGE_NAME, write_paper_report, write_study_report
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tgsr.tracking.place import Place
+    from tgsr.tracking.config import TrackingConfig
 
-__all__ = ["ReportRequest", "add_study_page", "newest_comparison", "newest_records", "report_files", "report_runs"]
+__all__ = ["ReportRequest", "add_study_page", "log_paper_report", "report_files", "report_runs", "stored_records"]
 
-
-def _silent(_text: str) -> None:
-    pass
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,28 +48,27 @@ class ReportRequest:
         Clip or image to draw the regions on.
     crop : bool
         Whether to crop that to the face.
-    experiment : str or None
-        Only this experiment.
-    say : callable
-        Takes the messages for the user.
+    pair : str or None
+        Only this pair of databases, such as ``"V-N"``.
     """
 
     out: Path
     data: Path | None = None
     face: Path | None = None
     crop: bool = False
-    experiment: str | None = None
-    say: Callable[[str], Any] = _silent
+    pair: str | None = None
 
     def frame(self) -> npt.NDArray[Any] | None:
-        """The face to draw on, None for the drawn one."""
+        """The face to draw on, None for the generated one."""
         return None if self.face is None else read_face(self.face, crop=self.crop)
 
-    def complete(self, record: StudyRecord, client: MlflowClient | None = None) -> StudyRecord:
+    def complete(self, record: StudyRecord) -> StudyRecord:
         """Add what is missing, if there are data."""
         if self.data is None:
             return record
-        return complete_record(record, load_pair(get_experiment(record.experiment), self.data), client)
+        from tgsr.reports.completing import complete_record
+
+        return complete_record(record, load_pair(*parse_pair(record.pair), self.data))
 
 
 def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path | None) -> Path:
@@ -85,28 +84,35 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     frame = request.frame()
     table = None if comparison is None else _read_comparison(comparison)
     records = [request.complete(record_from_grid(path)) for path in grids]
-    records = [record for record in records if request.experiment in (None, record.experiment)]
+    records = [record for record in records if request.pair in (None, record.pair)]
     with _writing(request.out):
         for record in records:
-            page = write_study_report(record, request.out / record.slug, frame)
-            request.say(f"{record.label}: {page}")
-        page = write_paper_report(records, table, request.out, frame)
-    request.say(f"all experiments: {page}")
-    return page
+            _log.info("%s: %s", record.label, write_study_report(record, request.out / record.slug, frame))
+        return write_paper_report(records, table, request.out, frame)
 
 
-def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None = None, *, log: bool = True) -> Path:
-    """Report on studies stored in MLflow; returns the page of the whole.
+def report_runs(
+    request: ReportRequest, runs: Sequence[str], config: TrackingConfig, *, log: bool = True
+) -> tuple[Path, str]:
+    """Report on studies stored in MLflow.
 
     Parameters
     ----------
     request : ReportRequest
     runs : sequence of str
-        Run ids; by default the newest study of each experiment, selection and grouping.
-    home : Path, optional
-        Folder with ``mlflow.db``.
+        Run ids; by default one study of each pair, method, groups, scaling and selection (see `select_records`). The
+        tables are made of all studies.
+    config : TrackingConfig
+        Where studies are kept.
     log : bool
         Whether to put each report onto its study's run, and the page of the whole onto a run of its own.
+
+    Returns
+    -------
+    page : Path
+        The page of the whole.
+    run_id : str
+        The run that carries it, empty without ``log``.
 
     Raises
     ------
@@ -117,110 +123,107 @@ def report_runs(request: ReportRequest, runs: Sequence[str], home: Path | None =
     TrackingError
         If MLflow cannot store the pages; they are in the folder.
     """
-    from tgsr.tracking.place import open_client, resolve_place
-    from tgsr.tracking.report_run import log_confusion, log_paper_report, log_study_report
+    from tgsr.tracking.config import open_client
 
-    place = resolve_place(home)
-    client = open_client(place.tracking_uri, create=False)
+    client = open_client(config.tracking_uri, create=False)
     frame = request.frame()
-    stored = [record_from_run(client, run_id) for run_id in runs] or newest_records(client, request.experiment)
-    comparison = newest_comparison(client, request.experiment)
-    if not stored and comparison is None:
-        raise MissingDataError(
-            f"{place.tracking_uri} has no study yet; run `tgsr study`, `tgsr compare` or `tgsr grid --track` first"
-        )
+    stored = [record_from_run(client, run_id) for run_id in runs] or stored_records(client, request.pair)
+    if not any(len(record.table) for record in stored) and not runs:
+        raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
     records = []
-    for found in stored:
-        record = request.complete(found, client)
+    for found in stored if runs else select_records(stored):
+        record = request.complete(found if runs else record_from_run(client, found.run_id))
         folder = request.out / (record.slug if not runs else f"{record.slug}-{record.run_id[:8]}")
         with _writing(folder):
             page = write_study_report(record, folder, frame)
-        request.say(f"{record.label}: {page}")
+        _log.info("%s: %s", record.label, page)
         if log:
             with _logging(client, page):
-                log_study_report(client, record.run_id, folder)
-                if found.confusion is None and record.confusion is not None:
-                    best = record.best
-                    log_confusion(client, record.run_id, record.confusion, None if best is None else best.get("run_id"))
+                _log_study_report(client, record, folder)
         records.append(record)
+    done = {record.run_id for record in records}
+    everything = [*records, *(record for record in stored if record.run_id not in done)]
     with _writing(request.out):
-        page = write_paper_report(records, comparison, request.out / "paper", frame)
-    request.say(f"all experiments: {page}")
-    if log:
-        with _logging(client, page):
-            run_id = log_paper_report(client, place, request.out / "paper", _description(records))
-        request.say(f"MLflow run: {run_id}")
-    return page
+        page = write_paper_report(everything, None, request.out / "paper", frame)
+    if not log:
+        return page, ""
+    with _logging(client, page):
+        return page, _log_paper_report(client, config, page.parent, records)
 
 
-def add_study_page(place: Place, run_id: str, say: Callable[[str], Any]) -> None:
-    """Put a study's page onto its run; what prevents it is said and stops nothing.
+def stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
+    """All stored studies that can be read, the newest first, without regions and confusion matrices."""
+    from tgsr.tracking.reading import list_studies
+
+    found = []
+    for study in list_studies(client, pair):
+        try:
+            found.append(record_from_run(client, study.run_id, details=False))
+        except (MissingDataError, DataError) as error:  # cut off before it was stored, or of an older version
+            _log.info("left out: %s", error)
+    return found
+
+
+def add_study_page(client: MlflowClient, run_id: str) -> None:
+    """Put a study's page onto its run; what prevents it is said and stops nothing."""
+    try:
+        client.log_text(run_id, render_study(record_from_run(client, run_id)), PAGE_NAME)
+    except Exception as error:  # whatever it is: the study itself is finished and stored
+        _log.warning("no report page was made: %s; `tgsr report --run %s` tries again", error, run_id)
+
+
+def log_paper_report(
+    client: MlflowClient, run_id: str, studies: Sequence[str], rows: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Put the page of some studies, and the tables, onto a run.
 
     Parameters
     ----------
-    place : Place
-        Where the study is kept.
+    client : MlflowClient
     run_id : str
-        The study's run.
-    say : callable
-        Takes the message.
+        The run that gets them.
+    studies : sequence of str
+        Run ids.
+    rows : sequence of mapping
+        Results besides, as ``tgsr compare`` has them.
     """
-    from tgsr.tracking.place import open_client
-
-    try:
-        client = open_client(place.tracking_uri)
-        client.log_text(run_id, render_study(record_from_run(client, run_id)), PAGE_NAME)
-    except Exception as error:  # whatever it is: the study itself is finished and stored
-        say(f"no report page was made: {error}; `tgsr report --run {run_id}` tries again")
+    records = [record_from_run(client, study) for study in dict.fromkeys(studies)]
+    comparison = pd.DataFrame(rows) if rows else None
+    with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
+        write_paper_report(records, comparison, Path(folder))
+        client.log_artifacts(run_id, folder)
 
 
-def newest_records(client: MlflowClient, experiment: str | None = None) -> list[StudyRecord]:
-    """The newest stored study with trials of each experiment, selection and grouping; logged grids where none is."""
-    from tgsr.tracking.names import Tag
-    from tgsr.tracking.report_run import find_runs
+def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -> None:
+    from tgsr.tracking.names import CONFUSION
+    from tgsr.tracking.runs import log_report
 
-    chosen: dict[tuple[str | None, ...], StudyRecord] = {}
-    for run in find_runs(client, "study", experiment) + find_runs(client, "grid", experiment):
-        if Tag.METHOD in run.data.tags:  # its trials have no κ, ξ and regions: nothing that the figures show
-            continue
-        key = tuple(run.data.tags.get(tag) for tag in (Tag.EXPERIMENT, Tag.SELECTION, Tag.GROUPING))
-        if key in chosen:
-            continue
-        try:
-            record = record_from_run(client, run.info.run_id)
-        except (MissingDataError, DataError):
-            continue  # cut off before its table was stored
-        if len(record.table):
-            chosen[key] = record
-    return list(chosen.values())
+    log_report(client, record.run_id, folder)
+    if record.confusion is not None and record.best is not None:
+        content = {"classes": list(record.class_names), "confusion": record.confusion.tolist()}
+        trial = {"run_id": record.best.row.get("run_id")}
+        client.log_text(record.run_id, json.dumps(content | trial), CONFUSION)
 
 
-def newest_comparison(client: MlflowClient, experiment: str | None = None) -> pd.DataFrame | None:
-    """The rows of all stored comparisons, of equal cells the newest; None if there are none."""
-    from tgsr.tracking.comparison_run import LOGGED
-    from tgsr.tracking.names import Tag
-    from tgsr.tracking.report_run import find_runs, read_csv
+def _log_paper_report(
+    client: MlflowClient, config: TrackingConfig, folder: Path, records: Sequence[StudyRecord]
+) -> str:
+    from tgsr.tracking.names import REPORTS_TITLE, Tag
+    from tgsr.tracking.runs import ParentSpec, finish_parent, start_parent
+    from tgsr.version import code_version
 
-    tables = []
-    for run in find_runs(client, "compare"):
-        try:
-            table = read_csv(client, run.info.run_id)
-        except MissingDataError:
-            continue
-        if set(COMPARISON_COLUMNS) <= set(table):
-            grouping = run.data.tags.get(Tag.GROUPING, "released")
-            since = table.get(LOGGED, run.info.start_time)
-            rows = table.reindex(columns=[*COMPARISON_COLUMNS, *MARKS]).assign(since=since)
-            tables.append(name_by_groups(rows, grouping))
-    if not tables:
-        return None
-    # not concatenated: columns without a value would lose their type on the way
-    rows = pd.DataFrame([row for table in tables for row in table.to_dict("records")])
-    rows = rows.sort_values("since", ascending=False, kind="stable")
-    rows = rows.drop_duplicates(["experiment", "method", "selection"]).drop(columns="since")
-    if experiment is not None:
-        rows = rows[rows["experiment"] == experiment]
-    return rows.reset_index(drop=True)
+    spec = ParentSpec(
+        title=REPORTS_TITLE,
+        name="report of all studies",
+        description="The paper's tables and figures beside ours: open the artifact `report.html`; `tables/` has Tables "
+        f"I and II as HTML, Markdown, LaTeX and CSV.\n\nFrom: {', '.join(record.label for record in records)}.\n\n"
+        "**Oracle** marks what target labels chose.",
+        tags={Tag.KIND: "report", Tag.CODE_VERSION: code_version()},
+    )
+    run_id = start_parent(client, spec, config.artifact_root)
+    client.log_artifacts(run_id, str(folder))
+    finish_parent(client, run_id)
+    return run_id
 
 
 @contextmanager
@@ -235,14 +238,16 @@ def _writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _logging(client: MlflowClient, page: Path) -> Iterator[None]:
+    from tgsr.tracking.config import masked
+
     try:
         yield
     except TgsrError:
         raise
     except Exception as error:  # each artifact store raises its own
         raise TrackingError(
-            f"{client.tracking_uri}: the report cannot be stored ({error}); it is in {page.parent}, and --no-log "
-            "leaves MLflow alone"
+            f"{masked(client.tracking_uri)}: the report cannot be stored ({masked(str(error))}); it is in "
+            f"{page.parent}, and --no-log leaves MLflow alone"
         ) from error
 
 
@@ -253,15 +258,7 @@ def _read_comparison(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    missing = set(COMPARISON_COLUMNS) - set(table)
+    missing = set(NEEDED_COLUMNS) - set(table)
     if missing:
-        raise DataError(f"{path}: a comparison needs the columns {', '.join(COMPARISON_COLUMNS)}; missing: {missing}")
+        raise DataError(f"{path}: a comparison needs the columns {', '.join(NEEDED_COLUMNS)}; missing: {missing}")
     return table
-
-
-def _description(records: Sequence[StudyRecord]) -> str:
-    names = ", ".join(record.label for record in records) or "the stored comparison"
-    return (
-        "The paper's tables and figures beside ours: open the artifact `report.html`; `tables/` has Tables I and II "
-        f"as HTML, Markdown, LaTeX and CSV.\n\nFrom: {names}.\n\n**Oracle** marks what target labels chose."
-    )

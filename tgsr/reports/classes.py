@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.protocols import CLASS_NAMES
-from tgsr.reports.style import BLUE, COLUMN, ORANGE, PAGE, new_figure, styled
+from tgsr.reports.style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["class_scores", "draw_class_scores", "draw_confusions"]
+__all__ = ["class_scores", "draw_class_scores", "draw_confusions", "draw_predictions", "predicted_counts"]
 
 
 @styled
 def draw_confusions(
-    confusions: Sequence[tuple[str, npt.NDArray[np.int64]]], class_names: Sequence[str] = CLASS_NAMES
+    confusions: Sequence[tuple[str, npt.NDArray[np.int64], Sequence[str]]],
 ) -> Figure:
-    """Draw confusion matrices side by side, four a row: counts, and the share of each true class.
+    """Draw confusion matrices side by side, four a row: counts, coloured by the share of each true class.
 
     Parameters
     ----------
-    confusions : sequence of (title, array of shape (n_classes, n_classes))
+    confusions : sequence of (title, array of shape (n_classes, n_classes), class names)
         Rows are true classes, columns predicted ones.
-    class_names : sequence of str
     """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from sklearn.metrics import ConfusionMatrixDisplay
+
     columns = min(len(confusions), 4)
     rows = -(-len(confusions) // columns)
     figure = new_figure(COLUMN if columns == 1 else PAGE, 2.7 if columns == 1 else 2.1 * rows)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axis in panels.ravel()[len(confusions) :]:
         axis.set_visible(False)
-    for index, (title, counts) in enumerate(confusions):
-        axis = panels.ravel()[index]
-        drawn = _draw_matrix(axis, np.asarray(counts), class_names)
-        axis.set_title(title)
-        axis.set_xlabel("predicted")
-        if index % columns == 0:
-            axis.set_ylabel("true")
-        else:
-            axis.set_yticklabels([])
-    figure.colorbar(drawn, ax=panels, label="share of the true class (%)", aspect=30, pad=0.02)
+    for index, (axis, (title, counts, names)) in enumerate(zip(panels.flat, confusions, strict=False)):
+        counts = np.asarray(counts)
+        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        shown = ConfusionMatrixDisplay(shares, display_labels=[_short(name) for name in names])
+        shown.plot(ax=axis, cmap=COLOURMAP, colorbar=False, im_kw={"vmin": 0, "vmax": 100}, text_kw={"fontsize": 7})
+        for text, count, share in zip(shown.text_.ravel(), counts.ravel(), shares.ravel(), strict=True):
+            text.set_text(f"{count}\n{share:.0f} %")
+        axis.set(title=title, xlabel="predicted", ylabel="true" if index % columns == 0 else "")
+        axis.tick_params(length=0)
+    scale = ScalarMappable(Normalize(0, 100), COLOURMAP)
+    figure.colorbar(scale, ax=panels, label="share of the true class (%)", aspect=30, pad=0.02)
     return figure
 
 
-def class_scores(row: pd.Series, class_names: Sequence[str] = CLASS_NAMES) -> pd.DataFrame:
+def class_scores(row: Mapping[str, Any]) -> pd.DataFrame:
     """Recall and precision of each class, in per cent, from a row of scores.
 
     Returns
     -------
     DataFrame
-        Index: those of the classes that the row knows; columns ``recall, precision``.
+        Index: the classes that the row knows; columns ``recall, precision``.
     """
-    known = [name for name in class_names if f"recall_{name}" in row and f"precision_{name}" in row]
-    values = [[100 * float(row[f"{kind}_{name}"]) for kind in ("recall", "precision")] for name in known]
-    return pd.DataFrame(values, index=known, columns=["recall", "precision"])
+    names = [name.removeprefix("recall_") for name in row if name.startswith("recall_")]
+    values = [[100 * float(row.get(f"{kind}_{name}", np.nan)) for kind in ("recall", "precision")] for name in names]
+    return pd.DataFrame(values, index=names, columns=["recall", "precision"], dtype=float)
+
+
+def predicted_counts(predictions: str, class_names: Sequence[str]) -> pd.Series:
+    """How many target samples are predicted to be of each class, from a trial's ``predictions`` (base-36 digits)."""
+    codes = [int(digit, 36) for digit in predictions]
+    names = [*class_names, *(f"class {code}" for code in range(len(class_names), max(codes, default=-1) + 1))]
+    return pd.Series(np.bincount(codes, minlength=len(names)), index=names)
 
 
 @styled
@@ -84,17 +93,18 @@ def draw_class_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
-def _draw_matrix(axis: Axes, counts: npt.NDArray[np.int64], class_names: Sequence[str]) -> Any:
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(100.0 * counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    drawn = axis.imshow(shares, vmin=0, vmax=100, cmap="cividis")
-    for i, j in np.ndindex(counts.shape):
-        colour = "black" if shares[i, j] > 55 else "white"
-        axis.text(j, i, f"{counts[i, j]}\n{shares[i, j]:.0f} %", ha="center", va="center", color=colour, fontsize=7)
-    short = [name[:3] + "." if len(name) > 4 else name for name in class_names]
-    axis.set_xticks(range(len(short)), short)
-    axis.set_yticks(range(len(short)), short)
-    axis.tick_params(length=0)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    return drawn
+@styled
+def draw_predictions(counts: pd.Series, title: str = "") -> Figure:
+    """Bars of how many target samples are predicted to be of each class, from `predicted_counts`."""
+    figure = new_figure(COLUMN, 2.0)
+    axis = figure.subplots()
+    axis.bar_label(axis.bar(counts.index.tolist(), counts, 0.5, color=BLUE), fontsize=7, padding=1)
+    axis.set_ylabel("predicted samples")
+    axis.margins(y=0.15)
+    if title:
+        axis.set_title(title)
+    return figure
+
+
+def _short(name: str) -> str:
+    return name[:3] + "." if len(name) > 4 else name

@@ -1,4 +1,4 @@
-"""What stored results lack for a report, computed from the databases: the chosen trial's regions and confusion."""
+"""What stored results lack for a report, computed from the databases: the chosen trial's groups and confusion."""
 
 from __future__ import annotations
 
@@ -6,33 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from tgsr.errors import DataError, MissingDataError
-from tgsr.evaluation.grid import make_solver
+from tgsr.errors import DataError
+from tgsr.estimators.methods import get_method
+from tgsr.estimators.sweep import prepare_sweep
 from tgsr.evaluation.metrics import confusion_matrices
-from tgsr.protocols import get_experiment
 from tgsr.reports.records import StudyRecord
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from tgsr.datasets import DatabasePair
 
 __all__ = ["complete_record"]
 
 
-def complete_record(record: StudyRecord, pair: DatabasePair, client: MlflowClient | None = None) -> StudyRecord:
-    """Add the confusion matrix and the regions of the chosen trial, where they are missing.
+def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
+    """Add the confusion matrix and the kept groups of the chosen trial, where they are missing.
 
-    A stored regression matrix is used where there is one; otherwise the chosen cell is solved again.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    pair : DatabasePair
-        The databases of the record's experiment.
-    client : MlflowClient, optional
-        To read the stored matrix.
+    The confusion matrix is counted from the stored predictions; for the groups the chosen trial is fitted again.
 
     Raises
     ------
@@ -40,36 +31,35 @@ def complete_record(record: StudyRecord, pair: DatabasePair, client: MlflowClien
         If the databases are not those of the study.
     """
     best = record.best
-    if best is None or (record.confusion is not None and record.group_norms is not None):
+    if best is None or (record.confusion is not None and (record.group_norms is not None or not record.grouping)):
         return record
-    _check_digests(record, pair)
-    coef, norms = _stored(best.get("run_id"), client), record.group_norms
-    if coef is None or norms is None:
-        solver = make_solver(pair, record.grouping, record.settings)
-        solution = solver.solve([(int(best["kappa"]), float(best["xi"]))])[0]
-        coef, norms = solution.coef(), solution.group_norms
-    predictions = (pair.target.X @ coef).argmax(axis=1).astype(np.int64)
-    confusion = confusion_matrices(pair.target.labels, predictions[None], len(pair.target.class_names))[0]
-    return replace(record, group_norms=norms, confusion=confusion)
-
-
-def _stored(trial_run_id: str | None, client: MlflowClient | None) -> np.ndarray | None:
-    from tgsr.tracking.reading import read_coefficients
-
-    if client is None or trial_run_id is None:
-        return None
-    try:
-        return read_coefficients(client, trial_run_id)
-    except MissingDataError:
-        return None
-
-
-def _check_digests(record: StudyRecord, pair: DatabasePair) -> None:
-    experiment = get_experiment(record.experiment)
-    for role, data, name in (("source", pair.source, experiment.source), ("target", pair.target, experiment.target)):
-        fact = record.facts.get(role, "")
-        if data.name != name or ("digest " in fact and data.digest not in fact):
+    for role, data in (("source", pair.source), ("target", pair.target)):
+        if data.digest != record.digests[role]:
             raise DataError(
                 f"{data.name} (digest {data.digest[:12]}) is not the {role} that {record.title} was made with "
-                f"({fact or name}); give the folder with the same feature files"
+                f"({record.digests[role][:12]}); give the folder with the same feature files"
             )
+    norms = record.group_norms
+    if norms is None and record.grouping:
+        norms = _fitted_norms(record, pair, best.settings)
+    return replace(record, group_norms=norms, confusion=_confusion(record, pair), class_names=pair.class_names)
+
+
+def _confusion(record: StudyRecord, pair: DatabasePair) -> npt.NDArray[np.int64] | None:
+    assert record.best is not None
+    labels, predictions = pair.target.labels, record.best.row.get("predictions")
+    if labels is None or not isinstance(predictions, str) or len(predictions) != len(labels):
+        return record.confusion
+    codes = np.array([[int(digit, 36) for digit in predictions]])
+    return confusion_matrices(labels, codes, len(pair.class_names))[0]
+
+
+def _fitted_norms(
+    record: StudyRecord, pair: DatabasePair, settings: dict[str, object]
+) -> npt.NDArray[np.float64] | None:
+    fixed = record.fixed if pair.source.groups is None else {**record.fixed, "groups": pair.source.groups}
+    estimator = get_method(record.method).make(**fixed)
+    source = pair.source
+    sweep = prepare_sweep(estimator, source.X, source.known_labels, pair.target.X, n_classes=len(pair.class_names))
+    norms: npt.NDArray[np.float64] | None = sweep([settings])[0].group_norms
+    return norms

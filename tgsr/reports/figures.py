@@ -8,28 +8,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from tgsr.reports.classes import class_scores, draw_class_scores, draw_confusions
-from tgsr.reports.curves import draw_over_kappa, draw_over_xi
-from tgsr.reports.masks import draw_mask
+from tgsr.evaluation.best import Best
+from tgsr.evaluation.remarks import show_setting
+from tgsr.protocols import N_REGIONS
+from tgsr.reports.axes import choices, numbers, scores_of, symbol
+from tgsr.reports.classes import (
+    class_scores,
+    draw_class_scores,
+    draw_confusions,
+    draw_predictions,
+    predicted_counts,
+)
+from tgsr.reports.curves import draw_over
+from tgsr.reports.masks import draw_groups
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.sampled import draw_history, draw_importances, parameter_importances
 from tgsr.reports.style import as_data_uri
-from tgsr.reports.surface import draw_surface, is_grid
+from tgsr.reports.surface import draw_surface, is_grid, surface_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["CLASSES", "CURVES", "REGIONS", "SAMPLING", "SURFACE", "ReportFigure", "study_figures"]
+__all__ = ["CLASSES", "CURVES", "REGIONS", "SAMPLING", "SURFACE", "ReportFigure", "choice_tables", "study_figures"]
 
 REGIONS, CURVES, SURFACE, CLASSES, SAMPLING = (
     "What is kept",
-    "Scores over κ and ξ",
+    "Scores over the settings",
     "Score surface",
     "Classes",
     "How the study went",
 )
 """The sections of a report that have figures."""
+_PAPERS = {"kappa": "fig-3", "xi": "fig-4"}
+"""The paper's figures over a setting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +55,8 @@ class ReportFigure:
         For files and links, such as ``"fig-3-over-kappa"``.
     section, title, caption : str
     figure : Figure
-    surface : str
-        Key of the interactive surface that belongs to it, empty if none does.
-    solid : bool
-        Whether that can be drawn as a surface.
+    surface : tuple, optional
+        Trials and settings (y, x) that can be shown interactively.
     narrow : bool
         Whether two fit beside each other.
     of : str
@@ -59,8 +70,7 @@ class ReportFigure:
     title: str
     caption: str
     figure: Figure
-    surface: str = ""
-    solid: bool = False
+    surface: tuple[pd.DataFrame, tuple[str, str]] | None = None
     narrow: bool = False
     of: str = ""
     dpi: int = 190
@@ -78,11 +88,11 @@ class ReportFigure:
     @property
     def uri(self) -> str:
         """The picture as a ``data:`` address."""
-        return as_data_uri(self.figure, "png", self.dpi)
+        return as_data_uri(self.figure, self.dpi)
 
 
 def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) -> Iterator[ReportFigure]:
-    """Draw what the stored results of a study allow.
+    """Draw what the stored results of a study of any method allow.
 
     Parameters
     ----------
@@ -93,70 +103,99 @@ def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) ->
     best = record.best
     if best is None:
         return
-    who = "the oracle's choice" if record.oracle else f"chosen by {record.selection}"
     if record.group_norms is not None:
-        yield _mask_figure(record, frame)
-    if {"macro_f1", "accuracy"} <= set(record.table):
-        shown = record.shortfall or f"all {len(record.table):,} {'trials' if record.n_cells is None else 'cells'}"
-        rest = (
-            "Orange: median and quartiles over the rest of the grid, what there is to choose from; blue: the cut"
-            if is_grid(record.table)
-            else "Grey, or orange with quartiles: all other trials; blue: those"
-        )
-        caption = f"{rest} through the cell that was chosen ({who}); {shown}."
-        names = (("fig-3-over-kappa", "Fig. 3, scores over κ"), ("fig-4-over-xi", "Fig. 4, scores over ξ"))
-        for (name, title), draw in zip(names, (draw_over_kappa, draw_over_xi), strict=True):
-            yield ReportFigure(name, CURVES, title, caption, draw(record.table, best, record.label))
-        yield ReportFigure(
-            "surface",
-            SURFACE,
-            "Scores of all trials" if record.n_cells is None else "Scores over the grid",
-            f"Scores on the target of {shown}, ○: {who}.",
-            draw_surface(record.table, record.label, best, who),
-            surface=record.title,
-            solid=is_grid(record.table),
-        )
-    yield from _class_figures(record)
-    if record.sampler != "grid" and "trial" in record.table and len(record.table) > 1:
-        yield from _sampling_figures(record)
+        yield _groups_figure(record, best, frame)
+    yield from _setting_figures(record, best)
+    yield from _class_figures(record, best)
+    if record.sampler != "grid" and len(record.table) > 1:
+        yield from _sampling_figures(record, best)
 
 
-def _mask_figure(record: StudyRecord, frame: npt.NDArray[Any] | None) -> ReportFigure:
+def choice_tables(record: StudyRecord) -> dict[str, pd.DataFrame]:
+    """What the values of settings that are no numbers give: setting → trials, best and quartiles by value."""
+    (metric, *_), tables = scores_of(record.table), {}
+    for name in choices(record.table):
+        values = record.table[name].astype(object).where(record.table[name].notna(), "none").map(str)
+        scores = record.table[metric].groupby(values, sort=False)
+        quartiles = scores.quantile(np.array([0.25, 0.5, 0.75])).unstack()
+        table = pd.DataFrame({"trials": scores.size(), "best": scores.max()}).join(quartiles)
+        tables[name] = table.set_axis(["trials", "best", "lower quartile", "median", "upper quartile"], axis=1)
+    return tables
+
+
+def _study(record: StudyRecord) -> str:
+    return f"Study {record.title}."
+
+
+def _groups_figure(record: StudyRecord, best: Best, frame: npt.NDArray[Any] | None) -> ReportFigure:
     norms = record.group_norms
     assert norms is not None
-    kept = int(np.count_nonzero(norms))
-    caption = f"{kept} of {len(norms)} groups are kept. Colour: Frobenius norm of a region's coefficients Cᵢ."
-    if record.grouping != "region":
-        caption = (
-            f"{kept} of {len(norms)} groups are kept. These groups, 177 consecutive entries of the released layout, "
-            "are not facial regions: each covers three (block, plane) histograms. Shown is every histogram that a kept "
-            "group covers, in the colour of that group's norm."
+    kept = f"{np.count_nonzero(norms)} of {len(norms)} groups are kept."
+    words = f"{kept} Colour: Frobenius norm of a region's coefficients Cᵢ."
+    if record.grouping == "released":
+        words = (
+            f"{kept} These groups, 177 consecutive entries of the released layout, are not facial regions: each covers "
+            "three (block, plane) histograms. Shown is every histogram that a kept group covers, in the colour of that "
+            "group's norm."
         )
-    best = record.best
-    where = "" if best is None else f": κ = {int(best['kappa'])}, ξ = {best['xi']:.4g}"
-    figure = draw_mask(norms, record.grouping, frame, f"{record.label}{where}")
+    elif record.grouping != "region" or len(norms) != N_REGIONS:
+        words = f"{kept} They are the feature file's own: they have no known place on a face."
+    settings = ", ".join(show_setting(name, value) for name, value in best.settings.items())
+    figure = draw_groups(norms, record.grouping, frame, record.heading)
+    caption = f"{words} {settings}. {_study(record)}"
     return ReportFigure("fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
 
 
-def _class_figures(record: StudyRecord) -> Iterator[ReportFigure]:
+def _setting_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
+    """A curve over each setting that is a number; a surface over two of them."""
+    over = numbers(record.table)
+    part = surface_part(record.table, best.row)
+    connected = len(over) < 2 or is_grid(part, (over[0], over[1]))
+    shown = record.coverage or f"all {len(record.table):,} cells"
+    who = "the oracle's choice" if record.oracle else f"the choice of {record.selection}"
+    rest = "Orange: median and quartiles over all other values, what there is to choose from; " if connected else ""
+    caption = f"{rest if len(over) > 1 else ''}red: {who}; {shown}. {_study(record)}"
+    for name in over:
+        number = _PAPERS.get(name, "scores").replace("fig-", "Fig. ")
+        title = f"{number}, scores over {symbol(name)}" if name in _PAPERS else f"Scores over {symbol(name)}"
+        figure = draw_over(record.table, best.row, name, record.heading, connected=connected)
+        file = f"{_PAPERS[name]}-over-{name}" if name in _PAPERS else f"over-{name}"
+        yield ReportFigure(file, CURVES, title, caption[:1].upper() + caption[1:], figure)
+    if len(over) == 2 and part[over].nunique().min() > 1:
+        pair = (over[0], over[1])
+        fixed = ", ".join(show_setting(name, best.row[name]) for name in choices(record.table))
+        what = "Scores on the target" if record.scored else "The rule's value"
+        caption = f"{what} of {shown}{f' with {fixed}' if fixed else ''}; ○: {who}. {_study(record)}"
+        figure = draw_surface(part, best.row, pair, record.heading)
+        title = f"Scores over {symbol(pair[0])} and {symbol(pair[1])}"
+        yield ReportFigure("surface", SURFACE, title, caption, figure, surface=(part, pair))
+
+
+def _class_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
+    of = f"Of the chosen trial, on the target. {_study(record)}"
     if record.confusion is not None:
-        figure = draw_confusions([(record.label, record.confusion)])
-        caption = "Rows are true classes, columns predicted ones: counts, and shares of the true class."
+        figure = draw_confusions([(record.heading, record.confusion, record.class_names)])
+        caption = f"Rows are true classes, columns predicted ones: counts, and shares of the true class. {of}"
         yield ReportFigure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
-    best = record.best
-    scores = None if best is None else class_scores(best)
-    if scores is not None and len(scores):
-        caption = "Of the chosen trial, on the target."
-        figure = draw_class_scores(scores, record.label)
-        yield ReportFigure("class-scores", CLASSES, "Recall and precision of each class", caption, figure, narrow=True)
+    scores = class_scores(best.row)
+    if record.scored and len(scores):
+        known = [name for name in record.class_names if name in scores.index]
+        figure = draw_class_scores(scores.loc[known] if known else scores, record.heading)
+        yield ReportFigure("class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
+    predictions = best.row.get("predictions")
+    if not record.scored and isinstance(predictions, str):
+        figure = draw_predictions(predicted_counts(predictions, record.class_names), record.heading)
+        caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
+        yield ReportFigure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
 
 
-def _sampling_figures(record: StudyRecord) -> Iterator[ReportFigure]:
-    label = "selection value" if record.value == "selection_value" else "macro-F1 on the target"
-    figure = draw_history(record.table, record.value, f"{label} ({record.selection})", record.label, record.best)
-    yield ReportFigure("history", SAMPLING, "History", "Every trial in its order, and the best so far.", figure)
-    importances = parameter_importances(record.table, record.value)
+def _sampling_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
+    label = "macro-F1 on the target" if record.oracle else f"value of {record.selection}"
+    caption = f"Every trial in its order, and the best so far. {_study(record)}"
+    figure = draw_history(record.table, best.row, label, record.heading)
+    yield ReportFigure("history", SAMPLING, "History", caption, figure)
+    importances = parameter_importances(record.table)
     if importances:
-        caption = "How much of the differences between trials each parameter explains (Optuna's estimate, PED-ANOVA)."
-        figure = draw_importances(importances, record.label)
-        yield ReportFigure("importances", SAMPLING, "Importance of the parameters", caption, figure)
+        caption = "How much of the differences between trials each setting explains (Optuna's estimate, PED-ANOVA)."
+        figure = draw_importances(importances, record.heading)
+        yield ReportFigure("importances", SAMPLING, "Importance of the settings", f"{caption} {_study(record)}", figure)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
 from tgsr.reports.face import INTERIOR, MARGIN, draw_face
-from tgsr.reports.style import PAGE, new_figure, styled
+from tgsr.reports.style import BLUE, PAGE, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-__all__ = ["draw_mask", "histogram_norms", "overlay"]
+__all__ = ["draw_groups", "draw_mask", "histogram_norms", "overlay"]
 
 _OPACITY = 0.75
+
+
+def draw_groups(
+    group_norms: npt.NDArray[np.float64],
+    grouping: str = "region",
+    frame: npt.NDArray[Any] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw the kept groups: over a face where they have a place on it (`draw_mask`), else as bars."""
+    if grouping in ("region", "released") and len(group_norms) == N_REGIONS:
+        return draw_mask(group_norms, grouping, frame, title)
+    return _draw_bars(np.asarray(group_norms, dtype=np.float64), title)
 
 
 @styled
@@ -41,7 +54,7 @@ def draw_mask(
         ‖C_i‖_F, zero for groups that are left out.
     grouping : {"region", "released"}
     frame : array of shape (height, width) or (height, width, 3), optional
-        The face to draw on, such as the clip's first frame; otherwise a neutral drawn face.
+        The face to draw on, such as the clip's first frame; otherwise a generated face.
     title : str
     """
     norms = np.asarray(group_norms, dtype=np.float64)
@@ -82,6 +95,17 @@ def overlay(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for (top, left, bottom, right), weight in zip(region_boxes(INTERIOR, INTERIOR), weights, strict=True):
         total[top:bottom, left:right] += weight
     return total
+
+
+@styled
+def _draw_bars(norms: npt.NDArray[np.float64], title: str) -> Figure:
+    figure = new_figure(PAGE, 2.2)
+    axis = figure.subplots()
+    axis.bar(np.arange(len(norms)), norms, color=BLUE)
+    axis.set(xlabel="group of features", ylabel="‖C$_i$‖$_F$", xlim=(-1, len(norms)))
+    if title:
+        axis.set_title(title)
+    return figure
 
 
 def _blues() -> Colormap:

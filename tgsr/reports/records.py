@@ -1,11 +1,12 @@
-"""What a report needs to know about a study, read from a grid's file or from MLflow."""
+"""What a report needs to know about a study of any method, read from MLflow or from the file of ``tgsr grid``."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.errors import DataError, MissingDataError
-from tgsr.protocols import EXPERIMENTS, get_experiment
-from tgsr.solvers import SolverSettings
+from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
+from tgsr.evaluation.best import Best, best_trial
+from tgsr.evaluation.remarks import choice_remarks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["StudyRecord", "record_from_grid", "record_from_run"]
+__all__ = ["StudyRecord", "record_from_grid", "record_from_run", "row_name"]
 
-_NEEDED = ("kappa", "xi", "macro_f1", "accuracy")
-_SHOWN_PARAMS = ("kappas", "xis", "seed", "mu", "rho", "mu_max", "tol", "max_iter")
+_CONFUSION = "confusion_"
+_SHOWN_PARAMS = ("mu", "rho", "mu_max", "tol", "max_iter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +35,30 @@ class StudyRecord:
     Attributes
     ----------
     title : str
-        Such as ``"V-N grid oracle region"``.
-    experiment : str
+        Such as ``"V-N TGSR grid oracle region"``.
+    pair : str
         Such as ``"V-N"``.
-    selection, grouping, sampler : str
+    method, selection, sampler : str
     table : DataFrame
-        A row a finished trial: ``kappa, xi, macro_f1, accuracy`` and what else was stored; may be empty.
+        A row a finished trial: ``trial``, a column for each setting, ``selection_value``, scores on the target where
+        that has labels, and what else was stored; may be empty.
+    fixed : dict
+        Parameters of every fit, such as ``groups`` and ``scaling``.
+    class_names : tuple of str
     facts : dict
         What was run, for people: data and digests, versions, seeds, settings.
-    group_norms : array of shape (85,), optional
+    digests : dict
+        Role (``source, target``) → digest.
+    group_norms : array of shape (n_groups,), optional
         ‖C_i‖_F of the chosen trial.
-    confusion : array of shape (3, 3), optional
+    confusion : array of shape (n_classes, n_classes), optional
         Of the chosen trial on the target.
     n_cells : int, optional
-        Cells of the whole grid; None for sampled studies, and where it is not stored.
-    settings : SolverSettings
-        What the trials were solved with.
+        Cells of the study's grid; None for sampled studies, and where it is not stored.
+    n_whole : int, optional
+        Cells of the method's whole grid on these databases.
+    n_groups : int, optional
+        Groups of features, of a method that has them.
     generated : bool
         Whether the databases were drawn by ``tgsr demo-data``, so that the paper's numbers do not apply.
     status : str
@@ -59,16 +68,20 @@ class StudyRecord:
     """
 
     title: str
-    experiment: str
+    pair: str
+    method: str
     selection: str
-    grouping: str
     sampler: str
     table: pd.DataFrame
+    fixed: dict[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     group_norms: npt.NDArray[np.float64] | None = None
     confusion: npt.NDArray[np.int64] | None = None
     n_cells: int | None = None
-    settings: SolverSettings = field(default_factory=SolverSettings)
+    n_whole: int | None = None
+    n_groups: int | None = None
     generated: bool = False
     status: str = "FINISHED"
     run_id: str = ""
@@ -79,25 +92,43 @@ class StudyRecord:
         return self.selection == "oracle"
 
     @property
-    def value(self) -> str:
-        """The column by which the best trial is chosen."""
-        return "selection_value" if "selection_value" in self.table else "macro_f1"
+    def scored(self) -> bool:
+        """Whether there are scores on the target: not where it has no labels."""
+        return "macro_f1" in self.table and bool(self.table["macro_f1"].notna().any())
 
     @property
-    def best(self) -> pd.Series | None:
-        """The chosen trial's row: the largest value, of equal ones the smallest κ, then the smallest ξ."""
-        finite: pd.DataFrame = self.table[np.isfinite(self.table[self.value].to_numpy(dtype=np.float64))]
-        if finite.empty:
+    def best(self) -> Best | None:
+        """The chosen trial, None while there is none."""
+        try:
+            return best_trial(self.table)
+        except TrackingError:
             return None
-        ranked: pd.DataFrame = finite.sort_values([self.value, "kappa", "xi"], ascending=[False, True, True])
-        return ranked.iloc[0]
 
     @property
-    def shortfall(self) -> str:
-        """How much of an unfinished study there is, such as ``"1,870 of 23,035 cells"``; empty for a whole one."""
-        n_trials = len(self.table)
-        if self.n_cells is not None:
-            return f"{n_trials:,} of {self.n_cells:,} cells" if n_trials < self.n_cells else ""
+    def remarks(self) -> list[str]:
+        """How the choice was come by, see `tgsr.evaluation.remarks`."""
+        return choice_remarks(self.table, selection=self.selection, sampler=self.sampler, n_groups=self.n_groups)
+
+    @property
+    def grouping(self) -> str:
+        """Name of the groups of features, empty for a method that has none."""
+        return str(self.fixed.get("groups", ""))
+
+    @property
+    def row(self) -> str:
+        """What tables call the method, see `row_name`."""
+        return row_name(self.method, self.fixed)
+
+    @property
+    def coverage(self) -> str:
+        """What part of the method's whole grid was tried, such as ``"510 of 23,035 cells"``; empty for all of it."""
+        n_trials, n_whole = len(self.table), self.n_whole or self.n_cells
+        if self.selection == "fixed":
+            return ""
+        if self.sampler != "grid":
+            return f"{n_trials:,} sampled trials"
+        if n_whole is not None:
+            return f"{n_trials:,} of {n_whole:,} cells" if n_trials < n_whole else ""
         return "" if self.status == "FINISHED" else f"{n_trials:,} trials, then {self.status}"
 
     @property
@@ -106,62 +137,66 @@ class StudyRecord:
         return f"{self.title}, generated data" if self.generated else self.title
 
     @property
+    def heading(self) -> str:
+        """What figures are headed with: pair and method; the study's name belongs into the caption."""
+        return f"{self.pair}, {self.row}{', generated data' if self.generated else ''}"
+
+    @property
     def slug(self) -> str:
         """The title as a file name."""
         return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in self.title)
 
 
+def row_name(method: str, fixed: Mapping[str, Any]) -> str:
+    """What tables call a method: groups and scaling that are not those of the published records are named."""
+    grouping, scaling = (str(fixed.get(name, "")) for name in ("groups", "scaling"))
+    named = {"": "", "region": "regions", "released": ""}.get(grouping, f"{grouping} groups")
+    variant = [part for part in (named, "" if scaling == "none" else scaling) if part]
+    return f"{method} ({', '.join(variant)})" if variant else method
+
+
 def record_from_grid(path: Path) -> StudyRecord:
-    """Read the CSV that ``tgsr grid`` writes, and the provenance beside it.
+    """Read the CSV that ``tgsr grid`` writes, and the description beside it.
 
     Raises
     ------
     MissingDataError
-        If there is no such file.
+        If one of the two is not there.
     DataError
-        If it is no table of trials.
+        If the file is no table of trials, or not as it was written.
     """
-    if not path.is_file():
-        raise MissingDataError(f"{path}: no such file; `tgsr grid --out {path}` writes it")
+    sidecar = path.with_name(f"{path.name}.json")
+    for needed in (path, sidecar):
+        if not needed.is_file():
+            raise MissingDataError(f"{needed}: no such file; `tgsr grid --out {path}` writes it")
+    content = path.read_bytes()
     try:
-        table = _checked(pd.read_csv(path), str(path))
+        stored = json.loads(sidecar.read_text(encoding="utf-8"))
+        spec, source, target = stored["spec"], stored["source"], stored["target"]
+        facts = {"file": path.name, "tgsr": str(stored["tgsr"])}
+        for role, data in (("source", source), ("target", target)):
+            facts[role] = f"{data['name']}, digest {data['digest']}"
+        class_names, digest = tuple(stored["class_names"]), stored["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{sidecar}: does not describe a grid ({error!r}); compute the grid again") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise DataError(f"{path} was changed since it was written (see {sidecar.name}); compute the grid again")
+    try:
+        table = pd.read_csv(io.BytesIO(content), dtype={"predictions": str})
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    provenance: dict[str, Any] = {}
-    sidecar = path.with_name(f"{path.name}.json")
-    if sidecar.is_file():
-        try:
-            provenance = json.loads(sidecar.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{sidecar}: is not JSON ({error}); compute the grid again") from error
-    source, target = (provenance.get(role, {}) for role in ("source", "target"))
-    experiment = _experiment_of(source.get("name", ""), target.get("name", "")) or path.stem
-    grouping = str(provenance.get("grouping", "unknown"))
-    n_cells = len(provenance.get("kappas", ())) * len(provenance.get("xis", ())) or None
-    settings = _settings(provenance.get("solver", {}), str(sidecar))
-    facts = {"file": path.name}
-    for role, data in (("source", source), ("target", target)):
-        if data:
-            facts[role] = f"{data['name']}, digest {data['digest']}"
-    if "tgsr" in provenance:
-        facts["tgsr"] = str(provenance["tgsr"])
-        facts["solver"] = ", ".join(f"{key} = {value}" for key, value in provenance["solver"].items())
-    return StudyRecord(
-        title=f"{experiment} grid oracle {grouping}",
-        experiment=experiment,
-        selection="oracle",
-        grouping=grouping,
-        sampler="grid",
-        table=table,
-        facts=facts,
-        n_cells=n_cells,
-        settings=settings,
+    record = _from_spec(spec, table, str(sidecar))
+    return replace(
+        record,
+        class_names=class_names,
+        facts=facts | record.facts,
+        confusion=_counted(record, class_names),
         generated=any(data.get("generated", False) for data in (source, target)),
     )
 
 
-def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
-    """Read a study's (or a logged grid's) run.
+def record_from_run(client: MlflowClient, run_id: str, *, details: bool = True) -> StudyRecord:
+    """Read a study's run; without ``details``, the chosen trial's regions and confusion matrix are left out.
 
     Raises
     ------
@@ -169,141 +204,139 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
         If there is no such run, or it is no study.
     """
     from tgsr.tracking.names import Tag
-    from tgsr.tracking.reading import find_run, read_trials
-    from tgsr.tracking.report_run import read_csv
+    from tgsr.tracking.reading import find_run, read_spec_json, read_trials
 
     run = find_run(client, run_id)
-    tags = dict(run.data.tags)
-    kind = tags.get(Tag.KIND)
-    if Tag.METHOD in tags:
-        raise MissingDataError(
-            f"run {run_id} ({run.info.run_name}) has trials of {tags[Tag.METHOD]}: reports show TGSR's κ, ξ and "
-            "regions; `tgsr trials` shows its trials, `tgsr compare` puts methods side by side"
-        )
-    if kind == "study":
-        table = read_trials(client, run_id)
-    elif kind == "grid":
-        table = _checked(read_csv(client, run_id), f"run {run_id}")
-    else:
-        raise MissingDataError(f"run {run_id} ({run.info.run_name}) is no study and no grid, but {kind or 'something'}")
-    for column in _NEEDED:
-        if column not in table:
-            table[column] = pd.Series(dtype=float)
-    sampler = tags.get(Tag.SAMPLER, "grid")
-    record = StudyRecord(
-        title=str(run.info.run_name),
-        experiment=tags.get(Tag.EXPERIMENT, ""),
-        selection=tags.get(Tag.SELECTION, ""),
-        grouping=tags.get(Tag.GROUPING, "region"),
-        sampler=sampler,
-        table=table,
-        facts=_facts(run),
-        n_cells=_n_cells(run.data.params) if sampler == "grid" else None,
-        settings=_settings(run.data.params, f"run {run_id}"),
-        generated=tags.get(Tag.GENERATED) == "true",
+    if run.data.tags.get(Tag.KIND) != "study":
+        what = run.data.tags.get(Tag.KIND, "something else")
+        raise MissingDataError(f"run {run_id} ({run.info.run_name}) is no study, but {what}; see `tgsr trials --list`")
+    record = _from_spec(read_spec_json(client, run_id), read_trials(client, run_id), f"run {run_id}")
+    profiles = _profiles(run)
+    record = replace(
+        record,
+        class_names=tuple(profiles.get("source", {})),
+        facts=_facts(run, record, profiles) | record.facts | {"MLflow run": run_id},
+        generated=run.data.tags.get(Tag.GENERATED) == "true",
         status=str(run.info.status),
         run_id=run_id,
     )
-    return replace(record, group_norms=_norms(client, record), confusion=_confusion(client, record, tags))
+    if not details or record.best is None:
+        return record
+    return replace(record, group_norms=_norms(client, record.best), confusion=_confusion(client, record))
+
+
+def _from_spec(spec: Mapping[str, Any], table: pd.DataFrame, where: str) -> StudyRecord:
+    """What the specification tells, see ``studies.spec``."""
+    try:
+        pair, method, sampler, selection = (str(spec[key]) for key in ("pair", "method", "sampler", "selection"))
+        fixed, grid = dict(spec["fixed"]), spec["grid"]
+        digests = {role: str(spec[f"{role}_digest"]) for role in ("source", "target")}
+        sizes = [int(np.prod([len(values) for values in part.values()])) for part in grid]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: its specification cannot be read ({error!r}); run the study again") from error
+    record = StudyRecord(
+        title=_title(spec),
+        pair=pair,
+        method=method,
+        selection=selection,
+        sampler=sampler,
+        table=_checked(table, where),
+        fixed=fixed,
+        digests=digests,
+        n_cells=sum(sizes) if sampler == "grid" else None,
+        n_whole=_whole_grid(method, spec.get("shape", {})),
+        n_groups=spec.get("shape", {}).get("n_groups") if "groups" in fixed else None,
+    )
+    facts = {name: str(value) for name, value in fixed.items()} | {"seed": str(spec.get("seed", ""))}
+    return replace(record, facts=facts)
+
+
+def _title(spec: Mapping[str, Any]) -> str:
+    scaling = spec["fixed"].get("scaling", "none")
+    parts = [spec[key] for key in ("pair", "method", "sampler", "selection")]
+    parts += [spec["fixed"].get("groups", ""), "" if scaling == "none" else scaling]
+    return " ".join(str(part) for part in parts if part)
 
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    missing = [column for column in _NEEDED if column not in table]
-    if missing:
-        raise DataError(f"{where}: a table of trials needs the columns {', '.join(_NEEDED)}; missing: {missing}")
+    for column in ("trial", "selection_value"):
+        if column not in table:
+            if len(table):
+                raise DataError(f"{where}: a table of trials needs the column {column}; run the study again")
+            table = table.assign(**{column: pd.Series(dtype=float)})
     return table
 
 
-def _experiment_of(source: str, target: str) -> str | None:
-    for experiment in EXPERIMENTS:
-        if (experiment.source, experiment.target) == (source, target):
-            return experiment.name
-    return None
+def _whole_grid(method: str, shape: Mapping[str, int]) -> int | None:
+    """Cells of a method's own grid; None where the method is not installed here, or sizes are not stored."""
+    from tgsr.estimators.methods import TaskShape, expand_grid, get_method
+
+    try:
+        return len(expand_grid(get_method(method).param_grid(TaskShape(**shape))))
+    except (ParameterError, TypeError):
+        return None
 
 
-def _facts(run: Run) -> dict[str, str]:
+def _counted(record: StudyRecord, class_names: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
+    """The confusion matrix that stands in the chosen trial's row of a CSV."""
+    names = [f"{_CONFUSION}{true}_{predicted}" for true in class_names for predicted in class_names]
+    if record.best is None or not names or not set(names) <= set(record.table):
+        return None
+    counts = [int(record.best.row[name]) for name in names]
+    return np.array(counts, dtype=np.int64).reshape(len(class_names), len(class_names))
+
+
+def _facts(run: Run, record: StudyRecord, profiles: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
     from tgsr.tracking.names import Tag
 
-    tags, params = dict(run.data.tags), dict(run.data.params)
     facts: dict[str, str] = {}
-    try:
-        experiment = get_experiment(tags.get(Tag.EXPERIMENT, ""))
-        names = {"source": experiment.source, "target": experiment.target}
-    except ValueError:
-        names = {}
-    counts = _profiles(run)
-    for role, key in (("source", Tag.SOURCE_DIGEST), ("target", Tag.TARGET_DIGEST)):
-        parts = [names.get(role, ""), counts.get(role, ""), f"digest {tags[key]}" if key in tags else ""]
-        facts[role] = ", ".join(part for part in parts if part) or "unknown"
-    facts["code version"] = tags.get(Tag.CODE_VERSION, "unknown")
-    facts |= {key: _short(params[key]) for key in _SHOWN_PARAMS if key in params}
-    if Tag.STUDY in tags:
-        facts["Optuna study"] = tags[Tag.STUDY]
-    facts["MLflow run"] = str(run.info.run_id)
-    return facts
+    names = {tag.value: given.dataset.name for given in _inputs(run) for tag in given.tags}
+    for role, digest in record.digests.items():
+        counts = ", ".join(f"{count} {name}" for name, count in profiles.get(role, {}).items())
+        parts = [str(names.get(role, "")), f"{counts}" if counts else "", f"digest {digest}"]
+        facts[role] = ", ".join(part for part in parts if part)
+    facts["code version"] = run.data.tags.get(Tag.CODE_VERSION, "unknown")
+    return facts | {key: str(run.data.params[key]) for key in _SHOWN_PARAMS if key in run.data.params}
 
 
-def _short(text: str) -> str:
-    """A number without its row of zeros; other texts as they are."""
-    try:
-        return f"{float(text):g}"
-    except ValueError:
-        return text
+def _inputs(run: Run) -> list[Any]:
+    return list(run.inputs.dataset_inputs) if run.inputs else []
 
 
-def _profiles(run: Run) -> dict[str, str]:
-    """Role → number of samples in all and of each class, from the run's dataset inputs."""
-    found = {}
-    for given in run.inputs.dataset_inputs if run.inputs else []:
-        roles = [tag.value for tag in given.tags if tag.key == "mlflow.data.context"]
+def _profiles(run: Run) -> dict[str, dict[str, int]]:
+    """Role → number of samples of each class, from the run's dataset inputs."""
+    found: dict[str, dict[str, int]] = {}
+    for given in _inputs(run):
         try:
             profile = json.loads(given.dataset.profile or "{}")
         except ValueError:
             continue
-        samples = profile.pop("samples", None)
-        classes = ", ".join(f"{count} {name}" for name, count in profile.items() if isinstance(count, int))
-        for role in roles:
-            found[str(role)] = f"{samples} samples ({classes})"
+        profile.pop("samples", None)
+        counts = {str(name): count for name, count in profile.items() if isinstance(count, int)}
+        found |= {str(tag.value): counts for tag in given.tags if tag.key == "mlflow.data.context"}
     return found
 
 
-def _n_cells(params: Mapping[str, str]) -> int | None:
-    if "cells" in params:
-        return int(params["cells"])
-    sizes = [re.match(r"(\d+) values", params.get(axis, "")) for axis in ("kappas", "xis")]
-    return int(sizes[0][1]) * int(sizes[1][1]) if sizes[0] and sizes[1] else None
-
-
-def _settings(stored: Mapping[str, Any], where: str) -> SolverSettings:
-    defaults = asdict(SolverSettings())
-    try:
-        return SolverSettings(**{name: type(defaults[name])(stored[name]) for name in defaults if name in stored})
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: its solver settings cannot be read ({error})") from error
-
-
-def _norms(client: MlflowClient, record: StudyRecord) -> npt.NDArray[np.float64] | None:
+def _norms(client: MlflowClient, best: Best) -> npt.NDArray[np.float64] | None:
     """Of the chosen trial, from its own run."""
     from tgsr.tracking.reading import read_regions
 
-    best = record.best
-    if best is None or "run_id" not in best:
-        return None
     try:
-        return np.array(read_regions(client, best["run_id"])["group_norms"], dtype=np.float64)
+        return np.array(read_regions(client, str(best.row["run_id"]))["group_norms"], dtype=np.float64)
     except (MissingDataError, KeyError, ValueError):
         return None
 
 
-def _confusion(client: MlflowClient, record: StudyRecord, tags: Mapping[str, str]) -> npt.NDArray[np.int64] | None:
+def _confusion(client: MlflowClient, record: StudyRecord) -> npt.NDArray[np.int64] | None:
     """The one on the study's run, if it is of the chosen trial: a study that went on may have a better one by now."""
-    from tgsr.tracking.names import Tag
-    from tgsr.tracking.report_run import read_confusion
+    from tgsr.tracking.names import CONFUSION, Tag
+    from tgsr.tracking.reading import find_run, read_artifact
 
-    best = record.best
-    if best is None:
+    assert record.best is not None
+    try:
+        stored = json.loads(read_artifact(client, record.run_id, CONFUSION))
+        matrix = np.array(stored["confusion"], dtype=np.int64)
+    except (MissingDataError, KeyError, ValueError):
         return None
-    stored = read_confusion(client, record.run_id)
-    if stored is None or (stored.trial_run_id or tags.get(Tag.BEST_RUN)) != best.get("run_id"):
-        return None
-    return stored.matrix
+    of = stored.get("run_id") or find_run(client, record.run_id).data.tags.get(Tag.BEST_RUN)
+    return matrix if of == record.best.row.get("run_id") else None

@@ -1,4 +1,4 @@
-"""One style for every figure: sizes, fonts, colour-blind-safe colours, and how figures become files.
+"""One style for every figure: sizes, fonts, colour-blind-safe colours, axes, and how figures become files.
 
 Figures are made with matplotlib's object interface and the Agg canvas: no pyplot, no state that threads could share.
 """
@@ -18,26 +18,9 @@ from tgsr.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "BLUE",
-    "COLOURMAP",
-    "COLUMN",
-    "GREEN",
-    "GREY",
-    "INK",
-    "METRICS",
-    "ORANGE",
-    "PAGE",
-    "VERMILLION",
-    "as_data_uri",
-    "figure_bytes",
-    "new_figure",
-    "save_figure",
-    "score_label",
-    "styled",
-]
+__all__ = ["METRICS", "figure_bytes", "new_figure", "save_figure", "score_label", "styled"]
 
-BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 """Of Okabe and Ito's palette, which readers with any colour vision can tell apart."""
 GREY, INK = "#8A8A8A", "#222222"
 COLOURMAP = "cividis"
@@ -107,7 +90,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def score_label(metric: str) -> tuple[str, float]:
     """How a score column is shown: its label, and the factor its values are multiplied with."""
-    return METRICS.get(metric, metric), 100.0 if metric == "accuracy" else 1.0
+    return METRICS.get(metric, metric.replace("_", " ")), 100.0 if metric == "accuracy" else 1.0
 
 
 def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
@@ -128,16 +111,14 @@ def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> None:
     """Write a figure in one step; the suffix (``.png``, ``.svg``, ``.pdf``) decides the kind."""
-    kind = Path(path).suffix.removeprefix(".").lower()
-    content = figure_bytes(figure, kind, dpi)
+    content = figure_bytes(figure, Path(path).suffix.removeprefix(".").lower(), dpi)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
-def as_data_uri(figure: Figure, kind: str = "svg", dpi: int = 150) -> str:
+def as_data_uri(figure: Figure, dpi: int = 150) -> str:
     """The figure as a ``data:`` address, for pages that must not need other files."""
-    mime = {"png": "image/png", "svg": "image/svg+xml"}[kind]
-    return f"data:{mime};base64,{base64.b64encode(figure_bytes(figure, kind, dpi)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(figure_bytes(figure, 'png', dpi)).decode()}"
 
 
 def _fewer_colours(png: bytes) -> bytes:

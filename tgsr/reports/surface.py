@@ -1,134 +1,107 @@
-"""Score surfaces over (κ, ξ), from a stored grid."""
+"""Score surfaces over two settings, such as (κ, ξ) or (λ, μ)."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tgsr.reports.style import PAGE, new_figure, save_figure, score_label, styled
+from tgsr.errors import ParameterError
+from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.remarks import show_setting
+from tgsr.reports.axes import choices, numbers, same, scores_of, set_axis
+from tgsr.reports.curves import draw_over
+from tgsr.reports.style import COLUMN, PAGE, new_figure, save_figure, score_label, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
-__all__ = ["draw_surface", "is_grid", "save_surface", "set_kappa_axis", "set_xi_axis"]
+__all__ = ["draw_surface", "is_grid", "save_surface", "surface_part"]
 
 
 @styled
-def draw_surface(
-    table: pd.DataFrame, title: str = "", chosen: pd.Series | None = None, choice: str = "the oracle's choice"
-) -> Figure:
-    """Draw macro-F1 and accuracy over κ and log ξ; scattered trials are drawn as points.
+def draw_surface(table: pd.DataFrame, chosen: Mapping[str, Any], over: tuple[str, str], title: str = "") -> Figure:
+    """Draw the scores over two settings; scattered trials are drawn as points.
 
     Parameters
     ----------
     table : DataFrame
-        With the columns ``kappa, xi, macro_f1, accuracy``; scores are fractions.
+        A row a trial: its settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``.
+    chosen : mapping
+        The row to mark.
+    over : tuple of str
+        The settings on the y and on the x axis.
     title : str
-    chosen : Series, optional
-        The row to mark; by default the first with the largest macro-F1.
-    choice : str
-        What the mark is called.
     """
-    figure = new_figure(PAGE, 3.1)
-    if len(table) and chosen is None:
-        chosen = table.iloc[int(table["macro_f1"].to_numpy().argmax())]
-    for axis, metric in zip(figure.subplots(1, 2, sharey=True), ("macro_f1", "accuracy"), strict=True):
+    metrics, (vertical, horizontal) = scores_of(table), over
+    figure = new_figure(PAGE if len(metrics) > 1 else COLUMN, 3.1)
+    for axis, metric in zip(figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics, strict=True):
         label, factor = score_label(metric)
-        drawn = _draw_scores(axis, table, metric, factor)
+        drawn = _draw_scores(axis, table, over, metric, factor)
         figure.colorbar(drawn, ax=axis, label=label, pad=0.02, aspect=30)
-        set_xi_axis(axis, table["xi"].to_numpy(dtype=np.float64))
-        if chosen is not None:
-            axis.plot(chosen["xi"], chosen["kappa"], "o", mfc="none", mec="white", ms=8, mew=2.4, clip_on=False)
-            axis.plot(chosen["xi"], chosen["kappa"], "o", mfc="none", mec="black", ms=8, mew=1, clip_on=False)
-            value = factor * chosen[metric]
-            shown = f"{value:.2f} %" if metric == "accuracy" else f"{value:.4f}"
-            axis.set_title(f"○ {shown} at κ = {int(chosen['kappa'])}, ξ = {chosen['xi']:.4g}")
-        axis.set_xlabel("ξ, weight of the domain term")
+        set_axis(axis, "y", vertical, table[vertical])
+        set_axis(axis, "x", horizontal, table[horizontal])
+        for colour, width in (("white", 2.4), ("black", 1)):
+            look: dict[str, Any] = {"mfc": "none", "mec": colour, "mew": width, "ms": 8, "clip_on": False}
+            axis.plot(chosen[horizontal], chosen[vertical], "o", **look)
+        value = factor * chosen[metric]
+        shown = f"{value:.2f} %" if metric == "accuracy" else f"{value:.4f}"
+        axis.set_title(f"○ {shown} at {', '.join(show_setting(name, chosen[name]) for name in over)}")
         axis.label_outer()
-        set_kappa_axis(axis.yaxis)
-    figure.axes[0].set_ylabel("κ, groups kept")
     if title:
-        figure.suptitle(f"{title}: scores on the target (○ {choice})")
+        figure.suptitle(title)
     return figure
 
 
 def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) -> None:
-    """Draw macro-F1 and accuracy over κ and log ξ, the oracle's choice marked, into a file.
+    """Draw a grid's scores, the best cell marked, into a file: a surface over two settings, a curve over one.
 
     Parameters
     ----------
     table : DataFrame
-        With the columns ``kappa, xi, macro_f1, accuracy``.
+        A row a cell.
     path : path
         Written in one step; PNG, SVG or PDF by its suffix.
     title : str
+
+    Raises
+    ------
+    ParameterError
+        If no setting is a number of which several values were tried.
     """
-    save_figure(draw_surface(table, title), path, dpi=160)
+    best, over = best_trial(table).row, numbers(table)
+    if not over:
+        raise ParameterError(f"{path}: there is nothing to draw over: no number was tried with several values")
+    if len(over) == 2:
+        part = surface_part(table, best)
+        save_figure(draw_surface(part, best, (over[0], over[1]), f"{title}: scores on the target"), path, dpi=160)
+    else:
+        save_figure(draw_over(table, best, over[0], title), path, dpi=160)
 
 
-def is_grid(table: pd.DataFrame) -> bool:
+def surface_part(table: pd.DataFrame, best: Mapping[str, Any]) -> pd.DataFrame:
+    """The trials that one surface can show: those with the chosen values of settings that are no numbers."""
+    over = numbers(table)
+    part: pd.DataFrame = table[same(table, best, choices(table)) & table[over].notna().all(axis=1)]
+    return part
+
+
+def is_grid(table: pd.DataFrame, over: tuple[str, str]) -> bool:
     """Whether the trials fill most of a grid of at least 2 × 2 cells, so that a surface can be drawn."""
-    n_kappas, n_xis = table["kappa"].nunique(), table["xi"].nunique()
-    return min(n_kappas, n_xis) > 1 and 2 * len(table) >= n_kappas * n_xis
+    rows, columns = (table[name].nunique() for name in over)
+    return min(rows, columns) > 1 and 2 * len(table) >= rows * columns
 
 
-def set_xi_axis(axis: Axes, xis: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    """Give the x axis a log scale; with a linear part below the smallest positive ξ when ξ = 0 is among them.
-
-    Decades are the ticks; where ξ spans less than one, round numbers are.
-    """
-    positive = xis[xis > 0]
-    if len(positive) == 0:
-        return
-    least, most = float(positive.min()), float(positive.max())
-    with_zero = bool((xis <= 0).any())
-    if with_zero:
-        axis.set_xscale("symlog", linthresh=least)
-    else:
-        axis.set_xscale("log")
-    if most < 10 * least:
-        ticks = [0.0] * with_zero + _round_numbers(least, most)
-        axis.set_xticks(ticks, [f"{tick:.6g}" for tick in ticks])
-        axis.set_xticks([], minor=True)
-
-
-def set_kappa_axis(axis: XAxis | YAxis) -> None:
-    """Let an axis of κ have whole numbers only."""
-    from matplotlib.ticker import MaxNLocator
-
-    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-def _round_numbers(least: float, most: float) -> list[float]:
-    """Some numbers of few digits in a part of a decade, ends included; the number itself if the ends are one."""
-    from matplotlib.ticker import MaxNLocator
-
-    if least == most:
-        return [least]
-    if most >= 3 * least:
-        decade = 10 ** np.floor(np.log10(least))
-        candidates = np.array([1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0, 50.0, 70.0]) * decade
-    else:
-        candidates = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(least, most)
-    return [float(tick) for tick in candidates if least * (1 - 1e-9) <= tick <= most * (1 + 1e-9)]
-
-
-def _draw_scores(axis: Axes, table: pd.DataFrame, metric: str, factor: float) -> Any:
-    if is_grid(table):
-        scores = table.pivot_table(index="kappa", columns="xi", values=metric)
-        return axis.pcolormesh(
-            scores.columns.to_numpy(dtype=np.float64),
-            scores.index.to_numpy(dtype=np.float64),
-            factor * scores.to_numpy(),
-            shading="nearest",
-            rasterized=True,
-        )
-    axis.margins(0.06)
-    return axis.scatter(
-        table["xi"], table["kappa"], c=factor * table[metric], s=16, linewidths=0.3, edgecolors="white", zorder=2
-    )
+def _draw_scores(axis: Axes, table: pd.DataFrame, over: tuple[str, str], metric: str, factor: float) -> Any:
+    vertical, horizontal = over
+    if not is_grid(table, over):
+        axis.margins(0.06)
+        look: dict[str, Any] = {"s": 16, "linewidths": 0.3, "edgecolors": "white", "zorder": 2}
+        return axis.scatter(table[horizontal], table[vertical], c=factor * table[metric], **look)
+    scores = table.pivot_table(index=vertical, columns=horizontal, values=metric)
+    places = [scores.columns.to_numpy(dtype=np.float64), scores.index.to_numpy(dtype=np.float64)]
+    return axis.pcolormesh(*places, factor * scores.to_numpy(), shading="nearest", rasterized=True)

@@ -2,115 +2,83 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from tgsr.files import write_text
-from tgsr.reports.tables import Cell, PaperTable
+from tgsr.reports.tables import MISSING, PaperTable
 
 __all__ = ["as_csv", "as_html", "as_latex", "as_markdown", "save_tables"]
 
-
 _CSV_COLUMNS = (
-    *("table", "selection", "metric", "method", "experiment"),
-    *("ours", "paper", "difference", "best", "paper_best", "paper_impossible", "generated", "partial"),
+    *("table", "selection", "metric", "method", "experiment", "ours", "paper", "difference"),
+    *("best", "paper_best", "paper_impossible", "generated", "partial", "study"),
 )
+_RAISED = r"\textsuperscript{%s}"
+_TEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "−": "$-$",
+    "–": "--",
+    "Δ": r"$\Delta$",
+    "†": _RAISED % r"\dag",
+    "‡": _RAISED % r"\ddag",
+    "§": _RAISED % r"\S",
+    "“": "``",
+    "”": "''",
+}
 
 
 def as_html(table: PaperTable) -> str:
     """The table as an HTML fragment: a ``figure`` with its caption and note."""
-    head = "".join(f'<th colspan="3" scope="colgroup">{escape(name)}</th>' for name in table.experiments)
-    sub = "".join("<th>ours</th><th>paper</th><th>Δ</th>" for _ in table.experiments)
-    body = []
-    for method in table.methods:
-        cells = []
-        for name in table.experiments:
-            cell = table.cell(method, name)
-            ours, paper = _texts(table, cell, "<strong>{}</strong>", "<sup>{}</sup>")
-            difference = table.show(cell.difference, signed=True)
-            cells.append(
-                f'<td class="ours">{ours}</td><td class="paper">{paper}</td><td class="delta">{difference}</td>'
-            )
-        body.append(f'<tr><th scope="row">{escape(method)}</th>{"".join(cells)}</tr>')
+    shown = _texts(table, "<strong>{}</strong>", "<sup>{}</sup>", escape)
+    body = shown.style.to_html(exclude_styles=True)
     badge = "oracle" if table.oracle else "label-free"
     return (
         f'<figure class="table {badge}"><figcaption><strong>{escape(table.title)}</strong></figcaption>'
-        f'<div class="scroll"><table><thead><tr><th rowspan="2">method</th>{head}</tr><tr>{sub}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div><p class='note'>{escape(table.note)}</p></figure>"
+        f'<div class="scroll" tabindex="0">{body}</div><p class="note">{escape(table.note)}</p></figure>'
     )
 
 
 def as_markdown(table: PaperTable) -> str:
-    """The table in GitHub's Markdown; each experiment's column reads *ours / paper's (difference)*."""
-    lines = [
-        f"**{table.title}** (ours / paper's (Δ))",
-        "",
-        "| method | " + " | ".join(table.experiments) + " |",
-        "|---" * (1 + len(table.experiments)) + "|",
-    ]
-    for method in table.methods:
-        texts = []
-        for name in table.experiments:
-            cell = table.cell(method, name)
-            ours, paper = _texts(table, cell, "**{}**", "{}")
-            texts.append(f"{ours} / {paper} ({table.show(cell.difference, signed=True)})")
-        lines.append(f"| {method} | " + " | ".join(texts) + " |")
-    return "\n".join([*lines, "", table.note, ""])
+    """The table in GitHub's Markdown; each pair's column reads *ours / paper's (difference)*."""
+    shown = _texts(table, "**{}**", "{}", lambda text: text.replace("|", "\\|"))
+    rows = [["method", *table.experiments], ["---"] * (1 + len(table.experiments))]
+    for method, row in shown.iterrows():
+        cells = zip(*[iter(row)] * 3, strict=True)
+        rows.append([str(method), *(f"{ours} / {paper} ({delta})" for ours, paper, delta in cells)])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([f"**{table.title}** (ours / paper's (Δ))", "", *lines, "", table.note, ""])
 
 
 def as_latex(table: PaperTable) -> str:
-    """The table as a LaTeX float over both columns; needs the packages ``booktabs`` and ``graphicx``."""
-    groups = " & ".join(rf"\multicolumn{{3}}{{c}}{{{_tex(name)}}}" for name in table.experiments)
-    rules = "".join(rf"\cmidrule(lr){{{3 * i + 2}-{3 * i + 4}}}" for i in range(len(table.experiments)))
-    rows = []
-    for method in table.methods:
-        texts = [_tex(method)]
-        for name in table.experiments:
-            cell = table.cell(method, name)
-            ours, paper = (_tex(text) for text in _texts(table, cell, r"\textbf{{{}}}", "{}"))
-            texts += [ours, paper, _tex(table.show(cell.difference, signed=True))]
-        rows.append(" & ".join(texts) + r" \\")
-    return "\n".join(
-        [
-            r"\begin{table*}",
-            r"\centering",
-            rf"\caption{{{_tex(table.title)}. {_tex(table.note)}}}",
-            rf"\label{{tab:{table.name}}}",
-            r"\resizebox{\textwidth}{!}{%",
-            rf"\begin{{tabular}}{{l{'rrr' * len(table.experiments)}}}",
-            r"\toprule",
-            rf" & {groups} \\",
-            rules,
-            "method & " + " & ".join([r"ours & paper & $\Delta$"] * len(table.experiments)) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table*}",
-            "",
-        ]
+    """The table as a LaTeX float over both columns; needs the packages ``booktabs``, ``multirow`` and ``graphicx``."""
+    text: str = _texts(table, r"\textbf{{{}}}", "{}", _tex).style.to_latex(
+        hrules=True,
+        environment="table*",
+        position_float="centering",
+        multicol_align="c",
+        column_format=f"l{'rrr' * len(table.experiments)}",
+        caption=_tex(f"{table.title}. {table.note}"),
+        label=f"tab:{table.name}",
     )
+    begin, end = r"\begin{tabular}", r"\end{tabular}"
+    return text.replace(begin, f"\\resizebox{{\\textwidth}}{{!}}{{%\n{begin}").replace(end, f"{end}}}")
 
 
 def as_csv(tables: Sequence[PaperTable]) -> str:
-    """All tables as one CSV, a line a cell: macro-F1 as a fraction, accuracy in per cent."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for table in tables:
-        for method in table.methods:
-            for name in table.experiments:
-                cell = table.cell(method, name)
-                numbers = [table.show(value).replace("−", "-") for value in (cell.ours, cell.paper, cell.difference)]
-                marks = [int(cell.our_best), int(cell.paper_best), int(cell.impossible), int(cell.generated)]
-                values = ["" if number == "–" else number for number in numbers]
-                writer.writerow(
-                    [table.number, table.selection, table.metric, method, name, *values, *marks, cell.partial]
-                )
-    return buffer.getvalue()
+    """All tables as one CSV, a line a result: macro-F1 as a fraction, accuracy in per cent."""
+    parts = [
+        table.cells.assign(table=table.number or "other", selection=table.selection, metric=table.metric)
+        for table in tables
+    ]
+    whole = pd.concat(parts) if parts else pd.DataFrame(columns=list(_CSV_COLUMNS))
+    marks = ["best", "paper_best", "paper_impossible", "generated"]
+    rounded = whole.assign(difference=whole["difference"].astype(float).round(4)).astype(dict.fromkeys(marks, int))
+    return str(rounded[list(_CSV_COLUMNS)].to_csv(index=False, lineterminator="\n"))
 
 
 def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
@@ -120,38 +88,31 @@ def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
         "tables.csv": as_csv(tables),
         "tables.md": "\n".join(map(as_markdown, tables)),
         "tables.html": page.format("".join(map(as_html, tables))),
-        "tables.tex": "% \\usepackage{booktabs,graphicx}\n" + "\n".join(map(as_latex, tables)),
+        "tables.tex": "% \\usepackage{booktabs,multirow,graphicx}\n" + "\n".join(map(as_latex, tables)),
     }
     for name, content in contents.items():
         write_text(folder / name, content)
     return [folder / name for name in contents]
 
 
-def _texts(table: PaperTable, cell: Cell, bold: str, raised: str) -> tuple[str, str]:
-    """Ours and the paper's number with their marks."""
+def _texts(table: PaperTable, bold: str, raised: str, safe: Callable[[str], str]) -> pd.DataFrame:
+    """What is shown: a row a method; ours, the paper's and their difference for each pair, with their marks."""
 
-    def marked(value: float | None, best: bool, marks: str) -> str:
-        text = table.show(value)
-        return (bold.format(text) if best else text) + (raised.format(marks) if marks else "")
+    def marked(value: Any, best: Any, marks: str) -> str:
+        text = safe(table.show(value))
+        return (bold.format(text) if best else text) + (raised.format(safe(marks)) if marks else "")
 
-    return marked(cell.ours, cell.our_best, cell.marks), marked(cell.paper, cell.paper_best, "†" * cell.impossible)
-
-
-_RAISED = r"\textsuperscript{%s}"
-_TEX = {
-    "−": "$-$",
-    "–": "--",
-    "Δ": r"$\Delta$",
-    "†": _RAISED % r"\dag",
-    "‡": _RAISED % r"\ddag",
-    "§": _RAISED % r"\S",
-    "“": "``",
-    "”": "''",
-    "%": r"\%",
-}
+    columns = pd.MultiIndex.from_product([table.experiments, ["ours", "paper", "Δ"]])
+    shown = pd.DataFrame(MISSING, index=table.methods, columns=columns, dtype=object)
+    for cell in table.cells.to_dict("records"):
+        marks = "‡" * bool(cell["partial"]) + "§" * cell["generated"]
+        shown.loc[cell["method"], cell["experiment"]] = [
+            marked(cell["ours"], cell["best"], marks),
+            marked(cell["paper"], cell["paper_best"], "†" * cell["paper_impossible"]),
+            safe(table.show(cell["difference"], signed=True)),
+        ]
+    return shown.replace(MISSING, safe(MISSING)).rename(index=safe, columns=safe)
 
 
 def _tex(text: str) -> str:
-    for plain, tex in _TEX.items():
-        text = text.replace(plain, tex)
-    return text.replace("_", r"\_")
+    return "".join(_TEX.get(letter, letter) for letter in text)

@@ -12,11 +12,11 @@ import pandas as pd
 from tgsr.files import write_text
 from tgsr.reports.figures import study_figures
 from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import merge_comparison, render_paper
+from tgsr.reports.paper_page import render_paper
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.style import save_figure
 from tgsr.reports.table_formats import save_tables
-from tgsr.reports.tables import paper_tables
+from tgsr.reports.tables import collect_results, paper_tables
 
 __all__ = ["PAGE_NAME", "write_paper_report", "write_study_report"]
 
@@ -57,8 +57,8 @@ def write_paper_report(
     frame: npt.NDArray[Any] | None = None,
     warnings: Sequence[str] = (),
 ) -> Path:
-    """Write the page of all experiments, and Tables I and II beside it in ``tables/``; returns the page."""
-    save_tables(paper_tables(merge_comparison(comparison, records)), folder / "tables")
+    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page."""
+    save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
     return _write(folder / PAGE_NAME, render_paper(records, comparison, warnings, frame=frame))
 
 

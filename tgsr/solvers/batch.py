@@ -20,7 +20,6 @@ from tgsr.protocols import check_kappa, check_xi
 from tgsr.solvers.direct import solve_direct
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.problem import Problem, SolverSettings
-from tgsr.solvers.slots import Batch
 from tgsr.solvers.solution import TIE, CellSolution
 
 __all__ = ["BATCH_SIZE", "BatchSolver"]
@@ -107,6 +106,8 @@ class BatchSolver:
         if self.system is None:
             yield from ((index, self._solve_directly(*cell, settings)) for index, cell in enumerate(cells))
             return
+        from tgsr.solvers.slots import Batch  # compiled code, which a fitted model has no need of
+
         # pairs of similar κ keep similar groups: their columns are needed in the same products
         queue = sorted(range(len(cells)), key=lambda index: cells[index], reverse=True)
         batch = Batch(self.system, settings, min(BATCH_SIZE, len(cells)), tight=len(cells) >= _FEW_CELLS)

@@ -1,191 +1,290 @@
-"""The registered models' common part, and TGSR's: label, class scores and salient regions from feature rows or clips.
+"""The registered model of any estimator: labels, class scores and what is kept, from feature rows or clips.
 
-It is logged as models from code: the code travels as files, the arrays as ``weights.npz``, and nothing is unpickled.
+A model is two files. ``estimator.skops`` is the fitted estimator as data: a skops file names types, and only known
+ones are made. ``header.json`` says what goes in and out, and what the model comes from. No code travels with them:
+`tgsr` has to be installed where a model is loaded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from mlflow.exceptions import MlflowException
-from mlflow.pyfunc.model import PythonModel
 
-from tgsr.errors import DataError, TgsrError
-from tgsr.files import atomic_path
-from tgsr.solvers.simplex import project_simplex
+from tgsr.errors import DataError, TgsrError, TrackingError
+from tgsr.files import write_text
+from tgsr.protocols import N_REGIONS
+from tgsr.tracking.model_input import CLIP_SHAPE, feature_rows
+from tgsr.tracking.model_weights import check_weights, dump_estimator, load_estimator
 
-__all__ = ["CLIP_SHAPE", "FeatureModel", "TgsrModel", "Weights", "load_weights", "save_weights"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-CLIP_SHAPE = "clip_shape"
-"""Name of the parameter by which a row is announced as a clip: its frames, height and width."""
+__all__ = ["ESTIMATOR", "HEADER", "Header", "RegisteredModel", "load_files", "save_files"]
+
+ESTIMATOR, HEADER = "estimator.skops", "header.json"
+_LARGEST_FILE = 2**30
+_LARGEST_HEADER = 2**22
+_LARGEST_SETTING = 4096  # of the extraction's: more pixels, frames or blocks are no clip of a face
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
-    """What a model consists of.
+class Header:
+    """What a model says of itself.
 
     Attributes
     ----------
-    coef : array of shape (n_features, n_classes)
-    region_weights : array of shape (85,)
-        Strength of each facial region; 0 where it is left out.
     class_names : tuple of str
+    n_features : int
     grouping : str
+        Groups of features that the estimator keeps or leaves out: ``"region"``, ``"released"``, ``"own"``, or none.
+    group_norms : tuple of float
+        Strength of each group, 0 where it is left out; empty without groups.
     extraction : mapping
-        How features are made from clips (`tgsr.features.extraction.ExtractionSettings`).
+        How features are made from clips (`tgsr.features.extraction.ExtractionSettings`); empty for features that were
+        not made by tgsr.
     facts : mapping
-        Experiment, κ, ξ, selection rule, digests: text.
+        Pair of databases, method, settings, selection rule, scores, digests: text.
+    weights_sha256 : str
+        Of the estimator's file.
     """
 
-    coef: npt.NDArray[np.float64]
-    region_weights: npt.NDArray[np.float64]
     class_names: tuple[str, ...]
-    grouping: str
-    extraction: Mapping[str, Any]
-    facts: Mapping[str, str]
+    n_features: int
+    grouping: str = ""
+    group_norms: tuple[float, ...] = ()
+    extraction: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "group_norms", tuple(self.group_norms))
+        names, norms = self.class_names, self.group_norms
+        if not 2 <= len(set(names)) == len(names) <= 1000 or not all(isinstance(name, str) and name for name in names):
+            raise ValueError("class_names must be two or more different names")
+        if type(self.n_features) is not int or not 1 <= self.n_features <= 10**7:
+            raise ValueError(f"n_features = {self.n_features!r} is out of range")
+        if not all(type(norm) in (int, float) and 0 <= norm < math.inf for norm in norms):
+            raise ValueError("group_norms must be finite numbers, none negative")
+        if len(norms) > self.n_features or (self.regions_known and len(norms) != N_REGIONS):
+            raise ValueError(f"{len(norms)} group_norms do not fit the grouping {self.grouping!r}")
+        if not all(isinstance(value, str) for value in (self.grouping, self.weights_sha256, *self.facts.values())):
+            raise ValueError("grouping, facts and weights_sha256 must be text")
+        if not _in_range(list(self.extraction.values())):
+            raise ValueError("extraction holds a value that is out of range")
 
     @property
-    def salient_regions(self) -> list[int]:
-        """Kept regions, the strongest first."""
-        order = np.argsort(-self.region_weights, kind="stable")
-        return [int(region) for region in order if self.region_weights[region] > 0]
+    def regions_known(self) -> bool:
+        """Whether the groups are those of the face, so that they can be drawn on it."""
+        return bool(self.group_norms) and self.grouping in ("region", "released")
+
+    @property
+    def kept(self) -> tuple[str, list[int]]:
+        """What the kept groups are called (``"regions"`` or ``"groups"``), and their numbers, the strongest first."""
+        norms = np.array(self.group_norms)
+        order = [int(group) for group in np.argsort(-norms, kind="stable") if norms[group] > 0]
+        return "regions" if self.grouping == "region" else "groups", order
 
 
-def save_weights(weights: Weights, path: Path) -> Path:
-    """Write the model's arrays and facts to an ``.npz`` without pickles."""
-    header = {
-        "class_names": list(weights.class_names),
-        "grouping": weights.grouping,
-        "extraction": dict(weights.extraction),
-        "facts": dict(weights.facts),
-    }
-    with atomic_path(path) as temporary:
-        np.savez_compressed(
-            temporary, coef=weights.coef, region_weights=weights.region_weights, header=np.array(json.dumps(header))
-        )
-    return path
+def _in_range(values: Sequence[Any]) -> bool:
+    for value in values:
+        if isinstance(value, list):
+            if len(value) > 16 or not _in_range(value):
+                return False
+        elif isinstance(value, (int, float)) and not 0 <= value <= _LARGEST_SETTING:
+            return False
+    return True
 
 
-def load_weights(path: str | Path) -> Weights:
-    """Read what `save_weights` wrote; a pickle in the file is refused."""
-    with np.load(path, allow_pickle=False) as stored:
-        header = json.loads(str(stored["header"]))
-        return Weights(
-            coef=stored["coef"],
-            region_weights=stored["region_weights"],
-            class_names=tuple(header["class_names"]),
-            grouping=header["grouping"],
-            extraction=header["extraction"],
-            facts=header["facts"],
-        )
+class RegisteredModel:
+    """A fitted estimator with its header, as `tgsr.load_model` gives it.
 
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Its labels are class indices.
+    header : Header
+    paths : bool
+        Whether clips may be given as paths; never where the input comes over HTTP.
 
-class FeatureModel(PythonModel):
-    """What registered models have in common: the rows of features in their input.
-
-    Input, one of:
-
-    - feature rows, float64 (n, 15045), canonical layout;
-    - clips: a one-dimensional object array of arrays (frames, height, width), or of paths of frame folders and video
-      files;
-    - clips over HTTP: each a row of grey values, float64 (n, frames · height · width), with the parameter
-      ``clip_shape`` = [frames, height, width].
-
-    Clips are cropped to the face if those of the training were: the model wants frames like those it learned from.
-
-    A subclass sets ``n_features`` and ``extraction`` (how features are made from clips) when it is loaded.
+    Raises
+    ------
+    TrackingError
+        If estimator and header do not fit.
     """
 
-    n_features: int
-    extraction: Mapping[str, Any]
+    def __init__(self, estimator: Any, header: Header, *, paths: bool = True) -> None:
+        self.estimator = estimator
+        self.header = header
+        self._paths = paths
+        classes = np.asarray(getattr(estimator, "classes_", np.arange(len(header.class_names))))
+        known = classes.ndim == 1 and classes.dtype.kind in "iu" and np.isin(classes, range(len(header.class_names)))
+        if not np.all(known) or len(set(classes.tolist())) != len(classes):
+            raise TrackingError(f"the estimator's classes {classes!r} are no indices into {header.class_names}")
+        if getattr(estimator, "n_features_in_", header.n_features) != header.n_features:
+            raise TrackingError(
+                f"the estimator takes {estimator.n_features_in_} features, its header says {header.n_features}"
+            )
+        self._classes: list[int] = classes.tolist()
 
-    def features(self, given: Any, params: Mapping[str, Any] | None) -> npt.NDArray[np.float64]:
-        """Feature rows (n, n_features) of a model's input.
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Predict.
+
+        Parameters
+        ----------
+        model_input : array, DataFrame, list, or path
+            Feature rows (n, n_features) or clips, see `tgsr.tracking.model_input.feature_rows`.
+        params : mapping, optional
+            ``clip_shape`` = [frames, height, width] announces rows of grey values as clips.
+
+        Returns
+        -------
+        DataFrame
+            A row for each sample: ``label``; ``score_<class>``, a probability where the estimator has
+            ``predict_proba``, otherwise the value of its decision function, absent where it has neither; and the
+            kept groups' numbers, the strongest first, as ``regions`` where they are regions of the face, otherwise
+            as ``groups``.
 
         Raises
         ------
-        MlflowException
-            If the input is none of what is described above.
+        DataError
+            If the input cannot be used.
         """
+        shape = (params or {}).get(CLIP_SHAPE)
         try:
-            return self._features(given, tuple(int(n) for n in (params or {}).get(CLIP_SHAPE, ())))
+            clip_shape = [int(n) for n in ([] if shape is None else shape)]
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{CLIP_SHAPE} = {shape!r}: give frames, height and width") from error
+        header = self.header
+        return self.answer(
+            feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._paths)
+        )
+
+    def answer(self, rows: npt.NDArray[np.float64]) -> pd.DataFrame:
+        """Predict checked feature rows; see `predict`."""
+        import pandas as pd
+
+        names = self.header.class_names
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of overflow, which is looked for below
+            try:
+                codes = np.asarray(self.estimator.predict(rows))
+                scores = self._scores(rows)
+            except Exception as error:
+                raise DataError(f"the estimator cannot predict these rows: {error}") from error
+        if codes.shape != (len(rows),) or codes.dtype.kind not in "iu" or not np.isin(codes, range(len(names))).all():
+            raise DataError("the estimator does not answer with a class for each row")
+        columns: dict[str, Any] = {"label": [names[code] for code in codes]}
+        for column, code in enumerate(self._classes if scores is not None else []):
+            columns[f"score_{names[code]}"] = scores[:, column]
+        if self.header.group_norms:
+            name, kept = self.header.kept
+            columns[name] = [kept] * len(rows)
+        return pd.DataFrame(columns)
+
+    def _scores(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+        """Scores (n, n_classes) of the classes that the estimator knows; None where it gives none."""
+        decide = getattr(self.estimator, "predict_proba", None) or getattr(self.estimator, "decision_function", None)
+        if decide is None:
+            return None
+        scores = np.asarray(decide(rows))
+        if scores.ndim == 1 and len(self._classes) == 2:
+            scores = np.column_stack([-scores, scores])
+        if scores.shape != (len(rows), len(self._classes)):
+            if getattr(self.estimator, "predict_proba", None) is None:
+                return None  # one against one, or another form that has no column for each class
+            raise ValueError(f"scores have shape {scores.shape}")
+        if scores.dtype.kind != "f" or not np.isfinite(scores).all():
+            raise ValueError("scores overflow; are the values of the size of those it was trained on?")
+        return scores
+
+
+class _ServedModel:
+    """What MLflow loads and serves: takes no paths, and answers what cannot be used with status 400."""
+
+    def __init__(self, model: RegisteredModel) -> None:
+        self.model = model
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.model.predict(model_input, params)
         except TgsrError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
-    def _features(self, given: Any, clip_shape: Sequence[int]) -> npt.NDArray[np.float64]:
-        rows = np.asarray(given)
-        if rows.dtype == object and rows.ndim == 1:
-            return self._clips(rows)
-        if rows.ndim != 2:
-            raise MlflowException.invalid_parameter_value(
-                f"input has shape {rows.shape}; give feature rows (n, {self.n_features}), or clips with {CLIP_SHAPE}"
-            )
-        if any(clip_shape):
-            if len(clip_shape) != 3 or min(clip_shape) < 1 or int(np.prod(clip_shape)) != rows.shape[1]:
-                raise MlflowException.invalid_parameter_value(
-                    f"{CLIP_SHAPE} = {list(clip_shape)} does not fit rows of {rows.shape[1]} values; "
-                    "give frames, height and width"
-                )
-            return self._clips(rows.astype(np.float64).reshape(len(rows), *clip_shape))
-        if rows.shape[1] != self.n_features:
-            raise MlflowException.invalid_parameter_value(
-                f"feature rows have {rows.shape[1]} values, the model needs {self.n_features}; "
-                f"for clips give {CLIP_SHAPE}"
-            )
-        features = rows.astype(np.float64)
-        if not np.isfinite(features).all():
-            raise MlflowException.invalid_parameter_value("feature rows hold NaN or infinite values")
-        return features
 
-    def _clips(self, clips: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        from tgsr.features.extraction import ExtractionSettings, clip_features, path_features
-
-        settings = ExtractionSettings.from_dict(self.extraction)
-        features = []
-        for number, clip in enumerate(clips, start=1):
-            if isinstance(clip, (str, Path)):
-                features.append(path_features(clip, settings).ravel())
-                continue
-            try:
-                features.append(clip_features(clip, settings).ravel())
-            except DataError as error:
-                raise DataError(f"clip {number}: {error}") from error
-        return np.array(features)
+def save_files(estimator: Any, header: Header, folder: Path) -> Header:
+    """Write a model's two files into a folder; gives the header with the weights' digest."""
+    data = dump_estimator(estimator)
+    (folder / ESTIMATOR).write_bytes(data)
+    signed = Header(**{**_fields(header), "weights_sha256": hashlib.sha256(data).hexdigest()})
+    write_text(folder / HEADER, json.dumps(asdict(signed), allow_nan=False))
+    return signed
 
 
-class TgsrModel(FeatureModel):
-    """MLflow's view of a fitted TGSR; its input is that of `FeatureModel`.
+def _fields(header: Header) -> dict[str, Any]:
+    return {name: getattr(header, name) for name in Header.__dataclass_fields__}
 
-    Output: a DataFrame with ``label``, ``score_<class>`` (the simplex projection, Equ. (8)) and ``regions`` (indices of
-    the kept regions, strongest first).
+
+def load_files(
+    folder: Path, *, sha256: str | None = None, trusted: Sequence[str] = (), paths: bool = True
+) -> RegisteredModel:
+    """Read what `save_files` wrote, believing nothing of it.
+
+    Parameters
+    ----------
+    folder : Path
+    sha256 : str, optional
+        What the header's digest has to be.
+    trusted : sequence of str
+        Classes beyond those of tgsr and of installed methods that the estimator may hold: ``"package.module.Class"``.
+    paths : bool
+        See `RegisteredModel`.
+
+    Raises
+    ------
+    TrackingError
+        If a file is missing, altered or damaged, holds types that are not trusted or numbers that cannot be; one line,
+        which names the file.
     """
+    text = _read(folder / HEADER, _LARGEST_HEADER)
+    if sha256 is not None and hashlib.sha256(text).hexdigest() != sha256:
+        raise TrackingError(f"{folder / HEADER} is not as it was registered: its digest has changed")
+    try:
+        header = Header(**json.loads(text))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise TrackingError(f"{folder / HEADER} is no model's header: {error}") from error
+    data = _read(folder / ESTIMATOR, _LARGEST_FILE)
+    if hashlib.sha256(data).hexdigest() != header.weights_sha256:
+        raise TrackingError(f"{folder / ESTIMATOR} is not what its header says: its digest has changed")
+    try:
+        estimator = load_estimator(data, trusted)
+        check_weights(estimator)
+        model = RegisteredModel(estimator, header, paths=paths)
+        model.answer(np.full((1, header.n_features), 1 / 59))  # a uniform histogram: do the shapes fit?
+    except Exception as error:  # whatever altered weights lead to
+        raise TrackingError(f"{folder / ESTIMATOR} cannot be used: {' '.join(str(error).split())[:300]}") from error
+    return model
 
-    weights: Weights
 
-    def load_context(self, context: Any) -> None:
-        """Read the weights; called by MLflow."""
-        self.weights = load_weights(context.artifacts["weights"])
-        self.n_features, self.extraction = len(self.weights.coef), self.weights.extraction
+def _read(path: Path, largest: int) -> bytes:
+    if not path.is_file():
+        raise TrackingError(f"{path} is missing or no file")
+    if path.stat().st_size > largest:
+        raise TrackingError(f"{path} has {path.stat().st_size:,} bytes, more than a model's file can have")
+    return path.read_bytes()
 
-    def predict(
-        self,
-        context: Any,  # noqa: ARG002
-        model_input: np.ndarray,
-        params: dict[str, Any] | None = None,
-    ) -> pd.DataFrame:
-        """Predict; see the class."""
-        decisions = self.features(model_input, params) @ self.weights.coef
-        names = self.weights.class_names
-        scores = project_simplex(decisions)
-        table = pd.DataFrame({"label": [names[code] for code in decisions.argmax(axis=1)]})
-        for index, name in enumerate(names):
-            table[f"score_{name}"] = scores[:, index]
-        table["regions"] = [self.weights.salient_regions] * len(table)
-        return table
+
+def _load_pyfunc(path: str, model_config: Any = None) -> _ServedModel:  # noqa: ARG001
+    """MLflow's entry: the model in a folder, for `mlflow.pyfunc.load_model` and ``mlflow models serve``."""
+    return _ServedModel(load_files(Path(path), paths=False))

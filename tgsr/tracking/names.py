@@ -9,12 +9,12 @@ __all__ = [
     "COEFFICIENTS",
     "COMPARISON_TITLE",
     "CONFUSION",
-    "CURVES",
     "GENERATED_NOTE",
     "MASK",
     "PAPER_TITLE",
     "REGIONS",
     "REPORTS_TITLE",
+    "STUDY_JSON",
     "SURFACE",
     "SURFACE_PICTURE",
     "TRIALS_CSV",
@@ -36,17 +36,30 @@ class Tag:
     """The selection rule: ``oracle`` wherever target labels chose."""
     GROUPING = "tgsr.grouping"
     METHOD = "tgsr.method"
-    """The method of a comparison's run, of a study and of its trials; TGSR's own studies go without."""
+    """The method of a study, of its trials and of its models."""
     SAMPLER = "tgsr.sampler"
     TRIAL = "tgsr.trial"
-    """Optuna's trial number, on a trial's run."""
+    """On a trial: its number, the place in the grid or in the order of sampling."""
+    CELL = "tgsr.cell"
+    """On a trial: 16 hex digits that name its settings; a study has each cell once."""
+    SETTINGS = "tgsr.settings"
+    """On a trial: what it tried, as JSON."""
+    PREDICTIONS = "tgsr.predictions"
+    """On a trial: the class index predicted for each target sample, one base-36 digit a sample."""
+    FILES = "tgsr.files"
+    """On a trial: names of the files that it has."""
+    DISCARDED = "tgsr.discarded"
+    """On a deleted trial: why it was removed by the program, not by a person."""
+    LOCK = "tgsr.lock"
+    """On an experiment, with a dot and the study's hash behind it: who works on the study."""
     STUDY = "tgsr.study"
-    """Optuna's study name."""
-    STORAGE = "tgsr.storage"
+    """The study's name, which ends in a hash of all that defines it."""
+    DATA_FOLDER = "tgsr.data_folder"
+    """On a study: where its databases were read from."""
     BEST_TRIAL = "tgsr.best_trial"
     BEST_RUN = "tgsr.best_run"
     BEST_SETTINGS = "tgsr.best_settings"
-    """On the study of another method than TGSR: the best trial's parameters, for people."""
+    """On a study: what the best trial tried, for people."""
     TRIAL_EXPERIMENT = "tgsr.trial_experiment"
     SOURCE_DIGEST = "tgsr.source_digest"
     TARGET_DIGEST = "tgsr.target_digest"
@@ -73,13 +86,13 @@ MASK = "regions.png"
 """A trial's region mask as a picture."""
 CONFUSION = "confusion.json"
 """The best trial's confusion matrix on the target, on the parent: ``classes``, ``confusion`` (rows are true)."""
+STUDY_JSON = "study.json"
+"""The study's specification, on the parent."""
 TRIALS_CSV, TRIALS_PARQUET = "trials.csv", "trials.parquet"
 """The table of all trials, on the parent."""
 SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
-"""Scores over (κ, ξ), on the parent: ``kappas``, ``xis``, and one matrix (κ × ξ) a metric, NaN where no trial is."""
-CURVES = ("over_kappa_at_xi_{:g}", "over_xi_at_kappa_{:g}")
-"""Curves on the parent: ``accuracy_over_kappa_at_xi_34`` (step = κ), ``accuracy_over_xi_at_kappa_14`` (step = rank of
-ξ in the grid), ``macro_f1_…``. Where they cut is in the name: a study that goes on may be best elsewhere."""
+"""Scores over two numeric settings, on the parent: ``axes`` (their names), the values of each under its name, and one
+matrix a score (first × second setting), NaN where no trial is."""
 
 
 GENERATED_NOTE = (
@@ -92,11 +105,14 @@ COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE = "tgsr/compare", "tgsr/paper", "tg
 """MLflow's experiments for comparisons of methods, for all twelve experiments in one go, and for their reports."""
 
 
-def experiment_title(experiment: str) -> str:
-    """MLflow's experiment for one of the twelve experiments: ``"tgsr/V-N"``."""
-    return f"tgsr/{experiment}"
+def experiment_title(pair: str) -> str:
+    """MLflow's experiment for a pair of databases: ``"tgsr/V-N"``."""
+    return f"tgsr/{pair}"
 
 
-def model_name(experiment: str, method: str = "TGSR") -> str:
-    """Registered model of one of the twelve experiments: ``"tgsr-V-N"``, of another method ``"tgsr-V-N-TCA"``."""
-    return f"tgsr-{experiment}" if method == "TGSR" else f"tgsr-{experiment}-{method}"
+def model_name(pair: str, method: str = "TGSR") -> str:
+    """Registered model of a pair: ``"tgsr-V-N"``, of another method than TGSR ``"tgsr-V-N-TCA"``.
+
+    A method of one's own (``"package.module:Class"``) gives its class's name.
+    """
+    return f"tgsr-{pair}" if method == "TGSR" else f"tgsr-{pair}-{method.rpartition(':')[2]}"

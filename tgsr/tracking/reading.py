@@ -5,7 +5,6 @@ Reports and the command line read results only through this module.
 
 from __future__ import annotations
 
-import ast
 import json
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import MissingDataError, TrackingError
-from tgsr.tracking.artifacts import read_coefficients_file
-from tgsr.tracking.names import COEFFICIENTS, REGIONS, SURFACE, TRIALS_PARQUET, Tag
+from tgsr.tracking._bulk import connect, query_trials
+from tgsr.tracking._client import search_runs
+from tgsr.tracking._files import read_coefficients_file
+from tgsr.tracking.config import local_artifact_folder, masked
+from tgsr.tracking.names import COEFFICIENTS, CONFUSION, REGIONS, STUDY_JSON, SURFACE, TRIALS_PARQUET, Tag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +32,22 @@ __all__ = [
     "StudySummary",
     "Surface",
     "find_run",
+    "find_runs",
     "list_studies",
     "read_artifact",
     "read_coefficients",
+    "read_confusion",
     "read_extraction",
     "read_regions",
-    "read_settings",
+    "read_spec_json",
+    "read_study",
     "read_surface",
     "read_trials",
-    "search_children",
+    "trial_table",
 ]
+
+_FIRST = ("selection_value", "macro_f1", "accuracy", "recall")
+_LAST = "fit_seconds"
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,10 @@ class StudySummary:
     ----------
     run_id, name, status : str
         MLflow's run id, run name and state (``FINISHED``, ``RUNNING``, ``FAILED``).
+    experiment_id : str
+        MLflow's experiment.
     experiment : str
-        Such as ``"V-N"``.
+        The pair of databases, such as ``"V-N"``.
     selection, sampler, grouping : str
     start_ms : int
     metrics, params, tags : dict
@@ -61,6 +71,7 @@ class StudySummary:
     run_id: str
     name: str
     status: str
+    experiment_id: str
     experiment: str
     selection: str
     sampler: str
@@ -83,20 +94,35 @@ class StudySummary:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Scores over the grid: ``scores[metric]`` has shape (len(kappas), len(xis)), NaN where there is no trial."""
+    """Scores over two numeric settings.
 
-    kappas: npt.NDArray[np.int64]
-    xis: npt.NDArray[np.float64]
+    Attributes
+    ----------
+    axes : tuple of str
+        Names of the settings, such as ``("kappa", "xi")``.
+    values : tuple of arrays
+        Ascending values of each.
+    scores : dict
+        By score an array of shape (len(values[0]), len(values[1])), NaN where there is no trial.
+    """
+
+    axes: tuple[str, str]
+    values: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
     scores: dict[str, npt.NDArray[np.float64]]
 
 
 def list_studies(client: MlflowClient, experiment: str | None = None) -> list[StudySummary]:
-    """List the stored studies, newest first; ``experiment`` (such as ``"V-N"``) keeps those of one experiment."""
-    condition = f"tags.`{Tag.KIND}` = 'study'"
+    """List the stored studies, newest first; ``experiment`` (such as ``"V-N"``) keeps those of one pair."""
+    return [_summary(run) for run in find_runs(client, "study", experiment)]
+
+
+def find_runs(client: MlflowClient, kind: str, experiment: str | None = None) -> list[Run]:
+    """Find the runs of a kind (``study``, ``paper``, …), newest first; optionally of one pair of databases."""
+    condition = f"tags.`{Tag.KIND}` = '{kind}'"
     if experiment is not None:
         condition += f" and tags.`{Tag.EXPERIMENT}` = '{experiment}'"
     ids = [found.experiment_id for found in client.search_experiments()]
-    return [_summary(run) for run in _search(client, ids, condition)]
+    return list(search_runs(client, ids, condition))
 
 
 def read_study(client: MlflowClient, run_id: str) -> StudySummary:
@@ -117,7 +143,19 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
     try:
         return client.get_run(run_id)
     except MlflowException as error:
-        raise MissingDataError(f"no MLflow run {run_id!r} in {client.tracking_uri}") from error
+        raise MissingDataError(f"no MLflow run {run_id!r} in {masked(client.tracking_uri)}") from error
+
+
+def read_spec_json(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """Read a study's specification.
+
+    Raises
+    ------
+    MissingDataError
+        If the run has none: it is no study, or one of an older version.
+    """
+    stored: dict[str, Any] = json.loads(read_artifact(client, run_id, STUDY_JSON))
+    return stored
 
 
 def read_extraction(client: MlflowClient, run_id: str) -> dict[str, Any]:
@@ -130,13 +168,6 @@ def read_extraction(client: MlflowClient, run_id: str) -> dict[str, Any]:
     return {}
 
 
-def search_children(client: MlflowClient, parent: Run, kind: str = "trial", *, deleted: bool = False) -> Iterator[Run]:
-    """Give the child runs of one kind, in no particular order; ``deleted`` gives those that are."""
-    condition = f"tags.`{Tag.PARENT}` = '{parent.info.run_id}' and tags.`{Tag.KIND}` = '{kind}'"
-    experiment = parent.data.tags.get(Tag.TRIAL_EXPERIMENT, parent.info.experiment_id)
-    yield from _search(client, [experiment], condition, deleted=deleted)
-
-
 def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True) -> pd.DataFrame:
     """Read a study's trials.
 
@@ -146,13 +177,12 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
     run_id : str
         The study's parent run.
     stored_table : bool
-        Read the table that a finished study carries, instead of its child runs one by one.
+        Read the table that a finished study carries, instead of its child runs.
 
     Returns
     -------
     DataFrame
-        A row a trial, sorted by trial: ``trial, run_id``, what was tried (``kappa, xi``; of another method its own
-        parameters) and every metric.
+        As `trial_table` gives it, without ``cell``.
     """
     import pandas as pd
 
@@ -163,34 +193,53 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
                 return pd.read_parquet(path)
         except MissingDataError:
             pass
-    if Tag.METHOD in parent.data.tags:
-        return _read_method_trials(client, parent)
-    from tgsr.tracking.database import read_trial_table
-
-    table = read_trial_table(client, run_id)
-    if table is not None:
-        return table
-    rows = [
-        {
-            "trial": int(run.data.tags[Tag.TRIAL]),
-            "run_id": str(run.info.run_id),
-            "kappa": int(run.data.params["kappa"]),
-            "xi": float(run.data.params["xi"]),
-            **dict(sorted(run.data.metrics.items())),
-        }
-        for run in _trial_runs(client, parent)
-    ]
-    if not rows:
-        return pd.DataFrame(columns=["trial", "run_id", "kappa", "xi"])
-    return pd.DataFrame(rows).sort_values("trial", ignore_index=True)
+    experiment = parent.data.tags.get(Tag.TRIAL_EXPERIMENT, parent.info.experiment_id)
+    return trial_table(client, run_id, experiment).drop(columns="cell")
 
 
-def read_settings(run: Run) -> dict[str, Any]:
-    """What a trial of another method than TGSR tried: parameters of the method's estimator."""
-    from tgsr.estimators.spaces import get_method
+def trial_table(client: MlflowClient, run_id: str, experiment_id: str) -> pd.DataFrame:
+    """Read a study's finished, active trials from their runs.
 
-    names = get_method(run.data.tags[Tag.METHOD]).estimator().get_params()
-    return {name: _value(text) for name, text in run.data.params.items() if name in names}
+    Returns
+    -------
+    DataFrame
+        A row a trial, sorted by number: ``trial, run_id, cell``, a column for each setting, the metrics,
+        ``predictions``, ``fit_seconds``.
+    """
+    import pandas as pd
+
+    keys = (Tag.TRIAL, Tag.CELL, Tag.SETTINGS, Tag.PREDICTIONS)
+    try:
+        engine = connect(client.tracking_uri)
+    except TrackingError:
+        tags, metrics = _search_trials(client, run_id, experiment_id)
+    else:
+        tags, metrics = query_trials(engine, run_id, keys)
+    ids = sorted(tags, key=lambda run_id: (int(tags[run_id][Tag.TRIAL]), run_id))
+    facts = {
+        "trial": pd.Series([int(tags[run_id][Tag.TRIAL]) for run_id in ids], dtype="int64"),
+        "run_id": ids,
+        "cell": [tags[run_id].get(Tag.CELL, "") for run_id in ids],
+    }
+    settings = pd.DataFrame([json.loads(tags[run_id].get(Tag.SETTINGS, "{}")) for run_id in ids])
+    names = [name for name in _FIRST if name in metrics]
+    names += sorted(name for name in metrics.columns if name not in (*_FIRST, _LAST))
+    predictions = pd.Series([tags[run_id].get(Tag.PREDICTIONS) for run_id in ids], name="predictions")
+    last = [_LAST] if _LAST in metrics else []
+    scores = metrics.reindex(ids).reset_index(drop=True)
+    return pd.concat([pd.DataFrame(facts), settings, scores[names], predictions, scores[last]], axis=1)
+
+
+def _search_trials(
+    client: MlflowClient, run_id: str, experiment_id: str
+) -> tuple[dict[str, dict[str, str]], pd.DataFrame]:
+    """What `query_trials` gives, by the public client."""
+    import pandas as pd
+
+    condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial' and attributes.status = 'FINISHED'"
+    runs = list(search_runs(client, [experiment_id], condition))
+    metrics = pd.DataFrame([run.data.metrics for run in runs], index=[str(run.info.run_id) for run in runs])
+    return {str(run.info.run_id): run.data.tags for run in runs}, metrics
 
 
 def read_surface(client: MlflowClient, run_id: str) -> Surface:
@@ -199,27 +248,41 @@ def read_surface(client: MlflowClient, run_id: str) -> Surface:
     Raises
     ------
     MissingDataError
-        If the study has not stored one yet.
+        If the study has none.
     """
     with _artifact(client, find_run(client, run_id), SURFACE) as path, np.load(path, allow_pickle=False) as stored:
-        scores = {key: stored[key] for key in stored.files if key not in ("kappas", "xis")}
-        return Surface(stored["kappas"], stored["xis"], scores)
+        first, second = (str(name) for name in stored["axes"])
+        scores = {key: stored[key] for key in stored.files if key not in ("axes", first, second)}
+        return Surface((first, second), (stored[first], stored[second]), scores)
+
+
+def read_confusion(client: MlflowClient, run_id: str) -> npt.NDArray[np.int64] | None:
+    """Read the best trial's confusion matrix from its study, shape (n_classes, n_classes); None if there is none."""
+    try:
+        return np.array(json.loads(read_artifact(client, run_id, CONFUSION))["confusion"], dtype=np.int64)
+    except (MissingDataError, KeyError, ValueError):
+        return None
 
 
 def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float64]:
-    """Read a trial's regression matrix, shape (15045, n_classes), canonical layout.
+    """Read a trial's regression matrix, shape (n_features, n_classes), canonical layout.
 
     Raises
     ------
     MissingDataError
-        If the trial keeps none (the study's matrices were thinned).
+        If the trial keeps none (the study's matrices were thinned), or its file is damaged.
     """
     with _artifact(client, find_run(client, run_id), COEFFICIENTS) as path:
-        return read_coefficients_file(path)
+        try:
+            return read_coefficients_file(path)
+        except Exception as error:  # NumPy and zipfile each raise their own
+            raise MissingDataError(
+                f"{COEFFICIENTS} of run {run_id} is damaged ({error}); run its study again: it replaces the trial"
+            ) from error
 
 
 def read_regions(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """Read the numbers behind a trial's region mask: ``kappa, xi, grouping, kept, group_norms`` (…)."""
+    """Read which groups a trial kept: its settings, ``grouping, kept, group_norms``."""
     stored: dict[str, Any] = json.loads(read_artifact(client, run_id, REGIONS))
     return stored
 
@@ -239,8 +302,6 @@ def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
 @contextmanager
 def _artifact(client: MlflowClient, run: Run, name: str) -> Iterator[Path]:
     """The file of an artifact: where it lies if that is on this machine, else a copy that goes with the block."""
-    from tgsr.tracking.place import local_artifact_folder
-
     folder = local_artifact_folder(run.info.artifact_uri)
     if folder is not None:
         path = folder / name
@@ -252,7 +313,8 @@ def _artifact(client: MlflowClient, run: Run, name: str) -> Iterator[Path]:
         try:
             copy = Path(client.download_artifacts(run.info.run_id, name, temporary))
         except Exception as error:  # each artifact store raises its own
-            raise MissingDataError(f"run {run.info.run_id} has no readable artifact {name}: {error}") from error
+            message = masked(str(error))
+            raise MissingDataError(f"run {run.info.run_id} has no readable artifact {name}: {message}") from error
         yield copy
 
 
@@ -262,6 +324,7 @@ def _summary(run: Run) -> StudySummary:
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
         status=str(run.info.status),
+        experiment_id=str(run.info.experiment_id),
         experiment=tags.get(Tag.EXPERIMENT, ""),
         selection=tags.get(Tag.SELECTION, ""),
         sampler=tags.get(Tag.SAMPLER, ""),
@@ -271,52 +334,3 @@ def _summary(run: Run) -> StudySummary:
         params=dict(run.data.params),
         tags=tags,
     )
-
-
-def _read_method_trials(client: MlflowClient, parent: Run) -> pd.DataFrame:
-    import pandas as pd
-
-    runs = sorted(_trial_runs(client, parent), key=lambda run: int(run.data.tags[Tag.TRIAL]))
-    tried = [read_settings(run) for run in runs]
-    names = sorted({name for settings in tried for name in settings})
-    rows = [
-        {
-            "trial": int(run.data.tags[Tag.TRIAL]),
-            "run_id": str(run.info.run_id),
-            **{name: settings.get(name) for name in names},
-            **dict(sorted(run.data.metrics.items())),
-        }
-        for run, settings in zip(runs, tried, strict=True)
-    ]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["trial", "run_id"])
-
-
-def _value(text: str) -> Any:
-    """A stored parameter as number, None or text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _trial_runs(client: MlflowClient, parent: Run) -> Iterator[Run]:
-    for run in search_children(client, parent):
-        if run.info.status == "FINISHED":  # one that is being written, or was cut off, is none yet
-            yield run
-
-
-def _search(client: MlflowClient, experiment_ids: list[str], condition: str, *, deleted: bool = False) -> Iterator[Run]:
-    from mlflow.entities import ViewType
-    from mlflow.exceptions import MlflowException
-
-    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    token: str | None = None
-    while True:
-        try:
-            page = client.search_runs(experiment_ids, condition, view, max_results=5000, page_token=token)
-        except MlflowException as error:
-            raise TrackingError(f"{client.tracking_uri}: runs cannot be searched ({error})") from error
-        yield from page
-        token = page.token
-        if not token:
-            return

@@ -1,47 +1,41 @@
-"""The model registry: the best trial of a study becomes a version of its experiment's model."""
+"""The model registry: a trial of a study, fitted again and checked, becomes a version of its pair's model."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import inspect
+import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tgsr.errors import MissingDataError, TrackingError
-from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking.artifacts import region_weights
+from tgsr.datasets import DatabasePair, FeatureDataset
+from tgsr.errors import TrackingError
+from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.metrics import score
+from tgsr.tracking.model import HEADER, Header, save_files
+from tgsr.tracking.model_bundle import DIGEST_TAG, FOLDER, LOADER
+from tgsr.tracking.model_input import CLIP_SHAPE
 from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
-from tgsr.tracking.reading import find_run, read_coefficients, read_regions, read_study
+from tgsr.tracking.reading import StudySummary, find_run, read_spec_json, read_study, read_trials
+from tgsr.tracking.trial import decode_predictions, settings_text
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
-    from tgsr.features.extraction import ExtractionSettings
-    from tgsr.tracking.model import Weights
+__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register"]
 
-__all__ = [
-    "CHAMPION",
-    "Registered",
-    "load_model",
-    "log_model",
-    "model_extraction",
-    "model_weights",
-    "publish",
-    "register_trial",
-]
-
-CHAMPION = "champion"
-"""Alias of the version to use."""
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "h5py", "numba", "openpyxl", "skops")
-_SILENT = ("threadpoolctl", "clarabel", "joblib")
+CHAMPION, ORACLE = "champion", "oracle"
+"""Alias of the version to use, and of one that the target's labels chose, where it is not to be the champion."""
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
 
 
 @dataclass(frozen=True)
@@ -50,290 +44,280 @@ class Registered:
 
     Attributes
     ----------
-    name : str
-        Such as ``"tgsr-V-N"``.
-    version : str
-    uri : str
-        ``models:/<name>@champion``.
+    name, version, alias : str
+        Such as ``"tgsr-V-N"``, ``"3"``, ``"champion"``.
     run_id : str
         The trial that it comes from.
+    described : str
+        What it is: study, method, selection, groups, settings, scores.
+    replaced : str
+        The version that had the alias before, and what that was; empty if none had.
     """
 
     name: str
     version: str
-    uri: str
+    alias: str
     run_id: str
+    described: str
+    replaced: str
+
+    @property
+    def uri(self) -> str:
+        """``models:/<name>@<alias>``."""
+        return f"models:/{self.name}@{self.alias}"
 
 
-def register_trial(
+def register(
     client: MlflowClient,
     study_run_id: str,
+    pair: DatabasePair,
     *,
     trial_run_id: str | None = None,
-    extraction: Mapping[str, Any] | None = None,
-    example: npt.NDArray[np.float64] | None = None,
+    alias: str | None = None,
+    allow_oracle: bool = False,
 ) -> Registered:
-    """Register a study's best trial (or another of its trials) and make it the champion.
+    """Register a study's best trial (or another of its trials), whatever its method.
+
+    The estimator is fitted again on the study's data, and has to predict what the trial recorded.
 
     Parameters
     ----------
     client : MlflowClient
     study_run_id : str
         The study's parent run.
+    pair : DatabasePair
+        The study's databases.
     trial_run_id : str, optional
         By default the study's best trial.
-    extraction : mapping, optional
-        How the source's features were made from clips; by default the convention of the released features.
-    example : array of shape (n, n_features), optional
-        Feature rows to store as the input example; by default uniform histograms.
+    alias : str, optional
+        Name under which the version is found, by default ``"champion"``.
+    allow_oracle : bool
+        Whether a trial chosen by the target's labels may take the alias from one chosen without them.
 
     Raises
     ------
     MissingDataError
-        If the study, the trial or its regression matrix is not there.
+        If the study or the trial is not there.
     TrackingError
-        If the study has no finished trial, the trial is another study's, or the registry refuses.
+        If the study has no finished trial, the trial is another study's, the databases are not the study's, an oracle
+        would replace a label-free choice, the trial's predictions are not reached again, or the registry refuses.
     """
     study = read_study(client, study_run_id)
-    if not study.experiment:
-        raise TrackingError(f"run {study_run_id} is no study: it has no tag {Tag.EXPERIMENT}")
-    run_id = trial_run_id or study.best_run_id
-    if run_id is None:
-        raise TrackingError(f"study {study.name!r} has no finished trial to register; run it first")
-    from tgsr.tracking import model_code
-    from tgsr.tracking.model import save_weights
+    if study.tags.get(Tag.KIND) != "study":
+        raise TrackingError(f"run {study_run_id} is no study; see `tgsr trials` for those there are")
+    spec = read_spec_json(client, study.run_id)
+    _check_data(study, pair)
+    name, alias = model_name(pair.name, spec["method"]), alias or CHAMPION
+    holder = _holder(client, name, alias)
+    _guard(study.selection, holder, alias, allow_oracle)
+    trial = _trial(client, study, trial_run_id)
+    settings = json.loads(trial.data.tags[Tag.SETTINGS])
+    estimator = _refit(spec, settings, pair)
+    _check_predictions(estimator, pair, trial)
+    facts = _facts(study, spec, settings, pair, trial)
+    facts["replaces"] = "" if holder is None else f"version {holder.version}"
+    version = _log(client, trial, name, estimator, _header(estimator, pair, facts))
+    described = describe(facts)
+    try:
+        _publish(client, name, version, pair, facts, described)
+        client.set_registered_model_alias(name, alias, version)
+    except Exception as error:  # the registry's own
+        raise TrackingError(f"the registry refuses {name} version {version}: {error}") from error
+    replaced = "" if holder is None else f"version {holder.version} ({_told(holder)})"
+    return Registered(name, version, alias, str(trial.info.run_id), described, replaced)
 
+
+def _check_data(study: StudySummary, pair: DatabasePair) -> None:
+    for data, tag in ((pair.source, Tag.SOURCE_DIGEST), (pair.target, Tag.TARGET_DIGEST)):
+        known = study.tags.get(tag, "none")
+        if data.digest != known:
+            raise TrackingError(
+                f"{data.name}: not the content that {study.name!r} was run with (digest {data.digest[:12]}… for "
+                f"{known[:12]}…); give the folder of that study with --data"
+            )
+
+
+def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
+    """Run id of the trial whose model has an alias; None if there is none."""
+    version = _holder(client, name, alias)
+    return None if version is None else str(version.run_id)
+
+
+def _guard(selection: str, holder: ModelVersion | None, alias: str, allow_oracle: bool) -> None:
+    """An honest champion does not give way to an oracle unless that is asked for."""
+    held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "")
+    if selection == ORACLE and held_by != ORACLE and alias != ORACLE and not allow_oracle and holder is not None:
+        raise TrackingError(
+            f"{holder.name}@{alias} is version {holder.version}, chosen without target labels ({held_by or 'unknown'}); "
+            "this trial was chosen by them: register it with --alias oracle, or replace the other with --allow-oracle"
+        )
+
+
+def _told(version: ModelVersion) -> str:
+    facts = {key.removeprefix("tgsr."): value for key, value in version.tags.items()}
+    return describe(facts) if "method" in facts else "of an earlier tgsr"
+
+
+def describe(facts: Mapping[str, str]) -> str:
+    """One line that says what a model is."""
+    chosen = (
+        "chosen by the target's labels (oracle)" if facts["selection"] == ORACLE else f"chosen by {facts['selection']}"
+    )
+    groups = f"groups {facts['grouping']}" if facts.get("grouping") else ""
+    scores = [f"{label} {float(facts[key]):.4f}" for key, label in _SCORES if facts.get(key)]
+    on_target = f"on the target {', '.join(scores)}" if scores else "target without labels"
+    parts = (f"{facts['method']} for {facts['experiment']}", facts.get("settings", ""), groups, chosen, on_target)
+    return "; ".join(part for part in parts if part)
+
+
+_SCORES = (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
+
+
+def _trial(client: MlflowClient, study: StudySummary, run_id: str | None) -> Run:
+    if run_id is None:
+        run_id = str(best_trial(read_trials(client, study.run_id)).row["run_id"])
     trial = find_run(client, run_id)
     if trial.data.tags.get(Tag.PARENT) != study.run_id:
-        raise TrackingError(f"run {run_id} is no trial of study {study.name!r} ({study.run_id}); see `tgsr trials`")
-    weights = _weights(client, run_id, study.tags, trial.data.params, extraction)
-    name = model_name(study.experiment)
-    if example is None:
-        example = np.full((1, len(weights.coef)), 1 / 59)
-    rows = np.asarray(example, dtype=np.float64)[:1]
-    columns = [f"score_{label}" for label in weights.class_names]
-    with tempfile.TemporaryDirectory() as temporary:
-        files = {"weights": str(save_weights(weights, Path(temporary) / "weights.npz"))}
-        version = log_model(client, trial, name, model_code, files, columns, rows, weights.facts)
-    return publish(client, name, version, run_id, weights.facts, trial.data.metrics)
+        raise TrackingError(f"run {run_id} is no trial of {study.name!r} ({study.run_id}); see `tgsr trials`")
+    if Tag.SETTINGS not in trial.data.tags:
+        raise TrackingError(f"trial {run_id} does not record its settings; run the study again")
+    return trial
 
 
-def load_model(uri: str) -> Any:
-    """Load a registered model (``models:/tgsr-V-N@champion``, a run's model or a folder).
+def _refit(spec: Mapping[str, Any], settings: Mapping[str, Any], pair: DatabasePair) -> Any:
+    """The trial's estimator, fitted as in the study: one BLAS thread, class indices as labels."""
+    from threadpoolctl import threadpool_limits
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such model.
-    """
-    import mlflow
+    from tgsr.estimators.methods import get_method
 
-    try:
-        return mlflow.pyfunc.load_model(uri)
-    except Exception as error:  # the registry, the artifact store and the model's own code raise their own
-        raise MissingDataError(
-            f"model {uri!r} cannot be loaded from {mlflow.get_registry_uri()}: {error}; "
-            "register one with `tgsr register`, or name the place with --home or MLFLOW_TRACKING_URI"
-        ) from error
+    fixed = dict(spec["fixed"])
+    if "groups" in fixed and pair.source.groups is not None:
+        fixed["groups"] = pair.source.groups
+    estimator = get_method(spec["method"]).make(**{**fixed, **settings})
+    target = {"X_target": pair.target.X} if "X_target" in inspect.signature(estimator.fit).parameters else {}
+    with threadpool_limits(limits=1, user_api="blas"):
+        return estimator.fit(pair.source.X, pair.source.known_labels, **target)
 
 
-def model_weights(model: Any) -> Weights:
-    """The weights within a loaded model.
-
-    Raises
-    ------
-    TrackingError
-        If the model is none of ours.
-    """
-    weights: Weights | None = getattr(_inner(model), "weights", None)
-    if weights is None:
-        raise TrackingError("the model has no weights of regions: it is no TGSR registered by `tgsr register`")
-    return weights
-
-
-def model_extraction(model: Any) -> ExtractionSettings:
-    """How a loaded model makes features from clips.
-
-    Raises
-    ------
-    TrackingError
-        If the model is none of ours.
-    """
-    from tgsr.features.extraction import ExtractionSettings
-
-    extraction: Mapping[str, Any] | None = getattr(_inner(model), "extraction", None)
-    if extraction is None:
-        raise TrackingError("the model was not registered by `tgsr register`")
-    return ExtractionSettings.from_dict(extraction)
+def _check_predictions(estimator: Any, pair: DatabasePair, trial: Run) -> None:
+    """Compare the predictions, or of a target too large for them to be kept the scores."""
+    predicted = np.asarray(estimator.predict(pair.target.X), dtype=np.int64)
+    tags, metrics = trial.data.tags, trial.data.metrics
+    if Tag.PREDICTIONS in tags:
+        recorded = decode_predictions(tags[Tag.PREDICTIONS])
+        same = predicted.shape == recorded.shape and bool((predicted == recorded).all())
+    else:
+        again = score(pair.target.known_labels, predicted, len(pair.class_names))
+        same = all(getattr(again, key) == metrics.get(key) for key, _ in _SCORES)
+    if not same:
+        raise TrackingError(
+            f"fitted again, trial {trial.info.run_id} does not predict what it recorded: code or libraries have changed "
+            "since; run the study again"
+        )
 
 
-def _inner(model: Any) -> Any:
-    return model.unwrap_python_model() if hasattr(model, "unwrap_python_model") else None
-
-
-def _weights(
-    client: MlflowClient,
-    run_id: str,
-    tags: Mapping[str, str],
-    params: Mapping[str, str],
-    extraction: Mapping[str, Any] | None,
-) -> Weights:
-    from tgsr.features.extraction import ExtractionSettings
-    from tgsr.tracking.model import Weights
-
-    try:
-        coef = read_coefficients(client, run_id)
-    except MissingDataError as error:
-        raise MissingDataError(
-            f"trial {run_id} keeps no regression matrix (the study's matrices were thinned); "
-            "run the study with --matrices all, or register its best trial"
-        ) from error
-    regions = read_regions(client, run_id)
-    facts = {
-        "experiment": tags.get(Tag.EXPERIMENT, ""),
-        "selection": tags.get(Tag.SELECTION, ""),
-        "kappa": params["kappa"],
-        "xi": params["xi"],
-        "source_digest": tags.get(Tag.SOURCE_DIGEST, ""),
-        "target_digest": tags.get(Tag.TARGET_DIGEST, ""),
+def _facts(
+    study: StudySummary, spec: Mapping[str, Any], settings: Mapping[str, Any], pair: DatabasePair, trial: Run
+) -> dict[str, str]:
+    scores = {key: repr(trial.data.metrics[key]) for key, _ in _SCORES if key in trial.data.metrics}
+    return {
+        "experiment": pair.name,
+        "method": spec["method"],
+        "selection": study.selection,
+        "grouping": str(spec["fixed"].get("groups", "")),
+        "settings": settings_text(settings),
+        **scores,
+        "study_run": study.run_id,
+        "study_name": study.name,
+        "trial_run": str(trial.info.run_id),
+        "source_digest": pair.source.digest,
+        "target_digest": pair.target.digest,
         "code_version": code_version(),
-        "generated": tags.get(Tag.GENERATED, "false"),
+        "generated": str(pair.is_generated).lower(),
     }
-    return Weights(
-        coef=coef,
-        region_weights=region_weights(np.array(regions["group_norms"]), str(regions["grouping"])),
-        class_names=CLASS_NAMES,
-        grouping=str(regions["grouping"]),
-        extraction=ExtractionSettings.from_dict(extraction or {}).to_dict(),
+
+
+def _header(estimator: Any, pair: DatabasePair, facts: Mapping[str, str]) -> Header:
+    norms = getattr(estimator, "region_norms_", ())
+    return Header(
+        class_names=pair.class_names,
+        n_features=int(pair.source.X.shape[1]),
+        grouping=facts["grouping"],
+        group_norms=tuple(float(norm) for norm in norms),
+        extraction=_extraction(pair.source),
         facts=facts,
     )
 
 
-def log_model(
-    client: MlflowClient,
-    trial: Run,
-    name: str,
-    code: ModuleType,
-    files: Mapping[str, str],
-    scores: Sequence[str],
-    example: npt.NDArray[np.float64],
-    facts: Mapping[str, str],
-) -> str:
-    """Log a model as its trial's and make it a version of ``name``. Returns the version.
+def _extraction(source: FeatureDataset) -> dict[str, Any]:
+    """How the source's features were made from clips; empty where they are not those of tgsr."""
+    from tgsr.features.extraction import ExtractionSettings
 
-    Parameters
-    ----------
-    client : MlflowClient
-    trial : Run
-    name : str
-    code : module
-        The script that loads the model.
-    files : mapping of str to str
-        What it loads: MLflow's name → path.
-    scores : sequence of str
-        Columns of its output beside the label; with any there are also the regions.
-    example : array of shape (n, n_features)
-    facts : mapping of str to str
+    if source.parameters.get("origin") == "imported":
+        return {}
+    return ExtractionSettings.from_dict(source.parameters).to_dict()
 
-    Raises
-    ------
-    TrackingError
-        If the registry refuses.
-    """
+
+def _log(client: MlflowClient, trial: Run, name: str, estimator: Any, header: Header) -> str:
+    """Log a model as its trial's and make it a version of ``name``; returns the version."""
     import mlflow
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
-    import tgsr
-
-    try:
-        # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
-        logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=trial.info.run_id)
-        info = mlflow.pyfunc.log_model(
-            model_id=logged.model_id,
-            python_model=str(code.__file__),
-            artifacts=dict(files),
-            code_paths=[str(Path(tgsr.__file__).parent)],
-            signature=_signature(scores),
-            input_example=(example, {"clip_shape": [0, 0, 0]}),
-            pip_requirements=_pip_requirements(),
-            registered_model_name=name,
-            metadata=dict(facts),
-        )
-        client.log_outputs(trial.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    except MlflowException as error:
-        raise TrackingError(f"the registry at {client.tracking_uri} refuses {name}: {error}") from error
-    return str(info.registered_model_version)
-
-
-def _signature(scores: Sequence[str]) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-
-    # rows of any length: 15,045 features, or a clip's grey values with clip_shape; the model checks which
-    inputs = Schema([TensorSpec(np.dtype(np.float64), (-1, -1))])
-    regions = [ColSpec(Array(DataType.long), "regions")] if scores else []
-    outputs = Schema(
-        [ColSpec(DataType.string, "label"), *(ColSpec(DataType.double, name) for name in scores), *regions]
-    )
-    params = ParamSchema([ParamSpec("clip_shape", DataType.long, [0, 0, 0], shape=(-1,))])
-    return ModelSignature(inputs=inputs, outputs=outputs, params=params)
-
-
-def _pip_requirements() -> list[str]:
-    """The versions that the model was made with."""
-    pinned = [f"{package}=={importlib.metadata.version(package)}" for package in (*_REQUIREMENTS, *_SILENT)]
-    for package in ("opencv-python-headless", "opencv-python"):
+    with tempfile.TemporaryDirectory(prefix="tgsr-") as temporary:
+        folder = Path(temporary) / FOLDER
+        folder.mkdir()
+        save_files(estimator, header, folder)
+        digest = hashlib.sha256((folder / HEADER).read_bytes()).hexdigest()
         try:
-            return [*pinned, f"{package}=={importlib.metadata.version(package)}"]
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return pinned
+            # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
+            logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=trial.info.run_id)
+            info = mlflow.pyfunc.log_model(
+                model_id=logged.model_id,
+                loader_module=LOADER,
+                data_path=str(folder),
+                signature=_signature(),
+                input_example=(np.full((1, header.n_features), 0.017), {CLIP_SHAPE: [0, 0, 0]}),
+                pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+                registered_model_name=name,
+                metadata=dict(header.facts),
+            )
+            client.log_outputs(trial.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+            version = str(info.registered_model_version)
+            client.set_model_version_tag(name, version, DIGEST_TAG, digest)
+        except MlflowException as error:
+            raise TrackingError(f"the registry at {client.tracking_uri} refuses {name}: {error}") from error
+    return version
 
 
-def publish(
-    client: MlflowClient, name: str, version: str, run_id: str, facts: Mapping[str, str], metrics: Mapping[str, float]
-) -> Registered:
-    """Describe a version by its facts and its trial's metrics, and make it the champion."""
-    keys = {
-        "experiment": Tag.EXPERIMENT,
-        "selection": Tag.SELECTION,
-        "source_digest": Tag.SOURCE_DIGEST,
-        "target_digest": Tag.TARGET_DIGEST,
-        "code_version": Tag.CODE_VERSION,
-    }
-    for key, tag in keys.items():
-        client.set_model_version_tag(name, version, tag, facts[key])
-    for key in ("kappa", "xi", "method", "settings"):
-        if key in facts:
-            client.set_model_version_tag(name, version, f"tgsr.{key}", facts[key])
-    method, experiment = facts.get("method", "TGSR"), facts["experiment"]
-    settings = f"κ = {facts['kappa']}, ξ = {facts['xi']}" if method == "TGSR" else facts["settings"]
-    how = (
-        "**chosen by the target's labels (oracle)**"
-        if facts["selection"] == "oracle"
-        else f"chosen by {facts['selection']}"
-    )
-    client.update_model_version(
-        name,
-        version,
-        f"{method} for {experiment}, {settings + ', ' if settings else ''}{how}. On the target: macro-F1 "
-        f"{metrics.get('macro_f1', float('nan')):.4f}, accuracy {metrics.get('accuracy', float('nan')):.4f}.",
-    )
+def _signature() -> Any:
+    """Only the parameters: whether an input is rows of the right length or clips is for the model to say."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import DataType, ParamSchema, ParamSpec
+
+    return ModelSignature(params=ParamSchema([ParamSpec(CLIP_SHAPE, DataType.long, [0, 0, 0], shape=(-1,))]))
+
+
+def _publish(
+    client: MlflowClient, name: str, version: str, pair: DatabasePair, facts: Mapping[str, str], described: str
+) -> None:
+    """Say of a version, and of the model, what they are: as tags and in words."""
+    for key, value in facts.items():
+        client.set_model_version_tag(name, version, f"tgsr.{key}", value)
+    note = f"{GENERATED_NOTE}\n\n" if pair.is_generated else ""
+    oracle = "**Chosen by the target's labels (oracle).** " if facts["selection"] == ORACLE else ""
+    client.update_model_version(name, version, f"{note}{oracle}{described}. From study {facts['study_name']!r}.")
     client.update_registered_model(
         name,
-        f"Micro-expressions (negative, positive, surprise) of {experiment.split('-')[1]}, learned on "
-        f"{experiment.split('-')[0]} by {'Transfer Group Sparse Regression' if method == 'TGSR' else method}.",
+        f"{note}Micro-expressions ({', '.join(pair.class_names)}) of {pair.target.name}, learned on "
+        f"{pair.source.name} by {facts['method']}.",
     )
-    if facts["generated"] == "true":
-        _mark_generated(client, name, version)
-    client.set_registered_model_alias(name, CHAMPION, version)
-    return Registered(name, version, f"models:/{name}@{CHAMPION}", run_id)
-
-
-def _mark_generated(client: MlflowClient, name: str, version: str) -> None:
-    """Say of a version, and of the model that it champions, that it was learned on generated data."""
-    client.set_model_version_tag(name, version, Tag.GENERATED, "true")
-    described = client.get_model_version(name, version).description
-    client.update_model_version(name, version, f"{GENERATED_NOTE}\n\n{described}")
-    client.update_registered_model(name, f"{GENERATED_NOTE}\n\n{client.get_registered_model(name).description}")

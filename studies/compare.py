@@ -1,0 +1,184 @@
+"""Methods side by side: a table over their studies, beside the published numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from studies.options import StudyOptions
+from studies.spec import StudySpec, make_spec
+from studies.study import StudyRequest, run_studies
+from tgsr.errors import MissingDataError, ParameterError
+from tgsr.estimators.methods import METHODS, expand_grid, get_method
+from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.paper import published_result
+from tgsr.evaluation.selection import get_rule
+from tgsr.protocols import find_experiment
+from tgsr.reports.records import row_name
+
+if TYPE_CHECKING:
+    from studies.sinks.mlflow import StudyResult
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["COLUMNS", "ComparePlan", "comparison_rows", "comparison_table", "requests_of"]
+
+COLUMNS = (
+    "experiment",
+    "method",
+    "selection",
+    "macro_f1",
+    "accuracy",
+    "params",
+    "trials",
+    "partial",
+    "paper_macro_f1",
+    "paper_accuracy",
+    "generated",
+)
+_ORACLE, _FIXED = "oracle", "fixed"
+
+
+@dataclass(frozen=True)
+class ComparePlan:
+    """What is compared.
+
+    Attributes
+    ----------
+    methods : sequence of str
+    selections : sequence of str
+        ``oracle``: the best score on the target, as published; ``fixed``: settings fixed beforehand; or a label-free
+        rule, whose studies then serve as the oracle's, too.
+    grouping : str
+        For methods with groups; the published numbers belong to ``"released"``.
+    fixed : mapping
+        Parameters of every fit, for the methods that have them.
+    axes : mapping
+        Values in place of the published grid's, for the methods that have the parameters.
+    limits : mapping of str to int
+        Method → so many settings, spread over its grid.
+    seed : int
+    """
+
+    methods: Sequence[str] = tuple(METHODS)
+    selections: Sequence[str] = (_ORACLE, _FIXED)
+    grouping: str = "released"
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, list[Any]] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = [get_method(name).name for name in self.methods]
+        limits = {get_method(name).name: count for name, count in self.limits.items()}
+        for selection in self.selections:
+            get_rule(selection)
+        if not names or not self.selections:
+            raise ParameterError("nothing to compare; name a method and a selection at least")
+        object.__setattr__(self, "methods", tuple(dict.fromkeys(names)))
+        object.__setattr__(self, "limits", limits)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that studies are run by: an oracle's choice can be read from any study of the same grid."""
+        label_free = tuple(rule for rule in self.selections if rule not in (_ORACLE, _FIXED))
+        searches = label_free or tuple(rule for rule in self.selections if rule == _ORACLE)
+        return (*searches, *(rule for rule in self.selections if rule == _FIXED))
+
+
+def requests_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: StudyOptions) -> list[StudyRequest]:
+    """The studies that a comparison needs.
+
+    Raises
+    ------
+    MissingDataError
+        If a target has no labels: there is nothing to compare.
+    """
+    requests = []
+    for pair in pairs:
+        if not pair.target.is_labelled:
+            raise MissingDataError(f"{pair.target.name} has no labels: methods cannot be compared on it")
+        for method in plan.methods:
+            known = get_method(method).make().get_params()
+            fixed = {name: value for name, value in plan.fixed.items() if name in known}
+            axes = {name: values for name, values in plan.axes.items() if name in known}
+            for rule in plan.rules:
+                spec = make_spec(
+                    pair,
+                    method,
+                    selection=rule,
+                    grouping=plan.grouping,
+                    fixed=fixed,
+                    axes={} if rule == _FIXED else axes,
+                    seed=plan.seed,
+                )
+                n_trials = None if rule == _FIXED else plan.limits.get(method)
+                requests.append(
+                    StudyRequest(spec, pair, replace(options, n_trials=n_trials, matrices="none", page=False))
+                )
+    return requests
+
+
+def comparison_rows(
+    spec: StudySpec, pair: DatabasePair, result: StudyResult, plan: ComparePlan
+) -> list[dict[str, Any]]:
+    """What a study says in a comparison: its rule's choice, and the oracle's among the same trials where asked for."""
+    choices = {spec.selection: "selection_value"}
+    if _ORACLE in plan.selections and spec.selection != _FIXED:
+        choices[_ORACLE] = "macro_f1"
+    experiment = find_experiment(pair.source.name, pair.target.name)
+    name = row_name(spec.method, spec.fixed)  # the published numbers belong to the groups of the released records
+    published = None if experiment is None else published_result(experiment, name)
+    n_grid, n_there = len(expand_grid(spec.grid)), len(result.table)
+    rows = []
+    for selection, by in choices.items():
+        best = best_trial(result.table, by)
+        rows.append(
+            {
+                "experiment": pair.name,
+                "method": name,
+                "selection": selection,
+                "macro_f1": best.row["macro_f1"],
+                "accuracy": best.row["accuracy"],
+                "params": json.dumps(best.settings, sort_keys=True),
+                "trials": n_there,
+                "partial": f"{n_there:,} of {n_grid:,} cells" if n_there < n_grid else "",
+                "paper_macro_f1": None if published is None else published.macro_f1,
+                "paper_accuracy": None if published is None else published.accuracy,
+                "generated": pair.is_generated,
+            }
+        )
+    return rows
+
+
+def comparison_table(pairs: Sequence[DatabasePair], plan: ComparePlan, options: StudyOptions) -> pd.DataFrame:
+    """Run what is lacking of the studies, and put them side by side; the columns are `COLUMNS`.
+
+    All studies are MLflow's; run again, those that are there are taken as they are.
+    """
+    requests = requests_of(pairs, plan, options)
+    results = run_studies(requests)
+    rows = [
+        row
+        for request, result in zip(requests, results, strict=True)
+        for row in comparison_rows(request.spec, request.pair, result, plan)
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = {name: rank for rank, name in enumerate(plan.selections)}
+    ranks = table["selection"].map(order)
+    table = table.assign(rank=ranks).sort_values("rank", kind="stable")
+    table = table.sort_values(
+        ["experiment", "method"], kind="stable", key=lambda column: column.map(_first_seen(column))
+    )
+    table = table.drop(columns="rank").reset_index(drop=True)
+    for mark in ("generated", "partial"):
+        if not table[mark].astype(bool).any():
+            table = table.drop(columns=mark)
+    return table
+
+
+def _first_seen(column: pd.Series) -> dict[Any, int]:
+    return {value: rank for rank, value in enumerate(dict.fromkeys(column))}

@@ -1,0 +1,147 @@
+"""Leave one subject out over several databases at once: the composite protocol of MEGC2019.
+
+Each subject in turn is the target, without labels; everybody else is the source. Scores are taken once, over the
+predictions of all subjects together: UF1 is their macro-F1, UAR their macro-recall (See et al., FG 2019).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import cpu_count
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from studies.fitting import make_estimator
+from studies.spec import make_spec
+from tgsr.datasets import DatabasePair, FeatureDataset, pool
+from tgsr.errors import DataError
+from tgsr.estimators.sweep import prepare_sweep
+from tgsr.evaluation.metrics import score
+from tgsr.evaluation.task import mask_target
+
+__all__ = ["composite_folds", "run_composite"]
+
+
+def composite_folds(data: FeatureDataset) -> Iterator[tuple[np.ndarray[Any, Any], DatabasePair]]:
+    """Give for each subject the indices of its samples, and the pair of everybody else and that subject.
+
+    Raises
+    ------
+    DataError
+        If subjects are not known, or there is only one.
+    """
+    if data.subjects is None:
+        raise DataError(f"{data.name}: subjects are not known for all samples, so that none can be left out")
+    names = np.unique(data.subjects)
+    if len(names) < 2:
+        raise DataError(f"{data.name}: one subject only; nobody is left to learn from")
+    for name in names:
+        left_out = data.subjects == name
+        yield np.flatnonzero(left_out), DatabasePair(data.select(~left_out), data.select(left_out))
+
+
+def run_composite(
+    databases: Sequence[FeatureDataset],
+    methods: Sequence[str],
+    *,
+    grouping: str = "region",
+    fixed: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run methods at their fixed settings.
+
+    Parameters
+    ----------
+    databases : sequence of FeatureDataset
+        Pooled; see `tgsr.datasets.pool`.
+    methods : sequence of str
+    grouping : str
+    fixed : mapping, optional
+        Settings in place of a method's defaults, for the methods that have them.
+    jobs : int, optional
+        Threads; by default one a core.
+    progress : bool
+
+    Returns
+    -------
+    table : DataFrame
+        A row for each method and part (``all``, and each database): ``method, part, uf1, uar, accuracy, samples,
+        subjects, params``.
+    predictions : DataFrame
+        A row for each sample: ``sample, database, subject, true``, and a column for each method.
+
+    Raises
+    ------
+    DataError
+        If the databases cannot be pooled, or subjects are not known.
+    """
+    data = pool(databases)
+    origin = np.repeat([part.name for part in databases], [_kept(part, data) for part in databases])
+    folds = list(composite_folds(data))
+    shown = pd.DataFrame({"sample": data.sample_ids, "database": origin, "subject": data.subjects})
+    shown["true"] = [data.class_names[code] for code in data.known_labels]
+    rows = []
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(jobs or cpu_count()) as pool_of_threads:
+        for method in methods:
+            params = _params(folds[0][1], method, grouping, fixed or {})
+            bar = tqdm(total=len(folds), desc=f"{data.name} {method}", unit="subject", disable=not progress)
+            codes = np.empty(len(data), dtype=np.intp)
+            fits = pool_of_threads.map(lambda fold: _predict(fold[1], method, grouping, params), folds)  # noqa: B023
+            for (left_out, _), predicted in zip(folds, fits, strict=True):
+                codes[left_out] = predicted
+                bar.update(1)
+            bar.close()
+            shown[method] = [data.class_names[code] for code in codes]
+            rows += _rows(method, params, codes, data, origin)
+    return pd.DataFrame(rows), shown
+
+
+def _params(pair: DatabasePair, method: str, grouping: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    spec = make_spec(pair, method, selection="fixed", grouping=grouping)
+    known = make_estimator(spec, pair).get_params()
+    return {**spec.cells()[0][1], **{name: value for name, value in fixed.items() if name in known}}
+
+
+def _predict(pair: DatabasePair, method: str, grouping: str, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    task = mask_target(pair)
+    estimator = make_estimator(make_spec(pair, method, selection="fixed", grouping=grouping), pair)
+    sweep = prepare_sweep(estimator, task.X, task.y, task.X_target, n_classes=len(task.class_names))
+    return sweep([params])[0].codes
+
+
+def _rows(
+    method: str,
+    params: Mapping[str, Any],
+    codes: np.ndarray[Any, Any],
+    data: FeatureDataset,
+    origin: np.ndarray[Any, Any],
+) -> list[dict[str, Any]]:
+    parts = {"all": np.ones(len(data), dtype=bool), **{name: origin == name for name in dict.fromkeys(origin.tolist())}}
+    rows = []
+    for name, inside in parts.items():
+        scores = score(data.known_labels[inside], codes[inside], len(data.class_names))
+        rows.append(
+            {
+                "method": method,
+                "part": name,
+                "uf1": scores.macro_f1,
+                "uar": scores.recall,
+                "accuracy": scores.accuracy,
+                "samples": int(inside.sum()),
+                "subjects": len(np.unique(data.subjects[inside])) if data.subjects is not None else 0,
+                "params": json.dumps(dict(params), sort_keys=True),
+            }
+        )
+    return rows
+
+
+def _kept(part: FeatureDataset, pooled: FeatureDataset) -> int:
+    """Samples of a database that are in the pool: those of classes that all databases have."""
+    return sum(part.counts.get(name, 0) for name in pooled.class_names)

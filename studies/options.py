@@ -1,0 +1,83 @@
+"""How studies are run; nothing here changes a trial's result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tgsr.errors import ParameterError
+from tgsr.tracking.config import TrackingConfig
+
+__all__ = ["StudyOptions", "matrices_kept"]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study is run.
+
+    Attributes
+    ----------
+    config : TrackingConfig
+        Where results are kept.
+    data_folder : str
+        Where the databases were read from; logged with them.
+    out : Path or None
+        File of the CSV sink.
+    n_trials : int or None
+        Trials of the study in all; None for the whole grid, or 200 sampled ones.
+    batch : int
+        Trials that are written together.
+    jobs : int or None
+        Threads that fit; None for one a core.
+    scheduler : str or None
+        Address of a Dask scheduler whose workers fit instead.
+    matrices : str
+        Regression matrices that are kept: ``all``, ``best:n`` of what is fitted together (a ξ of the grid), or ``none``
+        (the best trial's always is).
+    writer : {"auto", "bulk", "client"}
+    storage : str or None
+        An Optuna storage to be filled besides.
+    restore : bool
+        Whether runs that somebody deleted come back.
+    progress : bool
+    page : bool
+        Whether a finished study gets its report page.
+    parent_run_id : str or None
+        A run that the study's is a child of.
+    """
+
+    config: TrackingConfig
+    data_folder: str
+    out: Path | None = None
+    n_trials: int | None = None
+    batch: int = 256
+    jobs: int | None = None
+    scheduler: str | None = None
+    matrices: str = "all"
+    writer: str = "auto"
+    storage: str | None = None
+    restore: bool = False
+    progress: bool = True
+    page: bool = True
+    parent_run_id: str | None = None
+
+    def __post_init__(self) -> None:
+        matrices_kept(self.matrices)
+        if self.n_trials is not None and self.n_trials < 1:
+            raise ParameterError(f"{self.n_trials} trials: a study needs at least 1")
+
+
+def matrices_kept(matrices: str) -> int | None:
+    """Read which regression matrices are kept: None for ``all``, 0 for ``none``, n for ``best:n``.
+
+    Raises
+    ------
+    ParameterError
+        If it is none of these.
+    """
+    if matrices in ("all", "none"):
+        return None if matrices == "all" else 0
+    count = matrices.removeprefix("best:")
+    if matrices.startswith("best:") and count.isdigit() and int(count) > 0:
+        return int(count)
+    raise ParameterError(f"--matrices {matrices!r}: use all, none, or best:3 (the three best trials of each ξ)")

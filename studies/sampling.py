@@ -1,0 +1,188 @@
+"""Optuna: sampled studies by ask and tell in memory, and a study's trials in any storage of Optuna's.
+
+MLflow holds the trials. A sampled study's history is built from them, and the sampler is seeded anew for every batch,
+so that a study that was interrupted asks for the same settings as one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from studies.plans import Task
+from studies.spec import StudySpec
+from tgsr.errors import TrackingError
+from tgsr.evaluation.best import setting_columns
+from tgsr.tracking.config import masked
+from tgsr.tracking.trial import cell_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tgsr.tracking.trial import Trial
+
+__all__ = ["SampledPlan", "fill_storage", "frozen_trials"]
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 8
+"""Trials that are asked for before the first of them is told."""
+_TOGETHER = 4
+"""Of these, how many a task has."""
+_TRIES = 50
+
+
+class SampledPlan:
+    """Trials that a sampler asks for, a batch at a time.
+
+    Settings that were tried before are not tried again: another draw takes their place.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    n_trials : int
+    table : DataFrame
+        Finished trials.
+    deleted : collection of str
+        Cells that somebody has deleted.
+    """
+
+    def __init__(self, spec: StudySpec, n_trials: int, table: pd.DataFrame, deleted: Collection[str]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._spec, self._distributions = spec, spec.distributions()
+        self.total = n_trials
+        self._study = optuna.create_study(direction="maximize")
+        done = table.sort_values("trial") if len(table) else table
+        # a batch that is not whole is asked for again, so that what comes after it is as if nothing had happened
+        whole = len(done) if len(done) >= n_trials else len(done) // _BATCH * _BATCH
+        history = frozen_trials(spec, done.iloc[:whole])
+        self._study.add_trials(history)
+        self._known = {cell_id(trial.params) for trial in history} | set(deleted)
+        self._told = len(history)
+        self._asked: dict[str, optuna.Trial] = {}
+        self._tasks: list[Task] = []
+
+    def take(self) -> Task | None:
+        """See `studies.plans.Plan`."""
+        if not self._tasks and not self._asked and self._told < self.total:
+            self._ask(min(_BATCH, self.total - self._told))
+        return self._tasks.pop(0) if self._tasks else None
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """See `studies.plans.Plan`."""
+        for trial in trials:
+            self._study.tell(self._asked.pop(trial.cell), float(trial.metrics["selection_value"]))
+        self._told += len(trials)
+
+    def _ask(self, count: int) -> None:
+        self._study.sampler = _sampler(self._spec, self._told)
+        found: list[dict[str, Any]] = []
+        for _ in range(_TRIES * count):
+            trial = self._study.ask(self._distributions)
+            cell = cell_id(trial.params)
+            if cell in self._known:
+                self._study.tell(trial, state=TrialState.FAIL)
+                if self._study.trials[-1].number % _BATCH == 0:  # a sampler that insists gets random company
+                    self._study.sampler = optuna.samplers.RandomSampler(seed=self._seed(trial.number))
+                continue
+            self._known.add(cell)
+            self._asked[cell] = trial
+            found.append(dict(trial.params))
+            if len(found) == count:
+                break
+        if len(found) < count:  # a small space is exhausted
+            self.total = self._told + len(found)
+        for start in range(0, len(found), _TOGETHER):
+            part = found[start : start + _TOGETHER]
+            numbers = tuple(range(self._told + start, self._told + start + len(part)))
+            self._tasks.append(Task(numbers, tuple(part)))
+
+    def _seed(self, number: int) -> int:
+        return int(np.random.SeedSequence([self._spec.seed, number]).generate_state(1)[0])
+
+
+def _sampler(spec: StudySpec, n_told: int) -> optuna.samplers.BaseSampler:
+    seed = int(np.random.SeedSequence([spec.seed, n_told]).generate_state(1)[0])
+    if spec.sampler == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def frozen_trials(spec: StudySpec, table: pd.DataFrame) -> list[FrozenTrial]:
+    """A study's finished trials as Optuna's, in their order; those without a value are left out."""
+    distributions = spec.distributions()
+    names = [name for name in setting_columns(table) if name in distributions]
+    trials = []
+    for row in table.to_dict("records"):
+        if not np.isfinite(row["selection_value"]):
+            continue
+        params = {name: _param(row[name], distributions[name]) for name in names if not _missing(row[name])}
+        trials.append(
+            create_trial(
+                params=params,
+                distributions={name: distributions[name] for name in params},
+                value=float(row["selection_value"]),
+                user_attrs=_attributes(row),
+            )
+        )
+    return trials
+
+
+def fill_storage(spec: StudySpec, table: pd.DataFrame, url: str) -> int:
+    """Add to a study in an Optuna storage the trials that it lacks; returns how many.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    table : DataFrame
+        The study's finished trials.
+    url : str
+        ``sqlite:///…``, ``postgresql://…`` or another URL of SQLAlchemy's; a path is a journal file.
+
+    Raises
+    ------
+    TrackingError
+        If the storage cannot be opened or read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(study_name=spec.name, storage=_open(url), direction="maximize", load_if_exists=True)
+        there = {cell_id(trial.params) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+        lacking = [trial for trial in frozen_trials(spec, table) if cell_id(trial.params) not in there]
+        study.add_trials(lacking)
+    except Exception as error:  # SQLAlchemy, its drivers and Optuna raise their own
+        raise TrackingError(
+            f"Optuna's storage {masked(url)} cannot be filled ({masked(str(error))}); MLflow has all trials: repair or "
+            "remove it, and run the same command again"
+        ) from error
+    return len(lacking)
+
+
+def _open(url: str) -> optuna.storages.BaseStorage | str:
+    if "://" in url:
+        return url
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    return JournalStorage(JournalFileBackend(url, lock_obj=JournalFileOpenLock(url)))
+
+
+def _attributes(row: Mapping[Any, Any]) -> dict[str, Any]:
+    shown = ("trial", "run_id", "macro_f1", "accuracy")
+    return {name: row[name] for name in shown if name in row and not _missing(row[name])}
+
+
+def _param(value: Any, distribution: BaseDistribution) -> Any:
+    """A table's value as the distribution knows it: a column of integers with gaps is one of floats."""
+    choices = getattr(distribution, "choices", ())
+    return next((choice for choice in choices if choice == value), value.item() if hasattr(value, "item") else value)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))

@@ -1,0 +1,63 @@
+"""``tgsr protocol``: leave one subject out over several databases, as in MEGC2019's composite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tgsr.cli import shared
+
+__all__ = ["command"]
+
+
+@click.command(name="protocol")
+@click.option(
+    "--databases",
+    default="SMIC_HS,CASME2,SAMM",
+    show_default=True,
+    help="Databases of the folder, with commas; MEGC2019's are the default (CASME II by --label-map megc2019).",
+)
+@shared.data
+@click.option("--methods", default="TGSR", show_default=True, help="Methods, with commas, or 'all' ten.")
+@shared.grouping()
+@click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="A setting in place of a method's default.")
+@click.option("--jobs", type=shared.NATURAL, default=0, show_default=True, help="Threads; 0: one a core.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="composite.csv", show_default=True, help="CSV with the scores."
+)
+@click.option("--predictions", type=click.Path(path_type=Path), help="CSV with every sample's predicted class.")
+@click.option("--quiet", type=bool, default=False, is_flag=False, flag_value=True, help="No progress bar.")
+def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
+    """Pool databases, leave out one subject at a time, and score all predictions together: UF1 and UAR.
+
+    The subject that is left out is the target, without labels. Settings are fixed beforehand: nothing is chosen. To
+    leave out one database at a time: tgsr compare --pairs leave-one-out.
+    """
+    from studies.composite import run_composite
+    from tgsr.cli.options import parse_axes, parse_names
+    from tgsr.datasets import load_database
+    from tgsr.errors import ParameterError
+    from tgsr.estimators.methods import METHODS
+    from tgsr.files import atomic_path, check_output
+
+    out = check_output(given["out"], ".csv")
+    axes = parse_axes(fixed)
+    for name, values in axes.items():
+        if len(values) > 1:
+            raise ParameterError(f"--set {name}: one value; subjects are left out at fixed settings")
+    table, predictions = run_composite(
+        [load_database(name, given["data"]) for name in parse_names(databases)],
+        list(METHODS) if given["methods"] == "all" else parse_names(given["methods"]),
+        grouping=given["grouping"],
+        fixed={name: values[0] for name, values in axes.items()},
+        jobs=given["jobs"] or None,
+        progress=not given["quiet"],
+    )
+    for frame, path in ((table, out), (predictions, given["predictions"])):
+        if path is not None:
+            with atomic_path(path) as temporary:
+                frame.to_csv(temporary, index=False)
+    click.echo(table.drop(columns="params").to_string(index=False, float_format="{:.4f}".format))
+    click.echo(f"{out}: UF1 and UAR over the predictions of all subjects together")

@@ -1,0 +1,15 @@
+"""4DME, grey videos, as delivered: folders called as the sheet's ``fold_name``, anywhere below the root."""
+
+from __future__ import annotations
+
+from tgsr.datasets.coded import CodedDatabase, Columns
+
+__all__ = ["FOURDME"]
+
+FOURDME = CodedDatabase(
+    name="4DME",
+    sheet=r"4DME.*Labelling.*Micro.*\.(xlsx|csv)",
+    sheet_known="4DME_Labelling_Micro_release v1.xlsx",
+    columns=Columns(subject="sub_id", clip="fold_name"),
+    subject="S{:02d}",
+)

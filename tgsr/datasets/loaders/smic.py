@@ -1,0 +1,178 @@
+"""SMIC as it is delivered: ``{HS,VIS,NIR}/s<k>/micro/{negative,positive,surprise}/<clip>/`` of frames or a video.
+
+The extended release has no folders of emotions: ``HS_long/SMIC_HS_E/s20/s20_ne_01/``, classes in the clips' names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+
+from tgsr.datasets.clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets.sheet import Row, read_sheet
+from tgsr.datasets.table import LabelMap
+from tgsr.datasets.tree import Collector, existing_folder, find_sheet, find_trees, folders, is_cropped, leads_out
+from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+
+__all__ = ["load_hs", "load_nir", "load_smic", "load_vis"]
+
+_SUBJECT = re.compile(r"s0*(\d+)", re.IGNORECASE)
+_EXTENDED = re.compile(r"s\d+_(ne|po|sur)_\d+", re.IGNORECASE)
+_SHORT = {"ne": "negative", "po": "positive", "sur": "surprise"}
+_PROTOCOLS = ("cdmer", "megc2019")
+
+
+def load_smic(
+    database: str,
+    root: str | os.PathLike[str],
+    annotations: str | os.PathLike[str] | None = None,
+    label_map: LabelMap | None = None,
+) -> ClipCollection:
+    """Find the clips of one camera of SMIC.
+
+    Labels are the folders' names; the sheet, where there is one, must agree, and gives raw clips their onset and
+    offset. ``non_micro`` beside ``micro`` is left alone.
+
+    Parameters
+    ----------
+    database : {"SMIC_HS", "SMIC_VIS", "SMIC_NIR"}
+    root : path
+        The camera's folder or one up to four folders above it; cropped trees win over raw ones.
+    annotations : path, optional
+        The sheet; by default ``SMIC-<camera>-E_annotation*.xlsx`` in the tree or above it.
+    label_map : str, optional
+        A protocol's name: ``cdmer`` and ``megc2019`` take the same classes.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such tree, or the sheet asked for is not there.
+    DataError
+        If several trees fit, or the sheet cannot be used.
+    ParameterError
+        If another label map is given: the folders are the labels.
+    """
+    if label_map is not None and label_map not in _PROTOCOLS:
+        raise ParameterError("a label map is of no use for SMIC: its folders are negative, positive and surprise")
+    root = existing_folder(root)
+    camera = database.removeprefix("SMIC_")
+    tree = _find_tree(root, camera)
+    collector = Collector(database, root, is_cropped(tree, root))
+    sheet = Path(annotations) if annotations is not None else find_sheet(root, tree, _sheet_pattern(camera))
+    rows = _read_rows(sheet, collector) if sheet is not None else {}
+    if sheet is not None:
+        collector.notes.append(f"onset, offset and emotions compared with {sheet}")
+    if sheet is None and not collector.cropped:
+        collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
+    for subject in folders(tree):
+        if _SUBJECT.fullmatch(subject.name):
+            _add_subject(collector, subject, rows)
+    collector.note_strays(tree, [p for p in sorted(tree.iterdir()) if _is_stray_folder(p)])
+    if rows:
+        _compare(collector, rows, sheet)
+    return collector.finish(EXPECTED_COUNTS[database], str(label_map or "cdmer"))
+
+
+load_hs = partial(load_smic, "SMIC_HS")
+load_vis = partial(load_smic, "SMIC_VIS")
+load_nir = partial(load_smic, "SMIC_NIR")
+
+
+def _find_tree(root: Path, camera: str) -> Path:
+    def is_tree(folder: Path) -> bool:
+        named = re.search(rf"(^|[^A-Za-z]){camera}([^A-Za-z]|$)", folder.resolve().name, re.IGNORECASE)
+        return named is not None and any(_SUBJECT.fullmatch(p.name) and _holds_clips(p) for p in folders(folder))
+
+    trees = find_trees(root, is_tree)
+    if len(trees) > 1:
+        raise DataError(f"{root}: {camera} is in {' and in '.join(map(str, trees))}; name one of them with --root")
+    if not trees:
+        raise MissingDataError(
+            f"{root}: SMIC {camera} is not there; expected {camera}/s<number>/micro/<emotion>/<clip>/ below it"
+        )
+    return trees[0]
+
+
+def _holds_clips(subject: Path) -> bool:
+    return _micro(subject) is not None or any(_EXTENDED.fullmatch(folder.name) for folder in folders(subject))
+
+
+def _micro(subject: Path) -> Path | None:
+    return next((folder for folder in folders(subject) if folder.name.lower() == "micro"), None)
+
+
+def _is_stray_folder(path: Path) -> bool:
+    return path.is_dir() and not _SUBJECT.fullmatch(path.name) and not path.name.startswith(".")
+
+
+def _sheet_pattern(camera: str) -> str:
+    return rf"(?!~\$).*{camera}.*annotation.*\.(xlsx|csv)"
+
+
+def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> None:
+    match = _SUBJECT.fullmatch(folder.name)
+    subject = f"s{match.group(1)}" if match else folder.name
+    if leads_out(folder, collector.root):
+        collector.skip(subject, folder, f"a link that leads out of {collector.root}; copy the folder into the tree")
+        return
+    micro = _micro(folder)
+    if micro is None:
+        clips = [path for path in folders(folder) if _EXTENDED.fullmatch(path.name)]
+        if not clips:
+            collector.notes.append(f"{folder}: no folder micro; nothing of this subject is used")
+        for path in clips:
+            _add_clip(collector, subject, _SHORT[path.name.lower().split("_")[1]], path, rows)
+        return
+    for emotion in folders(micro):
+        entries = [*folders(emotion), *sorted(p for p in emotion.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
+        for path in entries:
+            _add_clip(collector, subject, emotion.name.strip().lower(), path, rows)
+        collector.note_strays(emotion, [p for p in sorted(emotion.iterdir()) if p not in entries])
+
+
+def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: dict[str, Row]) -> None:
+    name = path.stem if path.is_file() else path.name
+    clip_id = f"{subject}/{name}"
+    if label not in CLASS_NAMES:
+        return collector.skip(clip_id, path, f"unknown emotion {label!r}; expected {', '.join(CLASS_NAMES)}")
+    row = rows.get(clip_id.lower())
+    stated = row.text("emotion").lower() if row else ""
+    if row is not None and stated and stated != label:
+        return collector.skip(clip_id, path, f"the folder says {label}, row {row.number} of the sheet says {stated}")
+    onset = row.integer("onsetf", "onsetf nir", "onsetf vis", "onsetf hs") if row else None
+    offset = row.integer("offsetf", "offsetf nir", "offsetf vis", "offsetf hs") if row else None
+    if onset is not None and offset is not None and offset <= onset:
+        number = row.number if row else 0
+        return collector.skip(clip_id, path, f"row {number} of the sheet: offset {offset} is not after onset {onset}")
+    return collector.add(clip_id, path, subject, label, onset, offset)
+
+
+def _read_rows(path: Path, collector: Collector) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for row in read_sheet(path, ("subject", "filename")).rows:
+        match = _SUBJECT.fullmatch(f"s{row.text('subject').lower().removeprefix('s')}")
+        name = row.text("filename")
+        if not match or not name:
+            collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
+            continue
+        clip_id = f"s{match.group(1)}/{name}".lower()
+        if clip_id in rows:
+            collector.notes.append(f"{path}: row {row.number} repeats {clip_id} of row {rows[clip_id].number}")
+            continue
+        rows[clip_id] = row
+    return rows
+
+
+def _compare(collector: Collector, rows: dict[str, Row], sheet: Path | None) -> None:
+    """Report what is in the sheet and not on disk, and the reverse."""
+    on_disk = {clip_id.lower() for clip_id in collector.clips} | {entry.clip.lower() for entry in collector.skipped}
+    for clip_id, row in rows.items():
+        if clip_id not in on_disk:
+            reason = f"row {row.number} of {sheet} lists this {row.text('emotion')} clip, but it is not on disk"
+            collector.skip(clip_id, collector.root, reason)
+    for clip_id, clip in collector.clips.items():
+        if clip_id.lower() not in rows:
+            collector.notes.append(f"{clip.path}: not in {sheet}; used with its folder's emotion, {clip.label}")

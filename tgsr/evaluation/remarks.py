@@ -1,0 +1,82 @@
+"""What must be said beside a choice: ties, the edge of the grid, a selection that leaves nothing out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tgsr.errors import TrackingError
+from tgsr.evaluation.best import Best, best_trial, setting_columns
+
+__all__ = ["SYMBOLS", "choice_remarks", "show_setting"]
+
+SYMBOLS = {"kappa": "κ", "xi": "ξ", "lam": "λ", "mu": "μ", "zeta": "ζ"}
+
+
+def choice_remarks(
+    table: pd.DataFrame, *, selection: str = "", sampler: str = "grid", n_groups: int | None = None
+) -> list[str]:
+    """Say how the best trial of a table was come by, one sentence each; empty where there is nothing to say.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a trial; what was chosen is `tgsr.evaluation.best.best_trial`'s.
+    selection : str
+        The selection rule; of ``"fixed"`` nothing but the solver is remarked upon.
+    sampler : str
+        Edges are those of a ``"grid"``.
+    n_groups : int, optional
+        Groups that there are, of a method that keeps some of them.
+    """
+    try:
+        best = best_trial(table)
+    except TrackingError:
+        return []
+    found = []
+    if selection == "fixed":
+        found.append("The settings were fixed beforehand: nothing was chosen.")
+    else:
+        found += _ties(best, table)
+        if sampler == "grid":
+            found += _edges(best, table, n_groups)
+    kept = best.row.get("regions_kept")
+    if n_groups is not None and kept == n_groups:
+        found.append(f"The chosen trial keeps all {n_groups} groups: nothing is selected among them.")
+    if best.row.get("iterations") == 1:
+        found.append("The solver ended after one iteration: the chosen trial is hardly more than its starting point.")
+    if best.row.get("converged") in (0, False):
+        found.append("The chosen trial's solver stopped at the limit of iterations.")
+    return found
+
+
+def show_setting(name: str, value: object) -> str:
+    """A setting as people read it: ``"κ = 12"``, ``"width = 0.25"``."""
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{SYMBOLS.get(name, name)} = {shown}"
+
+
+def _ties(best: Best, table: pd.DataFrame) -> list[str]:
+    if best.n_ties == 1:
+        return []
+    numeric = [SYMBOLS.get(name, name) for name in setting_columns(table) if table[name].nunique() > 1]
+    first = f" (the smallest {numeric[0]}, then {numeric[1]})" if numeric == ["κ", "ξ"] else ""
+    if best.n_ties == len(table):
+        return [
+            f"All {len(table):,} trials tie at {best.value:.4f}: the rule tells nothing, the first was taken{first}."
+        ]
+    return [f"{best.n_ties:,} trials tie at {best.value:.4f}; the first was taken{first}."]
+
+
+def _edges(best: Best, table: pd.DataFrame, n_groups: int | None) -> list[str]:
+    """Settings at the largest or smallest value tried, unless nothing can lie beyond."""
+    found = []
+    for name, value in best.settings.items():
+        column = table[name]
+        if not pd.api.types.is_numeric_dtype(column) or column.nunique() < 3 or not np.isfinite(value):
+            continue
+        natural = (1, n_groups) if name == "kappa" else (0, None)
+        for edge, limit in ((column.min(), natural[0]), (column.max(), natural[1])):
+            if value == edge and value != limit:
+                found.append(f"{show_setting(name, value)} is at the edge of the grid: a better one may lie beyond.")
+    return found

@@ -1,0 +1,1 @@
+"""The selection rules, a file for each family; `tgsr.evaluation.selection` lists them."""

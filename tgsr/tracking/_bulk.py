@@ -1,0 +1,346 @@
+"""Reading and writing many trials at once, through the tables of MLflow's own database.
+
+MLflow's client commits several transactions a run: ten times what a fit costs. Here a batch of runs is one
+transaction. The tables are MLflow's internals: this way is used only where the five that it touches have exactly the
+columns that it was tested with, whatever version the rest of the database is of, and the first run that a process
+writes so is read back by MLflow's public client before the others follow.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from tgsr.errors import TrackingError
+from tgsr.tracking._client import StoredRun
+from tgsr.tracking._files import write_trial_files
+from tgsr.tracking.config import is_server, local_artifact_folder, storage_errors
+from tgsr.tracking.names import Tag
+from tgsr.tracking.trial import StudyRun, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+__all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_trials"]
+
+_ROWS_A_STATEMENT = 2000
+_IDS_A_QUERY = 500
+_FILE_THREADS = 2
+_LARGEST = 1.7976931348623157e308
+"""How MLflow stores infinity."""
+
+_METADATA = sa.MetaData()
+
+
+def _table(name: str, *columns: str) -> sa.Table:
+    """A table from columns written as ``"name type"``; a question mark behind the type allows NULL."""
+    types = {"text": sa.String, "int": sa.BigInteger, "float": sa.Float, "bool": sa.Boolean}
+    parsed = [(column.split()[0], column.split()[1]) for column in columns]
+    return sa.Table(
+        name, _METADATA, *(sa.Column(key, types[kind.rstrip("?")](), nullable="?" in kind) for key, kind in parsed)
+    )
+
+
+_RUNS = _table(
+    "runs",
+    "run_uuid text",
+    "name text?",
+    "source_type text?",
+    "source_name text?",
+    "entry_point_name text?",
+    "user_id text?",
+    "status text?",
+    "start_time int?",
+    "end_time int?",
+    "source_version text?",
+    "lifecycle_stage text?",
+    "artifact_uri text?",
+    "experiment_id int?",
+    "deleted_time int?",
+)
+_METRICS = _table("metrics", "key text", "value float", "timestamp int", "run_uuid text", "step int", "is_nan bool")
+_LATEST = _table(
+    "latest_metrics", "key text", "value float", "timestamp int?", "step int", "is_nan bool", "run_uuid text"
+)
+_PARAMS = _table("params", "key text", "value text", "run_uuid text")
+_TAGS = _table("tags", "key text", "value text?", "run_uuid text")
+_TABLES = (_RUNS, _METRICS, _LATEST, _PARAMS, _TAGS)
+
+
+def connect(tracking_uri: str) -> sa.Engine:
+    """Connect to a tracking database whose five tables are as tested.
+
+    Raises
+    ------
+    TrackingError
+        If it is no database, or one of the tables has other columns: the difference is named.
+    """
+    if is_server(tracking_uri):
+        raise TrackingError("a tracking server is written to by its API")
+    engine = _engine(tracking_uri)
+    difference = _difference(engine)
+    if difference:
+        raise TrackingError(f"the tracking database is not as tested: {difference}")
+    return engine
+
+
+@functools.cache
+def _engine(tracking_uri: str) -> sa.Engine:
+    with storage_errors(tracking_uri):
+        engine = sa.create_engine(tracking_uri)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _tune)
+        return engine
+
+
+def _tune(connection: Any, _record: Any) -> None:
+    # cells arrive in no order that their index has: keep its pages in memory, and write them back less often
+    for setting in ("busy_timeout=20000", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=8000"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _difference(engine: sa.Engine) -> str:
+    """How the five tables differ from those tested; empty if they do not."""
+    with storage_errors(engine.url.render_as_string()):
+        inspector = sa.inspect(engine)
+        present = set(inspector.get_table_names())
+        for table in _TABLES:
+            if table.name not in present:
+                return f"no table {table.name}"
+            found = {c["name"]: (_kind(c["type"]), bool(c["nullable"])) for c in inspector.get_columns(table.name)}
+            tested = {c.name: (_kind(c.type), bool(c.nullable)) for c in table.columns}
+            differing = sorted(key for key in found.keys() | tested.keys() if found.get(key) != tested.get(key))
+            if differing:
+                return f"column {table.name}.{differing[0]}"
+    return ""
+
+
+def _kind(column_type: Any) -> str:
+    for family in (sa.Boolean, sa.Integer, sa.Numeric, sa.String):
+        if isinstance(column_type, family):
+            return family.__name__
+    return str(column_type)
+
+
+def open_bulk_writer(client: MlflowClient, study: StudyRun) -> BulkWriter:
+    """Open the bulk way for a study.
+
+    Raises
+    ------
+    TrackingError
+        If the store is no database with the tables that were tested, or artifacts are not on this machine.
+    """
+    folder = local_artifact_folder(study.artifact_location)
+    if folder is None:
+        raise TrackingError(f"artifacts at {study.artifact_location} are not in a folder of this machine")
+    return BulkWriter(client, connect(client.tracking_uri), study, folder)
+
+
+_proven: set[sa.Engine] = set()
+"""Databases on which a run written here was read back by the public client in this process."""
+
+
+class BulkWriter:
+    """One transaction for each call of `write`; files first, so that a run in the database is whole.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    engine : Engine
+        Of the tracking database.
+    study : StudyRun
+    folder : Path
+        The experiment's artifact folder.
+    """
+
+    name = "bulk"
+
+    def __init__(self, client: MlflowClient, engine: sa.Engine, study: StudyRun, folder: Path) -> None:
+        self._client = client
+        self._engine = engine
+        self._study = study
+        self._folder = folder
+        self._prefix = study.run_id[:16]
+
+    def runs(self) -> Iterator[StoredRun]:
+        """All trials' runs, whatever their state, in the order of their ids."""
+        keys = (Tag.CELL, Tag.FILES, Tag.DISCARDED)
+        query = (
+            sa.select(_RUNS.c.run_uuid, _RUNS.c.status, _RUNS.c.lifecycle_stage, _TAGS.c.key, _TAGS.c.value)
+            .join(_TAGS, sa.and_(_TAGS.c.run_uuid == _RUNS.c.run_uuid, _TAGS.c.key.in_(keys)), isouter=True)
+            .where(_RUNS.c.run_uuid.in_(_children(self._study.run_id)))
+        )
+        facts: dict[tuple[str, str, bool], dict[str, str]] = {}
+        with self._engine.connect() as connection:
+            for run_id, status, stage, key, value in connection.execute(query):
+                facts.setdefault((run_id, status, stage != "active"), {})[key] = value
+        for (run_id, status, is_deleted), tags in sorted(facts.items()):
+            yield StoredRun.from_tags(run_id, status, is_deleted, tags)
+
+    def write(self, trials: Sequence[Trial]) -> list[str]:
+        """Write trials of which none is there; the run ids come back in the same order."""
+        ids = [self._prefix + trial.cell for trial in trials]  # of one cell always the same: it cannot be there twice
+        entries = list(zip(ids, trials, strict=True))
+        with ThreadPoolExecutor(_FILE_THREADS) as pool:
+            files = list(pool.map(self._write_files, entries))
+        rows = [self._rows(*entry, names) for entry, names in zip(entries, files, strict=True)]
+        if self._engine not in _proven:
+            self._prove(*entries[0], rows[0])
+            rows = rows[1:]
+        self._insert(rows)
+        return ids
+
+    def remove(self, runs: Sequence[StoredRun], _reason: str) -> None:
+        """Remove runs for good, with their files: their cells' ids are needed again."""
+        for start in range(0, len(runs), _IDS_A_QUERY):
+            ids = [run.run_id for run in runs[start : start + _IDS_A_QUERY]]
+            with self._engine.begin() as connection:
+                for table in reversed(_TABLES):
+                    connection.execute(sa.delete(table).where(table.c.run_uuid.in_(ids)))
+        for run in runs:
+            shutil.rmtree(self._folder / run.run_id, ignore_errors=True)
+
+    def restore(self, runs: Sequence[StoredRun]) -> None:
+        """Bring deleted runs back."""
+        for start in range(0, len(runs), _IDS_A_QUERY):
+            ids = [run.run_id for run in runs[start : start + _IDS_A_QUERY]]
+            with self._engine.begin() as connection:
+                active = {"lifecycle_stage": "active", "deleted_time": None}
+                connection.execute(sa.update(_RUNS).where(_RUNS.c.run_uuid.in_(ids)).values(active))
+
+    def _write_files(self, entry: tuple[str, Trial]) -> list[str]:
+        return write_trial_files(self._folder / entry[0] / "artifacts", entry[1], self._study.grouping)
+
+    def _rows(self, run_id: str, trial: Trial, files: Sequence[str]) -> tuple[list[dict[str, Any]], ...]:
+        """The rows of a trial in each of the five tables."""
+        study, location = self._study, self._study.artifact_location.rstrip("/")
+        run = {
+            "run_uuid": run_id,
+            "name": study.trial_name(trial),
+            "artifact_uri": f"{location}/{run_id}/artifacts",
+            "experiment_id": int(study.experiment_id),
+            "source_type": "UNKNOWN",
+            "source_name": "",
+            "entry_point_name": "",
+            "user_id": study.tags.get(Tag.USER, "unknown"),
+            "status": "FINISHED",
+            "start_time": trial.start_ms,
+            "end_time": trial.end_ms,
+            "deleted_time": None,
+            "source_version": "",
+            "lifecycle_stage": "active",
+        }
+        metrics = [_metric_row(run_id, key, value, trial.end_ms) for key, value in trial.metrics.items()]
+        tags = study.trial_tags(trial) | ({Tag.FILES: " ".join(files)} if files else {})
+        return [run], metrics, metrics, _pairs(run_id, study.trial_params(trial)), _pairs(run_id, tags)
+
+    def _insert(self, trials: Sequence[tuple[list[dict[str, Any]], ...]]) -> None:
+        with self._engine.begin() as connection:
+            for table, parts in zip(_TABLES, zip(*trials, strict=True), strict=False):
+                rows = [row for part in parts for row in part]
+                for start in range(0, len(rows), _ROWS_A_STATEMENT):
+                    connection.execute(sa.insert(table), rows[start : start + _ROWS_A_STATEMENT])
+
+    def _prove(self, run_id: str, trial: Trial, rows: tuple[list[dict[str, Any]], ...]) -> None:
+        """Write one run and compare what MLflow's client reads with what was meant."""
+        self._insert([rows])
+        difference = _read_back(self._client, self._study, run_id, trial)
+        if difference:
+            self.remove([StoredRun(run_id, "FINISHED", False, trial.cell, (), False)], "")
+            raise TrackingError(f"MLflow does not read a run written in bulk as it was meant: {difference}")
+        _proven.add(self._engine)
+
+
+def _metric_row(run_id: str, key: str, value: float, at: int) -> dict[str, Any]:
+    is_nan = math.isnan(value)
+    # as MLflow's own store does: NaN is a flag, infinity the largest float
+    stored = 0.0 if is_nan else min(max(float(value), -_LARGEST), _LARGEST)
+    return {"run_uuid": run_id, "key": key, "value": stored, "is_nan": is_nan, "timestamp": at, "step": 0}
+
+
+def _pairs(run_id: str, values: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"run_uuid": run_id, "key": key, "value": value} for key, value in values.items()]
+
+
+def _read_back(client: MlflowClient, study: StudyRun, run_id: str, trial: Trial) -> str:
+    """What the public client reads differently from what was meant; empty if nothing."""
+    condition = f"attributes.run_id = '{run_id}' and tags.`{Tag.PARENT}` = '{study.run_id}'"
+    found = client.search_runs([study.experiment_id], condition)
+    if len(found) != 1:
+        return f"a search finds {len(found)} runs"
+    info, data = found[0].info, found[0].data
+    meant = (study.trial_name(trial), "FINISHED", trial.start_ms, trial.end_ms, "active")
+    scores = {key: min(max(float(value), -_LARGEST), _LARGEST) for key, value in trial.metrics.items()}
+    folder = f"{study.artifact_location.rstrip('/')}/{run_id}/artifacts"
+    comparisons: dict[str, tuple[Any, Any]] = {
+        "its attributes": (meant, (info.run_name, info.status, info.start_time, info.end_time, info.lifecycle_stage)),
+        "its folder": (folder, info.artifact_uri),
+        "its parameters": (study.trial_params(trial), dict(data.params)),
+        "its tags": (study.trial_tags(trial), {key: data.tags[key] for key in data.tags if key != Tag.FILES}),
+        "its metrics": (sorted(map(repr, scores.items())), sorted(map(repr, data.metrics.items()))),
+    }
+    for key, value in list(scores.items())[:1]:
+        history = [(repr(point.value), point.step) for point in client.get_metric_history(run_id, key)]
+        comparisons["a metric's history"] = ([(repr(value), 0)], history)
+    return next((what for what, (expected, read) in comparisons.items() if expected != read), "")
+
+
+def _children(parent_run_id: str) -> Any:
+    """Ids of a study's trials, as a subquery."""
+    above, kind = _TAGS.alias("above"), _TAGS.alias("kind")
+    return (
+        sa.select(above.c.run_uuid)
+        .join(kind, sa.and_(kind.c.run_uuid == above.c.run_uuid, kind.c.key == Tag.KIND, kind.c.value == "trial"))
+        .where(above.c.key == Tag.PARENT, above.c.value == parent_run_id)
+    )
+
+
+def query_trials(
+    engine: sa.Engine, parent_run_id: str, keys: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], pd.DataFrame]:
+    """Read a study's finished, active trials in two queries; MLflow's search takes a minute for a whole grid.
+
+    Returns
+    -------
+    tags : dict
+        By run id the tags named by ``keys``.
+    metrics : DataFrame
+        Run ids × metrics.
+    """
+    import pandas as pd
+
+    whole = sa.select(_RUNS.c.run_uuid).where(
+        _RUNS.c.run_uuid.in_(_children(parent_run_id)),
+        _RUNS.c.status == "FINISHED",
+        _RUNS.c.lifecycle_stage == "active",
+    )
+    facts = sa.select(_TAGS.c.run_uuid, _TAGS.c.key, _TAGS.c.value).where(
+        _TAGS.c.key.in_(keys), _TAGS.c.run_uuid.in_(whole)
+    )
+    value = sa.case((_LATEST.c.is_nan, sa.null()), else_=_LATEST.c.value)
+    scores = sa.select(_LATEST.c.run_uuid, _LATEST.c.key, value).where(_LATEST.c.run_uuid.in_(whole))
+    tags: dict[str, dict[str, str]] = {}
+    with engine.connect() as connection:
+        for run_id, key, text in connection.execute(facts):
+            tags.setdefault(run_id, {})[key] = text
+        rows = pd.DataFrame(connection.execute(scores).fetchall(), columns=["run_id", "key", "value"])
+    return tags, rows.pivot(index="run_id", columns="key", values="value").astype(float)
+
+
+def analyze(client: MlflowClient) -> None:
+    """Let the database gather statistics: without them SQLite sorts by a metric in quadratic time."""
+    try:
+        engine = connect(client.tracking_uri)
+    except TrackingError:
+        return
+    if engine.dialect.name in ("sqlite", "postgresql"):
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("ANALYZE"))

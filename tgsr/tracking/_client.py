@@ -1,0 +1,148 @@
+"""Writing and listing trials by MLflow's public client: works with every tracking store, a few calls a trial."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tgsr.errors import TrackingError
+from tgsr.tracking._files import write_trial_files
+from tgsr.tracking.config import is_server, local_artifact_folder, masked
+from tgsr.tracking.names import Tag
+from tgsr.tracking.trial import StudyRun, Trial
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+__all__ = ["ClientWriter", "StoredRun", "search_runs"]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A trial's run as it is stored.
+
+    Attributes
+    ----------
+    run_id, status : str
+    is_deleted : bool
+    cell : str
+        Empty if it has none.
+    files : tuple of str
+        Names of the files that it should have.
+    is_discarded : bool
+        Whether it was deleted by the program, not by a person.
+    """
+
+    run_id: str
+    status: str
+    is_deleted: bool
+    cell: str
+    files: tuple[str, ...]
+    is_discarded: bool
+
+    @classmethod
+    def from_tags(cls, run_id: str, status: str, is_deleted: bool, tags: Mapping[str, str]) -> StoredRun:
+        """Make one from a run's tags."""
+        files = tuple((tags.get(Tag.FILES) or "").split())
+        return cls(run_id, status, is_deleted, tags.get(Tag.CELL, ""), files, Tag.DISCARDED in tags)
+
+
+class ClientWriter:
+    """The public way.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    study : StudyRun
+    """
+
+    name = "client"
+
+    def __init__(self, client: MlflowClient, study: StudyRun) -> None:
+        self._client = client
+        self._study = study
+        # for a database on this machine threads would only wait for each other
+        self._n_threads = 8 if is_server(client.tracking_uri) else 1
+
+    def runs(self) -> Iterator[StoredRun]:
+        """All trials' runs, whatever their state, in the order of their ids."""
+        condition = f"tags.`{Tag.PARENT}` = '{self._study.run_id}' and tags.`{Tag.KIND}` = 'trial'"
+        runs = list(search_runs(self._client, [self._study.experiment_id], condition, deleted=None))
+        for run in sorted(runs, key=lambda run: str(run.info.run_id)):
+            is_deleted = run.info.lifecycle_stage != "active"
+            yield StoredRun.from_tags(str(run.info.run_id), str(run.info.status), is_deleted, run.data.tags)
+
+    def write(self, trials: Sequence[Trial]) -> list[str]:
+        """Write trials of which none is there; the run ids come back in the same order."""
+        if self._n_threads == 1:
+            return [self._write_one(trial) for trial in trials]
+        with ThreadPoolExecutor(self._n_threads) as pool:
+            return list(pool.map(self._write_one, trials))
+
+    def remove(self, runs: Sequence[StoredRun], reason: str) -> None:
+        """Delete runs, and note that it was not a person who did."""
+        for run in runs:
+            self._client.set_tag(run.run_id, Tag.DISCARDED, reason)
+            self._client.delete_run(run.run_id)
+
+    def restore(self, runs: Sequence[StoredRun]) -> None:
+        """Bring deleted runs back."""
+        for run in runs:
+            self._client.restore_run(run.run_id)
+
+    def _write_one(self, trial: Trial) -> str:
+        from mlflow.entities import Metric, Param
+
+        study, client = self._study, self._client
+        name, tags = study.trial_name(trial), study.trial_tags(trial)
+        run = client.create_run(study.experiment_id, start_time=trial.start_ms, tags=tags, run_name=name)
+        run_id = str(run.info.run_id)
+        metrics = [Metric(key, float(value), trial.end_ms, 0) for key, value in trial.metrics.items()]
+        params = [Param(key, value) for key, value in study.trial_params(trial).items()]
+        client.log_batch(run_id, metrics=metrics, params=params)
+        folder = local_artifact_folder(run.info.artifact_uri)
+        if folder is not None:
+            files = write_trial_files(folder, trial, study.grouping)
+        else:
+            with tempfile.TemporaryDirectory() as temporary:
+                files = write_trial_files(Path(temporary), trial, study.grouping)
+                if files:
+                    client.log_artifacts(run_id, temporary)
+        if files:
+            client.set_tag(run_id, Tag.FILES, " ".join(files))
+        # last, so that a run in state FINISHED is whole
+        client.set_terminated(run_id, status="FINISHED", end_time=trial.end_ms)
+        return run_id
+
+
+def search_runs(
+    client: MlflowClient, experiment_ids: Sequence[str], condition: str, *, deleted: bool | None = False
+) -> Iterator[Run]:
+    """Search runs, page by page, newest first; ``deleted=None`` gives active and deleted ones.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be searched.
+    """
+    from mlflow.entities import ViewType
+    from mlflow.exceptions import MlflowException
+
+    view = {None: ViewType.ALL, True: ViewType.DELETED_ONLY, False: ViewType.ACTIVE_ONLY}[deleted]
+    token: str | None = None
+    while True:
+        try:
+            page = client.search_runs(list(experiment_ids), condition, view, max_results=5000, page_token=token)
+        except MlflowException as error:
+            raise TrackingError(
+                f"{masked(client.tracking_uri)}: runs cannot be searched ({masked(str(error))})"
+            ) from error
+        yield from page
+        token = page.token
+        if not token:
+            return
