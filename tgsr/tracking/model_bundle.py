@@ -108,8 +108,8 @@ def _registered_digest(uri: str) -> str | None:
 def _missing(uri: str, error: Exception) -> MissingDataError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return MissingDataError(
-        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home or "
-        "MLFLOW_TRACKING_URI"
+        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home "
+        "or MLFLOW_TRACKING_URI"
     )
 
 
