@@ -217,7 +217,8 @@ def test_features_of_ones_own_and_a_target_without_labels(world: World) -> None:
     groups = np.repeat(np.arange(4), 5)
     labels = np.arange(12) % 2
     X = rng.random((12, 20)) + labels[:, None]
-    source = FeatureDataset("mine", X, labels, ("calm", "tense"), groups=groups)
+    imported = {"origin": "imported"}
+    source = FeatureDataset("mine", X, labels, ("calm", "tense"), groups=groups, parameters=imported)
     pair = DatabasePair(source, FeatureDataset("yours", X + 0.1, None, ("calm", "tense"), groups=groups))
     study = write_study(world.client, pair, [{"kappa": 2, "xi": 0.1}], fixed={"groups": "own"})
     registered = register(world.client, study, pair)

@@ -36,7 +36,7 @@ _LARGEST_HEADER = 2**22
 _LARGEST_SETTING = 4096  # of the extraction's: more pixels, frames or blocks are no clip of a face
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Header:
     """What a model says of itself.
 

@@ -106,9 +106,10 @@ def _registered_digest(uri: str) -> str | None:
 
 
 def _missing(uri: str, error: Exception) -> MissingDataError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
     return MissingDataError(
-        f"model {uri!r} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}; register "
-        "one with `tgsr register`, or name the place with --home or MLFLOW_TRACKING_URI"
+        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home "
+        "or MLFLOW_TRACKING_URI"
     )
 
 
