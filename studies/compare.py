@@ -18,6 +18,7 @@ from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.selection import get_rule
 from tgsr.protocols import find_experiment
+from tgsr.reports.records import row_name
 
 if TYPE_CHECKING:
     from studies.sinks.mlflow import StudyResult
@@ -129,7 +130,8 @@ def comparison_rows(
     if _ORACLE in plan.selections and spec.selection != _FIXED:
         choices[_ORACLE] = "macro_f1"
     experiment = find_experiment(pair.source.name, pair.target.name)
-    published = None if experiment is None else published_result(experiment, spec.method)
+    name = row_name(spec.method, spec.fixed)  # the published numbers belong to the groups of the released records
+    published = None if experiment is None else published_result(experiment, name)
     n_grid, n_there = len(expand_grid(spec.grid)), len(result.table)
     rows = []
     for selection, by in choices.items():
@@ -137,7 +139,7 @@ def comparison_rows(
         rows.append(
             {
                 "experiment": pair.name,
-                "method": spec.method,
+                "method": name,
                 "selection": selection,
                 "macro_f1": best.row["macro_f1"],
                 "accuracy": best.row["accuracy"],

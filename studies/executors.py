@@ -79,9 +79,9 @@ class ThreadExecutor:
 class DaskExecutor:
     """The workers of a running dask.distributed scheduler.
 
-    The databases of a study reach a worker once, and what depends on them only is prepared once a worker. A worker that
-    is lost is the scheduler's business; a scheduler that is lost and started again at its address is given anew what was
-    under way.
+    The databases of a study reach a worker once, and what depends on them only is prepared once a worker. A worker
+    that is lost is the scheduler's business; a scheduler that is lost and started again at its address is given anew
+    what was under way.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class DaskExecutor:
             return set()
         finished = set()
         for future in futures:
-            handle, arguments = self._submitted[future]
+            handle, _ = self._submitted[future]
             if handle not in done:
                 continue
             if handle.status in ("lost", "cancelled"):

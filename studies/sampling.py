@@ -1,7 +1,7 @@
 """Optuna: sampled studies by ask and tell in memory, and a study's trials in any storage of Optuna's.
 
-MLflow holds the trials. A sampled study's history is built from them, and the sampler is seeded anew for every batch, so
-that a study that was interrupted asks for the same settings as one that was not.
+MLflow holds the trials. A sampled study's history is built from them, and the sampler is seeded anew for every batch,
+so that a study that was interrupted asks for the same settings as one that was not.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """The evidence for rules: what each of them, and each consensus, would have attained where the labels are known.
 
 ``python -m studies.selection --data DIR --out DIR`` runs methods over a (thinned) grid on every pair of databases in a
-folder, lets every rule choose, and writes ``choices.csv`` (a row a pair and choice), ``summary.csv`` and ``.md`` (means
-over the pairs, with intervals) and ``selection.png``. The labels score the choices; only the oracle sees them.
+folder, lets every rule choose, and writes ``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the
+grid), ``summary.csv`` and ``.md`` (means over the pairs, with intervals) and ``selection.png``. The labels score the
+choices; only the oracle sees them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,21 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
+from studies.fitting import make_context
 from studies.selection_summary import draw_summary, summarise, to_markdown
-from tgsr.datasets import DatabasePair, find_databases, load_pair
+from studies.spec import make_spec
+from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators.consensus import aggregation_weights, best_tenth, vote
-from tgsr.estimators.methods import TaskShape, expand_grid, get_method
+from tgsr.estimators.methods import expand_grid, get_method
 from tgsr.estimators.span import Span
-from tgsr.estimators.sweep import Outcome, Settings, prepare_sweep
+from tgsr.estimators.sweep import Outcome, Settings, Sweep
 from tgsr.evaluation.intervals import subject_draws
 from tgsr.evaluation.metrics import score
-from tgsr.evaluation.rules.base import RuleContext
+from tgsr.evaluation.rules.base import PrepareSweep, RuleContext
 from tgsr.evaluation.rules.folds import held_out_outcomes
 from tgsr.evaluation.selection import RULES
-from tgsr.evaluation.task import TransferTask, mask_target
+from tgsr.evaluation.task import TransferTask
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
 from tgsr.solvers import project_simplex
@@ -48,8 +52,6 @@ Array = npt.NDArray[np.float64]
 CHEAP = ("oracle", "source-cv", "iw-cv", "dev", "entropy", "snd", "mano", "class-balance", "ensemble")
 """Rules that refit nothing or the folds only."""
 
-_MAX_CELLS = 600
-
 
 @dataclass(frozen=True)
 class Case:
@@ -59,40 +61,36 @@ class Case:
     source: str
     target: str
     method: str
-    fixed: Mapping[str, Any] = field(default_factory=dict)  # such as grouping and scaling
+    grouping: str = ""  # of methods with groups
+    scaling: str = ""  # of methods that scale them
     references: Mapping[str, Settings] = field(default_factory=dict)  # other fixed choices, by name
     rules: Sequence[str] = tuple(RULES)
-    full: bool = False
+    cells: int = 400
     seed: int = 0
 
-    @property
-    def label(self) -> dict[str, str]:
-        """What tells its rows from those of others."""
-        own = {"grouping": str(self.fixed.get("groups", "")), "scaling": str(self.fixed.get("scaling", ""))}
-        return {"method": self.method, **own}
+
+def thin_grid(grid: list[dict[str, list[Any]]], cells: int) -> list[dict[str, list[Any]]]:
+    """Thin each block of a grid to at most so many cells: its longest axis is halved, ends kept, as often as needed."""
+    return [_thin_block({name: list(values) for name, values in block.items()}, cells) for block in grid]
 
 
-def thin_grid(grid: list[dict[str, list[Any]]]) -> list[dict[str, list[Any]]]:
-    """Thin a grid of more than 600 cells: long axes to 13 values at equal steps, others to every other value."""
-    if len(expand_grid(grid)) <= _MAX_CELLS:
-        return grid
-
-    def thin(values: list[Any]) -> list[Any]:
-        if len(values) > 100:
-            return [values[int(step)] for step in np.linspace(0, len(values) - 1, 13)]
-        return values[::2] if len(values) > 43 else values
-
-    return [{name: thin(list(values)) for name, values in part.items()} for part in grid]
+def _thin_block(block: dict[str, list[Any]], cells: int) -> dict[str, list[Any]]:
+    while math.prod(len(values) for values in block.values()) > cells:
+        name = max(block, key=lambda name: len(block[name]))
+        values = block[name]
+        steps = np.linspace(0, len(values) - 1, (len(values) + 1) // 2)
+        block[name] = [values[int(step)] for step in steps]
+    return block
 
 
 class _Memory:
     """Sweeps that keep what they solved, because several rules ask for the same refits."""
 
-    def __init__(self, estimator: Any, n_classes: int) -> None:
-        self.prepare = partial(prepare_sweep, estimator, n_classes=n_classes)
+    def __init__(self, prepare: PrepareSweep) -> None:
+        self.prepare = prepare
         self.known: dict[str, dict[str, Outcome]] = {}
 
-    def __call__(self, X: Array, codes: Codes, X_target: Array, X_new: Array | None) -> Callable[..., list[Outcome]]:
+    def __call__(self, X: Array, codes: Codes, X_target: Array, X_new: Array | None) -> Sweep:
         known = self.known.setdefault(str(joblib.hash((X, codes, X_target, X_new))), {})
 
         def sweep(settings: Sequence[Settings]) -> list[Outcome]:
@@ -106,26 +104,33 @@ class _Memory:
         return sweep
 
 
-def run_case(case: Case) -> pd.DataFrame:
-    """Let every rule and every consensus choose: a row each, scored by the target's labels."""
+def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Let every rule and every consensus choose, scored by the target's labels.
+
+    Returns
+    -------
+    choices : DataFrame
+        A row a choice.
+    cells : DataFrame
+        A row a cell of the grid: its settings, macro_f1, the rules' values, and the predictions.
+    """
     pair = load_pair(case.source, case.target, case.folder)
-    task, method = mask_target(pair), get_method(case.method)
-    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
-    grid = method.param_grid(shape) if case.full else thin_grid(method.param_grid(shape))
-    settings = expand_grid(grid)
-    memory = _Memory(method.make(**case.fixed), len(task.class_names))
-    context = RuleContext(task, memory, case.seed, method.defaults)
-    sweep = memory(task.X, task.y, task.X_target, None)
+    fixed = {"scaling": case.scaling} if case.scaling else {}
+    spec = make_spec(pair, case.method, selection="oracle", grouping=case.grouping, fixed=fixed, seed=case.seed)
+    context = make_context(spec, pair)
+    context = replace(context, sweep=_Memory(context.sweep))
+    task, truth = context.task, pair.target.known_labels
+    settings = expand_grid(thin_grid(spec.grid, case.cells))
+    sweep = context.sweep(task.X, task.y.astype(np.intp), task.X_target, None)
     outcomes = sweep(settings)
-    truth = pair.target.known_labels
     f1 = RULES["oracle"].scorer(context, truth)(outcomes)
 
-    fixed = {"fixed": method.defaults, **case.references}
-    rows = [
-        _row(pair, name, one.codes, one.settings) for name, one in zip(fixed, sweep(list(fixed.values())), strict=True)
-    ]
+    references = {"fixed": context.defaults, **case.references}
+    at = zip(references, sweep(list(references.values())), strict=True)
+    rows = [_row(pair, name, outcome.codes, outcome.settings) for name, outcome in at]
     rows.append({"choice": "median", "macro_f1": float(np.median(f1))})
-    for name, values in _values(case, context, truth, outcomes).items():
+    found = _values(case, context, truth, outcomes)
+    for name, values in found.items():
         best = outcomes[int(np.argmax(values))]
         rho = float(spearmanr(values, f1).statistic) if np.ptp(values) and np.ptp(f1) else np.nan
         rows.append({**_row(pair, name, best.codes, best.settings), "rho": rho})
@@ -134,8 +139,12 @@ def run_case(case: Case) -> pd.DataFrame:
             rows += [_row(pair, f"{name}, tenth {how}", codes) for how, codes in _combined(tenth, task).items()]
     rows += [_row(pair, f"all {how}", codes) for how, codes in _combined(outcomes, task).items()]
     if outcomes[0].group_norms is not None:
+        rows.append(_row(pair, "all averaged on the simplex", _on_simplex(outcomes)))
         rows.append(_row(pair, "all by IWA", _aggregated(context, outcomes)))
-    return pd.DataFrame([{"pair": pair.name, **case.label, **row} for row in rows])
+    label = {"pair": pair.name, "method": spec.method, "grouping": spec.grouping, "scaling": case.scaling}
+    predictions = [_digits(outcome.codes) for outcome in outcomes]
+    cells = pd.DataFrame(settings).assign(**label, macro_f1=f1, **found, predictions=predictions)
+    return pd.DataFrame([{**label, **row} for row in rows]), cells
 
 
 def _values(case: Case, context: RuleContext, truth: Codes, outcomes: list[Outcome]) -> dict[str, Array]:
@@ -160,19 +169,33 @@ def _row(pair: DatabasePair, choice: str, codes: Codes, settings: Settings | Non
         "macro_f1": scores.macro_f1,
         "accuracy": scores.accuracy,
         "settings": json.dumps(dict(settings or {}), sort_keys=True),
-        "predictions": "".join(np.base_repr(code, 36) for code in codes),
+        "predictions": _digits(codes),
     }
+
+
+def _digits(codes: Codes) -> str:
+    """Class indices as text, a digit a sample."""
+    return "".join(np.base_repr(code, 36) for code in codes)
 
 
 def _combined(outcomes: Sequence[Outcome], task: TransferTask) -> dict[str, Codes]:
     """Predictions of several outcomes together; scores are averaged for linear methods with groups only."""
     combined = {"voting": vote(np.array([outcome.codes for outcome in outcomes]), len(task.class_names))}
     if outcomes[0].group_norms is not None:
-        decisions = np.array([outcome.decisions for outcome in outcomes])
+        decisions = np.array([_decisions(outcome) for outcome in outcomes])
         combined["averaged"] = decisions.mean(axis=0).argmax(axis=1)
-        simplex = project_simplex(decisions.reshape(-1, decisions.shape[2])).reshape(decisions.shape)
-        combined["averaged on the simplex"] = simplex.mean(axis=0).argmax(axis=1)
     return combined
+
+
+def _on_simplex(outcomes: Sequence[Outcome]) -> Codes:
+    """Predictions by the mean of what users see as scores."""
+    codes: Codes = np.mean([project_simplex(_decisions(outcome)) for outcome in outcomes], axis=0).argmax(axis=1)
+    return codes
+
+
+def _decisions(outcome: Outcome) -> Array:
+    assert outcome.decisions is not None
+    return outcome.decisions
 
 
 def _aggregated(context: RuleContext, outcomes: Sequence[Outcome]) -> Codes:
@@ -181,31 +204,41 @@ def _aggregated(context: RuleContext, outcomes: Sequence[Outcome]) -> Codes:
     held_out = np.empty((len(outcomes), len(task.y), len(task.class_names)))
     for fold, refits in held_out_outcomes(context)(outcomes):
         held_out[:, fold] = [refit.new_decisions for refit in refits]
-    decisions = np.array([outcome.decisions for outcome in outcomes])
+    decisions = np.array([_decisions(outcome) for outcome in outcomes])
     weights = aggregation_weights(decisions, held_out, task.y, kliep(span.source, span.target))
     codes: Codes = np.tensordot(weights, decisions, axes=1).argmax(axis=1)
     return codes
 
 
-def _kept(case: Case, folder: Path) -> pd.DataFrame:
+def _kept(case: Case, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run a case, or read what an earlier run of it left."""
-    path = folder / f"{case.source}-{case.target}_{case.method}_{joblib.hash(case)[:12]}.csv"
-    if not path.is_file():
-        write_text(path, run_case(case).to_csv(index=False))
-    return pd.read_csv(path, dtype={"predictions": str})
+    digests = [load_database(name, case.folder).digest for name in (case.source, case.target)]
+    identity = json.dumps([*digests, asdict(case)], sort_keys=True)
+    name = f"{case.source}-{case.target}_{case.method}_{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    paths = [folder / f"{name}_{part}.csv" for part in ("cells", "choices")]
+    if not all(path.is_file() for path in paths):
+        choices, cells = run_case(case)
+        for path, table in zip(paths, (cells, choices), strict=True):
+            write_text(path, table.to_csv(index=False))
+    cells, choices = (pd.read_csv(path, dtype={"predictions": str}) for path in paths)
+    return choices, cells
 
 
-def _cases(folder: str, pairs: Sequence[str], methods: Iterable[str], **options: Any) -> list[Case]:
+def _cases(
+    folder: str,
+    pairs: Sequence[str],
+    methods: Iterable[str],
+    groupings: Sequence[str],
+    scalings: Sequence[str],
+    **options: Any,
+) -> list[Case]:
     names = [found.name for found in find_databases(folder)]
     wanted = [parse_pair(pair) for pair in pairs] or list(itertools.permutations(sorted(names), 2))
     cases = []
-    groupings, scalings = options.pop("groupings"), options.pop("scalings")
     for method in (get_method(name) for name in methods):
         own = method.make().get_params()
-        axes = {"groups": groupings, "scaling": scalings}
-        fixed = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        fixed = fixed if set(axes) <= set(own) else [{}]
-        cases += [Case(folder, *pair, method.name, one, **options) for one in fixed for pair in wanted]
+        kinds = itertools.product(groupings if "groups" in own else [""], scalings if "scaling" in own else [""])
+        cases += [Case(folder, *pair, method.name, *kind, **options) for kind in kinds for pair in wanted]
     return cases
 
 
@@ -219,6 +252,13 @@ def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Co
     return found
 
 
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        return {name: json.loads(value) for name, value in (one.split("=") for one in text.split(","))}
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no list of settings such as kappa=20,xi=1") from error
+
+
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of feature files.")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
@@ -226,8 +266,11 @@ def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Co
 @click.option("--method", "methods", multiple=True, default=("TGSR",), show_default=True, help="May be repeated.")
 @click.option("--grouping", "groupings", multiple=True, default=("region", "released"), show_default=True, help="TGSR.")
 @click.option("--scaling", "scalings", multiple=True, default=("none", "spread"), show_default=True, help="TGSR.")
+@click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", type=click.Choice(["all", "cheap"]), default="all", show_default=True, help="Which rules run.")
-@click.option("--full", is_flag=True, help="The whole grid; by default it is thinned.")
+@click.option(
+    "--cells", default=400, show_default=True, help="Cells to which larger grids are thinned, at equal steps."
+)
 @click.option("--draws", default=2000, show_default=True, help="Bootstrap draws of the target's subjects.")
 @click.option("--seed", default=0, show_default=True, help="Of folds and refits.")
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
@@ -238,26 +281,33 @@ def main(
     methods: Sequence[str],
     groupings: Sequence[str],
     scalings: Sequence[str],
+    also: Sequence[str],
     rules: str,
-    full: bool,
+    cells: int,
     draws: int,
     seed: int,
     jobs: int,
 ) -> None:
     """Compare rules of selection and consensus where the target's labels are known."""
     names = tuple(RULES) if rules == "all" else CHEAP
-    cases = _cases(data, pairs, methods, groupings=groupings, scalings=scalings, rules=names, full=full, seed=seed)
+    references = {text: _settings(text) for text in also}
+    options: dict[str, Any] = {"references": references, "rules": names, "cells": cells, "seed": seed}
+    cases = _cases(data, pairs, methods, groupings, scalings, **options)
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     tables = []
     run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     for table in run(joblib.delayed(_kept)(case, parts) for case in cases):
         tables.append(table)
-        click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table.iloc[0, :4].astype(str))}")
+        click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table[0].iloc[0, :4].astype(str))}")
     keys = ["method", "grouping", "scaling", "pair"]
-    choices = pd.concat(tables).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
+    choices, cells = (
+        pd.concat(found).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
+        for found in zip(*tables, strict=True)
+    )
     summary = summarise(choices, _draws(data, choices, draws))
     write_text(out / "choices.csv", choices.to_csv(index=False))
+    write_text(out / "cells.csv", cells.to_csv(index=False))
     write_text(out / "summary.csv", summary.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary))
     draw_summary(summary, out / "selection.png")

@@ -84,27 +84,37 @@ def _difference(part: pd.DataFrame, choice: str, draws: Draws) -> dict[str, floa
 def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame) -> str:
     """One table for each method, grouping and scaling, best mean first."""
     blocks = []
-    for key, part in summary.groupby(_GROUP, sort=False):
-        own = choices[(choices[_GROUP] == list(key)).all(axis=1)]
+    for key, part in _groups(summary):
+        own = choices[(choices[_GROUP] == key).all(axis=1)]
         f1 = own.pivot(index="choice", columns="pair", values="macro_f1")
         head = ["choice", *f1.columns, "mean", "ρ", "− fixed [95 %]", "Holm p", "> median"]
-        lines = [f"### {' · '.join(name for name in key if name)}", "", _line(head), _line(["---"] * len(head))]
-        lines += [
-            _line(
-                [
-                    row.choice,
-                    *(_three(value) for value in f1.loc[row.choice]),
-                    _three(row.macro_f1),
-                    _two(row.rho),
-                    f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if pd.notna(row.low) else "",
-                    _three(row.p_holm),
-                    f"{row.above_median} of {row.pairs}",
-                ]
-            )
-            for row in part.sort_values("macro_f1", ascending=False, kind="stable").itertuples()
-        ]
+        lines = [f"### {_title(key)}", "", _line(head), _line(["---"] * len(head))]
+        for row in part.sort_values("macro_f1", ascending=False, kind="stable").to_dict("records"):
+            lines.append(_markdown_row(row, f1.loc[row["choice"]].tolist()))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
+
+
+def _groups(table: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
+    return [(part.iloc[0][_GROUP].tolist(), part) for _, part in table.groupby(_GROUP, sort=False)]
+
+
+def _title(key: list[str]) -> str:
+    return " · ".join(name for name in key if name)
+
+
+def _markdown_row(row: dict[Any, Any], f1: list[float]) -> str:
+    interval = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if pd.notna(row["low"]) else ""
+    return _line(
+        [
+            row["choice"],
+            *(_three(value) for value in [*f1, row["macro_f1"]]),
+            "" if pd.isna(row["rho"]) else f"{row['rho']:.2f}",
+            interval,
+            _three(row["p_holm"]),
+            f"{row['above_median']} of {row['pairs']}",
+        ]
+    )
 
 
 def _line(cells: list[str]) -> str:
@@ -115,10 +125,6 @@ def _three(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.3f}".removeprefix("0")
 
 
-def _two(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.2f}"
-
-
 def draw_summary(summary: pd.DataFrame, path: Path) -> None:
     """Differences to the fixed choice with their intervals, a panel for each method, grouping and scaling."""
     save_figure(_figure(summary), path)
@@ -126,19 +132,19 @@ def draw_summary(summary: pd.DataFrame, path: Path) -> None:
 
 @styled
 def _figure(summary: pd.DataFrame) -> Figure:
-    parts = [(key, part[part["low"].notna()]) for key, part in summary.groupby(_GROUP, sort=False)]
+    parts = _groups(summary)
     longest = max(len(part) for _, part in parts)
     figure = new_figure(3.6 * len(parts) + 1, 0.2 * longest + 1)
     for axes, (key, part) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
-        ordered = part.sort_values("difference", kind="stable")
+        ordered = part[part["low"].notna()].sort_values("difference", kind="stable")
         at = np.arange(len(ordered))
         colours = [VERMILLION if name == "oracle" else BLUE for name in ordered["choice"]]
         axes.hlines(at, ordered["low"], ordered["high"], colors=colours, linewidth=1)
         axes.scatter(ordered["difference"], at, c=colours, s=12, zorder=3)
         axes.axvline(0, color=GREY, linewidth=0.8)
-        median = summary[(summary[_GROUP] == list(key)).all(axis=1)].set_index("choice")["macro_f1"]
-        axes.axvline(median["median"] - median["fixed"], color=GREY, linewidth=0.8, linestyle=":")
+        means = part.set_index("choice")["macro_f1"]
+        axes.axvline(means["median"] - means["fixed"], color=GREY, linewidth=0.8, linestyle=":")
         axes.set_yticks(at, ordered["choice"])
         axes.set_xlabel("mean macro-F1 − that of the fixed choice\n(dotted: the grid's median)")
-        axes.set_title(" · ".join(name for name in key if name))
+        axes.set_title(_title(key))
     return figure

@@ -5,60 +5,69 @@ A record holds κ, ξ, accuracy and macro-F1 of one experiment's whole grid (som
 
 from __future__ import annotations
 
-import argparse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import click
 import numpy as np
-import pandas as pd
 import scipy.io
-from tgsr.evaluation.grid import GridPlan, score_grid
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from tgsr.datasets import load_pair
 from tgsr.errors import MissingDataError
+from tgsr.evaluation import score_batch
+from tgsr.evaluation.task import mask_target
 from tgsr.protocols import EXPERIMENTS, Experiment
+from tgsr.regions import released_groups
+from tgsr.solvers import BatchSolver
+
+__all__: list[str] = []
 
 
-def compare(experiment: Experiment, record_path: Path, data: Path) -> bool:
-    """Solve a record's cells; print how many rows are equal, and return whether all are."""
+def compare(experiment: Experiment, record_path: Path, data: Path, every: int, jobs: int) -> bool:
+    """Solve a record's cells at every n-th ξ; print how many rows are equal, and return whether all are."""
     record = scipy.io.loadmat(record_path)["Acc"]
-    kappas, xis = record[:, 0].astype(int), record[:, 1]
-    plan = GridPlan(np.unique(kappas).tolist(), np.unique(xis).tolist(), "released")
-    pair = load_pair(experiment, data)
-    with tqdm(total=len(plan.kappas) * len(plan.xis), unit="fit", desc=experiment.name) as bar:
+    xis = np.unique(record[:, 1])[::every]
+    pair = load_pair(experiment.source, experiment.target, data)
+    task, labels = mask_target(pair), pair.target.known_labels
+    solver = BatchSolver(task.X, task.y, 3, task.X_target, released_groups())
 
-        def advance(rows: pd.DataFrame) -> None:
-            bar.update(len(rows))
+    def equal_rows(xi: float) -> tuple[int, int, int]:
+        rows = record[record[:, 1] == xi]
+        solutions = solver.solve([(int(kappa), float(xi)) for kappa in rows[:, 0]])
+        scores = score_batch(labels, np.array([solution.target_codes for solution in solutions]), 3)
+        found = np.column_stack([scores.accuracy, scores.macro_f1])
+        equal = np.isclose(found, record[record[:, 1] == xi][:, 2:4], rtol=0, atol=1e-12)
+        return len(rows), int(equal[:, 0].sum()), int(equal[:, 1].sum())
 
-        table = score_grid(pair, plan, on_xi=advance).set_index(["kappa", "xi"])
-    rows = pd.MultiIndex.from_arrays([kappas, xis])
-    solved = table[["accuracy", "macro_f1"]].reindex(rows).to_numpy()
-    equal = np.isclose(solved, record[:, 2:4], rtol=0, atol=1e-12)
-    print(
-        f"{experiment.name}: {len(record)} rows, accuracy equal in {equal[:, 0].sum()}, macro-F1 in {equal[:, 1].sum()}"
-    )
-    return bool(equal.all())
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(jobs) as pool:
+        counts = np.array(list(tqdm(pool.map(equal_rows, xis), total=len(xis), unit="ξ", desc=experiment.name)))
+    total, accuracies, macro_f1s = counts.sum(axis=0)
+    click.echo(f"{experiment.name}: {total} rows, accuracy equal in {accuracies}, macro-F1 in {macro_f1s}")
+    return bool(accuracies == macro_f1s == total)
 
 
-def main() -> None:
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with features and records.")
+@click.option("--every", default=1, help="Compare every n-th ξ only.")
+@click.option("--jobs", default=2, help="Threads.")
+def main(data: Path, every: int, jobs: int) -> None:
     """Compare every record of the folder whose databases are there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the feature files and the records")
-    given = parser.parse_args()
     found = {
         experiment: path
         for experiment in EXPERIMENTS
-        for path in given.data.glob(f"Acc_record_*_{experiment.source}_{experiment.target}_*.mat")
+        for path in data.glob(f"Acc_record_*_{experiment.source}_{experiment.target}_*.mat")
     }
     if not found:
-        raise SystemExit(f"{given.data} holds no record (Acc_record_…_<source>_<target>_….mat)")
+        raise SystemExit(f"{data} holds no record (Acc_record_…_<source>_<target>_….mat)")
     different = []
     for experiment, path in found.items():
         try:
-            if not compare(experiment, path, given.data):
+            if not compare(experiment, path, data, every, jobs):
                 different.append(experiment.name)
         except MissingDataError as error:
-            print(f"{experiment.name}: left out ({error})")
+            click.echo(f"{experiment.name}: left out ({error})")
     raise SystemExit(f"different: {', '.join(different)}" if different else 0)
 
 

@@ -6,6 +6,7 @@ own experiment is measured instead. Run with one BLAS thread: ``OPENBLAS_NUM_THR
 
 from __future__ import annotations
 
+import itertools
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,12 @@ from pathlib import Path
 import click
 import numpy as np
 import numpy.typing as npt
-from tgsr.evaluation.grid import make_solver
 from threadpoolctl import threadpool_limits
 
 import tgsr.solvers.batch as batch_module
 from tgsr.datasets import load_pair
+from tgsr.estimators.groups import feature_groups
+from tgsr.evaluation.task import mask_target
 from tgsr.protocols import get_experiment
 from tgsr.solvers import BatchSolver, solve_direct
 
@@ -41,6 +43,17 @@ def generated_solver(n_source: int, n_target: int, bins: int = 59, seed: int = 0
 
     source, target = sample(codes, 0.0), sample(np.arange(n_target) % 3, 0.3)
     return BatchSolver(source, codes, 3, target, np.arange(source.shape[1]) // (3 * bins))
+
+
+def released_solver(name: str, data: Path, grouping: str, held_out: slice | None = None) -> BatchSolver:
+    """The solver of an experiment; with samples held out, as cross-validation on the source has it."""
+    experiment = get_experiment(name)
+    task = mask_target(load_pair(experiment.source, experiment.target, data))
+    groups = feature_groups(grouping, task.X.shape[1])
+    if held_out is None:
+        return BatchSolver(task.X, task.y, 3, task.X_target, groups)
+    kept = np.delete(np.arange(len(task.X)), held_out)
+    return BatchSolver(task.X[kept], task.y[kept], 3, task.X_target, groups, X_new=task.X[held_out])
 
 
 def gemm_rate() -> float:
@@ -98,12 +111,19 @@ def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> Non
 @click.option("--grouping", default="released", help="Grouping for those.")
 @click.option("--jobs", default="1,2", help="Numbers of threads.")
 @click.option("--direct-fits", default=9, help="Fits of the direct iteration to time.")
+@click.option("--folds", is_flag=True, help="What cross-validation on the source costs, in fits of the whole source.")
 @click.option("--growth/--no-growth", default=False, help="How the cost grows with N_s, d, κ and the batch.")
-def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, growth: bool) -> None:
+def main(
+    data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, folds: bool, growth: bool
+) -> None:
     """Measure the solver."""
     with threadpool_limits(limits=1, user_api="blas"):
         if growth:
             _growth()
+            return
+        if folds and data:
+            for name in names:
+                _cost_of_folds(name, data, grouping)
             return
         click.echo(f"one thread's matrix product: {gemm_rate() / 1e9:.1f} GFLOP/s")
         click.echo(
@@ -111,7 +131,7 @@ def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, di
             f"{'products':>9s} {'of limit':>9s}"
         )
         solvers = (
-            {name: make_solver(load_pair(get_experiment(name), data), grouping) for name in names}
+            {name: released_solver(name, data, grouping) for name in names}
             if data
             else {f"generated, N_s = {n}": generated_solver(n, 71) for n in (71, 130, 164)}
         )
@@ -120,6 +140,23 @@ def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, di
                 measure(solver, label, int(count), direct_fits)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     click.echo(f"peak memory of this process: {peak:.2f} GiB")
+
+
+def _cost_of_folds(name: str, data: Path, grouping: str, n_folds: int = 5, rounds: int = 5) -> None:
+    """Processor time of a cell with its folds, against the cell alone, in alternating rounds."""
+    whole = released_solver(name, data, grouping)
+    edges = np.linspace(0, whole.problem.rows.shape[1] - 1, n_folds + 1).astype(int)
+    folds = [released_solver(name, data, grouping, slice(*ends)) for ends in itertools.pairwise(edges)]
+    cells = [(kappa, 0.3) for kappa in _KAPPAS]
+    seconds = np.zeros((rounds, n_folds + 1))
+    for row in seconds:
+        for index, solver in enumerate((whole, *folds)):
+            started = time.process_time()
+            solver.solve(cells)
+            row[index] = time.process_time() - started
+    alone, *of_folds = seconds.min(axis=0)
+    ratio = 1 + sum(of_folds) / alone
+    click.echo(f"{name}: {1e3 * alone / len(cells):.2f} ms a cell, with {n_folds} folds {ratio:.2f} times that")
 
 
 def _growth() -> None:

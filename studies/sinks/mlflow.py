@@ -19,6 +19,7 @@ from tgsr.errors import TrackingError
 from tgsr.estimators.sweep import Outcome
 from tgsr.evaluation.best import Best, best_trial
 from tgsr.evaluation.metrics import score
+from tgsr.evaluation.remarks import choice_remarks, show_setting
 from tgsr.evaluation.selection import get_rule
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client
 from tgsr.tracking.lock import study_lock
@@ -35,7 +36,7 @@ from tgsr.tracking.runs import (
     start_parent,
 )
 from tgsr.tracking.store import TrialStore
-from tgsr.tracking.trial import StudyRun, Trial, cell_id, decode_predictions, settings_text, source_tags
+from tgsr.tracking.trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -73,30 +74,25 @@ class StudyResult:
 
     def lines(self, config: TrackingConfig) -> list[str]:
         """Text for the terminal: what was chosen, how, and what to do next."""
-        best = self.best
-        scores = [
-            f"{name} {best.row[key]:.4f}"
-            for key, name in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
-            if key in best.row
-        ]
-        chosen = settings_text(best.settings) or "no setting to choose"
-        how = (
-            "oracle: chosen by the target's labels"
-            if self.spec.selection == "oracle"
-            else f"chosen by {self.spec.selection}"
-        )
-        ties = (
-            f"; {best.n_ties} trials tie at {best.value:.4f}, the first of the grid was taken"
-            if best.n_ties > 1
-            else ""
-        )
+        best, spec = self.best, self.spec
+        named = (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
+        scores = ", ".join(f"{name} {best.row[key]:.4f}" for key, name in named if key in best.row)
+        by_labels = get_rule(spec.selection).uses_target_labels
+        chosen = ", ".join(show_setting(name, value) for name, value in best.settings.items()) or "no setting to choose"
         return [
-            f"{self.spec.title}: {len(self.table):,} trials; MLflow run {self.run_id}",
-            f"best: {chosen}" + (f"; on the target {', '.join(scores)}" if scores else "; the target has no labels"),
-            f"({how}{ties})",
+            f"{spec.title}: {len(self.table):,} trials; MLflow run {self.run_id}",
+            f"best: {chosen}; {f'on the target {scores}' if scores else 'the target has no labels'}",
+            f"{spec.selection}: chosen by the target's labels" if by_labels else f"chosen by {spec.selection}",
+            *self.remarks,
             f"register it: tgsr register --study {self.run_id}{config.option}",
             f"look at it:  {config.ui_hint}",
         ]
+
+    @property
+    def remarks(self) -> list[str]:
+        """How the choice was come by; see `tgsr.evaluation.remarks`."""
+        n_groups = self.spec.shape.n_groups if self.spec.grouping else None
+        return choice_remarks(self.table, selection=self.spec.selection, sampler=self.spec.sampler, n_groups=n_groups)
 
 
 class MlflowSink:
@@ -239,7 +235,7 @@ class MlflowSink:
         return best_trial(table)
 
     def _keep_best_matrix(self, best: Best) -> None:
-        """A study that keeps no matrix keeps the best trial's: its task is run again, so that the bytes are the same."""
+        """Keep the best trial's matrix where others are not: its task is run again, so that the bytes are the same."""
         if matrices_kept(self._options.matrices) is None:
             return
         numbers, settings = self._task_of(best)

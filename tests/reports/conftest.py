@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -33,9 +34,13 @@ def generated_trials(settings: list[dict[str, Any]], seed: int = 0) -> pd.DataFr
 
 
 def grid(**axes: Any) -> list[dict[str, Any]]:
-    from tgsr.estimators.methods import expand_grid
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
-    return expand_grid([axes])
+
+@pytest.fixture(scope="session")
+def trials() -> Callable[..., pd.DataFrame]:
+    """Generated trials over a grid, given by its axes."""
+    return lambda **axes: generated_trials(grid(**axes))
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
+import scipy.special
+from scipy.spatial.distance import cdist
 
 from tgsr.solvers.importance import gaussian, kliep, kmm, median_distance, ulsif, ulsif_loo_score
-from tgsr.solvers.quadratic import bounded_budget_qp, damped_least_squares
+from tgsr.solvers.quadratic import bounded_budget_qp, damped_least_squares, mixture_likelihood
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,22 @@ def test_kliep_reaches_the_maximum_of_its_likelihood(samples):
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 500},
     )
-    weights = kliep(X, X_target, width=1.0, max_iter=20000, tol=1e-12)
+    weights = kliep(X, X_target, width=1.0)
     expected = gaussian(X, X_target, 1.0) @ best.x
-    np.testing.assert_allclose(weights, expected / expected.mean(), atol=5e-3)
+    np.testing.assert_allclose(weights, expected / expected.mean(), atol=2e-4)
+
+
+@pytest.mark.parametrize("width", [0.02, 0.3, 30.0])
+def test_kliep_meets_its_conditions_of_optimality_at_any_width(samples, width):
+    X, X_target = samples
+    log_b = scipy.special.logsumexp(-cdist(X, X_target, "sqeuclidean") / (2 * width**2), axis=0) - np.log(len(X))
+    logs = -cdist(X_target, X_target, "sqeuclidean") / (2 * width**2) - log_b
+    ratios = np.exp(logs - logs.max(axis=1, keepdims=True))
+    beta = mixture_likelihood(ratios)
+    slopes = ratios.T @ (1 / (ratios @ beta)) / len(ratios)  # at most 1, and 1 where a share is positive
+    assert slopes.max() <= 1 + 1e-6
+    assert beta @ np.abs(slopes - 1) <= 1e-6
+    assert kliep(X, X_target, width=width).mean() == pytest.approx(1)
 
 
 def test_kmm_equals_a_general_purpose_solver(samples):

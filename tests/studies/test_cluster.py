@@ -87,12 +87,17 @@ def test_workers_and_the_scheduler_are_lost_and_nothing_else_is(
     write = MlflowSink.write
     monkeypatch.setattr(MlflowSink, "write", lambda self, trials: (write(self, trials), done.append(len(trials)))[0])
 
+    def wait_for_more():
+        count, give_up = sum(done), time.monotonic() + 60
+        while sum(done) <= count and time.monotonic() < give_up:
+            time.sleep(0.02)
+
     def disturb():
         for _ in range(2):  # a worker goes, another comes
-            _wait_for(lambda count=sum(done): sum(done) > count)
+            wait_for_more()
             cluster.processes[-1].kill()
             cluster.start_worker()
-        _wait_for(lambda count=sum(done): sum(done) > count)
+        wait_for_more()
         cluster.scheduler.kill()
         cluster.scheduler.wait()
         cluster.start_scheduler()
@@ -111,9 +116,3 @@ def test_several_studies_are_handed_to_one_scheduler(cluster, make_spec, make_op
     specs = [make_spec(), make_spec(method="SVM")]
     results = run_studies([StudyRequest(spec, small_pair, options) for spec in specs])
     assert [len(result.table) for result in results] == [12, 1]
-
-
-def _wait_for(condition):
-    give_up = time.monotonic() + 60
-    while not condition() and time.monotonic() < give_up:
-        time.sleep(0.02)

@@ -1,18 +1,10 @@
-"""A study's best trial, registered, answers as its trial did, in any process, from rows and from clips."""
+"""A registered trial answers as it did in its study, says what it is, and gives way to no oracle by accident."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,233 +12,250 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from tgsr.tracking.place import Place, open_client, resolve_place
 
-from tgsr.datasets import DatabasePair, save_features
+import tgsr
+from tests.tracking.fake_study import write_study
+from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
-from tgsr.estimators.tgsr import TGSRClassifier
-from tgsr.tracking.model import load_weights
-from tgsr.tracking.reading import list_studies
+from tgsr.estimators.methods import METHODS, get_method
+from tgsr.tracking.config import open_client
+from tgsr.tracking.model import ESTIMATOR, HEADER, Header, load_files, save_files
+from tgsr.tracking.names import Tag
 from tgsr.tracking.registration import register_study
-from tgsr.tracking.registry import Registered, load_model, model_weights
+from tgsr.tracking.registry import register
 
-ROOT = Path(__file__).parents[2]
+TGSR = ({"kappa": 5, "xi": 0.1}, {"kappa": 40, "xi": 10.0})
 
 
 @dataclass
 class World:
-    place: Place
+    home: Path
     pair: DatabasePair
-    data: Path
-    registered: Registered
     client: Any
-    best: dict[str, Any]
+    tgsr: str
+    oracle: str
+    svm: str
+    released: str
+
+    @property
+    def data(self) -> str:
+        return str(self.home / "features")
 
 
 @pytest.fixture(scope="module")
 def world(pair_factory: Callable[..., DatabasePair], tmp_path_factory: pytest.TempPathFactory) -> World:
-    from studies.space import Space
-
-    from studies.spec import StudySpec
-    from studies.study import StudyOptions, run_study
-
     home = tmp_path_factory.mktemp("registry")
     pair = pair_factory(n_source=15, n_target=12)
-    pair = replace(pair, source=replace(pair.source, parameters={"origin": "clips", "size": 96, "n_frames": 24}))
-    data = home / "features"
+    parameters = {"origin": "generated", "size": 96, "n_frames": 24}
+    labels = np.random.default_rng(3).permutation(pair.target.labels)  # scores that are not all 1
+    pair = DatabasePair(replace(pair.source, parameters=parameters), replace(pair.target, labels=labels))
     for database in (pair.source, pair.target):
-        save_features(database, data / f"{database.name}.tgsr.npz")
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-            patch.delenv(variable, raising=False)
-        place = resolve_place(home)
-    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, Space((5, 40), (0.1, 10.0)), selection="oracle")
-    result = run_study(spec, pair, StudyOptions(place, str(data), progress=False, jobs=1))
-    client = open_client(place.tracking_uri)
-    return World(place, pair, data, register_study(client, data=str(data)), client, result.best)
-
-
-def test_the_champion_predicts_as_its_trial_did(world: World) -> None:
-    fitted = TGSRClassifier(world.best["kappa"], world.best["xi"]).fit(
-        world.pair.source.X, world.pair.source.labels, X_target=world.pair.target.X
+        save_features(database, home / "features" / f"{database.name}.tgsr.npz")
+    client = open_client(f"sqlite:///{home / 'mlflow.db'}")
+    data = str(home / "features")
+    return World(
+        home,
+        pair,
+        client,
+        tgsr=write_study(client, pair, TGSR, data=data),
+        oracle=write_study(client, pair, TGSR, data=data, selection="oracle"),
+        svm=write_study(client, pair, [{"C": 1.0}], method="SVM", data=data),
+        released=write_study(client, pair, [{"kappa": 13, "xi": 0.1}], fixed={"groups": "released"}),
     )
-    table = load_model("models:/tgsr-V-N@champion").predict(world.pair.target.X.copy())
-    names = np.array(world.pair.target.class_names)
+
+
+def test_a_registered_trial_predicts_as_it_did(world: World) -> None:
+    registered = register(world.client, world.tgsr, world.pair)
+    trial = world.client.get_run(registered.run_id)
+    kappa, xi = int(trial.data.params["kappa"]), float(trial.data.params["xi"])
+    fitted = METHODS["TGSR"].make(kappa=kappa, xi=xi, groups="region")
+    fitted.fit(world.pair.source.X, world.pair.source.labels, X_target=world.pair.target.X)
+    table = tgsr.load_model(registered.uri).predict(world.pair.target.X)
+    names = np.array(world.pair.class_names)
     assert table["label"].tolist() == names[fitted.predict(world.pair.target.X)].tolist()
-    np.testing.assert_allclose(
-        table[[f"score_{name}" for name in names]].to_numpy(), fitted.predict_proba(world.pair.target.X), atol=1e-9
-    )
+    scores = table[[f"score_{name}" for name in names]].to_numpy()
+    np.testing.assert_allclose(scores, fitted.predict_proba(world.pair.target.X), atol=1e-9)
     assert sorted(table["regions"][0]) == fitted.selected_regions_.tolist()
-
-
-def test_a_new_process_predicts_the_same_by_command(world: World, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = ["predict", "--model", world.registered.uri, "--home", str(world.place.home)]
-    command += ["--features", str(world.data / "SMIC_NIR.tgsr.npz"), "--out", str(tmp_path / "out.csv")]
-    done = subprocess.run(
-        [sys.executable, "-m", "tgsr", *command], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    labels = [line.split(",")[2] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
-    expected = load_model(world.registered.uri).predict(world.pair.target.X.copy())["label"].tolist()
-    assert labels == expected
-
-
-def test_the_version_says_what_it_is(world: World) -> None:
-    version = world.client.get_model_version_by_alias("tgsr-V-N", "champion")
-    assert str(version.version) == world.registered.version
-    assert version.run_id == world.best["run_id"]
-    assert version.tags["tgsr.experiment"] == "V-N"
-    assert version.tags["tgsr.selection"] == "oracle"
-    assert version.tags["tgsr.source_digest"] == world.pair.source.digest
-    assert version.tags["tgsr.code_version"]
-    assert "oracle" in version.description
-
-
-def test_the_way_from_clips_to_features_travels_with_the_study(world: World) -> None:
-    """Also where no feature files are at hand when the trial is registered."""
-    assert model_weights(load_model(world.registered.uri)).extraction["size"] == 96
-    without_data = register_study(world.client)
-    extraction = model_weights(load_model(without_data.uri)).extraction
-    assert (extraction["size"], extraction["n_frames"]) == (96, 24)
-
-
-def test_the_trials_run_is_as_it_was_and_names_the_model(world: World) -> None:
-    trial = world.client.get_run(world.best["run_id"])
+    assert fitted.region_norms_[table["regions"][0]].tolist() == sorted(fitted.region_norms_[table["regions"][0]])[::-1]
     assert trial.info.status == "FINISHED"
-    version = world.client.get_model_version("tgsr-V-N", world.registered.version)
+    version = world.client.get_model_version("tgsr-V-N", registered.version)
     assert version.source.rpartition("/")[2] in [output.model_id for output in trial.outputs.model_outputs]
-    for key in trial.data.metrics:
-        assert len(world.client.get_metric_history(world.best["run_id"], key)) == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_read_back_as_it_was(name: str, pair_factory: Any, tmp_path: Path) -> None:
+    pair = pair_factory(n_source=15, n_target=12)
+    method = get_method(name)
+    estimator = method.make(**method.defaults).fit(pair.source.X, pair.source.labels, X_target=pair.target.X)
+    header = save_files(estimator, Header(pair.class_names, pair.source.X.shape[1]), tmp_path)
+    again = load_files(tmp_path)
+    assert again.header == header
+    assert again.estimator.get_params() == estimator.get_params()
+    np.testing.assert_array_equal(again.estimator.predict(pair.target.X), estimator.predict(pair.target.X))
+    scored = again.predict(pair.target.X).filter(like="score_").to_numpy()
+    assert scored.shape == (12, 3)
+    np.testing.assert_array_equal(scored.argmax(axis=1), estimator.predict(pair.target.X))
+
+
+def test_what_is_registered_and_replaced_is_said_and_tagged(world: World) -> None:
+    first = register(world.client, world.svm, world.pair)
+    assert (first.name, first.alias, first.replaced) == ("tgsr-V-N-SVM", "champion", "")
+    second = register(world.client, world.svm, world.pair)
+    for part in ("SVM for V-N", "C 1", "chosen by source-cv", "macro-F1", "accuracy"):
+        assert part in second.described
+    assert second.replaced.startswith(f"version {first.version} (SVM for V-N")
+    version = world.client.get_model_version_by_alias("tgsr-V-N-SVM", "champion")
+    assert str(version.version) == second.version
+    expected = {
+        Tag.METHOD: "SVM",
+        Tag.SELECTION: "source-cv",
+        Tag.SETTINGS: "C 1",
+        Tag.SOURCE_DIGEST: world.pair.source.digest,
+        Tag.GENERATED: "true",
+        "tgsr.study_run": world.svm,
+        "tgsr.trial_run": second.run_id,
+        "tgsr.replaces": f"version {first.version}",
+    }
+    assert {key: version.tags[key] for key in expected} == expected
+    assert "Generated data" in version.description
+    table = tgsr.load_model(second.uri).predict(world.pair.target.X)
+    assert list(table) == ["label", "score_negative", "score_positive", "score_surprise"]
+
+
+def test_an_oracle_replaces_a_label_free_champion_only_when_asked(world: World) -> None:
+    honest = register(world.client, world.tgsr, world.pair)
+    with pytest.raises(TrackingError, match="--alias oracle, or replace the other with --allow-oracle"):
+        register(world.client, world.oracle, world.pair)
+    assert str(world.client.get_model_version_by_alias("tgsr-V-N", "champion").version) == honest.version
+    aside = register(world.client, world.oracle, world.pair, alias="oracle")
+    assert aside.uri == "models:/tgsr-V-N@oracle"
+    assert "chosen by the target's labels (oracle)" in aside.described
+    assert str(world.client.get_model_version_by_alias("tgsr-V-N", "champion").version) == honest.version
+    asked = register(world.client, world.oracle, world.pair, allow_oracle=True)
+    assert "chosen by source-cv" in asked.replaced
+    register(world.client, world.oracle, world.pair)  # an oracle may follow an oracle
+    assert "oracle" in register(world.client, world.tgsr, world.pair).replaced
+
+
+def test_of_several_studies_it_says_which_it_takes_and_why(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="tgsr"):
+        taken = register_study(world.client, experiment="V-N", data=world.data)
+    assert "3 studies match" in caplog.text
+    assert "those without target labels" in caplog.text
+    newest = world.client.get_model_version("tgsr-V-N", taken.version).tags["tgsr.study_run"]
+    assert newest == world.released
+    oracle = register_study(world.client, method="tgsr", alias="oracle")
+    assert world.client.get_model_version("tgsr-V-N", oracle.version).tags["tgsr.study_run"] == world.oracle
+
+
+def test_the_study_remembers_where_its_data_are(world: World, tmp_path: Path) -> None:
+    assert register_study(world.client, study=world.svm).name == "tgsr-V-N-SVM"
+    with pytest.raises(ParameterError, match="--data"):
+        register_study(world.client, study=world.released)
+    study = world.client.get_run(world.svm).data.tags[Tag.DATA_FOLDER]
+    try:
+        world.client.set_tag(world.svm, Tag.DATA_FOLDER, str(tmp_path / "gone"))
+        with pytest.raises(MissingDataError, match=r"no longer in .*gone.*--data"):
+            register_study(world.client, study=world.svm)
+        assert register_study(world.client, study=world.svm, data=world.data).name == "tgsr-V-N-SVM"
+    finally:
+        world.client.set_tag(world.svm, Tag.DATA_FOLDER, study)
+
+
+def test_study_trial_pair_and_data_must_belong_together(world: World) -> None:
+    with pytest.raises(ParameterError, match="no study of C-V"):
+        register_study(world.client, study=world.tgsr, experiment="C-V")
+    with pytest.raises(TrackingError, match="no trial of"):
+        register(world.client, world.tgsr, world.pair, trial_run_id=world.svm)
+    with pytest.raises(TrackingError, match="no study"):
+        register(world.client, register(world.client, world.svm, world.pair).run_id, world.pair)
+    with pytest.raises(MissingDataError, match="0123"):
+        register_study(world.client, study="0123")
+    with pytest.raises(MissingDataError, match="C-V"):
+        register_study(world.client, experiment="C-V")
+    other = DatabasePair(replace(world.pair.source, features=world.pair.source.features[::-1]), world.pair.target)
+    with pytest.raises(TrackingError, match=r"SMIC_VIS: not the content .*--data"):
+        register(world.client, world.tgsr, other)
+
+
+def test_a_trial_that_is_not_reached_again_is_not_registered(world: World) -> None:
+    study = write_study(world.client, world.pair, [{"C": 1.0}], method="SVM", data=world.data)
+    trial = world.client.get_run(study).data.tags[Tag.BEST_RUN]
+    recorded = world.client.get_run(trial).data.tags[Tag.PREDICTIONS]
+    world.client.set_tag(trial, Tag.PREDICTIONS, ("1" if recorded[0] == "0" else "0") + recorded[1:])
+    with pytest.raises(TrackingError, match="run the study again"):
+        register(world.client, study, world.pair)
+    world.client.delete_run(study)
 
 
 def test_registering_never_reopens_the_trial(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill in the middle of it must not leave the study's best trial unfinished."""
     states = []
+    trial = world.client.get_run(world.tgsr).data.tags[Tag.BEST_RUN]
 
     def log_and_look(**given: Any) -> None:
-        states.append((world.client.get_run(world.best["run_id"]).info.status, mlflow.active_run()))
+        states.append((world.client.get_run(trial).info.status, mlflow.active_run()))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(mlflow.pyfunc, "log_model", log_and_look)
     with pytest.raises(KeyboardInterrupt):
-        register_study(world.client)
+        register(world.client, world.tgsr, world.pair)
     assert states == [("FINISHED", None)]
-    assert world.client.get_run(world.best["run_id"]).info.status == "FINISHED"
 
 
-def test_trial_study_experiment_and_data_must_belong_together(world: World, tmp_path: Path) -> None:
-    study = list_studies(world.client)[0]
-    with pytest.raises(ParameterError, match="no study of C-V"):
-        register_study(world.client, study=study.run_id, experiment="C-V")
-    with pytest.raises(TrackingError, match="no trial of study"):
-        register_study(world.client, study=study.run_id, trial=study.run_id)
-    other = replace(world.pair.source, features=world.pair.source.features[::-1])
-    save_features(other, tmp_path / "SMIC_VIS.tgsr.npz")
-    with pytest.raises(DataError, match="is not what"):
-        register_study(world.client, data=str(tmp_path))
-    assert study.experiment == "V-N"
-    assert register_study(world.client, trial=world.best["run_id"]).run_id == world.best["run_id"]
+def test_groups_that_are_no_regions_are_not_called_so(world: World) -> None:
+    model = tgsr.load_model(register(world.client, world.released, world.pair, alias="released").uri)
+    table = model.predict(world.pair.target.X)
+    assert len(table["groups"][0]) == 13
+    assert "regions" not in table
+    assert model.header.kept[0] == "groups"
+    assert model.header.regions_known  # they can be drawn, as histograms by plane
 
 
-def test_no_pickle_travels_with_the_model(world: World) -> None:
-    model = load_model(world.registered.uri)
-    folder = Path(world.client.download_artifacts(world.best["run_id"], "").rstrip("/")).parents[1]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert any(path.name == "weights.npz" for path in files)
-    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib", ".cloudpickle")]
-    assert model.metadata.signature.inputs is not None
-    assert model.metadata.saved_input_example_info is not None
-    for path in files:
-        if path.name == "weights.npz":
-            weights = load_weights(path)
-            assert weights.facts["experiment"] == "V-N"
+def test_features_of_ones_own_and_a_target_without_labels(world: World) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(4), 5)
+    labels = np.arange(12) % 2
+    X = rng.random((12, 20)) + labels[:, None]
+    imported = {"origin": "imported"}
+    source = FeatureDataset("mine", X, labels, ("calm", "tense"), groups=groups, parameters=imported)
+    pair = DatabasePair(source, FeatureDataset("yours", X + 0.1, None, ("calm", "tense"), groups=groups))
+    study = write_study(world.client, pair, [{"kappa": 2, "xi": 0.1}], fixed={"groups": "own"})
+    registered = register(world.client, study, pair)
+    assert (registered.name, "target without labels" in registered.described) == ("tgsr-mine-yours", True)
+    model = tgsr.load_model(registered.uri)
+    assert list(model.predict(X)) == ["label", "score_calm", "score_tense", "groups"]
+    with pytest.raises(DataError, match="give feature rows"):
+        model.predict(np.full((20, 60, 60), 9.0))
+    assert not model.header.regions_known
 
 
-def test_clips_are_taken_as_arrays_and_flattened(world: World) -> None:
-    model = load_model(world.registered.uri)
-    clip = np.random.default_rng(0).integers(0, 256, size=(18, 60, 50)).astype(np.float64)
-    entries = np.empty(1, dtype=object)
-    entries[0] = clip
-    by_array = model.predict(entries)
-    by_row = model.predict(clip.reshape(1, -1), params={"clip_shape": list(clip.shape)})
-    assert by_array.equals(by_row)
-    assert np.isclose(by_array.filter(like="score_").sum(axis=1), 1.0).all()
+def test_weights_altered_in_the_registry_are_refused(world: World, tmp_path: Path) -> None:
+    registered = register(world.client, world.svm, world.pair)
+    [folder] = [path.parent for path in (world.home / "mlruns").rglob(HEADER) if _is_version(path, world, registered)]
+    shutil.copytree(folder, tmp_path / "kept")
+    header = save_files(load_files(folder).estimator, replace(load_files(folder).header, facts={"a": "b"}), folder)
+    assert load_files(folder).header == header  # whole in itself, but not what was registered
+    with pytest.raises(TrackingError, match="not as it was registered"):
+        tgsr.load_model(registered.uri)
+    shutil.copytree(tmp_path / "kept", folder, dirs_exist_ok=True)
+    (folder / ESTIMATOR).write_bytes(b"")
+    with pytest.raises(TrackingError, match="its digest has changed"):
+        tgsr.load_model(f"models:/{registered.name}/{registered.version}")
+    shutil.copytree(tmp_path / "kept", folder, dirs_exist_ok=True)
+    world.client.delete_model_version_tag(registered.name, registered.version, "tgsr.model_sha256")
+    with pytest.raises(TrackingError, match="was not registered by"):
+        tgsr.load_model(registered.uri)
+    register(world.client, world.svm, world.pair)
 
 
-@pytest.mark.parametrize(
-    ("rows", "params", "message"),
-    [
-        (np.zeros((2, 100)), {}, "15045"),
-        (np.full((1, 15045), np.nan), {}, "NaN"),
-        (np.zeros((1, 100)), {"clip_shape": [2, 5, 5]}, "clip_shape"),
-    ],
-)
-def test_wrong_input_is_named(world: World, rows: Any, params: dict[str, Any], message: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    with pytest.raises(MlflowException, match=message) as error:
-        load_model(world.registered.uri).predict(rows, params=params)
-    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+def _is_version(path: Path, world: World, registered: Any) -> bool:
+    version = world.client.get_model_version(registered.name, registered.version)
+    return str(version.source).rpartition("/")[2] in str(path)
 
 
-@contextmanager
-def _serving(model: Any) -> Iterator[str]:
-    """MLflow's model server for one model, in this process, on a free port."""
-    import uvicorn
-    from mlflow.pyfunc.scoring_server import init
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(init(model), host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/invocations"
-    server.should_exit = True
-    thread.join()
-
-
-def _post(address: str, body: dict[str, Any]) -> tuple[int, Any]:
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def test_the_server_answers_rows_and_clips_and_refuses_wrong_shapes(world: World) -> None:
-    model = load_model(world.registered.uri)
-    rows = world.pair.target.X[:2]
-    clip = np.random.default_rng(0).integers(0, 256, size=(18, 60, 50)).astype(np.float64)
-    with _serving(model) as address:
-        status, answer = _post(address, {"inputs": rows.tolist()})
-        assert status == 200
-        assert [row["label"] for row in answer["predictions"]] == model.predict(rows.copy())["label"].tolist()
-        status, answer = _post(address, {"inputs": [clip.ravel().tolist()], "params": {"clip_shape": [18, 60, 50]}})
-        assert status == 200
-        assert answer["predictions"][0]["label"] in world.pair.target.class_names
-        status, answer = _post(address, {"inputs": [[1.0, 2.0]]})
-        assert status == 400
-        assert "15045" in answer
-        # a path is for the library only: a client must not make the server read its files
-        assert _post(address, {"inputs": [["/etc/passwd"]]})[0] == 400
-        assert _post(address, {"inputs": ["/etc/passwd"]})[0] == 400
-        assert _post(address, {"dataframe_split": {"columns": ["x"], "data": [["/etc/passwd"]]}})[0] == 400
-
-
-def test_a_model_or_study_that_is_not_there_is_named(world: World) -> None:
+def test_a_model_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="tgsr-C-V"):
-        load_model("models:/tgsr-C-V@champion")
-    with pytest.raises(MissingDataError, match="C-V"):
-        register_study(world.client, experiment="C-V")
-    with pytest.raises(MissingDataError, match="0123"):
-        register_study(world.client, study="0123")
-    assert len(list_studies(world.client)) == 1
-    assert model_weights(load_model(world.registered.uri)).class_names == ("negative", "positive", "surprise")
+        tgsr.load_model("models:/tgsr-C-V@champion")
+    with pytest.raises(MissingDataError, match="no such model folder"):
+        tgsr.load_model(tmp_path / "none")

@@ -19,7 +19,8 @@ __all__ = ["command"]
     type=click.Choice(["one", "paper", "all", "leave-one-out"]),
     default="one",
     show_default=True,
-    help="paper: those of the twelve whose databases are there (as --experiment all); all: every pair of the folder; leave-one-out: each database the target of all others.",
+    help="paper: those of the twelve whose databases are there (as --experiment all); all: every "
+    "pair of the folder; leave-one-out: each database the target of all others.",
 )
 @shared.data
 @click.option(

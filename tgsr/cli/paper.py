@@ -18,7 +18,8 @@ __all__ = ["command"]
     type=click.Choice(["paper", "all", "leave-one-out"]),
     default="paper",
     show_default=True,
-    help="paper: those of the twelve experiments whose databases are there; all: every pair of the folder; leave-one-out: each database the target of all others.",
+    help="paper: those of the twelve experiments whose databases are there; all: every "
+    "pair of the folder; leave-one-out: each database the target of all others.",
 )
 @click.option(
     "--sampler",

@@ -186,7 +186,7 @@ class CodedDatabase:
         sheet = self._read(path)
         collector = Collector(self.name, root, is_cropped(tree, root))
         collector.notes.append(f"emotions and frames from {path}")
-        if self.n_rows and len(sheet.rows) not in self.n_rows:
+        if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
             known = " or ".join(map(str, self.n_rows))
             collector.notes.append(
                 f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"

@@ -151,6 +151,11 @@ class Collector:
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def generated(self) -> bool:
+        """Whether a mark beside the clips or above says that they were drawn."""
+        return any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
+
     def skip(self, clip: str, path: Path, reason: str) -> None:
         """Record a clip that cannot be used."""
         while not _is_text(path):
@@ -207,8 +212,7 @@ class Collector:
         class_names: tuple[str, ...] = CLASS_NAMES,
     ) -> ClipCollection:
         """Everything gathered, with a remark on how the numbers of clips differ from those expected."""
-        generated = any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
-        if generated:
+        if self.generated:
             self.notes.append("generated data: not a recording of anyone, and not the database of this name")
         elif expected is not None:
             self._note_counts(expected)
@@ -218,7 +222,7 @@ class Collector:
             tuple(self.skipped),
             class_names,
             tuple(self.notes),
-            generated,
+            self.generated,
             label_map,
         )
 

@@ -16,14 +16,13 @@ import numpy as np
 from tgsr.demo.camera import CAMERAS, Camera, film, see
 from tgsr.demo.movement import ACTIONS, moving_regions
 from tgsr.demo.plan import DemoSettings, Recording, plan
-from tgsr.demo.sheets import write_sheet
 from tgsr.errors import DataError
 from tgsr.protocols import CLASS_NAMES, N_REGIONS
 
 __all__ = ["DemoSettings", "database_folder", "write_demo"]
 
 _MARK = "GENERATED.txt"
-_VERSION = 1
+_VERSION = 2
 
 _TEXT = """GENERATED DATA - NOT A RECORDING OF ANYONE
 
@@ -33,6 +32,15 @@ layout of the databases SMIC and CASME II and are neither: results on them say n
 Use them to learn the way: clips -> features -> study -> model -> prediction. truth.json beside each database lists
 the regions that move in each class (indices 0-84: grids of 1x1, 2x2, 4x4 and 8x8 blocks, row by row).
 """
+
+_SMIC_COLUMNS = "Subject,Filename,OnsetF,ApexF,OffsetF,Emotion"
+_CASME_COLUMNS = "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion"
+_SHEETS = {
+    "SMIC_HS": "SMIC-HS-E_annotation_2019.csv",
+    "SMIC_VIS": "SMIC-VIS-E_annotation.csv",
+    "SMIC_NIR": "SMIC-NIR-E_annotation.csv",
+    "CASME2": "CASME2-coding-20140508.csv",
+}
 
 Progress = Callable[[str, int, int], None]
 
@@ -105,8 +113,21 @@ def _write_database(
         rows.append(_write_clip(folder, camera, recording, faces[recording.number]))
         if progress is not None:
             progress(database, done, len(clips))
-    write_sheet(folder, database, rows)
+    _write_sheet(folder, database, rows)
     (folder / "truth.json").write_text(json.dumps(_truth(database, clips), indent=1) + "\n", encoding="utf-8")
+
+
+def _write_sheet(folder: Path, database: str, rows: list[dict[str, Any]]) -> None:
+    """Write the sheet in the real one's columns; a few apex frames of CASME II are "/", as there."""
+    casme = database == "CASME2"
+    lines = [_CASME_COLUMNS if casme else _SMIC_COLUMNS]
+    for index, row in enumerate(rows):
+        negative = "disgust" if index % 3 else "sadness"
+        emotion = {"negative": negative, "positive": "happiness", "surprise": "surprise"}[row["label"]]
+        apex = "/" if casme and index % 11 == 10 else row["apex"]
+        cells = [row["subject"], row["filename"], row["onset"], apex, row["offset"], emotion if casme else row["label"]]
+        lines.append(",".join(map(str, cells)))
+    (folder / _SHEETS[database]).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _write_clip(folder: Path, camera: Camera, recording: Recording, face: Any) -> dict[str, Any]:

@@ -7,19 +7,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tgsr.errors import ParameterError
-from tgsr.estimators.base import TransferClassifier
+from tgsr.estimators.base import Array, Codes, TransferClassifier
+from tgsr.estimators.groups import feature_groups
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Outcome, Settings, Sweep, prepare_sweep
-from tgsr.estimators.tgsr import TGSRClassifier, feature_groups
+from tgsr.estimators.tgsr import TGSRClassifier
 from tgsr.solvers import project_simplex
 from tgsr.solvers.importance import kliep
 
@@ -32,9 +31,6 @@ __all__ = [
     "vote",
     "vote_shares",
 ]
-
-Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
 
 COMBINATIONS: tuple[str, ...] = ("average", "tenth", "iwa")
 """How `ConsensusTGSR` combines a grid."""
@@ -109,12 +105,14 @@ class ConsensusTGSR(TransferClassifier):
     classes_ : array of shape (n_classes,)
     coef_ : array of shape (n_classes, n_features)
         The combined C^T.
+    groups_ : array of int, shape (n_groups,)
+        The groups' numbers, ascending.
     inclusion_frequency_ : array of shape (n_groups,)
-        Share of the combined models that keep each group: how salient it is, whatever κ.
+        Share of the combined models that keep each of ``groups_``: how salient it is, whatever κ.
     region_norms_ : array of shape (n_groups,)
         ‖C_i‖_F of the combined matrix.
     selected_regions_ : array of int
-        Groups kept by more than half of the models.
+        Numbers of the groups kept by more than half of the models.
     n_models_ : int
 
     Examples
@@ -127,6 +125,7 @@ class ConsensusTGSR(TransferClassifier):
     """
 
     coef_: Array
+    groups_: Codes
     inclusion_frequency_: Array
     region_norms_: Array
     selected_regions_: Codes
@@ -152,8 +151,8 @@ class ConsensusTGSR(TransferClassifier):
         if self.combine not in COMBINATIONS:
             raise ParameterError(f"combine = {self.combine!r} is unknown; use one of {', '.join(COMBINATIONS)}")
         target = X if X_target is None else X_target
-        numbers = np.unique(feature_groups(self.groups, X.shape[1]), return_inverse=True)[1]
-        grid = self._grid(int(numbers.max()) + 1)
+        self.groups_, numbers = np.unique(feature_groups(self.groups, X.shape[1]), return_inverse=True)
+        grid = self._grid(len(self.groups_))
         outcomes = self._sweep(X, codes, target)(grid)
         weights = self._weights(X, codes, target, outcomes)
         used = [(weight, outcome) for weight, outcome in zip(weights, outcomes, strict=True) if weight != 0]
@@ -164,7 +163,7 @@ class ConsensusTGSR(TransferClassifier):
         self.coef_ = np.ascontiguousarray(coef.T)
         self.inclusion_frequency_ = np.mean([np.asarray(outcome.group_norms) > 0 for _, outcome in used], axis=0)
         self.region_norms_ = np.sqrt(np.bincount(numbers, weights=(coef**2).sum(axis=1)))
-        self.selected_regions_ = np.flatnonzero(self.inclusion_frequency_ > 0.5)
+        self.selected_regions_ = self.groups_[self.inclusion_frequency_ > 0.5]
         self.n_models_ = len(used)
 
     def _grid(self, n_groups: int) -> list[Settings]:
@@ -197,23 +196,13 @@ class ConsensusTGSR(TransferClassifier):
                 scores[index, fold] = outcome.new_decisions
         return scores
 
-    def _project(self, X: npt.ArrayLike) -> Array:
-        check_is_fitted(self)
-        checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
-        return checked @ self.coef_.T
-
-    def _decide(self, X: Array) -> Codes:
-        codes: Codes = np.argmax(X @ self.coef_.T, axis=1)
-        return codes
-
-    def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
-        """C^T x: shape (n, n_classes); for two classes the difference of the second and the first, shape (n,)."""
-        scores = self._project(X)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+    def _decide(self, X: Array) -> Array:
+        decisions: Array = X @ self.coef_.T
+        return decisions
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """C^T x projected on the probability simplex, Equ. (8): shape (n, n_classes)."""
-        return project_simplex(self._project(X))
+        return project_simplex(self._scores(X))
 
 
 def _macro_f1(predicted: Codes, codes: Codes, n_classes: int) -> Array:
@@ -222,7 +211,8 @@ def _macro_f1(predicted: Codes, codes: Codes, n_classes: int) -> Array:
     for code in range(n_classes):
         hits = ((predicted == code) & (codes == code)).sum(axis=1)
         f1.append(2 * hits / np.maximum((predicted == code).sum(axis=1) + (codes == code).sum(), 1))
-    return np.mean(f1, axis=0, dtype=np.float64)
+    macro: Array = np.mean(f1, axis=0)
+    return macro
 
 
 def best_tenth(values: Array) -> Array:
@@ -309,16 +299,11 @@ class VoteClassifier(TransferClassifier):
             return shares, None
         return shares, vote_shares(np.array([outcome.new_codes for outcome in outcomes]), n_classes)
 
-    def _shares_of(self, X: Array) -> Array:
+    def _decide(self, X: Array) -> Array:
         shares = self._shares(self.X_, self.codes_, self.X_target_, X, len(self.classes_))[1]
         assert shares is not None
         return shares
 
-    def _decide(self, X: Array) -> Codes:
-        codes: Codes = self._shares_of(X).argmax(axis=1)
-        return codes
-
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Share of the votes for each class: shape (n, n_classes)."""
-        check_is_fitted(self)
-        return self._shares_of(validate_data(self, X, dtype=np.float64, reset=False))
+        return self._scores(X)

@@ -22,6 +22,7 @@ from optuna.distributions import (
 from sklearn.base import BaseEstimator
 
 from tgsr.errors import ParameterError
+from tgsr.estimators.consensus import ConsensusTGSR, VoteClassifier
 from tgsr.estimators.drls import DRLSClassifier
 from tgsr.estimators.iwsvm import IWSVMClassifier
 from tgsr.estimators.stm import STMClassifier
@@ -33,7 +34,7 @@ from tgsr.estimators.tkl import TKLClassifier
 from tgsr.estimators.tsrg import TSRGClassifier
 from tgsr.protocols import XIS
 
-__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
+__all__ = ["CONSENSUS", "ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
 
 ENTRY_POINTS = "tgsr.methods"
 """The group of entry points by which installed packages offer methods: classes, or `Method`."""
@@ -88,6 +89,15 @@ class Method:
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
         return self.estimator().set_params(**{**self.protocol, **params})
+
+    def defaults_for(self, shape: TaskShape) -> dict[str, Any]:
+        """The default settings, with counts cut to what a task has: features with fewer groups keep them all."""
+        ranges = self.param_distributions(shape)
+        found = {}
+        for name, value in self.defaults.items():
+            limit = ranges.get(name)
+            found[name] = min(value, limit.high) if isinstance(limit, IntDistribution) else value
+        return found
 
 
 def expand_grid(grid: Grid) -> list[dict[str, Any]]:
@@ -162,7 +172,7 @@ METHODS: dict[str, Method] = {
             "TGSR",
             TGSRClassifier,
             {},
-            {"kappa": 20, "xi": 1.0},
+            {"kappa": 85, "xi": 0.01},
             lambda shape: [{"kappa": list(range(1, shape.n_groups + 1)), "xi": [float(xi) for xi in XIS]}],
             lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
             "xi",
@@ -173,8 +183,27 @@ METHODS: dict[str, Method] = {
 """The ten methods in the order of the paper's tables."""
 
 
+def _consensus(name: str, estimator: type[BaseEstimator], protocol: dict[str, Any]) -> Method:
+    """A method with nothing to search."""
+    return Method(name, estimator, protocol, {}, lambda _: [{}], lambda _: {})
+
+
+CONSENSUS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        _consensus("TGSR-average", ConsensusTGSR, {"combine": "average"}),
+        _consensus("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
+        _consensus("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
+        *(_consensus(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
+    )
+}
+"""Combinations of a whole grid: nothing is chosen (see `tgsr.estimators.consensus`)."""
+
+
 def get_method(name: str) -> Method:
-    """Find a method: one of the ten in any case, with or without the hyphen; an entry point; ``package.module:Class``.
+    """Find a method: one of the ten or a consensus in any case, or an entry point, or ``package.module:Class``.
+
+    Hyphens may be left out.
 
     A class of one's own may declare what is searched in class attributes: ``param_grid`` (a dict or a list of dicts),
     ``param_distributions`` (a dict) or callables that make them of a `TaskShape`, and ``defaults`` (a dict). None is
@@ -186,7 +215,7 @@ def get_method(name: str) -> Method:
         If there is no such method, or it cannot be imported.
     """
     wanted = _plain(name)
-    for method in METHODS.values():
+    for method in (METHODS | CONSENSUS).values():
         if _plain(method.name) == wanted:
             return method
     for entry in entry_points(group=ENTRY_POINTS):

@@ -66,7 +66,8 @@ class TGSRClassifier(TransferClassifier):
     selected_regions_ : array of int
         Numbers of the groups kept, ascending.
     complete_ : bool
-        Whether κ groups were kept. With ties between norms it is fewer, and ``fit`` warns (`TiedGroupsWarning`).
+        Whether κ groups were kept. With norms that are equal, if only up to rounding, it is fewer, and ``fit`` warns
+        (`TiedGroupsWarning`).
     n_iter_ : int
     converged_ : bool
     objective_ : float
@@ -189,7 +190,7 @@ class TGSRClassifier(TransferClassifier):
             )
         if not self.complete_:
             kept = len(self.selected_regions_)
-            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal, or features all zero"
+            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
             warnings.warn(text, TiedGroupsWarning, stacklevel=2)
         return self
 
@@ -298,7 +299,7 @@ class _System:
                 "converged": float(solution.converged),
                 "objective": solution.objective,
                 "regions_kept": float(kept),
-                "complete": float(kept == solution.kappa),
+                "complete": float(solution.complete),
             },
             solution.group_norms if self.scales is None else solution.group_norms / self.scales,
             lambda: self._coef(solution),

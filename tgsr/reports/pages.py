@@ -167,7 +167,8 @@ def _top(record: StudyRecord) -> str:
     if record.best is None:
         return ""
     rows = []
-    for row in map(dict[str, Any], rank_trials(record.table).head(10).to_dict("records")):
+    for found in rank_trials(record.table).head(10).to_dict("records"):
+        row = {str(name): value for name, value in found.items()}
         settings = {name: row[name] for name in record.best.settings}
         shown = {"trial": str(int(row["trial"]))} | show_trial(row, settings)
         rows.append(shown | {name: str(int(row[key])) for key, name in _COUNTS.items() if pd.notna(row.get(key))})

@@ -204,14 +204,13 @@ def record_from_run(client: MlflowClient, run_id: str, *, details: bool = True) 
         If there is no such run, or it is no study.
     """
     from tgsr.tracking.names import Tag
-    from tgsr.tracking.reading import find_run, read_artifact, read_trials
+    from tgsr.tracking.reading import find_run, read_spec_json, read_trials
 
     run = find_run(client, run_id)
     if run.data.tags.get(Tag.KIND) != "study":
         what = run.data.tags.get(Tag.KIND, "something else")
         raise MissingDataError(f"run {run_id} ({run.info.run_name}) is no study, but {what}; see `tgsr trials --list`")
-    spec = json.loads(read_artifact(client, run_id, "study.json"))
-    record = _from_spec(spec, read_trials(client, run_id), f"run {run_id}")
+    record = _from_spec(read_spec_json(client, run_id), read_trials(client, run_id), f"run {run_id}")
     profiles = _profiles(run)
     record = replace(
         record,
@@ -269,9 +268,11 @@ def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _whole_grid(method: str, shape: Mapping[str, int]) -> int | None:
-    """Cells of a method's own grid; None where the method is not installed here, or sizes are not stored."""
+    """Cells of a method's own grid; None where it is not one of the registry, or sizes are not stored."""
     from tgsr.estimators.methods import TaskShape, expand_grid, get_method
 
+    if ":" in method:  # a report imports no code that a stored file names
+        return None
     try:
         return len(expand_grid(get_method(method).param_grid(TaskShape(**shape))))
     except (ParameterError, TypeError):

@@ -1,12 +1,11 @@
 """Algorithm 1 for any set of (κ, ξ) at once, by a recursion that needs only the Gram matrices of the groups.
 
-Write C_i = X_i A_i + w_i E with E the all-ones block that the iteration starts from. With R = 2L̃^T − W, shared by all
-groups, an iteration is Q_i = C_i + X̃_i R/μ, C_i ← s_i Q_i, P_i ← μ(C_i − Q_i). Carried for each group are only
-U_i = X̃_i^T Q_i and ‖C_i‖²; A_i is rebuilt from the steps R/μ and the shrink factors s_i when it is wanted. ξ scales
-one row and one column of the Gram matrices: that is done on R, so that one set of matrices serves every ξ.
-The recursion is exact: the results are those of `tgsr.solvers.direct` up to rounding. Where its rounding would show,
-as with features far from the scale of histograms, and where groups are so small that Gram matrices do not pay, the
-direct iteration is used.
+With R = 2L̃^T − W, shared by all groups, an iteration is Q_i = C_i + X̃_i R/μ, C_i ← s_i Q_i, P_i ← μ(C_i − Q_i). In
+the coordinates of `tgsr.solvers.gram`, X̃R = Ũy, and carried for each group are only Ũ_i^T Q_i and ‖Q_i‖²; C_i is
+rebuilt from the steps y/μ and the shrink factors s_i when it is wanted. Neither κ nor ξ is in the Gram matrices: one
+set of them serves every pair. The recursion is exact: the results are those of `tgsr.solvers.direct` up to rounding;
+where its rounding would show, a group's norm is computed anew from its entries. Where groups are so small that Gram
+matrices do not pay, the direct iteration is used.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ from tgsr.protocols import check_kappa, check_xi
 from tgsr.solvers.direct import solve_direct
 from tgsr.solvers.gram import GramSystem
 from tgsr.solvers.problem import Problem, SolverSettings
-from tgsr.solvers.slots import Slots
-from tgsr.solvers.solution import CellSolution
+from tgsr.solvers.solution import TIE, CellSolution
 
 __all__ = ["BATCH_SIZE", "BatchSolver"]
 
 BATCH_SIZE = 16
 """Pairs solved together: enough columns for BLAS, few enough for the cache (see studies/bench)."""
+_FEW_CELLS = 8
+"""So many cells bring in the cost of tight bounds."""
 _LEAST_SHARE = 0.25
 """Features a group, as a share of the samples, below which K matrices of samples × samples cost more than they save."""
 
@@ -53,7 +53,8 @@ class BatchSolver:
 
     Notes
     -----
-    What else is in a batch changes an answer only in its last bits: the columns of a matrix product do not mix.
+    What else is solved at the same time does not change a bit of an answer: the columns of a matrix product do not mix.
+    Any number of threads may call `solve`.
     """
 
     def __init__(
@@ -105,23 +106,23 @@ class BatchSolver:
         if self.system is None:
             yield from ((index, self._solve_directly(*cell, settings)) for index, cell in enumerate(cells))
             return
-        # neighbours in ξ share an eigenbasis, so they should be in the batch at the same time
-        queue = sorted(range(len(cells)), key=lambda index: (cells[index][1], cells[index][0]), reverse=True)
-        slots = Slots(self.system, settings, min(BATCH_SIZE, len(cells)))
-        while queue or slots.width:
-            while queue and slots.width < slots.size:
+        from tgsr.solvers.slots import Batch  # compiled code, which a fitted model has no need of
+
+        # pairs of similar κ keep similar groups: their columns are needed in the same products
+        queue = sorted(range(len(cells)), key=lambda index: cells[index], reverse=True)
+        batch = Batch(self.system, settings, min(BATCH_SIZE, len(cells)), tight=len(cells) >= _FEW_CELLS)
+        while queue or batch.width:
+            while queue and batch.width < batch.size:
                 index = queue.pop()
-                slots.enter(slots.width, index, *cells[index])
-            slots.step()
-            for slot in reversed(slots.finished()):
-                index = int(slots.tags[slot])
-                yield index, self._solve_directly(*cells[index], settings) if slots.lost[slot] else slots.solution(slot)
+                batch.enter(batch.width, index, *cells[index])
+            for slot in reversed(batch.run()):
+                yield int(batch.tags[slot]), batch.solution(slot)
                 if queue:
                     index = queue.pop()
-                    slots.enter(slot, index, *cells[index])
+                    batch.enter(slot, index, *cells[index])
                 else:
-                    slots.close(slot)
-        self.n_products += slots.n_products
+                    batch.close(slot)
+        self.n_products += batch.n_products
 
     def _solve_directly(self, kappa: int, xi: float, settings: SolverSettings) -> CellSolution:
         problem = self.problem
@@ -131,6 +132,7 @@ class BatchSolver:
             xi=xi,
             n_iter=solution.n_iter,
             converged=solution.converged,
+            complete=int((solution.shrink > TIE).sum()) == kappa,
             objective=solution.objective,
             lam=solution.lam,
             group_norms=solution.group_norms,

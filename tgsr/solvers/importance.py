@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 from scipy.spatial.distance import cdist
 
-from tgsr.solvers.quadratic import bounded_budget_qp
+from tgsr.solvers.quadratic import bounded_budget_qp, mixture_likelihood
 
 __all__ = ["gaussian", "kliep", "kmm", "median_distance", "ulsif", "ulsif_loo_score"]
 
 Array = npt.NDArray[np.float64]
 
 RIDGES: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)
-_FOLD_TOL = 1e-5
 WIDTH_FACTORS: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -46,19 +46,12 @@ def _canonical_order(X: Array, Z: Array) -> tuple[Array, Array]:
 # --- KLIEP ----------------------------------------------------------------------------------------------------------
 
 
-def kliep(
-    X: Array,
-    X_target: Array,
-    *,
-    width: float | None = None,
-    n_folds: int = 5,
-    max_iter: int = 1000,
-    tol: float = 1e-8,
-) -> Array:
+def kliep(X: Array, X_target: Array, *, width: float | None = None, n_folds: int = 5) -> Array:
     """Kullback–Leibler importance estimation procedure (Sugiyama et al., NIPS 2007).
 
     Maximises Σ_t log(Aα)_t subject to α ≥ 0 and b^T α = 1, with A = k(X_target, centres) and b the mean of
-    k(X, centres); the update α ← α∘A^T(1/Aα)/(N_t·b) keeps the constraint and needs no step length.
+    k(X, centres): a convex program, solved to its optimum (`tgsr.solvers.quadratic.mixture_likelihood`) for the
+    shares β = b∘α, which stay finite where b is next to 0.
 
     Parameters
     ----------
@@ -67,9 +60,8 @@ def kliep(
     width : float, optional
         σ; by default the multiple of the median distance with the best likelihood in cross-validation over the
         target.
-    n_folds, max_iter, tol
-        Folds of that cross-validation; the limit of the iteration, and the relative gain in mean log-likelihood at
-        which it stops (1e-5 within the cross-validation).
+    n_folds : int
+        Folds of that cross-validation.
 
     Returns
     -------
@@ -80,37 +72,36 @@ def kliep(
     if width is None:
         scale = median_distance(X, X_target)
         widths = [factor * scale for factor in WIDTH_FACTORS]
-        scores = [_kliep_likelihood(source, target, candidate, n_folds, max_iter) for candidate in widths]
-        width = widths[int(np.argmax(scores))]
-    alpha = _kliep_fit(gaussian(target, target, width), gaussian(source, target, width), max_iter, tol)
-    return _mean_one(gaussian(X, target, width) @ alpha)
+        width = widths[int(np.argmax([_kliep_likelihood(source, target, sigma, n_folds) for sigma in widths]))]
+    ratios, _ = _ratios(source, target, width)
+    # k(x_i, centre)/b is what each centre gives a sample of the mean over all samples
+    return len(X) * scipy.special.softmax(_log_kernel(X, target, width), axis=0) @ mixture_likelihood(ratios)
 
 
-def _kliep_fit(at_target: Array, at_source: Array, max_iter: int, tol: float) -> Array:
-    tiny = float(np.finfo(np.float64).tiny)
-    b: Array = np.maximum(at_source.mean(axis=0), tiny)
-    alpha: Array = np.ones(len(b)) / b.sum()
-    likelihood = -np.inf
-    for _ in range(max_iter):
-        values = np.maximum(at_target @ alpha, tiny)
-        previous, likelihood = likelihood, float(np.log(values).mean())
-        if likelihood - previous < tol * max(1.0, abs(likelihood)):
-            break
-        alpha = alpha * (at_target.T @ (1 / values)) / (len(values) * b)
-    return alpha
+def _log_kernel(X: Array, Z: Array, width: float) -> Array:
+    exponents: Array = -cdist(X, Z, "sqeuclidean") / (2 * width**2)
+    return exponents
 
 
-def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int, max_iter: int) -> float:
+def _ratios(source: Array, target: Array, width: float) -> tuple[Array, Array]:
+    """A/b with rows of largest entry 1, and the logarithms of what the rows were divided by."""
+    log_b = scipy.special.logsumexp(_log_kernel(source, target, width), axis=0) - np.log(len(source))
+    logs = _log_kernel(target, target, width) - log_b
+    largest = logs.max(axis=1)
+    return np.exp(logs - largest[:, None]), largest
+
+
+def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int) -> float:
     n_folds = min(n_folds, len(target))
     if n_folds < 2:
         return 0.0
     folds = np.arange(len(target)) % n_folds
-    kernel, at_source = gaussian(target, target, width), gaussian(source, target, width)
+    ratios, logs = _ratios(source, target, width)
     likelihoods = []
     for fold in range(n_folds):
         held = folds == fold
-        alpha = _kliep_fit(kernel[~held], at_source, max_iter, _FOLD_TOL)
-        likelihoods.append(np.log(np.maximum(kernel[held] @ alpha, np.finfo(np.float64).tiny)).mean())
+        values = ratios[held] @ mixture_likelihood(ratios[~held])
+        likelihoods.append((np.log(np.maximum(values, np.finfo(np.float64).tiny)) + logs[held]).mean())
     return float(np.mean(likelihoods))
 
 

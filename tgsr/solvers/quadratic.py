@@ -1,4 +1,4 @@
-"""Small quadratic programs: the spectrum of TKL, and sample weights with a bound and a budget."""
+"""Small convex programs: the spectrum of TKL, sample weights with a bound and a budget, shares of a mixture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import scipy.optimize
 import scipy.sparse
 
-__all__ = ["bounded_budget_qp", "damped_least_squares"]
+__all__ = ["bounded_budget_qp", "damped_least_squares", "mixture_likelihood"]
 
 Array = npt.NDArray[np.float64]
 
@@ -90,3 +90,46 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
         raise ValueError(f"the quadratic program for the sample weights ended with {solution.status}")
     s: Array = np.clip(np.array(solution.x), 0.0, bound)
     return s
+
+
+def mixture_likelihood(densities: Array) -> Array:
+    """Maximise Σ_t log(Mβ)_t over the simplex: the shares of a mixture's components.
+
+    Parameters
+    ----------
+    densities : array of shape (n, m)
+        M ≥ 0, with a positive entry in every row.
+
+    Returns
+    -------
+    array of shape (m,)
+        β ≥ 0 with sum 1.
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot reach its accuracy.
+    """
+    n, m = densities.shape
+    # variables β and t ≤ log(Mβ), a cone (t, 1, Mβ) each: minimise −Σt
+    A = np.zeros((1 + m + 3 * n, m + n))
+    A[0, :m] = 1.0
+    A[1 : 1 + m, :m] = -np.eye(m)
+    A[1 + m + 3 * np.arange(n), m + np.arange(n)] = -1.0
+    A[3 + m :: 3, :m] = -densities
+    b = np.concatenate([[1.0], np.zeros(m), np.tile([0.0, 1.0, 0.0], n)])
+    kinds = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(m), *[clarabel.ExponentialConeT()] * n]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
+    cost = np.concatenate([np.zeros(m), -np.ones(n)])
+    P, sparse = scipy.sparse.csc_matrix((m + n, m + n)), scipy.sparse.csc_matrix(A)
+    solution = clarabel.DefaultSolver(P, cost, sparse, b, kinds, settings).solve()
+    if str(solution.status) not in ("Solved", "AlmostSolved"):
+        raise ValueError(f"the likelihood of the sample weights ended with {solution.status}")
+    beta = np.maximum(np.array(solution.x)[:m], 0.0)
+    shares: Array = beta / beta.sum()
+    for _ in range(200):  # the last digits by the multiplicative update, which only ever raises the likelihood
+        shares = shares * (densities.T @ (1 / (densities @ shares))) / n
+    return shares

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CellSolution"]
+__all__ = ["TIE", "CellSolution"]
+
+TIE = 1e-8
+"""A shrink factor up to this is rounding: the group's norm is the threshold, and the group is not kept."""
 
 _FloatArray = npt.NDArray[np.float64]
 
@@ -24,6 +27,9 @@ class CellSolution:
     n_iter : int
     converged : bool
         Whether max|C − D| < tol was reached.
+    complete : bool
+        Whether κ groups were kept. Where the κ-th and the (κ + 1)-th norm are equal, if only up to rounding (`TIE`),
+        the threshold removes both.
     objective : float
         Value of Equ. (2) with the last λ.
     lam : float
@@ -40,6 +46,7 @@ class CellSolution:
     xi: float
     n_iter: int
     converged: bool
+    complete: bool
     objective: float
     lam: float
     group_norms: _FloatArray

@@ -36,7 +36,7 @@ _LARGEST_HEADER = 2**22
 _LARGEST_SETTING = 4096  # of the extraction's: more pixels, frames or blocks are no clip of a face
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Header:
     """What a model says of itself.
 
@@ -272,8 +272,8 @@ def load_files(
         check_weights(estimator)
         model = RegisteredModel(estimator, header, paths=paths)
         model.answer(np.full((1, header.n_features), 1 / 59))  # a uniform histogram: do the shapes fit?
-    except TgsrError as error:
-        raise TrackingError(f"{folder / ESTIMATOR} is refused: {error}") from error
+    except Exception as error:  # whatever altered weights lead to
+        raise TrackingError(f"{folder / ESTIMATOR} cannot be used: {' '.join(str(error).split())[:300]}") from error
     return model
 
 

@@ -106,9 +106,10 @@ def _registered_digest(uri: str) -> str | None:
 
 
 def _missing(uri: str, error: Exception) -> MissingDataError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
     return MissingDataError(
-        f"model {uri!r} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}; register "
-        "one with `tgsr register`, or name the place with --home or MLFLOW_TRACKING_URI"
+        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home "
+        "or MLFLOW_TRACKING_URI"
     )
 
 
@@ -134,14 +135,17 @@ def _check_mlmodel(path: Path) -> None:
     if not path.is_file() or path.stat().st_size > _LARGEST_MLMODEL:
         raise TrackingError(f"{_MLMODEL} is missing, or too large to be one")
     try:
-        flavors: Any = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["flavors"]
-        names, ours = sorted(map(str, flavors)), dict(flavors.get("python_function") or {})
+        stored: Any = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        flavors, ours = stored["flavors"], stored["flavors"]["python_function"]
+        names, given = list(flavors), list(ours.items())
     except Exception as error:  # whatever the text holds
-        raise TrackingError(f"{_MLMODEL} cannot be read ({type(error).__name__})") from error
+        raise TrackingError(f"{_MLMODEL} cannot be read, or has no flavour python_function") from error
     if names != ["python_function"]:
-        raise TrackingError(f"{_MLMODEL} has the flavours {', '.join(names)[:200]}; ours have python_function alone")
-    for key, value in ours.items():
+        raise TrackingError(f"{_MLMODEL} has more flavours than python_function; ours have that alone")
+    for key, value in given:
         if key not in _HARMLESS and (key not in _EXPECTED or value != _EXPECTED[key]):
-            raise TrackingError(f"{_MLMODEL} has {key}: {str(value)[:100]!r}, which could run code; ours have none")
+            # shown only where it is text: a few lines of YAML can stand for gigabytes
+            shown = f": {value[:100]!r}" if isinstance(value, str) else " with another value than ours"
+            raise TrackingError(f"{_MLMODEL} has {str(key)[:100]}{shown}, which could run code; ours have none")
     if not {"loader_module", "data"} <= set(ours):
         raise TrackingError(f"{_MLMODEL} does not name our loader {LOADER} and its data")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tgsr.errors import TrackingError
+from tgsr.tracking.model_reader import NotPlainError, read_plain
 
 __all__ = ["check_weights", "dump_estimator", "load_estimator"]
 
@@ -48,17 +49,26 @@ def load_estimator(data: bytes, trusted: Sequence[str] = ()) -> Any:
     TrackingError
         If the file is none of skops', is damaged, or holds another type, which is named.
     """
-    import skops.io
-
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise TrackingError("unpacked it is larger than a model can be")
-        unknown = skops.io.get_untrusted_types(data=data)
+        return read_plain(data, _is_ours)
     except TrackingError:
         raise
+    except NotPlainError:
+        return _load_by_skops(data, trusted)
     except Exception as error:  # a damaged archive or schema raises anything
-        raise TrackingError(f"no skops file ({_line(error)})") from error
+        raise TrackingError(f"no skops file, or a damaged one ({_line(error)})") from error
+
+
+def _load_by_skops(data: bytes, trusted: Sequence[str]) -> Any:
+    import skops.io
+
+    try:
+        unknown = skops.io.get_untrusted_types(data=data)
+    except Exception as error:
+        raise TrackingError(f"no skops file, or a damaged one ({_line(error)})") from error
     named = {name.replace(":", ".") for name in trusted}
     refused = [name for name in unknown if not (_is_ours(name) or _is_installed(name) or name in named)]
     if refused:
@@ -130,7 +140,26 @@ def check_weights(estimator: Any) -> None:
                 visit(entry, f"{name}[{index}]", strict)
         elif hasattr(value, "__dict__") and not isinstance(value, type):
             ours = type(value).__module__.startswith(_OURS)
+            if strict and type(value).__name__ == "SVC":
+                _check_svc(value, name)
+                ours = True
             for key, entry in vars(value).items():
                 visit(entry, f"{name}.{key}", ours)
 
     visit(estimator, type(estimator).__name__, strict=False)
+
+
+def _check_svc(svc: Any, name: str) -> None:
+    """LIBSVM reads its arrays without looking at their lengths."""
+    classes, vectors = len(svc.classes_), len(svc.support_)
+    fits = (
+        svc._n_support.shape == (classes,)
+        and (svc._n_support >= 0).all()
+        and int(svc._n_support.sum()) == vectors
+        and svc._dual_coef_.shape == svc.dual_coef_.shape == (classes - 1, vectors)
+        and svc._intercept_.shape == svc.intercept_.shape == (classes * (classes - 1) // 2,)
+        and svc.kernel == "precomputed"
+        and ((svc.support_ >= 0) & (svc.support_ < svc.shape_fit_[0])).all()
+    )
+    if not fits:
+        raise TrackingError(f"{name} holds arrays that do not fit each other")

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import TrackingError
+from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.metrics import score
 from tgsr.tracking.model import HEADER, Header, save_files
 from tgsr.tracking.model_bundle import DIGEST_TAG, FOLDER, LOADER
 from tgsr.tracking.model_input import CLIP_SHAPE
-from tgsr.tracking.names import GENERATED_NOTE, STUDY_JSON, Tag, model_name
-from tgsr.tracking.reading import StudySummary, find_run, read_artifact, read_study, read_trials
+from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
+from tgsr.tracking.reading import StudySummary, find_run, read_spec_json, read_study, read_trials
+from tgsr.tracking.trial import decode_predictions, settings_text
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "ORACLE", "Registered", "register"]
+__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register"]
 
 CHAMPION, ORACLE = "champion", "oracle"
 """Alias of the version to use, and of one that the target's labels chose, where it is not to be the champion."""
@@ -103,7 +105,7 @@ def register(
     study = read_study(client, study_run_id)
     if study.tags.get(Tag.KIND) != "study":
         raise TrackingError(f"run {study_run_id} is no study; see `tgsr trials` for those there are")
-    spec: dict[str, Any] = json.loads(read_artifact(client, study.run_id, STUDY_JSON))
+    spec = read_spec_json(client, study.run_id)
     _check_data(study, pair)
     name, alias = model_name(pair.name, spec["method"]), alias or CHAMPION
     holder = _holder(client, name, alias)
@@ -144,12 +146,18 @@ def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
         return None
 
 
+def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
+    """Run id of the trial whose model has an alias; None if there is none."""
+    version = _holder(client, name, alias)
+    return None if version is None else str(version.run_id)
+
+
 def _guard(selection: str, holder: ModelVersion | None, alias: str, allow_oracle: bool) -> None:
     """An honest champion does not give way to an oracle unless that is asked for."""
-    held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "")
+    held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "unknown")
     if selection == ORACLE and held_by != ORACLE and alias != ORACLE and not allow_oracle and holder is not None:
         raise TrackingError(
-            f"{holder.name}@{alias} is version {holder.version}, chosen without target labels ({held_by or 'unknown'}); "
+            f"{holder.name}@{alias} is version {holder.version}, chosen without target labels ({held_by}); "
             "this trial was chosen by them: register it with --alias oracle, or replace the other with --allow-oracle"
         )
 
@@ -175,15 +183,13 @@ _SCORES = (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
 
 
 def _trial(client: MlflowClient, study: StudySummary, run_id: str | None) -> Run:
-    from tgsr.evaluation.best import best_trial
-
     if run_id is None:
         run_id = str(best_trial(read_trials(client, study.run_id)).row["run_id"])
     trial = find_run(client, run_id)
     if trial.data.tags.get(Tag.PARENT) != study.run_id:
         raise TrackingError(f"run {run_id} is no trial of {study.name!r} ({study.run_id}); see `tgsr trials`")
-    if Tag.SETTINGS not in trial.data.tags or Tag.PREDICTIONS not in trial.data.tags:
-        raise TrackingError(f"trial {run_id} does not record its settings and predictions; run the study again")
+    if Tag.SETTINGS not in trial.data.tags:
+        raise TrackingError(f"trial {run_id} does not record its settings; run the study again")
     return trial
 
 
@@ -203,13 +209,19 @@ def _refit(spec: Mapping[str, Any], settings: Mapping[str, Any], pair: DatabaseP
 
 
 def _check_predictions(estimator: Any, pair: DatabasePair, trial: Run) -> None:
-    recorded = np.array([int(digit, 36) for digit in trial.data.tags[Tag.PREDICTIONS]])
-    predicted: npt.NDArray[np.intp] = np.asarray(estimator.predict(pair.target.X))
-    if predicted.shape != recorded.shape or (predicted != recorded).any():
-        n = int((predicted != recorded).sum()) if predicted.shape == recorded.shape else len(predicted)
+    """Compare the predictions, or of a target too large for them to be kept the scores."""
+    predicted = np.asarray(estimator.predict(pair.target.X), dtype=np.int64)
+    tags, metrics = trial.data.tags, trial.data.metrics
+    if Tag.PREDICTIONS in tags:
+        recorded = decode_predictions(tags[Tag.PREDICTIONS])
+        same = predicted.shape == recorded.shape and bool((predicted == recorded).all())
+    else:
+        again = score(pair.target.known_labels, predicted, len(pair.class_names))
+        same = all(getattr(again, key) == metrics.get(key) for key, _ in _SCORES)
+    if not same:
         raise TrackingError(
-            f"fitted again, trial {trial.info.run_id} predicts {n} of {len(recorded)} target samples otherwise than it "
-            "recorded: code or libraries have changed since; run the study again"
+            f"fitted again, trial {trial.info.run_id} does not predict what it recorded: code or libraries have "
+            "changed since; run the study again"
         )
 
 
@@ -222,8 +234,7 @@ def _facts(
         "method": spec["method"],
         "selection": study.selection,
         "grouping": str(spec["fixed"].get("groups", "")),
-        "settings": ", ".join(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
-                              for name, value in settings.items()),
+        "settings": settings_text(settings),
         **scores,
         "study_run": study.run_id,
         "study_name": study.name,
@@ -232,7 +243,7 @@ def _facts(
         "target_digest": pair.target.digest,
         "code_version": code_version(),
         "generated": str(pair.is_generated).lower(),
-    }  # fmt: skip
+    }
 
 
 def _header(estimator: Any, pair: DatabasePair, facts: Mapping[str, str]) -> Header:
@@ -251,7 +262,7 @@ def _extraction(source: FeatureDataset) -> dict[str, Any]:
     """How the source's features were made from clips; empty where they are not those of tgsr."""
     from tgsr.features.extraction import ExtractionSettings
 
-    if source.groups is not None or source.parameters.get("origin") == "imported" or "extractor" in source.parameters:
+    if source.parameters.get("origin") == "imported":
         return {}
     return ExtractionSettings.from_dict(source.parameters).to_dict()
 

@@ -19,7 +19,8 @@ def _prepare(context: RuleContext) -> Scorer:
 
     def values(outcomes: Sequence[Outcome]) -> npt.NDArray[np.float64]:
         codes = np.array([outcome.codes for outcome in outcomes], dtype=np.intp)
-        return (codes == vote(codes, n_classes)).mean(axis=1, dtype=np.float64)
+        agreement: npt.NDArray[np.float64] = (codes == vote(codes, n_classes)).mean(axis=1)
+        return agreement
 
     return values
 

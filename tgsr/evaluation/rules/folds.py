@@ -90,7 +90,7 @@ def held_out_codes(context: RuleContext) -> Callable[[Sequence[Outcome]], npt.ND
     def predict(outcomes: Sequence[Outcome]) -> npt.NDArray[np.intp]:
         codes = np.empty((len(outcomes), len(context.task.y)), dtype=np.intp)
         for fold, refits in refit(outcomes):
-            codes[:, fold] = [again.new_codes for again in refits]
+            codes[:, fold] = np.array([again.new_codes for again in refits], dtype=np.intp)
         return codes
 
     return predict

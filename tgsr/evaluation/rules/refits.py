@@ -104,7 +104,8 @@ def _agreement(context: RuleContext) -> Scorer:
             [_kappa(outcome.codes, again.codes, n_classes) for outcome, again in zip(outcomes, refits, strict=True)]
             for refits in refit(outcomes)
         ]
-        return np.mean(per_sample, axis=0, dtype=np.float64)
+        agreement: Array = np.mean(per_sample, axis=0)
+        return agreement
 
     return values
 
