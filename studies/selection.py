@@ -303,7 +303,7 @@ def main(
     keys = ["method", "grouping", "scaling", "pair"]
     choices, cells = (
         pd.concat(found).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
-        for found in zip(*tables, strict=True)
+        for found in ([table[index] for table in tables] for index in range(2))
     )
     summary = summarise(choices, _draws(data, choices, draws))
     write_text(out / "choices.csv", choices.to_csv(index=False))
