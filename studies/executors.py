@@ -111,7 +111,7 @@ class DaskExecutor:
     @property
     def capacity(self) -> int:
         """Twice the cluster's threads, so that none waits for the coordinator."""
-        return max(4, 2 * sum(self._client.nthreads().values()))
+        return int(max(4, 2 * sum(self._client.nthreads().values())))
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
         """See `studies.engine.Executor`."""

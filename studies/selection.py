@@ -301,10 +301,11 @@ def main(
         tables.append(table)
         click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table[0].iloc[0, :4].astype(str))}")
     keys = ["method", "grouping", "scaling", "pair"]
-    choices, cells = (
-        pd.concat(found).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
-        for found in ([table[index] for table in tables] for index in range(2))
-    )
+    joined: list[pd.DataFrame] = []
+    for index in range(2):
+        found = pd.concat([table[index] for table in tables]).fillna({"grouping": "", "scaling": ""})
+        joined.append(found.sort_values(keys, kind="stable"))
+    choices, cells = joined
     summary = summarise(choices, _draws(data, choices, draws))
     write_text(out / "choices.csv", choices.to_csv(index=False))
     write_text(out / "cells.csv", cells.to_csv(index=False))
