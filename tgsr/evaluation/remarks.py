@@ -38,7 +38,7 @@ def choice_remarks(
         found.append("The settings were fixed beforehand: nothing was chosen.")
     else:
         found += _ties(best, table)
-        if sampler == "grid":
+        if sampler == "grid" and best.n_ties < len(table):
             found += _edges(best, table, n_groups)
     kept = best.row.get("regions_kept")
     if n_groups is not None and kept == n_groups:

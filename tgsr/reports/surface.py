@@ -70,14 +70,14 @@ def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) 
     Returns
     -------
     bool
-        False, and nothing is written, if no setting is a number of which several values were tried.
+        Whether there was anything to draw over: a setting that is a number, of which several values were tried.
     """
     best, over = best_trial(table).row, numbers(table)
     if not over:
         return False
     if len(over) == 2:
         part = surface_part(table, best)
-        save_figure(draw_surface(part, best, (over[0], over[1]), f"{title}: scores on the target"), path, dpi=160)
+        save_figure(draw_surface(part, best, (over[0], over[1]), title), path, dpi=160)
     else:
         save_figure(draw_over(table, best, over[0], title), path, dpi=160)
     return True
