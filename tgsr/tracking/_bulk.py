@@ -131,7 +131,7 @@ def _difference(engine: sa.Engine) -> str:
 
 
 def _kind(column_type: Any) -> str:
-    for family in (sa.Boolean, sa.Integer, sa.Numeric, sa.String):
+    for family in (sa.Boolean, sa.Integer, sa.Float, sa.String):
         if isinstance(column_type, family):
             return family.__name__
     return str(column_type)
