@@ -293,7 +293,8 @@ def _read_back(client: MlflowClient, study: StudyRun, run_id: str, trial: Trial)
         return f"a search finds {len(found)} runs"
     info, data = found[0].info, found[0].data
     meant = (study.trial_name(trial), "FINISHED", trial.start_ms, trial.end_ms, "active")
-    scores = {key: min(max(float(value), -_LARGEST), _LARGEST) for key, value in trial.metrics.items()}
+    # + 0.0: databases keep no sign of a zero
+    scores = {key: min(max(float(value), -_LARGEST), _LARGEST) + 0.0 for key, value in trial.metrics.items()}
     comparisons: dict[str, tuple[Any, Any]] = {
         "its attributes": (meant, (info.run_name, info.status, info.start_time, info.end_time, info.lifecycle_stage)),
         "its folder": (_folder_of(study, run_id), info.artifact_uri),
