@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import studies.sinks
+from studies.compare import ComparePlan, comparison_table
 from studies.study import run_study
 from tgsr.evaluation import selection
+from tgsr.tracking.config import open_client
+from tgsr.tracking.model_bundle import load_model
+from tgsr.tracking.registry import register
+from tgsr.tracking.trial import decode_predictions
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -27,34 +37,25 @@ def own(tmp_path, monkeypatch):
     return write
 
 
-def test_a_method_is_a_class_with_fit_and_predict(own, make_spec, make_options, small_pair):
-    module = own(
-        "nearest",
-        """
-        import numpy as np
-        from sklearn.base import BaseEstimator, ClassifierMixin
-        from sklearn.neighbors import NearestCentroid
-
-        class Shifted(ClassifierMixin, BaseEstimator):
-            param_grid = {"shift": [0.0, 0.5, 1.0]}
-
-            def __init__(self, shift=1.0):
-                self.shift = shift
-
-            def fit(self, X, y, *, X_target):
-                self.offset_ = self.shift * (X_target.mean(axis=0) - X.mean(axis=0))
-                self.inner_ = NearestCentroid().fit(X + self.offset_, y)
-                self.classes_ = self.inner_.classes_
-                return self
-
-            def predict(self, X):
-                return self.inner_.predict(X)
-        """,
-    )
-    spec = make_spec(method=f"{module}:Shifted", selection="source-cv")
-    result = run_study(spec, small_pair, make_options())
-    assert result.table["shift"].tolist() == [0.0, 0.5, 1.0]
-    assert result.spec.method == "nearest:Shifted"
+def test_the_pages_method_of_ones_own_stands_in_tables_studies_and_registry(
+    own, make_spec, make_options, small_pair
+):
+    page = (ROOT / "tgsr/estimators/README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"\n(    from sklearn\.base import .*?)\n\n    PYTHONPATH", page, flags=re.DOTALL)
+    module = own("shifted", example)
+    name, options = f"{module}:ShiftedSVM", make_options()
+    plan = ComparePlan(methods=("SVM", name), selections=("oracle", "source-cv", "fixed"))
+    table = comparison_table([small_pair], plan, options).set_index(["method", "selection"])
+    assert table["trials"][name, "source-cv"] == 9
+    assert json.loads(table["params"][name, "fixed"]) == {"C": 1.0, "shift": 1.0}
+    result = run_study(make_spec(method=name, selection="source-cv"), small_pair, options)
+    client = open_client(options.config.tracking_uri)
+    registered = register(client, result.run_id, small_pair)
+    model = load_model(registered.uri, trusted=[name])
+    rows = model.predict(small_pair.target.X)
+    assert rows["label"].tolist() == [
+        small_pair.class_names[int(code)] for code in decode_predictions(result.best.row["predictions"])
+    ]
 
 
 def test_a_rule_is_a_function_of_outcomes(own, make_spec, make_options, small_pair):
