@@ -134,7 +134,8 @@ class Batch:
         offsets = self._settings.start * weights[0]
         everywhere = np.zeros((problem.n_groups, steps.shape[2], steps.shape[1]))  # (K, m, C), zeros included: no copy
         everywhere[active] = coordinates.transpose(0, 2, 1)  # of the larger factor is needed
-        decisions = system.cross.reshape(len(system.cross), -1) @ everywhere.reshape(-1, steps.shape[1])
+        flat = everywhere.reshape(-1, steps.shape[1])
+        decisions = system.cross.reshape(len(system.cross), len(flat)) @ flat
         decisions += (system.target_ones[:, active] @ offsets)[:, None]
         n_target, fitted = problem.target.shape[1], slots.fitted[slot]
         residual = system.labels - np.sqrt(self._arrays.squares) * fitted
