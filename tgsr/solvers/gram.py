@@ -23,7 +23,7 @@ _FloatArray = npt.NDArray[np.float64]
 
 _SMALL = 50_000
 """Up to so many multiplications a pair (m²·C) coordinates are padded to a multiple of 4, above to one of 8. BLAS
-then treats all columns of a product alike, and what else is in a batch changes no bit (a test tells if one does not)."""
+then treats all columns of a product alike, so that what else is in a batch changes no bit; a test tells if it does."""
 
 
 class GramArrays(NamedTuple):
@@ -74,7 +74,7 @@ class GramSystem:
         V^T L^T: the part of the labels that features can explain.
     unexplained : float
         Squared norm of the rest.
-    cross : array of shape (n_target + n_new, K, m)
+    cross : array of shape (K, n_target + n_new, m)
         (X_i^t)^T Ũ_i: the decisions for the target, and for new samples after it, follow from it.
     target_ones : array of shape (n_target + n_new, K)
         Sums of each group's features.
@@ -86,11 +86,11 @@ class GramSystem:
         self.basis, singular, right_vectors, shift = _coordinates(problem.rows, problem.n_classes)
         m = self.basis.shape[1]
         target = problem.target if problem.new is None else np.hstack([problem.target, problem.new])
-        gram, cross = np.empty((n_groups, m, m)), np.empty((target.shape[1], n_groups, m))
+        gram, cross = np.empty((n_groups, m, m)), np.empty((n_groups, target.shape[1], m))
         for i in range(n_groups):
             block = self.basis[starts[i] : starts[i + 1]]
             np.matmul(block.T, block, out=gram[i])
-            cross[:, i] = target[starts[i] : starts[i + 1]].T @ block
+            np.matmul(target[starts[i] : starts[i + 1]].T, block, out=cross[i])
         self.cross = cross
         self.target_ones: _FloatArray = np.add.reduceat(target, starts[:-1], axis=0).T
         labels = problem.labels[:-1].T

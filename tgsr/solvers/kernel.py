@@ -17,7 +17,7 @@ from numba.extending import get_cython_function_address
 
 from tgsr.solvers.gram import GramArrays
 
-__all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "run"]
+__all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "decide", "run"]
 
 # called by the name of a symbol, not by address, so that numba can keep the compiled kernel on disk
 llvmlite.binding.add_symbol("tgsr_dgemm", get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
@@ -493,6 +493,19 @@ def _run(
             slots.n_iter[b] = t + 1
             slots.converged[b] = _has_converged(system, slots, b, start, tol)
             finished = finished or slots.converged[b] or t + 1 >= min(max_iter, capacity)
+
+
+@_kernel
+def decide(cross: _Array, groups: _Index, coordinates: _Array, decisions: _Array) -> None:
+    """Add Σ_i (X_i^T)^T Ũ_i A_i over some groups to decisions (n, C).
+
+    Three classes are too few columns for BLAS: reading ``cross`` (K, n, m) once, of these groups only, is faster.
+    """
+    for k in range(len(groups)):
+        block = cross[groups[k]]
+        for sample in range(len(block)):
+            for c in range(coordinates.shape[1]):
+                decisions[sample, c] += _dot(block[sample], coordinates[k, c])
 
 
 def run(
