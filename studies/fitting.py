@@ -44,7 +44,7 @@ def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
     ) -> Sweep:
         return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
 
-    return RuleContext(task=task, sweep=prepare, seed=spec.seed, defaults=dict(spec.definition.defaults))
+    return RuleContext(task=task, sweep=prepare, seed=spec.seed, defaults=spec.definition.defaults_for(spec.shape))
 
 
 class Fitter:

@@ -12,9 +12,8 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +24,21 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
+from studies.fitting import make_context
 from studies.selection_summary import draw_summary, summarise, to_markdown
+from studies.spec import make_spec
 from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators.consensus import aggregation_weights, best_tenth, vote
-from tgsr.estimators.methods import TaskShape, expand_grid, get_method
+from tgsr.estimators.methods import expand_grid, get_method
 from tgsr.estimators.span import Span
-from tgsr.estimators.sweep import Outcome, Settings, prepare_sweep
+from tgsr.estimators.sweep import Outcome, Settings, Sweep
 from tgsr.evaluation.intervals import subject_draws
 from tgsr.evaluation.metrics import score
-from tgsr.evaluation.rules.base import RuleContext
+from tgsr.evaluation.rules.base import PrepareSweep, RuleContext
 from tgsr.evaluation.rules.folds import held_out_outcomes
 from tgsr.evaluation.selection import RULES
-from tgsr.evaluation.task import TransferTask, mask_target
+from tgsr.evaluation.task import TransferTask
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
 from tgsr.solvers import project_simplex
@@ -60,17 +61,12 @@ class Case:
     source: str
     target: str
     method: str
-    fixed: Mapping[str, Any] = field(default_factory=dict)  # such as grouping and scaling
+    grouping: str = ""  # of methods with groups
+    scaling: str = ""  # of methods that scale them
     references: Mapping[str, Settings] = field(default_factory=dict)  # other fixed choices, by name
     rules: Sequence[str] = tuple(RULES)
     cells: int = 400
     seed: int = 0
-
-    @property
-    def label(self) -> dict[str, str]:
-        """What tells its rows from those of others."""
-        own = {"grouping": str(self.fixed.get("groups", "")), "scaling": str(self.fixed.get("scaling", ""))}
-        return {"method": self.method, **own}
 
 
 def thin_grid(grid: list[dict[str, list[Any]]], cells: int) -> list[dict[str, list[Any]]]:
@@ -90,11 +86,11 @@ def _thin_block(block: dict[str, list[Any]], cells: int) -> dict[str, list[Any]]
 class _Memory:
     """Sweeps that keep what they solved, because several rules ask for the same refits."""
 
-    def __init__(self, estimator: Any, n_classes: int) -> None:
-        self.prepare = partial(prepare_sweep, estimator, n_classes=n_classes)
+    def __init__(self, prepare: PrepareSweep) -> None:
+        self.prepare = prepare
         self.known: dict[str, dict[str, Outcome]] = {}
 
-    def __call__(self, X: Array, codes: Codes, X_target: Array, X_new: Array | None) -> Callable[..., list[Outcome]]:
+    def __call__(self, X: Array, codes: Codes, X_target: Array, X_new: Array | None) -> Sweep:
         known = self.known.setdefault(str(joblib.hash((X, codes, X_target, X_new))), {})
 
         def sweep(settings: Sequence[Settings]) -> list[Outcome]:
@@ -119,20 +115,19 @@ def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
         A row a cell of the grid: its settings, macro_f1, the rules' values, and the predictions.
     """
     pair = load_pair(case.source, case.target, case.folder)
-    task, method = mask_target(pair), get_method(case.method)
-    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
-    settings = expand_grid(thin_grid(method.param_grid(shape), case.cells))
-    memory = _Memory(method.make(**case.fixed), len(task.class_names))
-    context = RuleContext(task, memory, case.seed, method.defaults)
-    sweep = memory(task.X, task.y, task.X_target, None)
+    fixed = {"scaling": case.scaling} if case.scaling else {}
+    spec = make_spec(pair, case.method, selection="oracle", grouping=case.grouping, fixed=fixed, seed=case.seed)
+    context = make_context(spec, pair)
+    context = replace(context, sweep=_Memory(context.sweep))
+    task, truth = context.task, pair.target.known_labels
+    settings = expand_grid(thin_grid(spec.grid, case.cells))
+    sweep = context.sweep(task.X, task.y.astype(np.intp), task.X_target, None)
     outcomes = sweep(settings)
-    truth = pair.target.known_labels
     f1 = RULES["oracle"].scorer(context, truth)(outcomes)
 
-    fixed = {"fixed": method.defaults, **case.references}
-    rows = [
-        _row(pair, name, one.codes, one.settings) for name, one in zip(fixed, sweep(list(fixed.values())), strict=True)
-    ]
+    references = {"fixed": context.defaults, **case.references}
+    at = zip(references, sweep(list(references.values())), strict=True)
+    rows = [_row(pair, name, outcome.codes, outcome.settings) for name, outcome in at]
     rows.append({"choice": "median", "macro_f1": float(np.median(f1))})
     found = _values(case, context, truth, outcomes)
     for name, values in found.items():
@@ -146,7 +141,7 @@ def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
     if outcomes[0].group_norms is not None:
         rows.append(_row(pair, "all averaged on the simplex", _on_simplex(outcomes)))
         rows.append(_row(pair, "all by IWA", _aggregated(context, outcomes)))
-    label = {"pair": pair.name, **case.label}
+    label = {"pair": pair.name, "method": spec.method, "grouping": spec.grouping, "scaling": case.scaling}
     predictions = [_digits(outcome.codes) for outcome in outcomes]
     cells = pd.DataFrame(settings).assign(**label, macro_f1=f1, **found, predictions=predictions)
     return pd.DataFrame([{**label, **row} for row in rows]), cells
@@ -229,17 +224,21 @@ def _kept(case: Case, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return choices, cells
 
 
-def _cases(folder: str, pairs: Sequence[str], methods: Iterable[str], **options: Any) -> list[Case]:
+def _cases(
+    folder: str,
+    pairs: Sequence[str],
+    methods: Iterable[str],
+    groupings: Sequence[str],
+    scalings: Sequence[str],
+    **options: Any,
+) -> list[Case]:
     names = [found.name for found in find_databases(folder)]
     wanted = [parse_pair(pair) for pair in pairs] or list(itertools.permutations(sorted(names), 2))
     cases = []
-    groupings, scalings = options.pop("groupings"), options.pop("scalings")
     for method in (get_method(name) for name in methods):
         own = method.make().get_params()
-        axes = {"groups": groupings, "scaling": scalings}
-        fixed = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        fixed = fixed if set(axes) <= set(own) else [{}]
-        cases += [Case(folder, *pair, method.name, one, **options) for one in fixed for pair in wanted]
+        kinds = itertools.product(groupings if "groups" in own else [""], scalings if "scaling" in own else [""])
+        cases += [Case(folder, *pair, method.name, *kind, **options) for kind in kinds for pair in wanted]
     return cases
 
 
@@ -292,8 +291,8 @@ def main(
     """Compare rules of selection and consensus where the target's labels are known."""
     names = tuple(RULES) if rules == "all" else CHEAP
     references = {text: _settings(text) for text in also}
-    options = {"references": references, "rules": names, "cells": cells, "seed": seed}
-    cases = _cases(data, pairs, methods, groupings=groupings, scalings=scalings, **options)
+    options: dict[str, Any] = {"references": references, "rules": names, "cells": cells, "seed": seed}
+    cases = _cases(data, pairs, methods, groupings, scalings, **options)
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     tables = []

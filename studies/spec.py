@@ -215,7 +215,7 @@ def make_spec(
     if "groups" in known:
         given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
     shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
-    grid: list[dict[str, list[Any]]] = [{name: [value] for name, value in definition.defaults.items()}]
+    grid: list[dict[str, list[Any]]] = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
     if selection != "fixed":
         grid = definition.param_grid(shape)
     # a value that is given decides in every part of the grid, also in one that did not have the parameter

@@ -9,6 +9,7 @@ sent are drawn, and the client writes its bodies beforehand.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -18,11 +19,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 _LOADING = "import time; t = time.perf_counter(); import tgsr; tgsr.load_model({!r}); print(time.perf_counter() - t)"
 
@@ -64,8 +68,8 @@ def serving(uri: str, workers: int = 1, patience: float = 120) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
     # a group of its own: the server starts a shell, which starts the workers
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=quiet, stderr=quiet)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + patience
@@ -87,25 +91,40 @@ def _answers(address: str) -> bool:
     return True
 
 
-def time_serving(uri: str, body_rows: int, bodies: int, workers: int) -> tuple[float, float]:
-    """Seconds until the server answers, and rows a second in bodies of so many rows."""
+def bodies_of(rows: npt.NDArray[np.float64]) -> dict[str, tuple[bytes, str]]:
+    """The same rows in each form that the server takes: body and content type."""
+    parquet = io.BytesIO()
+    pd.DataFrame({"features": list(rows)}).to_parquet(parquet)
+    column = {"columns": ["features"], "data": [[row] for row in rows.tolist()]}
+    return {
+        "JSON, inputs": (json.dumps({"inputs": rows.tolist()}).encode(), "application/json"),
+        "JSON, one column": (json.dumps({"dataframe_split": column}).encode(), "application/json"),
+        "Parquet": (parquet.getvalue(), "application/vnd.apache.parquet"),
+    }
+
+
+def time_serving(uri: str, body_rows: int, n_bodies: int, workers: int) -> tuple[float, dict[str, float]]:
+    """Seconds until the server answers, and rows a second in bodies of so many rows, by their form."""
     import tgsr
 
     drawn = np.random.default_rng(0).random((body_rows, tgsr.load_model(uri).header.n_features)) / 59
-    body = json.dumps({"inputs": drawn.tolist()}).encode()
+    rates = {}
     started = time.perf_counter()
     with serving(uri, workers) as address:
         up = time.perf_counter() - started
-        send(address, body)
-        started = time.perf_counter()
-        for _ in range(bodies):
-            send(address, body)
-        return up, body_rows * bodies / (time.perf_counter() - started)
+        for form, (body, kind) in bodies_of(drawn).items():
+            send(address, body, kind)
+            started = time.perf_counter()
+            # as many clients as workers: one alone would wait for itself
+            with ThreadPoolExecutor(workers) as clients:
+                list(clients.map(lambda _, body=body, kind=kind: send(address, body, kind), range(n_bodies)))
+            rates[form] = body_rows * n_bodies / (time.perf_counter() - started)
+    return up, rates
 
 
-def send(address: str, body: bytes) -> list[dict[str, object]]:
+def send(address: str, body: bytes, kind: str) -> list[dict[str, object]]:
     """Send a body and give the predictions."""
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(address, body, {"Content-Type": kind})
     with urllib.request.urlopen(request, timeout=60) as answer:
         predictions: list[dict[str, object]] = json.load(answer)["predictions"]
     return predictions
@@ -119,12 +138,14 @@ def main() -> None:
     parser.add_argument("--bodies", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
-    first, again = (0, 0) if os.environ.get("NOLOAD") else time_loading(given.model)
+    first, again = time_loading(given.model)
     print(f"loading: {first:.2f} s in a new process, {again:.3f} s again")
     for rows in (1, given.rows):
         print(f"{rows} rows from Python: {time_rows(given.model, rows):.2f} ms")
-    up, rate = time_serving(given.model, given.rows, given.bodies, given.workers)
-    print(f"served: up after {up:.1f} s; {rate:.0f} rows/s in bodies of {given.rows} ({given.workers} workers)")
+    up, rates = time_serving(given.model, given.rows, given.bodies, given.workers)
+    print(f"served by {given.workers} workers, up after {up:.1f} s; rows/s in bodies of {given.rows}:")
+    for form, rate in rates.items():
+        print(f"  {form}: {rate:.0f}")
 
 
 if __name__ == "__main__":

@@ -1,131 +1,114 @@
-"""What tracking every trial of a whole grid costs, by part, and what it leaves behind.
+"""The coordinator's own ceiling: how many ready-made trials a second it can write, and what limits it.
 
-    python -m studies.bench.tracking --data FOLDER --home FOLDER [--every 10]
+    python -m studies.bench.tracking --home FOLDER [--trials 5000] [--uri postgresql+psycopg://…]
 
-Runs the V→N grid (oracle, released groups) with every trial tracked, on all cores, between two stretches of the same
-grid untracked, so that the ratio does not depend on how busy the machine is. Then reads everything back.
+Trials as of TGSR's grid, κ = 1 … 85 groups kept in turn, are written in batches of 256, as the engine does: with matrix
+and mask, and without files. Then they are read and checked as at the start of a finished study. Seconds of a processor
+are printed besides those of the clock: on a busy machine they are what stays the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from studies.ledger import Ledger
-from studies.space import Space
-from tgsr.evaluation.grid import GridPlan, score_grid
-from tgsr.tracking.bulk import BulkWriter
-from tgsr.tracking.place import open_client, resolve_place
 
-from studies.spec import StudySpec
-from studies.study import StudyOptions, run_study
-from tgsr.datasets import DatabasePair, load_pair
-from tgsr.protocols import KAPPAS, XIS, get_experiment
+from tgsr.protocols import N_REGIONS
+from tgsr.tracking._files import write_trial_files
+from tgsr.tracking.config import open_client, resolve_config
+from tgsr.tracking.names import Tag
+from tgsr.tracking.runs import ParentSpec, start_parent
+from tgsr.tracking.store import TrialStore
+from tgsr.tracking.trial import StudyRun, Trial, cell_id, source_tags
+
+_BATCH = 256
+_SCORES = (
+    "macro_f1",
+    "accuracy",
+    "recall",
+    "precision_a",
+    "precision_b",
+    "precision_c",
+    "recall_a",
+    "recall_b",
+    "recall_c",
+)
+_METRICS = ("selection_value", *_SCORES, "objective", "iterations", "converged", "regions_kept", "fit_seconds")
 
 
 def main() -> None:
     """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--home", required=True)
-    parser.add_argument("--every", type=int, default=1, help="take every n-th ξ")
-    parser.add_argument("--matrices", default="all")
+    parser.add_argument("--home", required=True, help="folder for database and artifacts; 200 kB a trial")
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--uri", help="tracking database; SQLite in the home folder by default")
     given = parser.parse_args()
-    pair = load_pair(get_experiment("V-N"), given.data)
-    before = _untracked(pair, 7)
-    total, windows = _tracked(pair, given)
-    after = _untracked(pair, 3)
-    untracked = (before + after) / 2
-    n_trials = len(windows["track"]) and sum(count for count, _ in windows["track"])
-    print(f"untracked {1e3 * untracked:.2f} ms a cell (before {1e3 * before:.2f}, after {1e3 * after:.2f})")
-    print(f"tracked   {1e3 * total / n_trials:.2f} ms a cell: {total / n_trials / untracked:.2f} times")
-    for part, entries in windows.items():
-        _print_growth(part, entries)
-    _read_back(given.home)
+    for with_files in (True, False):
+        store = _store(given.home, given.uri)
+        print(f"{'with matrix and mask' if with_files else 'without files'}, {store.writer}")
+        _write(store, given.trials, with_files=with_files)
+        with _measured("  read as a table", given.trials):
+            assert len(store.table()) == given.trials
+        with _measured("  checked at a start", given.trials):
+            assert store.clean() == 0
+    with _measured("files alone, one thread", 1000):
+        for trial in _trials(1000, with_files=True):
+            write_trial_files(Path(given.home) / "files" / trial.cell, trial, "released")
 
 
-def _untracked(pair: DatabasePair, offset: int) -> float:
-    xis = XIS[offset::40]
-    started = time.perf_counter()
-    score_grid(pair, GridPlan(KAPPAS, xis.tolist(), "released"))
-    return (time.perf_counter() - started) / (len(xis) * len(KAPPAS))
+def _store(home: str, uri: str | None) -> TrialStore:
+    config = resolve_config(home, uri)
+    config.home.mkdir(parents=True, exist_ok=True)
+    client = open_client(config.tracking_uri)
+    run_id = start_parent(client, ParentSpec("tgsr/bench", "ceiling", "", {Tag.KIND: "study"}), config.artifact_root)
+    experiment_id = client.get_run(run_id).info.experiment_id
+    location = client.get_experiment(experiment_id).artifact_location
+    params = dict.fromkeys(("groups", "mu", "rho", "mu_max", "tol", "max_iter", "selection", "scaling"), "0.001")
+    keys = (Tag.EXPERIMENT, Tag.SELECTION, Tag.METHOD, Tag.GROUPING)
+    tags = {**dict.fromkeys(keys, "released"), **source_tags()}
+    return TrialStore(client, StudyRun(run_id, experiment_id, location, "TGSR oracle", "released", params, tags))
 
 
-def _tracked(pair: DatabasePair, given: argparse.Namespace) -> tuple[float, dict[str, list[tuple[int, float]]]]:
-    windows: dict[str, list[tuple[int, float]]] = {"track": [], "claim": [], "tell": []}
-    _time(BulkWriter, "write", windows["track"], lambda arguments, _: len(arguments[1]))
-    _time(Ledger, "claim", windows["claim"], lambda _, claims: len(claims))
-    _time(Ledger, "tell", windows["tell"], lambda _, told: len(told))
-    spec = StudySpec(
-        "V-N",
-        pair.source.digest,
-        pair.target.digest,
-        Space(xis=tuple(XIS[:: given.every].tolist())),
-        selection="oracle",
-        grouping="released",
-    )
-    options = StudyOptions(resolve_place(given.home), given.data, matrices=given.matrices)
-    started = time.perf_counter()
-    result = run_study(spec, pair, options)
-    total = time.perf_counter() - started
-    print(f"{len(result.table)} trials in {total:.1f} s; seconds by part: {result.seconds}")
-    print(f"best: kappa {result.best['kappa']}, xi {result.best['xi']}, macro-F1 {result.best['macro_f1']:.4f}")
-    return total, windows
+def _trials(n: int, *, with_files: bool) -> Iterator[Trial]:
+    rng = np.random.default_rng(0)
+    blocks = rng.normal(size=(N_REGIONS, 177, 3))
+    predictions = rng.integers(0, 3, size=164)
+    for number in range(n):
+        kept = (np.arange(N_REGIONS) <= number % N_REGIONS) * 1.0
+        settings = {"kappa": number % N_REGIONS + 1, "xi": 0.002 * (number // N_REGIONS + 1)}
+        coef = (blocks * kept[:, None, None]).reshape(-1, 3) if with_files else None
+        metrics = dict(zip(_METRICS, rng.random(len(_METRICS)).tolist(), strict=True))
+        norms = kept * rng.random(N_REGIONS) if with_files else None
+        yield Trial(number, cell_id(settings), settings, metrics, predictions, norms, coef, 1_000, 2_000)
 
 
-def _time(owner: type, name: str, entries: list[tuple[int, float]], count: Any) -> None:
-    inner = getattr(owner, name)
-
-    def timed(self: Any, *arguments: Any) -> Any:
-        started = time.perf_counter()
-        result = inner(self, *arguments)
-        entries.append((count(arguments, result), time.perf_counter() - started))
-        return result
-
-    setattr(owner, name, timed)
-
-
-def _print_growth(part: str, entries: list[tuple[int, float]]) -> None:
-    entries = [entry for entry in entries if entry[0]]
-    numbers = np.cumsum([count for count, _ in entries])
-    costs = np.array([1e3 * seconds / count for count, seconds in entries])
-    early = np.median(costs[(numbers > 200) & (numbers <= 2200)])
-    late = np.median(costs[numbers > 0.87 * numbers[-1]])
-    print(f"{part:6s} {costs.mean():.3f} ms a trial; at trial 200 … 2,200 {early:.3f}, at the end {late:.3f}")
-
-
-def _read_back(home: str) -> None:
-    client = open_client(resolve_place(home).tracking_uri)
-    experiment = client.get_experiment_by_name("tgsr/V-N")
-    assert experiment is not None
-    started = time.perf_counter()
-    best = client.search_runs([experiment.experiment_id], "", order_by=["metrics.macro_f1 DESC"], max_results=100)
-    print(f"search_runs, best 100: {time.perf_counter() - started:.2f} s (best {best[0].data.metrics['macro_f1']:.4f})")
-    cells: Counter[tuple[str, str]] = Counter()
-    parents, token, started = 0, None, time.perf_counter()
-    while True:
-        page = client.search_runs([experiment.experiment_id], "", max_results=5000, page_token=token)
-        for run in page:
-            if run.data.tags["tgsr.kind"] == "trial":
-                cells[run.data.params["kappa"], run.data.params["xi"]] += 1
-            else:
-                parents += 1
-        token = page.token
-        if not token:
-            break
-    seconds = time.perf_counter() - started
-    print(f"read back {sum(cells.values())} trials of {len(cells)} cells, {parents} parents, in {seconds:.0f} s")
-    files = [path.stat().st_size for path in Path(home).joinpath("mlruns").rglob("*") if path.is_file()]
-    database = Path(home, "mlflow.db").stat().st_size
-    journal = Path(home, "optuna.journal").stat().st_size
+def _write(store: TrialStore, n: int, *, with_files: bool) -> None:
+    seconds, processor, batch = [], 0.0, []
+    for trial in _trials(n, with_files=with_files):
+        batch.append(trial)
+        if len(batch) == _BATCH or trial.number == n - 1:
+            started, busy = time.perf_counter(), time.process_time()
+            store.write(batch)
+            seconds.append((time.perf_counter() - started) / len(batch))
+            processor += time.process_time() - busy
+            batch = []
+    early, late = np.median(seconds[1:5]), np.median(seconds[-5:])
+    print(f"  {1 / np.mean(seconds):.0f} trials/s, median {1 / np.median(seconds):.0f}; best {1 / min(seconds):.0f}")
     print(
-        f"on disk: {sum(files) / 2**20:.0f} MiB in {len(files)} files, database {database / 2**20:.0f} MiB, "
-        f"journal {journal / 2**20:.0f} MiB"
+        f"  {1e3 * processor / n:.2f} ms of a processor a trial; first batches {1e3 * early:.2f}, last {1e3 * late:.2f}"
     )
+
+
+@contextmanager
+def _measured(what: str, n: int) -> Iterator[None]:
+    started, busy = time.perf_counter(), time.process_time()
+    yield
+    elapsed, processor = time.perf_counter() - started, time.process_time() - busy
+    print(f"{what}: {elapsed:.2f} s, {1e3 * processor / n:.3f} ms of a processor a trial")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_parameters_are_the_commands_options_with_the_same_defaults(name: str) -
         elif "default" in parameter:
             assert str(option.get_default(click.Context(cli))) == parameter["default"]
         else:
-            assert option.required or key == "experiment"  # or --source and --target
+            assert option.required or key in ("experiment", "root")  # or --source and --target, or --import
 
 
 @pytest.mark.parametrize("name", COMMANDS)

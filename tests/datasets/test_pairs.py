@@ -89,6 +89,11 @@ def test_a_source_of_one_class_is_refused_and_an_absent_class_told():
     assert DatabasePair(made(labels=(0, 1, 1)), made("BB")).warnings == ("A: no sample of surprise",)
 
 
+def test_databases_extracted_with_other_settings_are_warned_of():
+    pair = DatabasePair(made("A", parameters={"size": 112, "radii": [3]}), made("BB", parameters={"size": 64}))
+    assert pair.warnings == ("A and BB were extracted with another size",)
+
+
 def test_several_sources_are_pooled_with_their_people_told_apart(tmp_path):
     people = np.array(["s1", "s1", "s2", "s3"])
     first, second = made("A", subjects=people), made("BB", (2, 1, 0, 0), subjects=people)

@@ -71,10 +71,10 @@ def test_generated_features_say_so_wherever_they_are_shown(tiny: Path, tmp_path:
     assert "the paper has" not in listed
     said = "generated data: SMIC_NIR, SMIC_VIS; the paper's numbers do not apply"
     common = ["--experiment", "V-N", "--data", str(data)]
-    small = ["--kappas", "5", "--xis", "1"]
+    small = ["--kappas", "5,6", "--xis", "1,2"]
     for command in (
         ["grid", *common, *small, "--out", str(tmp_path / "grid.csv")],
-        ["compare", *common, "--methods", "SVM", "--selection", "default", "--out", str(tmp_path / "compare.csv")],
+        ["compare", *common, "--methods", "SVM", "--selection", "fixed", "--out", str(tmp_path / "compare.csv")],
         ["study", *common, *small, "--selection", "oracle", "--home", str(tmp_path / "home"), "--quiet"],
     ):
         result = CliRunner().invoke(cli, command)

@@ -11,8 +11,6 @@ import openpyxl
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from mlflow.exceptions import MlflowException
-from tgsr.tracking.place import open_client, resolve_place
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
@@ -24,7 +22,8 @@ from tgsr.features.collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing.face import find_face
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking.model import TgsrModel, Weights
+from tgsr.tracking.config import open_client, resolve_config
+from tgsr.tracking.model import Header, RegisteredModel
 from tgsr.tracking.prediction import first_frame, predict_clips
 
 TOP, LEFT = 90, 140
@@ -89,21 +88,23 @@ def test_raw_clips_become_features(raw: Path) -> None:
     assert sorted(extraction.dataset.labels) == [0, 1, 2]
 
 
-class Loaded:
-    """A model as MLflow loads it; it remembers the feature rows that it was given."""
+class Linear:
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return X @ np.random.default_rng(0).random((15045, 3))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.decision_function(X).argmax(axis=1)
+
+
+class Loaded(RegisteredModel):
+    """A loaded model that remembers the feature rows that it was given."""
 
     def __init__(self, extraction: dict[str, Any]) -> None:
-        coef = np.random.default_rng(0).random((15045, 3))
-        self.inner = TgsrModel()
-        self.inner.weights = Weights(coef, np.ones(85), CLASS_NAMES, "region", extraction, {})
-        self.inner.n_features, self.inner.extraction = len(coef), extraction
+        super().__init__(Linear(), Header(CLASS_NAMES, 15045, "region", (1.0,) * 85, extraction))
 
-    def unwrap_python_model(self) -> TgsrModel:
-        return self.inner
-
-    def predict(self, rows: np.ndarray) -> pd.DataFrame:
+    def answer(self, rows: np.ndarray) -> pd.DataFrame:
         self.rows = rows
-        return self.inner.predict(None, rows)
+        return super().answer(rows)
 
 
 def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) -> None:
@@ -122,7 +123,7 @@ def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) 
     assert table["clip"].tolist() == [str(folder) for folder in folders]
     entries = np.empty(1, dtype=object)
     entries[0] = folders[0]
-    assert model.inner.predict(None, entries)["label"].tolist() == table["label"].tolist()[:1]
+    assert model.predict(entries)["label"].tolist() == table["label"].tolist()[:1]
     top, left, bottom, right = find_face(read_frames(collection.clips[0])[0]) or (0, 0, 0, 0)
     assert first_frame(model, folders[0]).shape == (bottom - top, right - left)
     predict_clips(model, folders, crop="none")
@@ -161,16 +162,16 @@ def test_bad_clips_are_named_and_the_good_ones_predicted(raw: Path, faceless: Pa
         predict_clips(model, [faceless])
     clips = np.empty(2, dtype=object)
     clips[:] = good, np.random.default_rng(0).random((3, 60, 50)) * 255
-    with pytest.raises(MlflowException, match="clip 2: no face"):
-        model.inner.predict(None, clips)
+    with pytest.raises(DataError, match="clip 2: no face"):
+        model.predict(clips)
 
 
 def test_the_command_prints_the_good_clips_and_ends_with_status_1(
     raw: Path, faceless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
-    monkeypatch.setattr("tgsr.tracking.registry.load_model", lambda uri: model)
-    open_client(resolve_place(tmp_path).tracking_uri)
+    monkeypatch.setattr("tgsr.tracking.model_bundle.load_model", lambda uri, trusted: model)
+    open_client(resolve_config(tmp_path).tracking_uri)
     good = load_clips("CASME2", raw).clips[0].path
     arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]
     drawn: list[tuple[int, ...]] = []

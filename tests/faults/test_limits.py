@@ -261,3 +261,25 @@ def test_any_bytes_are_read_or_a_typed_error(tmp_path_factory: pytest.TempPathFa
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
     with contextlib.suppress(TgsrError):
         READERS[suffix](path)
+
+
+NAMES = ["HS", "s1", "s01", "micro", "negative", "s1_ne_01", "sub01", "EP01_01f", "Cropped", "006", "a", "\udcff"]
+FILES = ["reg_img1.jpg", "img2.jpg", "img2.png", "b.avi", "clips.csv", "CASME2-coding-1.csv", "SMIC-HS_annotation.csv"]
+
+
+@pytest.mark.parametrize("database", ["SMIC_HS", "CASME2", "SAMM", "mine"])
+@settings(max_examples=15, deadline=None)
+@given(
+    paths=st.lists(st.tuples(st.lists(st.sampled_from(NAMES), max_size=5), st.sampled_from(FILES)), max_size=12),
+    text=st.sampled_from(["", "clip\na\n", "clip,label\n../x,negative\n", "Subject,Filename\n1,s1_ne_01\n", "\x00,\n"]),
+)
+def test_any_tree_is_a_collection_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory, database: str, paths: list[tuple[list[str], str]], text: str
+) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    for folders, name in paths:
+        folder = root.joinpath(*folders)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    with contextlib.suppress(TgsrError):
+        assert load_clips(database, root).database == database

@@ -8,16 +8,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tgsr.errors import DataError
+from tgsr.errors import MissingDataError, ParameterError
+from tgsr.evaluation.best import best_trial
+from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
-from tgsr.reports.classes import class_scores, draw_confusions
-from tgsr.reports.curves import draw_over_kappa, draw_over_xi, summarise_rest
+from tgsr.reports._sampled import draw_history, parameter_importances
+from tgsr.reports.classes import class_scores, draw_confusions, predicted_counts
+from tgsr.reports.curves import draw_over, summarise_rest
 from tgsr.reports.face import frame_as_face, read_face
+from tgsr.reports.figures import CURVES, SURFACE, choice_tables, study_figures
 from tgsr.reports.masks import draw_mask, histogram_norms, overlay
 from tgsr.reports.records import StudyRecord
-from tgsr.reports.sampled import draw_history, parameter_importances
-from tgsr.reports.style import figure_bytes, save_figure
+from tgsr.reports.style import figure_bytes
 from tgsr.reports.surface import draw_surface, is_grid, save_surface
+
+Factory = Callable[..., StudyRecord]
+Trials = Callable[..., pd.DataFrame]
 
 
 def _texts_overlap(figure: Any) -> list[tuple[str, str]]:
@@ -40,20 +46,17 @@ def _texts_overlap(figure: Any) -> list[tuple[str, str]]:
     ]
 
 
-def test_no_text_of_a_figure_covers_another(
-    paper_grid: pd.DataFrame, record_factory: Callable[..., StudyRecord]
-) -> None:
-    record = record_factory(paper_grid)
-    best = record.best
+def test_no_text_of_a_figure_covers_another(trials: Trials, record_factory: Factory) -> None:
+    record = record_factory(trials(kappa=range(1, 86, 7), xi=np.geomspace(1e-3, 1e3, 9)))
+    best, norms = record.best, record.group_norms
     assert best is not None
-    confusion = record.confusion
-    assert confusion is not None
+    assert norms is not None
     for figure in (
-        draw_over_kappa(paper_grid, best, "V-N"),
-        draw_over_xi(paper_grid, best, "V-N"),
-        draw_mask(record.group_norms, "region", None, "V-N"),  # type: ignore[arg-type]
-        draw_mask(record.group_norms, "released", None, "V-N"),  # type: ignore[arg-type]
-        draw_confusions([(f"{number}", confusion) for number in range(12)]),
+        draw_over(record.table, best.row, "kappa", "V-N"),
+        draw_over(record.table, best.row, "xi", "V-N"),
+        draw_mask(norms, "region", None, "V-N"),
+        draw_mask(norms, "released", None, "V-N"),
+        draw_confusions([(f"{number}", record.confusion, CLASS_NAMES) for number in range(12)]),  # type: ignore[misc]
     ):
         assert _texts_overlap(figure) == []
 
@@ -65,35 +68,57 @@ def test_no_text_of_a_figure_covers_another(
         np.linspace(1.0, 1.05, 5),
         np.linspace(1000, 2000, 5),
         np.geomspace(0.0021, 0.0064, 9),
-        np.geomspace(1, 9.9, 9),
         np.append(0, np.linspace(0.3, 0.9, 5)),
-        np.array([0.5]),
     ],
     ids=str,
 )
-def test_less_than_a_decade_of_xi_has_ticks_that_can_be_read(xis: np.ndarray) -> None:
-    cells = [(kappa, xi, 0.5 + 0.001 * kappa, 0.5) for kappa in (1, 20, 40, 60) for xi in xis]
-    table = pd.DataFrame(cells, columns=["kappa", "xi", "macro_f1", "accuracy"])
-    for figure in (draw_over_xi(table, table.iloc[1], "V-N"), draw_surface(table, "V-N")):
-        assert _texts_overlap(figure) == []
-        axis = figure.axes[0]
-        low, high = axis.get_xlim()
-        shown = [tick.get_text() for tick in axis.get_xticklabels() if low <= tick.get_position()[0] <= high]
-        assert min(2, len(xis)) <= len(set(shown)) == len(shown) <= 6
+def test_less_than_a_decade_of_xi_has_ticks_that_can_be_read(xis: np.ndarray, trials: Trials) -> None:
+    table = trials(kappa=(1, 20, 40, 60), xi=xis)
+    figure = draw_surface(table, best_trial(table).row, ("kappa", "xi"))
+    assert _texts_overlap(figure) == []
+    axis = figure.axes[0]
+    low, high = axis.get_xlim()
+    shown = [tick.get_text() for tick in axis.get_xticklabels() if low <= tick.get_position()[0] <= high]
+    assert min(2, len(xis)) <= len(set(shown)) == len(shown) <= 6
 
 
 @pytest.mark.parametrize("grouping", ["region", "released"])
-@pytest.mark.parametrize("shape", [None, (60, 300), (300, 60)])
-@pytest.mark.parametrize("title", ["", "V-N"])
-def test_titles_of_a_mask_are_not_cut(title: str, shape: tuple[int, int] | None, grouping: str) -> None:
+@pytest.mark.parametrize("shape", [None, (60, 300)])
+def test_titles_of_a_mask_are_not_cut(shape: tuple[int, int] | None, grouping: str) -> None:
     frame = None if shape is None else np.random.default_rng(0).integers(0, 255, shape)
-    figure = draw_mask(np.ones(85), grouping, frame, title)
+    figure = draw_mask(np.ones(85), grouping, frame, "V-N")
     figure.canvas.draw()
     for axes in figure.axes:
         box = axes.get_tightbbox()
         assert box is not None
         assert box.y1 <= figure.bbox.y1
         assert box.y0 >= 0
+
+
+def test_groups_that_have_no_place_on_a_face_are_bars() -> None:
+    (axis,) = draw_mask(np.arange(7.0), "own").axes
+    assert [bar.get_height() for bar in axis.patches] == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("axes", "names"),
+    [
+        ({}, []),
+        ({"n_components": range(1, 9)}, ["over-n_components"]),
+        ({"lam": [0.1, 1.0, 10.0], "mu": [1e-3, 1.0]}, ["over-lam", "over-mu", "surface"]),
+        (
+            {"kernel": ["linear", "rbf"], "lam": [0.1, 1.0], "width": [1.0, 2.0, 4.0]},
+            ["over-lam", "over-width", "surface"],
+        ),
+        ({"weighting": ["kliep", "ulsif"], "width": [None, 0.5, 1.0]}, ["over-width"]),
+    ],
+)
+def test_any_methods_settings_are_drawn(
+    axes: dict[str, Any], names: list[str], trials: Trials, record_factory: Factory
+) -> None:
+    record = record_factory(trials(**axes), method="X", fixed={}, group_norms=None, confusion=None)
+    assert [figure.name for figure in study_figures(record) if figure.section in (CURVES, SURFACE)] == names
+    assert list(choice_tables(record)) == [name for name in axes if name in ("kernel", "weighting")]
 
 
 def test_quartiles_of_the_rest_are_those_of_the_other_cells() -> None:
@@ -114,19 +139,21 @@ def test_sampled_xi_are_taken_together_by_half_decades() -> None:
     assert summary["n"].tolist() == [1, 3, 2]
 
 
-def test_xi_zero_is_drawn(tmp_path: Path) -> None:
-    rows = [(kappa, xi, 0.5 + 0.001 * kappa, 0.5) for kappa in (1, 2, 3) for xi in (0.0, 0.01, 1.0)]
-    table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1", "accuracy"])
-    save_surface(table, tmp_path / "surface.png", "with ξ = 0")
-    save_figure(draw_over_xi(table, table.iloc[4]), tmp_path / "curve.svg")
+def test_a_grid_is_saved_as_a_surface_or_a_curve_and_xi_zero_is_drawn(tmp_path: Path, trials: Trials) -> None:
+    save_surface(trials(kappa=(1, 2, 3), xi=(0.0, 0.01, 1.0)), tmp_path / "surface.png", "with ξ = 0")
+    save_surface(trials(n_components=(1, 2, 3)), tmp_path / "curve.svg", "one setting")
     assert (tmp_path / "surface.png").stat().st_size > 5000
+    assert (tmp_path / "curve.svg").stat().st_size > 5000
+    with pytest.raises(ParameterError, match="nothing to draw"):
+        save_surface(trials(), tmp_path / "none.png", "no setting")
 
 
 def test_a_grid_is_told_from_scattered_trials(paper_grid: pd.DataFrame) -> None:
-    assert is_grid(paper_grid)
-    assert not is_grid(paper_grid.head(1))
-    assert not is_grid(paper_grid[paper_grid["kappa"] == 3])
-    assert not is_grid(paper_grid.sample(60, random_state=0))
+    over = ("kappa", "xi")
+    assert is_grid(paper_grid, over)
+    assert not is_grid(paper_grid.head(1), over)
+    assert not is_grid(paper_grid[paper_grid["kappa"] == 3], over)
+    assert not is_grid(paper_grid.sample(60, random_state=0), over)
 
 
 def test_overlay_adds_the_norms_of_all_regions_that_cover_a_pixel() -> None:
@@ -149,28 +176,29 @@ def test_released_groups_are_drawn_on_the_histograms_that_they_cover() -> None:
     assert (groups == groups[:, :, :1]).all()
 
 
-def test_class_scores_come_from_the_row_of_a_trial(paper_grid: pd.DataFrame) -> None:
-    scores = class_scores(paper_grid.iloc[7])
-    assert scores.loc["surprise", "recall"] == 100 * paper_grid.loc[7, "recall_surprise"]
-    assert class_scores(pd.Series({"macro_f1": 0.5})).empty
+def test_class_scores_come_from_the_row_of_a_trial(trials: Trials) -> None:
+    row = trials().iloc[0].to_dict()
+    assert class_scores(row).loc["surprise", "recall"] == 100 * row["recall_surprise"]
+    assert class_scores({"macro_f1": 0.5}).empty
+    assert predicted_counts("0110Z", ["a"]).tolist() == [2, 2, *[0] * 33, 1]
 
 
 def test_importances_name_the_parameter_that_matters() -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"kappa": rng.integers(1, 86, 80), "xi": 10 ** rng.uniform(-3, 3, 80)})
-    table["macro_f1"] = table["kappa"] / 85
-    table["trial"] = np.arange(80)
-    found = parameter_importances(table, "macro_f1")
+    table["selection_value"], table["trial"] = table["kappa"] / 85, np.arange(80)
+    table["weighting"] = rng.choice(["kliep", "kmm"], 80)
+    found = parameter_importances(table)
     assert found["kappa"] > 0.8
-    assert parameter_importances(table.head(2), "macro_f1") == {}
-    assert parameter_importances(table.assign(macro_f1=0.5), "macro_f1") == {}
-    marked = draw_history(table, "macro_f1", "macro-F1", chosen=table.iloc[3]).axes[0].lines[-1]
+    assert parameter_importances(table.head(2)) == {}
+    assert parameter_importances(table.assign(selection_value=0.5)) == {}
+    marked = draw_history(table, dict(table.iloc[3]), "macro-F1").axes[0].lines[-1]
     assert marked.get_xdata() == [3]
 
 
-def test_the_same_results_give_the_same_bytes(paper_grid: pd.DataFrame) -> None:
-    rows = paper_grid[paper_grid["kappa"].isin([1, 20, 40])]
-    first, second = (draw_over_kappa(rows, rows.iloc[5]) for _ in range(2))
+def test_the_same_results_give_the_same_bytes(trials: Trials) -> None:
+    table = trials(n_components=(1, 2, 3))
+    first, second = (draw_over(table, best_trial(table).row, "n_components") for _ in range(2))
     for kind in ("png", "svg", "pdf"):
         assert figure_bytes(first, kind, 80) == figure_bytes(second, kind, 80)
 
@@ -179,10 +207,12 @@ def test_a_clips_first_frame_is_the_face(tmp_path: Path) -> None:
     import cv2
 
     for number, grey in ((12, 200), (2, 50)):
-        cv2.imwrite(str(tmp_path / f"img{number}.png"), np.full((40, 30), grey, dtype=np.uint8))
-    assert (read_face(tmp_path) == 50).all()
-    assert (read_face(tmp_path / "img12.png") == 200).all()
+        cv2.imwrite(
+            str(tmp_path / f"img{number}.png"), np.full((40, 30), grey, dtype=np.uint8) + np.eye(40, 30, dtype=np.uint8)
+        )
+    assert read_face(tmp_path).max() == 51
+    assert read_face(tmp_path / "img12.png").max() == 201
     assert frame_as_face(np.random.default_rng(0).random((8, 8, 3)) * 255).shape == (8, 8)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no frames"):
+    with pytest.raises(MissingDataError, match="no frames"):
         read_face(tmp_path / "empty")

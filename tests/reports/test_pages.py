@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 import textwrap
@@ -16,16 +17,17 @@ from click.testing import CliRunner
 
 from tgsr.cli import cli
 from tgsr.errors import DataError
-from tgsr.protocols import EXPERIMENTS, KAPPAS, XIS
-from tgsr.reports import completing
+from tgsr.protocols import EXPERIMENTS
+from tgsr.reports._explorer import packed_surfaces, surface_figure
 from tgsr.reports.completing import complete_record
-from tgsr.reports.explorer import packed_surfaces, surface_numbers
-from tgsr.reports.figures import study_figures
+from tgsr.reports.figures import CURVES, SURFACE, study_figures
 from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import merge_comparison, name_by_groups, render_paper
+from tgsr.reports.paper_page import render_paper, select_records
 from tgsr.reports.records import StudyRecord, record_from_grid
 
 Factory = Callable[..., StudyRecord]
+Trials = Callable[..., pd.DataFrame]
+OVER = ("kappa", "xi")
 
 
 def _check_self_contained(page: str) -> None:
@@ -44,250 +46,226 @@ def _packed(page: str, name: str) -> Any:
 
 
 def test_a_whole_grid_gives_one_page_that_needs_nothing_else(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    page = render_study(record_factory(paper_grid))
+    page = render_study(record_factory(paper_grid, n_whole=23_035))
     _check_self_contained(page)
-    for section in ("What is kept", "Scores over κ and ξ", "Score surface", "Classes", "What was run"):
+    for section in ("What is kept", CURVES, SURFACE, "Classes", "What was run"):
         assert section in page
     assert "How the study went" not in page
+    assert "whole grid" not in page
     assert page.count("<img") == 6
-    stored = json.loads(_packed(page, "tgsr-surfaces"))["V-N grid oracle region"]
-    assert np.array(stored["macro_f1"]).shape == (85, 271)
+    first, second = json.loads(_packed(page, "tgsr-surfaces"))["surface"]["data"]
+    assert np.array(first["z"]).shape == (85, 271)
+    assert second["visible"] is False
     row = paper_grid.iloc[1234]
-    cell = stored["macro_f1"][stored["kappas"].index(row["kappa"])][stored["xis"].index(row["xi"])]
-    assert cell == round(10_000 * row["macro_f1"])
+    assert first["z"][first["y"].index(row["kappa"])][1234 % 271] == row["macro_f1"]
     assert "Plotly" in _packed(page, "tgsr-plotly")[:200_000]
 
 
-def test_a_page_says_what_was_run_and_who_chose(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
-    oracle = render_study(record_factory(rows), figures=[])
+def test_a_page_says_what_was_run_and_who_chose(trials: Trials, record_factory: Factory) -> None:
+    table = trials(kappa=(1, 30, 85), xi=(0.1, 1.0, 10.0))
+    oracle = render_study(record_factory(table), figures=[])
     assert "oracle</span>" in oracle
     assert "no estimate of what the method achieves" in oracle
     assert "digest abc" in oracle
-    free = render_study(record_factory(rows.assign(selection_value=0.5), selection="source-cv"), figures=[])
+    free = render_study(record_factory(table.assign(selection_value=0.5), selection="source-cv"), figures=[])
     assert "label-free</span>" in free
     assert "chose nothing" in free
+    assert "All 9 trials tie at 0.5000" in free
 
 
-@pytest.mark.parametrize("n_trials", [0, 1, 2])
-def test_few_trials_still_give_a_page(n_trials: int, paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    page = render_study(record_factory(paper_grid.head(n_trials)))
+@pytest.mark.parametrize("n_trials", [0, 1])
+def test_few_trials_still_give_a_page(n_trials: int, trials: Trials, record_factory: Factory) -> None:
+    page = render_study(record_factory(trials(kappa=(1, 2), xi=(0.1,)).head(n_trials)))
     _check_self_contained(page)
     assert ("There is no finished trial yet" in page) == (n_trials == 0)
 
 
-def test_unfinished_studies_are_named(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    table = paper_grid.head(6).assign(converged=[True, False, True, True, True, True])
+def test_unfinished_and_thinned_studies_are_named(trials: Trials, record_factory: Factory) -> None:
+    table = trials(kappa=(1, 2), xi=(0.1, 1.0, 2.0)).assign(converged=[1.0, 0.0, 1.0, 1.0, 1.0, 1.0])
     table.loc[2, ["macro_f1", "accuracy"]] = np.nan
-    record = record_factory(table, n_cells=2000, status="KILLED", group_norms=None, confusion=None)
+    record = record_factory(table, n_cells=510, n_whole=23_035, status="KILLED", group_norms=None, confusion=None)
     page = render_study(record, figures=[])
-    assert "not whole: 6 of 2,000 cells" in page
+    assert "6 of the 510 cells" in page
+    assert "not the method&#39;s whole grid: 6 of 23,035 cells" in page
     assert "KILLED" in page
     assert "1 trials stopped at the limit" in page
     assert "Fig. 2 is missing" in page
     assert "--data DIR" in page
+    assert record_factory(table, sampler="tpe", n_whole=23_035).coverage == "6 sampled trials"
+    assert record_factory(table, selection="fixed", n_whole=23_035).coverage == ""
 
 
-def test_captions_say_how_much_of_the_grid_is_shown(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
-    part = [figure.caption for figure in study_figures(record_factory(rows, n_cells=23_035)) if figure.surface]
-    assert "542 of 23,035 cells" in part[0]
-    whole = [figure.caption for figure in study_figures(record_factory(rows, n_cells=542)) if figure.surface]
-    assert "all 542 cells" in whole[0]
-    sampled = record_factory(rows.head(9), sampler="tpe", status="KILLED")
-    assert sampled.shortfall == "9 trials, then KILLED"
+def test_a_sampled_study_shows_how_it_went(trials: Trials, record_factory: Factory) -> None:
+    table = trials(kappa=range(1, 30), xi=(0.1, 0.3, 1.0, 3.0)).sample(20, random_state=1).assign(trial=range(20))
+    names = [figure.name for figure in study_figures(record_factory(table, sampler="tpe"))]
+    assert names[-2:] == ["history", "importances"]
+    (points, _) = surface_figure(table, OVER)["data"]
+    assert len(points["x"]) == 20
+    assert points["type"] == "scatter"
 
 
-def test_a_sampled_study_shows_how_it_went(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    table = paper_grid.sample(40, random_state=1).assign(trial=range(40))
-    page = render_study(record_factory(table, sampler="tpe"))
-    assert "History" in page
-    assert "Importance of the parameters" in page
-    numbers = json.loads(_packed(page, "tgsr-surfaces"))["V-N grid oracle region"]
-    assert numbers["grid"] is False
-    assert len(numbers["xis"]) == 40
+def test_a_target_without_labels_gives_no_score(trials: Trials, record_factory: Factory) -> None:
+    table = trials(kappa=(1, 9, 30), xi=(0.1, 1.0, 3.0))
+    table = table.drop(columns=[name for name in table if str(name).startswith(("macro", "acc", "prec", "recall"))])
+    record = record_factory(table, pair="SAMM-mine", selection="entropy", confusion=None)
+    figures = list(study_figures(record))
+    assert [figure.name for figure in figures][-1] == "predictions"
+    assert len(next(figure for figure in figures if figure.name == "surface").figure.axes) == 2  # and its colour bar
+    page = render_study(record, figures=[])
+    assert "The target has no labels" in page
+    assert "macro-F1</span>" not in page
+    whole = render_paper([record])
+    assert "Table" not in whole.partition("<h2>Studies")[0]
+    assert "0 of 12 have results here" in whole
 
 
-def test_text_from_outside_is_escaped(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    page = render_study(record_factory(paper_grid.head(1), facts={"seed": "<script>alert(1)</script>"}), figures=[])
+def test_text_from_outside_is_escaped(trials: Trials, record_factory: Factory) -> None:
+    page = render_study(record_factory(trials(C=(1.0,)), facts={"seed": "<script>alert(1)</script>"}), figures=[])
     assert "<script>alert" not in page
 
 
-def test_the_chosen_row_is_the_first_of_equals(record_factory: Factory) -> None:
-    rows = [(9, 1.0, 0.7), (4, 2.0, 0.7), (4, 1.0, 0.7), (1, 1.0, 0.1)]
-    table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1"]).assign(accuracy=0.5, trial=range(4))
-    best = record_factory(table).best
-    assert best is not None
-    assert (best["kappa"], best["xi"]) == (4, 1.0)
-
-
-def test_the_paper_page_has_all_tables_and_names_what_is_missing(
-    paper_grid: pd.DataFrame, record_factory: Factory
-) -> None:
-    rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
-    records = [record_factory(rows, experiment="V-N"), record_factory(rows, experiment="N-C", grouping="released")]
+def test_the_page_of_all_studies_has_one_of_each_kind(trials: Trials, record_factory: Factory) -> None:
+    table = trials(kappa=(1, 30), xi=(0.1, 1.0))
+    part = record_factory(table.head(3), title="a part", n_whole=4)
+    whole = record_factory(table, title="whole", n_whole=4)
+    other = record_factory(trials(C=(1.0,)), method="SVM", fixed={}, group_norms=None)
+    assert [record.title for record in select_records([part, other, whole])] == ["whole", other.title]
     comparison = pd.DataFrame(
-        [("C-V", "SVM", "oracle", 0.5, 0.5), ("C-V", "SVM", "default", 0.4, 0.4)],
-        columns=["experiment", "method", "selection", "macro_f1", "accuracy"],
+        [("C-V", "SVM", "oracle", 0.5, 0.5)], columns=["experiment", "method", "selection", "macro_f1", "accuracy"]
     )
-    page = render_paper(records, comparison, ["something to know"])
+    page = render_paper([other], comparison, ["something to know"])
     _check_self_contained(page)
-    assert page.count("Table I, macro-F1") == 2
-    assert "3 of 12 have results here" in page
-    assert "H-V" in page
+    assert "2 of 12 have results here" in page
     assert "something to know" in page
-    assert "TGSR (regions)" in page
+    assert "Table II, macro-F1, oracle" in page
     _check_self_contained(render_paper([], None))
 
 
 def test_generated_data_are_called_generated_and_stand_beside_no_published_number(
-    paper_grid: pd.DataFrame, record_factory: Factory
+    trials: Trials, record_factory: Factory
 ) -> None:
-    rows = paper_grid[paper_grid["kappa"].isin([1, 30])]
-    recorded, generated = record_factory(rows), record_factory(rows, generated=True, n_cells=600)
+    table = trials(n_components=(1, 2, 3))
+    known: dict[str, Any] = {"method": "TCA", "fixed": {}, "group_norms": None, "title": "V-N TCA grid oracle"}
+    recorded, generated = record_factory(table, **known), record_factory(table, **known, generated=True, n_whole=9)
     page = render_study(generated, figures=[])
-    assert "Study V-N grid oracle region, generated data" in page
+    assert "Study V-N TCA grid oracle, generated data" in page
     assert "no recorded person" in page
     assert "The paper reports" not in page
     assert "The paper reports" in render_study(recorded, figures=[])
-    titles = [figure.figure._suptitle.get_text() for figure in study_figures(generated) if figure.figure._suptitle]
+    figures = list(study_figures(generated))
+    titles = [figure.figure._suptitle.get_text() for figure in figures if figure.figure._suptitle]
     assert titles
-    assert all("generated data" in title for title in titles)
+    assert all(title == "V-N, TCA, generated data" for title in titles)
+    assert all("Study V-N TCA grid oracle." in figure.caption for figure in figures)
     whole = render_paper([generated])
     assert "no recorded person" in whole
-    assert "542 of 600 cells" in whole
-    assert "no recorded person" not in render_paper([recorded])
+    assert "3 of 9 cells" in whole
 
 
-def test_the_face_is_on_the_page_of_all_experiments(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    record = record_factory(paper_grid.head(1))
-    face = np.tile(np.arange(112), (112, 1))
-    assert render_paper([record], frame=face) != render_paper([record])
-
-
-def test_the_readmes_snippets_run_as_they_stand(
-    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-    from tgsr.tracking.grid_run import log_grid
-    from tgsr.tracking.place import open_client, resolve_place
-
-    from tgsr.tracking.names import Tag
-
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    pair, plan = pair_factory(), GridPlan([5, 40], [0.1, 10.0])
-    run_id = log_grid(
-        resolve_place(), write_grid(pair, "vn.csv", plan, jobs=1), pair, plan, "V-N", [tmp_path / "vn.csv"]
-    )
-    readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
-    python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
-    snippets = re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE)
-    snippets = [textwrap.dedent(snippet) for snippet in snippets if snippet.strip()]
-    assert len(snippets) == 2
-    exec(snippets[0], {})
-    assert (tmp_path / "surface.pdf").is_file()
-    client = open_client(resolve_place().tracking_uri)
-    client.set_tag(run_id, Tag.KIND, "study")  # without trials: enough to be read
-    exec(snippets[1], {})
-
-
-def test_studies_fill_the_cells_that_a_comparison_lacks(paper_grid: pd.DataFrame, record_factory: Factory) -> None:
-    record = record_factory(paper_grid.head(5), grouping="released")
-    merged = merge_comparison(None, [record, record])
-    assert merged["method"].tolist() == ["TGSR"]
-    known = merged.assign(macro_f1=0.123)
-    assert merge_comparison(known, [record])["macro_f1"].tolist() == [0.123]
-    assert name_by_groups(known, "region")["method"].tolist() == ["TGSR (regions)"]
-    assert name_by_groups(known, "released")["method"].tolist() == ["TGSR"]
-
-
-def test_scores_of_twelve_whole_grids_fit_into_a_page() -> None:
-    cells = pd.DataFrame([(kappa, xi) for kappa in KAPPAS for xi in XIS], columns=["kappa", "xi"])
+def test_scores_of_twelve_whole_grids_fit_into_a_page(paper_grid: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
-    noise = {
-        experiment.name: cells.assign(**{name: rng.normal(0.6, 0.03, len(cells)) for name in ("macro_f1", "accuracy")})
-        for experiment in EXPERIMENTS
-    }  # what compresses least
-    assert len(packed_surfaces(noise)) < 1_500_000
+    noise = {name: rng.normal(0.6, 0.03, len(paper_grid)) for name in ("macro_f1", "accuracy")}
+    table = paper_grid[[*OVER, "trial"]].assign(**noise)  # what compresses least
+    assert len(EXPERIMENTS) * len(packed_surfaces({"V-N": (table, OVER)})) < 2_000_000
 
 
 def test_missing_cells_of_a_grid_are_null() -> None:
     rows = [(1, 0.1, 0.5), (1, 1.0, 0.6), (2, 0.1, 0.7)]
     table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1"]).assign(accuracy=0.5)
-    assert surface_numbers(table)["macro_f1"] == [[5000, 6000], [7000, None]]
+    assert surface_figure(table, OVER)["data"][0]["z"] == [[0.5, 0.6], [0.7, None]]
 
 
-def test_report_of_csv_files(tmp_path: Path, paper_grid: pd.DataFrame) -> None:
-    rows = paper_grid[paper_grid["kappa"].isin([1, 30])].drop(columns="trial")
-    rows.to_csv(tmp_path / "grid.csv", index=False)
-    provenance = {
-        "source": {"name": "SMIC_VIS", "digest": "d1"},
+@pytest.fixture
+def grid_file(tmp_path: Path, trials: Trials) -> Path:
+    """What ``tgsr grid`` writes, in small: the table, and its description."""
+    table = trials(kappa=(1, 30), xi=(0.1, 1.0))
+    counts = {f"confusion_{true}_{predicted}": 1 for true in "abc" for predicted in "abc"}
+    path = tmp_path / "grid.csv"
+    table.assign(**counts).to_csv(path, index=False)
+    spec = {
+        "pair": "V-N",
+        "method": "TGSR",
+        "sampler": "grid",
+        "selection": "oracle",
+        "seed": 0,
+        "source_digest": "d1",
+        "target_digest": "d2",
+        "fixed": {"groups": "released", "mu": 0.01},
+        "grid": [{"kappa": [1, 30], "xi": [0.1, 1.0]}],
+        "shape": {"n_source": 71, "n_target": 71, "n_groups": 85},
+    }
+    stored = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "source": {"name": "SMIC_VIS", "digest": "d1", "generated": True},
         "target": {"name": "SMIC_NIR", "digest": "d2"},
-        "grouping": "released",
-        "solver": {"mu": 0.001},
+        "spec": spec,
+        "class_names": ["a", "b", "c"],
         "tgsr": "0.1.0",
     }
-    (tmp_path / "grid.csv.json").write_text(json.dumps(provenance))
-    arguments = ["report", "--grid", str(tmp_path / "grid.csv"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(cli, arguments)
+    path.with_name("grid.csv.json").write_text(json.dumps(stored))
+    return path
+
+
+def test_a_grids_file_reads_back_and_is_refused_when_it_was_changed(grid_file: Path) -> None:
+    record = record_from_grid(grid_file)
+    assert (record.title, record.pair, record.row) == ("V-N TGSR grid oracle released", "V-N", "TGSR")
+    assert (record.coverage, record.n_cells, record.generated) == ("4 of 23,035 cells", 4, True)
+    assert record.confusion is not None
+    assert record.best is not None
+    assert record.best.row["predictions"] == "012012"
+    grid_file.write_text(grid_file.read_text().replace("0.3", "0.4", 1))
+    with pytest.raises(DataError, match="was changed since"):
+        record_from_grid(grid_file)
+
+
+def test_report_of_csv_files(grid_file: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["report", "--grid", str(grid_file), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    folder = tmp_path / "out" / "V-N-grid-oracle-released"
+    folder = tmp_path / "out" / "V-N-TGSR-grid-oracle-released"
     assert "digest d1" in (folder / "report.html").read_text()
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".png", ".pdf"}
-    assert (tmp_path / "out" / "tables" / "tables.tex").is_file()
-
-
-def test_what_is_not_stored_is_added_from_the_databases(pair_factory: Callable[..., Any], tmp_path: Path) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-
-    pair = pair_factory()
-    write_grid(pair, tmp_path / "grid.csv", GridPlan([5, 40], [0.1, 10.0]), jobs=1)
-    record = record_from_grid(tmp_path / "grid.csv")
-    completed = complete_record(record, pair)
-    best = completed.best
-    assert best is not None
-    assert completed.confusion is not None
-    assert completed.group_norms is not None
-    assert np.trace(completed.confusion) / completed.confusion.sum() == best["accuracy"]
-    assert np.count_nonzero(completed.group_norms) == best["n_selected"]
-    with pytest.raises(DataError, match="digest"):
-        complete_record(record, pair_factory(seed=7))
-
-
-def test_a_cell_is_solved_again_with_the_studys_own_settings(
-    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-
-    from tgsr.solvers import SolverSettings
-
-    pair, settings = pair_factory(), SolverSettings(mu=0.01, tol=1e-3, max_iter=7)
-    write_grid(pair, tmp_path / "grid.csv", GridPlan([5, 40], [0.1, 10.0], settings=settings), jobs=1)
-    record = record_from_grid(tmp_path / "grid.csv")
-    assert (record.settings, record.n_cells, record.shortfall) == (settings, 4, "")
-    used = []
-    make = completing.make_solver
-    monkeypatch.setattr(completing, "make_solver", lambda *given: used.append(given[2]) or make(*given))
-    complete_record(record, pair)
-    assert used == [settings]
-    stored = json.loads((tmp_path / "grid.csv.json").read_text())
-    (tmp_path / "grid.csv.json").write_text(json.dumps(stored | {"solver": {"mu": "much"}}))
-    with pytest.raises(DataError, match=r"grid\.csv\.json"):
-        record_from_grid(tmp_path / "grid.csv")
+    assert "4 of 23,035 cells" in (tmp_path / "out" / "tables" / "tables.tex").read_text()
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "cannot be read"), (b"a,b\n1,2\n", "the columns"), (None, "no such file")]
+    ("content", "message"), [(b"", "cannot be read"), (b"a,b\n1,2\n", "the column"), (None, "no such file")]
 )
-def test_bad_files_are_named(content: bytes | None, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "broken.csv"
+def test_bad_files_are_named(content: bytes | None, message: str, grid_file: Path) -> None:
+    sidecar, broken = grid_file.with_name("grid.csv.json"), grid_file.with_name("broken.csv")
     if content is not None:
-        path.write_bytes(content)
+        broken.write_bytes(content)
+        stored = json.loads(sidecar.read_text()) | {"sha256": hashlib.sha256(content).hexdigest()}
+        broken.with_name("broken.csv.json").write_text(json.dumps(stored))
     for option in ("--grid", "--compare"):
-        result = CliRunner().invoke(cli, ["report", option, str(path), "--out", str(tmp_path / "out")])
+        result = CliRunner().invoke(cli, ["report", option, str(broken), "--out", str(grid_file.parent / "out")])
         assert result.exit_code == 1
         assert "broken.csv" in result.output
         assert message in result.output
         assert "Traceback" not in result.output
+
+
+def test_what_is_not_stored_is_added_from_the_databases(
+    pair_factory: Callable[..., Any], trials: Trials, record_factory: Factory
+) -> None:
+    pair = pair_factory()
+    digests = {"source": pair.source.digest, "target": pair.target.digest}
+    table = trials(kappa=(5,), xi=(1.0,)).assign(predictions="0" * len(pair.target))
+    record = record_factory(table, group_norms=None, confusion=None, digests=digests)
+    completed = complete_record(record, pair)
+    assert completed.confusion is not None
+    assert completed.group_norms is not None
+    assert completed.confusion[:, 0].sum() == completed.confusion.sum() == len(pair.target)
+    assert np.count_nonzero(completed.group_norms) == 5
+    with pytest.raises(DataError, match="digest"):
+        complete_record(record, pair_factory(seed=7))
+
+
+def test_the_readmes_snippet_runs_as_it_stands(grid_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(grid_file.parent)
+    grid_file.rename("vn.csv")
+    grid_file.with_name("grid.csv.json").rename("vn.csv.json")
+    readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
+    python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
+    snippets = re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE)
+    exec(textwrap.dedent(next(snippet for snippet in snippets if snippet.strip())), {})
+    assert Path("surface.pdf").is_file()

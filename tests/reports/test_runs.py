@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from studies.space import Space
-from tgsr.tracking.place import Place, ensure_experiment, open_client, resolve_place
-from tgsr.tracking.report_run import find_runs, log_confusion
 
-from studies.spec import StudySpec
-from studies.study import StudyOptions, StudyResult, run_study
 from tgsr.cli import cli
-from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError
-from tgsr.reports.building import ReportRequest, newest_comparison, newest_records, report_runs
-from tgsr.reports.pages import render_study
-from tgsr.reports.records import record_from_grid, record_from_run
-from tgsr.tracking.names import GENERATED_NOTE, Tag
-from tgsr.tracking.reading import find_run, read_artifact
-from tgsr.tracking.views import VIEW_KEY, prepare_experiment
+from tgsr.reports.building import ReportRequest, add_study_page, log_paper_report, report_runs, stored_records
+from tgsr.reports.records import record_from_run
+from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
+from tgsr.tracking.names import CONFUSION, STUDY_JSON, TRIALS_PARQUET, Tag
+from tgsr.tracking.reading import find_runs, read_artifact
 
-
-@pytest.fixture(scope="module")
-def stored(
-    pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Place, dict[str, StudyResult]]:
-    """A home folder with a grid study of six trials and a sampled one of five."""
-    home = tmp_path_factory.mktemp("home")
-    pair = pair_factory()
-    space = Space((2, 20, 40), (0.01, 10.0))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        place = resolve_place(home)
-    results = {}
-    for sampler, selection, n_trials in (("grid", "oracle", None), ("tpe", "source-cv", 5)):
-        spec = StudySpec("V-N", pair.source.digest, pair.target.digest, space, sampler, selection)
-        options = StudyOptions(place, "generated", jobs=1, progress=False, n_trials=n_trials)
-        results[selection] = run_study(spec, pair, options)
-    return place, results
+Trials = Callable[..., pd.DataFrame]
 
 
 @pytest.fixture(autouse=True)
@@ -54,111 +30,128 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
 
 
-def test_a_stored_study_reads_back_with_what_its_report_needs(
-    stored: tuple[Place, dict[str, StudyResult]], pair_factory: Callable[..., Any]
-) -> None:
-    place, results = stored
-    record = record_from_run(open_client(place.tracking_uri), results["oracle"].run_id)
-    pair = pair_factory()
-    assert (record.title, record.oracle, record.sampler) == ("V-N grid oracle region", True, "grid")
-    assert len(record.table) == 6
-    assert record.best is not None
-    assert record.best["trial"] == results["oracle"].best["trial"]
-    assert record.group_norms is not None
-    assert pair.source.digest in record.facts["source"]
-    assert "18 samples" in record.facts["target"]
-    assert record.facts["seed"] == "0"
-    assert (record.n_cells, record.shortfall) == (6, "")
-    assert record.confusion is not None
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return resolve_config(tmp_path_factory.mktemp("home"))
 
 
-def test_generated_data_are_called_generated_in_mlflow(
-    stored: tuple[Place, dict[str, StudyResult]], pair_factory: Callable[..., Any], tmp_path: Path
-) -> None:
-    from tgsr.tracking.registry import register_trial
-
-    place, results = stored
-    client = open_client(place.tracking_uri)
-    run = find_run(client, results["source-cv"].run_id)
-    assert run.data.tags[Tag.GENERATED] == "true"
-    assert run.data.tags[Tag.NOTE].startswith(GENERATED_NOTE)
-    assert {given.dataset.name for given in run.inputs.dataset_inputs} == {
-        "SMIC_VIS (generated)",
-        "SMIC_NIR (generated)",
+def _store(
+    config: TrackingConfig, table: pd.DataFrame, tmp_path: Path, status: str = "FINISHED", **changes: Any
+) -> str:
+    """A study as the tracking store has it: its run, specification and table; the best trial's own run."""
+    spec = {
+        "pair": "V-N",
+        "method": "TGSR",
+        "sampler": "grid",
+        "selection": "oracle",
+        "seed": 0,
+        "source_digest": "d1",
+        "target_digest": "d2",
+        "fixed": {"groups": "region"},
+        "grid": [{"kappa": [1, 30], "xi": [0.1, 1.0]}],
+        "shape": {"n_source": 71, "n_target": 71, "n_groups": 85},
+        **changes,
     }
-    record = record_from_run(client, run.info.run_id)
-    assert record.generated
-    assert record.title == "V-N tpe source-cv region"
-    model = register_trial(client, run.info.run_id)
-    assert client.get_model_version(model.name, model.version).description.startswith(GENERATED_NOTE)
-    assert client.get_registered_model(model.name).description.startswith(GENERATED_NOTE)
-
-    pair = pair_factory()
-    recorded = DatabasePair(replace(pair.source, parameters={}), replace(pair.target, parameters={}))
-    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, Space((5,), (1.0,)), "grid", "oracle")
-    other = resolve_place(tmp_path)
-    result = run_study(spec, recorded, StudyOptions(other, "somewhere", jobs=1, progress=False))
-    run = find_run(open_client(other.tracking_uri), result.run_id)
-    assert Tag.GENERATED not in run.data.tags
-    assert {given.dataset.name for given in run.inputs.dataset_inputs} == {"SMIC_VIS", "SMIC_NIR"}
-
-
-def test_the_newest_studies_are_found_and_filtered(stored: tuple[Place, dict[str, StudyResult]]) -> None:
-    client = open_client(stored[0].tracking_uri)
-    found = newest_records(client)
-    assert {(record.experiment, record.selection) for record in found} == {("V-N", "oracle"), ("V-N", "source-cv")}
-    assert newest_records(client, "C-N") == []
-    assert newest_comparison(client) is None
+    client = open_client(config.tracking_uri)
+    experiment = ensure_experiment(client, f"tgsr/{spec['pair']}", config.artifact_root)
+    tags = {Tag.KIND: "study", Tag.METHOD: spec["method"], Tag.EXPERIMENT: spec["pair"], Tag.SAMPLER: spec["sampler"]}
+    tags |= {Tag.SELECTION: spec["selection"], Tag.CODE_VERSION: "v1"}
+    run_id = str(client.create_run(experiment, tags=tags, run_name="a study").info.run_id)
+    trial = str(client.create_run(experiment, tags={Tag.PARENT: run_id, Tag.KIND: "trial"}).info.run_id)
+    client.log_dict(trial, {"group_norms": [1.0] * 30 + [0.0] * 55}, "regions.json")
+    client.set_terminated(trial)
+    client.log_text(run_id, json.dumps(spec), STUDY_JSON)
+    table.assign(run_id=trial).to_parquet(tmp_path / TRIALS_PARQUET, index=False)
+    client.log_artifact(run_id, str(tmp_path / TRIALS_PARQUET))
+    client.log_dict(run_id, {"classes": ["a", "b"], "confusion": [[3, 1], [0, 2]], "run_id": trial}, CONFUSION)
+    client.set_terminated(run_id, status)
+    return run_id
 
 
-def test_reports_go_onto_their_runs_and_the_experiment_gets_its_view(
-    stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path
+@pytest.fixture(scope="module")
+def stored(config: TrackingConfig, trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Studies of two methods, one of them twice."""
+    folder, table = tmp_path_factory.mktemp("tables"), trials(kappa=(1, 30), xi=(0.1, 1.0))
+    tca = {"method": "TCA", "fixed": {}, "grid": [{"n_components": [1, 2]}], "selection": "source-cv"}
+    tca_table = trials(n_components=(1, 2)).assign(selection_value=[0.2, 0.1])
+    return {
+        "older": _store(config, table, folder),
+        "TGSR": _store(config, table, folder),
+        "TCA": _store(config, tca_table, folder, **tca),
+    }
+
+
+def test_a_study_of_any_method_reads_back_with_what_its_report_needs(
+    config: TrackingConfig, stored: dict[str, str]
 ) -> None:
-    place, results = stored
-    said: list[str] = []
-    page = report_runs(ReportRequest(tmp_path, say=said.append), (results["oracle"].run_id,), place.home)
-    client = open_client(place.tracking_uri)
-    assert page.is_file()
-    assert len(said) == 3
-    assert "oracle</span>" in read_artifact(client, results["oracle"].run_id, "report.html").decode()
-    assert read_artifact(client, results["oracle"].run_id, "figures/fig-2-regions.pdf")[:4] == b"%PDF"
+    client = open_client(config.tracking_uri)
+    record = record_from_run(client, stored["TGSR"])
+    assert (record.title, record.row, record.coverage) == (
+        "V-N TGSR grid oracle region",
+        "TGSR (regions)",
+        "4 of 23,035 cells",
+    )
+    assert record.group_norms is not None
+    assert np.count_nonzero(record.group_norms) == 30
+    assert record.confusion is not None
+    assert record.facts["code version"] == "v1"
+    assert "digest d1" in record.facts["source"]
+    other = record_from_run(client, stored["TCA"])
+    assert (other.row, other.grouping, other.coverage) == ("TCA", "", "2 of 141 cells")
+    assert other.best is not None
+    assert other.best.settings == {"n_components": 1}
+    client.log_dict(stored["older"], {"confusion": [[1]], "run_id": "another trial"}, CONFUSION)
+    assert record_from_run(client, stored["older"]).confusion is None
+    assert [one.run_id for one in stored_records(client)] == [stored["TCA"], stored["TGSR"], stored["older"]]
+    assert stored_records(client, "C-N") == []
+
+
+def test_reports_go_onto_their_runs_and_have_every_study(
+    config: TrackingConfig, stored: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "tgsr"):
+        page, run_id = report_runs(ReportRequest(tmp_path), (), config)
+    assert caplog.text.count("report.html") == 2  # of the two studies of one kind the newer
+    client = open_client(config.tracking_uri)
+    assert "Study V-N TCA grid source-cv" in read_artifact(client, stored["TCA"], "report.html").decode()
+    assert read_artifact(client, stored["TGSR"], "figures/fig-2-regions.pdf")[:4] == b"%PDF"
     (run,) = find_runs(client, "report")
-    assert "Table I" in read_artifact(client, run.info.run_id, "report.html").decode()
-    parent = find_run(client, results["oracle"].run_id)
-    tags = client.get_experiment(parent.info.experiment_id).tags
-    assert f"mlflow.sharedViewState.{VIEW_KEY}" in tags
-    assert "SMIC_VIS" in tags[Tag.NOTE]
-    client.set_experiment_tag(parent.info.experiment_id, Tag.NOTE, "mine")
-    prepare_experiment(client, parent.info.experiment_id)
-    assert client.get_experiment(parent.info.experiment_id).tags[Tag.NOTE] == "mine"
+    assert run.info.run_id == run_id
+    tables = pd.read_csv(page.parent / "tables" / "tables.csv")
+    assert set(tables["selection"]) == {"oracle", "source-cv"}
+    assert set(tables["method"]) == {"TCA", "TGSR (regions)"}
+    assert "Table I" in read_artifact(client, run_id, "report.html").decode()
 
 
-def test_a_study_whose_trials_all_failed_gives_a_page(tmp_path: Path) -> None:
-    place = resolve_place(tmp_path)
-    client = open_client(place.tracking_uri)
-    experiment = ensure_experiment(client, "tgsr/V-N", place.artifact_root)
-    tags = {Tag.KIND: "study", Tag.EXPERIMENT: "V-N", Tag.SELECTION: "oracle", Tag.GROUPING: "region"}
-    parent = client.create_run(experiment, tags=tags, run_name="V-N grid oracle region").info.run_id
-    for status in ("FAILED", "KILLED"):
-        child = client.create_run(experiment, tags={Tag.KIND: "trial", Tag.PARENT: parent})
-        client.set_terminated(child.info.run_id, status)
-    record = record_from_run(client, parent)
+def test_a_page_that_cannot_be_made_stops_no_study(
+    config: TrackingConfig, stored: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = open_client(config.tracking_uri)
+    add_study_page(client, "no such run")
+    assert "tgsr report --run no such run" in caplog.text
+    log_paper_report(client, stored["older"], [stored["TCA"]])
+    assert "source-cv" in read_artifact(client, stored["older"], "tables/tables.csv").decode()
+
+
+def test_a_study_without_a_finished_trial_gives_a_page(config: TrackingConfig, trials: Trials, tmp_path: Path) -> None:
+    run_id = _store(config, trials(kappa=(1,), xi=(1.0,)).head(0), tmp_path, status="KILLED", pair="C-V")
+    record = record_from_run(open_client(config.tracking_uri), run_id)
     assert record.best is None
-    page = report_runs(ReportRequest(tmp_path / "out"), (parent,), tmp_path, log=False)
+    page, _ = report_runs(ReportRequest(tmp_path / "out"), (run_id,), config, log=False)
     assert page.is_file()
 
 
 def test_what_cannot_be_written_is_named_without_a_traceback(
-    stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrackingConfig, stored: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
-    place, _ = stored
     (tmp_path / "taken").write_text("a file where the folder should be")
-    arguments = ["report", "--home", str(place.home), "--experiment", "V-N"]
+    arguments = ["report", "--home", str(config.home), "--run", stored["TCA"]]
     result = CliRunner().invoke(cli, [*arguments, "--no-log", "--out", str(tmp_path / "taken")])
     assert result.exit_code == 1
-    assert "Error: " in result.output
     assert "cannot be written" in result.output
 
     def refuse(*_: Any) -> None:
@@ -167,124 +160,34 @@ def test_what_cannot_be_written_is_named_without_a_traceback(
     monkeypatch.setattr(MlflowClient, "log_artifacts", refuse)
     result = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert "Error: " in result.output
     assert "--no-log" in result.output
 
 
-def test_a_study_has_its_page_at_its_end_and_fails_not_by_it(
-    stored: tuple[Place, dict[str, StudyResult]],
-    pair_factory: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_trials_are_told_by_method_selection_and_study(
+    config: TrackingConfig, stored: dict[str, str], tmp_path: Path
 ) -> None:
-    from tgsr.datasets import save_features
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(cli, ["trials", "--home", str(config.home), *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
 
-    pair = pair_factory()
-    for data in (pair.source, pair.target):
-        save_features(data, tmp_path / "features" / f"{data.name}.tgsr.npz")
-    arguments = ["study", "--experiment", "V-N", "--data", str(tmp_path / "features"), "--home", str(tmp_path)]
-    arguments += ["--kappas", "5", "--xis", "0.1,10", "--selection", "oracle", "--jobs", "1", "--quiet"]
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0, result.output
-    client = open_client(resolve_place(tmp_path).tracking_uri)
-    (run,) = find_runs(client, "study")
-    assert "Study V-N grid oracle region" in read_artifact(client, run.info.run_id, "report.html").decode()
-
-    def broken(*_: Any) -> str:
-        raise RuntimeError("no font")
-
-    monkeypatch.setattr("tgsr.reports.building.render_study", broken)
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0, result.output
-    assert "no report page was made: no font" in result.stderr
+    listed = run("--list", "--method", "tca")
+    assert stored["TCA"] in listed
+    assert stored["TGSR"] not in listed
+    shown = run("--selection", "source-cv", "--top", "1")
+    assert "n_components" in shown
+    assert f"(run {stored['TCA']})" in shown
+    run("--study", stored["older"], "--out", str(tmp_path / "all.csv"))
+    assert len(pd.read_csv(tmp_path / "all.csv")) == 4
+    missing = CliRunner().invoke(cli, ["trials", "--home", str(config.home), "--study", "nothing"])
+    assert "no such study" in missing.output
 
 
-def test_the_choice_is_that_of_the_trials_that_are_there_now(
-    stored: tuple[Place, dict[str, StudyResult]], tmp_path: Path
-) -> None:
-    place, results = stored
-    client = open_client(place.tracking_uri)
-    result = results["oracle"]
-    best = record_from_run(client, result.run_id).best
-    assert best is not None
-    others = result.table[result.table["trial"] != best["trial"]]
-    older, shown = others.iloc[0], result.run_id
-    client.set_tag(shown, Tag.BEST_RUN, older["run_id"])  # as a summary before the best trial's had it
-    client.set_tag(shown, Tag.BEST_TRIAL, str(older["trial"]))
-    try:
-        record = record_from_run(client, shown)
-        assert record.best is not None
-        assert record.best["run_id"] == best["run_id"]
-        kept = json.loads(read_artifact(client, best["run_id"], "regions.json"))["group_norms"]
-        np.testing.assert_array_equal(record.group_norms, kept)
-        assert record.confusion is None  # what is stored belongs to the other trial
-        log_confusion(client, shown, np.eye(3, dtype=np.int64), best["run_id"])
-        confusion = record_from_run(client, shown).confusion
-        np.testing.assert_array_equal(confusion, np.eye(3))
-    finally:
-        client.set_tag(shown, Tag.BEST_RUN, best["run_id"])
-        client.set_tag(shown, Tag.BEST_TRIAL, str(best["trial"]))
-
-
-def test_a_killed_study_shows_its_regions_and_how_much_there_is(
-    pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair, place = pair_factory(), resolve_place(tmp_path)
-    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, Space((2, 20, 40), (0.01, 10.0)), "grid", "oracle")
-
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("studies.study._sum_up", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_study(spec, pair, StudyOptions(place, "generated", jobs=1, progress=False, n_trials=4))
-    client = open_client(place.tracking_uri)
-    (record,) = newest_records(client)
-    assert (record.status, record.shortfall) == ("KILLED", "4 of 6 cells")
-    page = render_study(record)
-    assert "regions are not stored" not in page
-    assert "Fig. 2, what the chosen trial keeps" in page
-    assert "4 of 6 cells" in page
-
-
-def test_logged_grids_and_comparisons_are_found(
-    tmp_path: Path, pair_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tgsr.evaluation.grid import GridPlan, write_grid
-    from tgsr.tracking.grid_run import log_grid
-
-    monkeypatch.setenv("TGSR_HOME", str(tmp_path))
-    pair, plan = pair_factory(), GridPlan([5, 40], [0.1, 10.0], "released")
-    table = write_grid(pair, tmp_path / "grid.csv", plan, jobs=1)
-    place = resolve_place(tmp_path)
-    log_grid(place, table, pair, plan, "V-N", [tmp_path / "grid.csv"])
-    client = open_client(place.tracking_uri)
-    (record,) = newest_records(client)
-    assert (record.grouping, len(record.table), record.selection) == ("released", 4, "oracle")
-    assert record.generated
-    assert record_from_grid(tmp_path / "grid.csv").generated
-    experiment = ensure_experiment(client, "tgsr/comparisons", place.artifact_root)
-    columns = ["experiment", "method", "selection", "macro_f1", "accuracy"]
-    for score in (0.1, 0.2):
-        run = client.create_run(experiment, tags={Tag.KIND: "compare"}, start_time=int(1000 * score))
-        rows = pd.DataFrame([("V-N", "SVM", "oracle", score, score)], columns=columns)
-        client.log_text(run.info.run_id, rows.to_csv(index=False), "comparison.csv")
-    comparison = newest_comparison(client)
-    assert comparison is not None
-    assert comparison["macro_f1"].tolist() == [0.2]
-    (_, first) = find_runs(client, "compare")
-    rows = pd.DataFrame([("V-N", "SVM", "oracle", 0.3, 0.3)], columns=columns).assign(logged_ms=[900])
-    client.log_text(first.info.run_id, rows.to_csv(index=False), "comparison.csv")
-    added = newest_comparison(client)  # of two rows the one that was logged later, in whichever run it stands
-    assert added is not None
-    assert added["macro_f1"].tolist() == [0.3]
-
-
-def test_an_empty_home_is_a_clear_error(tmp_path: Path) -> None:
+def test_an_empty_home_and_a_run_that_is_no_study_are_clear_errors(tmp_path: Path) -> None:
+    config = resolve_config(tmp_path)
+    client = open_client(config.tracking_uri)
     result = CliRunner().invoke(cli, ["report", "--home", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "no study yet" in result.output
-    client = open_client(resolve_place(tmp_path).tracking_uri)
-    run = client.create_run("0")
-    with pytest.raises(MissingDataError, match="no study"):
-        record_from_run(client, run.info.run_id)
+    with pytest.raises(MissingDataError, match="is no study"):
+        record_from_run(client, client.create_run("0").info.run_id)

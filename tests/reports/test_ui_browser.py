@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.tracking.views import VIEW_NAME, view_path
+from tgsr.tracking.views import VIEWS, view_path
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed with undelivered notifications")
@@ -72,26 +72,24 @@ def _noisy(data: FeatureDataset, seed: int) -> FeatureDataset:
 
 @pytest.fixture(scope="module")
 def ui(browser: Any, pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    from studies.space import Space
-    from tgsr.tracking.place import open_client, resolve_place
-
-    from studies.spec import StudySpec
-    from studies.study import StudyOptions, run_study
+    from studies.options import StudyOptions
+    from studies.spec import make_spec
+    from studies.study import run_study
     from tgsr.reports.building import ReportRequest, report_runs
+    from tgsr.tracking.config import open_client, resolve_config
 
     home = tmp_path_factory.mktemp("home")
     easy = pair_factory()
     pair = DatabasePair(_noisy(easy.source, 0), _noisy(easy.target, 1))
-    space = Space((2, 8, 20, 40), (0.01, 1.0, 100.0))
-    spec = StudySpec("V-N", pair.source.digest, pair.target.digest, space, selection="oracle")
+    spec = make_spec(pair, selection="oracle", axes={"kappa": [2, 8, 20, 40], "xi": [0.01, 1.0, 100.0]})
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        place = resolve_place(home)
-        study = run_study(spec, pair, StudyOptions(place, "generated", jobs=1, progress=False))
-        report_runs(ReportRequest(home / "report"), [study.run_id], home)
-        experiment = open_client(place.tracking_uri).get_run(study.run_id).info.experiment_id
+        config = resolve_config(home)
+        study = run_study(spec, pair, StudyOptions(config, "generated", jobs=1, progress=False))
+        report_runs(ReportRequest(home / "report"), [study.run_id], config)
+        experiment = open_client(config.tracking_uri).get_run(study.run_id).info.experiment_id
     ranked = study.table.sort_values("macro_f1", ascending=False)
-    with _server(home, place.tracking_uri) as address:
+    with _server(home, config.tracking_uri) as address:
         trials = ranked["run_id"].tolist()
         yield Ui(address, experiment, study.run_id, trials, ranked["macro_f1"].tolist())
 
@@ -167,9 +165,19 @@ def _picture(page: Any, name: str) -> None:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_the_saved_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
+_ORACLE = VIEWS[-1]
+
+
+def test_the_studies_have_a_view_of_their_own(ui: Ui, page: Any) -> None:
     page.goto(ui.address + view_path(ui.experiment))
-    page.get_by_role("button", name=VIEW_NAME).wait_for()
+    page.get_by_role("button", name=VIEWS[0].name).wait_for()
+    page.get_by_text("V-N TGSR grid oracle region").first.wait_for()
+    _picture(page, "ui-studies")
+
+
+def test_the_oracles_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
+    page.goto(ui.address + view_path(ui.experiment, _ORACLE))
+    page.get_by_role("button", name=_ORACLE.name).wait_for()
     cells = page.locator('.ag-row [col-id*="macro_f1"]')
     cells.first.wait_for()
     shown = [float(cell.inner_text()) for cell in cells.all()]
@@ -181,7 +189,7 @@ def test_the_saved_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
 
 
 def test_the_charts_of_the_view_draw_kappa_and_xi(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + view_path(ui.experiment) + "&compareRunsMode=CHART")
+    page.goto(ui.address + view_path(ui.experiment, _ORACLE) + "&compareRunsMode=CHART")
     page.locator(".contourlayer .contour").first.wait_for()
     assert page.locator(".js-plotly-plot").count() >= 2
     _picture(page, "ui-charts")
@@ -205,15 +213,15 @@ def test_ten_trials_compare_and_their_contour_opens(ui: Ui, page: Any) -> None:
 def test_the_report_opens_inside_mlflow_and_its_surface_is_interactive(ui: Ui, page: Any) -> None:
     page.goto(f"{ui.address}/#/experiments/{ui.experiment}/runs/{ui.parent}/artifacts/report.html")
     frame = page.frame_locator("iframe")
-    frame.get_by_role("heading", name="Study V-N grid oracle region").wait_for()
+    frame.get_by_role("heading", name="Study V-N TGSR grid oracle region").wait_for()
     _picture(page, "ui-report")
-    frame.get_by_role("button", name="map").click()
+    frame.get_by_role("button", name="Interactive").click()
     frame.locator('.explorer[data-state="drawn"] .heatmaplayer image').wait_for()
 
 
 def test_a_trials_mask_opens(ui: Ui, page: Any) -> None:
     page.goto(f"{ui.address}/#/experiments/{ui.experiment}/runs/{ui.trials[0]}/artifacts/regions.png")
-    page.wait_for_function("[...document.images].some((image) => image.naturalWidth === 442)")
+    page.wait_for_function("[...document.images].some((image) => image.naturalWidth > 400)")
     _picture(page, "ui-mask")
 
 
@@ -221,9 +229,12 @@ def test_the_page_opens_from_the_file_system(ui: Ui, page: Any, tmp_path: Path) 
     with urllib.request.urlopen(f"{ui.address}/get-artifact?path=report.html&run_uuid={ui.parent}") as answer:
         (tmp_path / "report.html").write_bytes(answer.read())
     page.goto((tmp_path / "report.html").as_uri())
-    page.locator('button[value="solid"]').click()
-    page.locator('.explorer[data-state="drawn"] canvas').first.wait_for()
+    page.get_by_role("button", name="Interactive").click()
+    page.locator('.explorer[data-state="drawn"]').wait_for()
+    page.locator(".updatemenu-button", has_text="surface").click()
+    page.locator(".explorer canvas").first.wait_for()
     page.set_viewport_size({"width": 360, "height": 740})
     page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    _picture(page, "page-phone")
     page.emulate_media(media="print")
     assert not page.locator(".explorer").first.is_visible()

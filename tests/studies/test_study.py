@@ -29,7 +29,7 @@ from tgsr.tracking.reading import (
 )
 from tgsr.tracking.trial import decode_predictions
 
-TIMING = ["fit_seconds", "run_id"]
+TIMING = ["fit_seconds", "run_id", "cell"]
 
 
 def _same(table, other):
@@ -104,16 +104,23 @@ def test_run_again_a_finished_study_adds_nothing(make_spec, make_options, small_
     _same(second.table, first.table)
 
 
-@pytest.mark.parametrize("changes", [{}, {"sampler": "tpe"}, {"method": "TCA"}], ids=["grid", "tpe", "TCA"])
-@pytest.mark.parametrize("writer", ["bulk", "client"])
+@pytest.mark.parametrize(
+    ("changes", "n_trials", "writer"),
+    [
+        ({}, None, "bulk"),
+        ({}, None, "client"),
+        ({"sampler": "tpe"}, 20, "bulk"),
+        ({"method": "IW-SVM"}, 40, "client"),
+    ],
+)
 def test_an_interrupted_study_ends_like_an_undisturbed_one(
-    make_spec, make_options, small_pair, monkeypatch, changes, writer
+    make_spec, make_options, small_pair, monkeypatch, changes, n_trials, writer
 ):
-    spec, n_trials = make_spec(**changes), 20 if changes else None
+    spec = make_spec(**changes)
     whole = run_study(spec, small_pair, make_options("whole", n_trials=n_trials))
     options = make_options("stopped", n_trials=n_trials, writer=writer, batch=1)
     with monkeypatch.context() as patch:
-        _stop_after(patch, 2)
+        _stop_after(patch, 1)
         with pytest.raises(KeyboardInterrupt):
             run_study(spec, small_pair, options)
     client = _client(options)

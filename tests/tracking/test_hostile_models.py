@@ -236,7 +236,8 @@ def _weights() -> Iterator[tuple[str, Attack]]:
     good = np.ones((3, N_FEATURES))
     values = {
         "NaN": good * np.nan, "infinity": good * np.inf, "complex": good * 1j, "text": good.astype(str),
-        "one class": good[:1], "four classes": np.ones((4, N_FEATURES)), "transposed": good.T, "flat": good.ravel(), "empty": good[:0],
+        "one class": good[:1], "four classes": np.ones((4, N_FEATURES)), "transposed": good.T, "flat": good.ravel(),
+        "empty": good[:0],
     }  # fmt: skip
     for name, value in values.items():
         yield f"coef_ {name}", lambda bundle, value=value: bundle.array("coef_", value)
@@ -353,7 +354,7 @@ def test_loading_and_predicting_rows_imports_nothing_heavy(good: Path) -> None:
     code = (
         "import sys, numpy, tgsr\n"
         f"tgsr.load_model({str(good)!r}).predict(numpy.ones((2, {N_FEATURES})))\n"
-        "heavy = {'numba', 'cv2', 'matplotlib', 'optuna', 'clarabel', 'h5py', 'openpyxl', 'mlflow'} & set(sys.modules)\n"
+        "heavy = {'numba', 'cv2', 'matplotlib', 'optuna', 'clarabel', 'h5py', 'skops', 'mlflow'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

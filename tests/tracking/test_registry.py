@@ -12,9 +12,11 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import tgsr
 from tests.tracking.fake_study import write_study
+from tgsr.cli.register import command
 from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.methods import METHODS, get_method
@@ -122,6 +124,15 @@ def test_what_is_registered_and_replaced_is_said_and_tagged(world: World) -> Non
     assert list(table) == ["label", "score_negative", "score_positive", "score_surprise"]
 
 
+def test_the_command_says_it_and_takes_its_options_as_values(world: World) -> None:
+    arguments = ["--study", world.svm, "--home", str(world.home), "--alias", "other", "--allow-oracle", "false"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    assert "is the other: models:/tgsr-V-N-SVM@other\nit is SVM for V-N; C 1; chosen by source-cv" in done.output
+    again = CliRunner().invoke(command, arguments)
+    assert "it replaces version" in again.output
+
+
 def test_an_oracle_replaces_a_label_free_champion_only_when_asked(world: World) -> None:
     honest = register(world.client, world.tgsr, world.pair)
     with pytest.raises(TrackingError, match="--alias oracle, or replace the other with --allow-oracle"):
@@ -217,7 +228,8 @@ def test_features_of_ones_own_and_a_target_without_labels(world: World) -> None:
     groups = np.repeat(np.arange(4), 5)
     labels = np.arange(12) % 2
     X = rng.random((12, 20)) + labels[:, None]
-    source = FeatureDataset("mine", X, labels, ("calm", "tense"), groups=groups)
+    imported = {"origin": "imported"}
+    source = FeatureDataset("mine", X, labels, ("calm", "tense"), groups=groups, parameters=imported)
     pair = DatabasePair(source, FeatureDataset("yours", X + 0.1, None, ("calm", "tense"), groups=groups))
     study = write_study(world.client, pair, [{"kappa": 2, "xi": 0.1}], fixed={"groups": "own"})
     registered = register(world.client, study, pair)

@@ -15,7 +15,7 @@ import pytest
 
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.tracking import _bulk
-from tgsr.tracking._files import mask_picture, read_coefficients_file, write_trial_files
+from tgsr.tracking._files import mask_picture, read_coefficients_file, sizes_text, write_trial_files
 from tgsr.tracking.config import TrackingConfig, open_client, resolve_config
 from tgsr.tracking.names import STUDY_JSON, Tag
 from tgsr.tracking.reading import (
@@ -125,7 +125,7 @@ def _write_fluent(study: StudyRun, config: TrackingConfig) -> None:
                 mlflow.log_params(study.trial_params(trial))
                 mlflow.log_metrics(trial.metrics)
                 files = config.home / "files" / str(trial.number)
-                mlflow.set_tag(Tag.FILES, " ".join(write_trial_files(files, trial, study.grouping)))
+                mlflow.set_tag(Tag.FILES, sizes_text(write_trial_files(files, trial, study.grouping)))
                 mlflow.log_artifacts(str(files))
 
 
@@ -417,7 +417,7 @@ def test_stored_matrix_is_readable_with_numpy_alone_and_leaves_zero_blocks_out(t
 
 def test_groups_of_one_s_own_have_numbers_and_no_picture(tmp_path: Path) -> None:
     trial = replace(TRIALS[2], group_norms=np.array([0.0, 1.0]), coef=np.ones((4, 3)))
-    assert write_trial_files(tmp_path, trial, "own") == ["regions.json", "coefficients.npz"]
+    assert list(write_trial_files(tmp_path, trial, "own")) == ["regions.json", "coefficients.npz"]
 
 
 def test_mask_picture_shows_the_kept_regions_on_their_face_only() -> None:

@@ -37,11 +37,13 @@ def command(data: str) -> None:
     damaged = find_damaged(data)
     for reason in damaged.values():
         click.echo(f"damaged    {reason}")
-    if missing := [name for name in DATABASES.values() if name not in usable]:
-        click.echo(f"not found: {', '.join(missing)}")
-    ready = [one.name for one in EXPERIMENTS if usable.get(one.source) and one.target in usable]
-    click.echo(f"experiments that can be run: {' '.join(ready) or 'none'}")
-    if others := sorted(set(usable) - set(DATABASES.values())):
+    others = sorted(set(usable) - set(DATABASES.values()))
+    if set(usable) != set(others) or not others:
+        if missing := [name for name in DATABASES.values() if name not in usable]:
+            click.echo(f"not found: {', '.join(missing)}")
+        ready = [one.name for one in EXPERIMENTS if usable.get(one.source) and one.target in usable]
+        click.echo(f"experiments that can be run: {' '.join(ready) or 'none'}")
+    if others:
         click.echo(f"others, for --source and --target: {', '.join(others)}")
     if unusable or damaged:
         raise DataError(f"{unusable + len(damaged)} of these cannot be used; restore or remove them")

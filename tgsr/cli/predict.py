@@ -65,9 +65,8 @@ def command(
     _show(predicted.table, table_file)
     if predicted.scores:
         scores = predicted.scores
-        click.echo(
-            f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['n']:.0f} labelled samples"
-        )
+        told = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}"
+        click.echo(f"{told} on {scores['n']:.0f} labelled samples")
     if overlay is not None:
         # the first clip that could be used: its row is the first
         frame = first_frame(loaded, Path(predicted.table["clip"].iloc[0]), crop) if file is None else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tgsr.datasets.dataset import FeatureDataset
 from tgsr.datasets.feature_file import SUFFIX, feature_file_name, is_feature_file, load_features
+from tgsr.datasets.loaders import loader_name
 from tgsr.datasets.pair import DatabasePair, pool
 from tgsr.datasets.released import is_released_name, load_released, released_databases
 from tgsr.errors import DataError, MissingDataError, ProtocolError
@@ -118,7 +119,7 @@ def _wanted(name: str, held: list[str]) -> str:
     try:
         return database_name(name)
     except ProtocolError:
-        alike = {entry for entry in held if entry.lower() == name.strip().lower()}
+        alike = {entry for entry in held if entry.lower() in (name.strip().lower(), str(loader_name(name)).lower())}
         return name if name in alike or len(alike) != 1 else alike.pop()
 
 

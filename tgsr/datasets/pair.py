@@ -16,6 +16,7 @@ from tgsr.protocols import pair_name
 
 __all__ = ["DatabasePair", "pool"]
 
+_SETTINGS = ("n_frames", "size", "radii", "neighbours", "mapping", "interpolation", "grid")
 _QUALIFIED = "pooled"  # the parameter that lists what was pooled; its subjects carry their database's name
 
 
@@ -199,6 +200,13 @@ def _check_content(source: FeatureDataset, target: FeatureDataset, notes: list[s
         missing = [name for name, count in data.counts.items() if not count]
         if missing:
             notes.append(f"{data.name}: no sample of {', '.join(missing)}")
+    differing = [
+        key
+        for key in _SETTINGS
+        if key in source.parameters and source.parameters[key] != target.parameters.get(key, source.parameters[key])
+    ]
+    if differing:
+        notes.append(f"{source.name} and {target.name} were extracted with another {', '.join(differing)}")
     notes += [note for note in source.parameters.get("notes", ()) if note not in notes]
 
 

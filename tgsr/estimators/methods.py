@@ -90,6 +90,15 @@ class Method:
         """An unfitted estimator under the published protocol with the given parameters."""
         return self.estimator().set_params(**{**self.protocol, **params})
 
+    def defaults_for(self, shape: TaskShape) -> dict[str, Any]:
+        """The default settings, with counts cut to what a task has: features with fewer groups keep them all."""
+        ranges = self.param_distributions(shape)
+        found = {}
+        for name, value in self.defaults.items():
+            limit = ranges.get(name)
+            found[name] = min(value, limit.high) if isinstance(limit, IntDistribution) else value
+        return found
+
 
 def expand_grid(grid: Grid) -> list[dict[str, Any]]:
     """The settings of a grid, block by block; the first key varies slowest, and keys keep their order."""

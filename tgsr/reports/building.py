@@ -16,22 +16,35 @@ import pandas as pd
 
 from tgsr.datasets import load_pair
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError, TrackingError
+from tgsr.files import write_text
 from tgsr.protocols import parse_pair
 from tgsr.reports.face import read_face
+from tgsr.reports.figures import study_figures
 from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import select_records
+from tgsr.reports.paper_page import render_paper, select_records
 from tgsr.reports.records import StudyRecord, record_from_grid, record_from_run
-from tgsr.reports.tables import NEEDED_COLUMNS
-from tgsr.reports.writing import PAGE_NAME, write_paper_report, write_study_report
+from tgsr.reports.style import save_figure
+from tgsr.reports.table_formats import save_tables
+from tgsr.reports.tables import NEEDED_COLUMNS, collect_results, paper_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from tgsr.tracking.config import TrackingConfig
 
-__all__ = ["ReportRequest", "add_study_page", "log_paper_report", "report_files", "report_runs", "stored_records"]
+__all__ = [
+    "ReportRequest",
+    "add_study_page",
+    "log_paper_report",
+    "report_files",
+    "report_runs",
+    "stored_records",
+    "write_paper_report",
+    "write_study_report",
+]
 
 _log = logging.getLogger(__name__)
+_PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ def stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyR
 def add_study_page(client: MlflowClient, run_id: str) -> None:
     """Put a study's page onto its run; what prevents it is said and stops nothing."""
     try:
-        client.log_text(run_id, render_study(record_from_run(client, run_id)), PAGE_NAME)
+        client.log_text(run_id, render_study(record_from_run(client, run_id)), _PAGE)
     except Exception as error:  # whatever it is: the study itself is finished and stored
         _log.warning("no report page was made: %s; `tgsr report --run %s` tries again", error, run_id)
 
@@ -224,6 +237,50 @@ def _log_paper_report(
     client.log_artifacts(run_id, str(folder))
     finish_parent(client, run_id)
     return run_id
+
+
+def write_study_report(
+    record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None = None, *, kinds: Sequence[str] = ("png", "pdf")
+) -> Path:
+    """Write a study's page, and its figures beside it in ``figures/``.
+
+    Parameters
+    ----------
+    record : StudyRecord
+    folder : Path
+        Made if missing.
+    frame : array, optional
+        A cropped face to draw the regions on.
+    kinds : sequence of str
+        Files of each figure: ``png``, ``pdf``, ``svg``.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    figures = list(study_figures(record, frame))
+    for figure in figures:
+        for kind in kinds:
+            save_figure(figure.figure, folder / "figures" / f"{figure.name}.{kind}", dpi=300)
+    return _write(folder / _PAGE, render_study(record, figures))
+
+
+def write_paper_report(
+    records: Sequence[StudyRecord],
+    comparison: pd.DataFrame | None,
+    folder: Path,
+    frame: npt.NDArray[Any] | None = None,
+    warnings: Sequence[str] = (),
+) -> Path:
+    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page."""
+    save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
+    return _write(folder / _PAGE, render_paper(records, comparison, warnings, frame=frame))
+
+
+def _write(path: Path, page: str) -> Path:
+    write_text(path, page)
+    return path
 
 
 @contextmanager

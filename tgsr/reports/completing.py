@@ -51,7 +51,8 @@ def _confusion(record: StudyRecord, pair: DatabasePair) -> npt.NDArray[np.int64]
     if labels is None or not isinstance(predictions, str) or len(predictions) != len(labels):
         return record.confusion
     codes = np.array([[int(digit, 36) for digit in predictions]])
-    return confusion_matrices(labels, codes, len(pair.class_names))[0]
+    matrix: npt.NDArray[np.int64] = confusion_matrices(labels, codes, len(pair.class_names))[0]
+    return matrix
 
 
 def _fitted_norms(

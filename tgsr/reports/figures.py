@@ -13,7 +13,8 @@ import pandas as pd
 from tgsr.evaluation.best import Best
 from tgsr.evaluation.remarks import show_setting
 from tgsr.protocols import N_REGIONS
-from tgsr.reports.axes import choices, numbers, scores_of, symbol
+from tgsr.reports._axes import choices, numbers, scores_of, symbol
+from tgsr.reports._sampled import draw_history, draw_importances, parameter_importances
 from tgsr.reports.classes import (
     class_scores,
     draw_class_scores,
@@ -22,9 +23,8 @@ from tgsr.reports.classes import (
     predicted_counts,
 )
 from tgsr.reports.curves import draw_over
-from tgsr.reports.masks import draw_groups
+from tgsr.reports.masks import draw_mask
 from tgsr.reports.records import StudyRecord
-from tgsr.reports.sampled import draw_history, draw_importances, parameter_importances
 from tgsr.reports.style import as_data_uri
 from tgsr.reports.surface import draw_surface, is_grid, surface_part
 
@@ -141,8 +141,9 @@ def _groups_figure(record: StudyRecord, best: Best, frame: npt.NDArray[Any] | No
     elif record.grouping != "region" or len(norms) != N_REGIONS:
         words = f"{kept} They are the feature file's own: they have no known place on a face."
     settings = ", ".join(show_setting(name, value) for name, value in best.settings.items())
-    figure = draw_groups(norms, record.grouping, frame, record.heading)
-    caption = f"{words} {settings}. {_study(record)}"
+    figure = draw_mask(norms, record.grouping, frame, record.heading)
+    face = "The face is generated. " if frame is None and record.grouping in ("region", "released") else ""
+    caption = f"{words} {face}{f'{settings}. ' if settings else ''}{_study(record)}"
     return ReportFigure("fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
 
 

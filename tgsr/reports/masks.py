@@ -18,67 +18,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-__all__ = ["draw_groups", "draw_mask", "histogram_norms", "overlay"]
+__all__ = ["draw_mask", "histogram_norms", "overlay"]
 
 _OPACITY = 0.75
 
 
-def draw_groups(
-    group_norms: npt.NDArray[np.float64],
-    grouping: str = "region",
-    frame: npt.NDArray[Any] | None = None,
-    title: str = "",
-) -> Figure:
-    """Draw the kept groups: over a face where they have a place on it (`draw_mask`), else as bars."""
-    if grouping in ("region", "released") and len(group_norms) == N_REGIONS:
-        return draw_mask(group_norms, grouping, frame, title)
-    return _draw_bars(np.asarray(group_norms, dtype=np.float64), title)
-
-
-@styled
 def draw_mask(
     group_norms: npt.NDArray[np.float64],
     grouping: str = "region",
     frame: npt.NDArray[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """Highlight what TGSR keeps: all four scales in one overlay, then a panel for each scale.
+    """Draw which groups a method keeps: over a face where they have a place on it, else as bars.
 
-    A region's colour is ‖C_i‖_F; in the overlay the norms of all regions that cover a pixel are added. The groups
-    of the ``released`` grouping are no regions: there every (block, plane) histogram has the norm of the group that
-    covers it, in one row of panels for each plane.
+    On a face all four scales are in one overlay, then a panel for each scale. A region's colour is ‖C_i‖_F; in the
+    overlay the norms of all regions that cover a pixel are added. The groups of the ``released`` grouping are no
+    regions: there every (block, plane) histogram has the norm of the group that covers it, in one row of panels for
+    each plane. Groups that a feature file brings along have no known place.
 
     Parameters
     ----------
-    group_norms : array of shape (85,)
+    group_norms : array of shape (n_groups,)
         ‖C_i‖_F, zero for groups that are left out.
-    grouping : {"region", "released"}
+    grouping : str
+        ``"region"``, ``"released"``, or any other.
     frame : array of shape (height, width) or (height, width, 3), optional
         The face to draw on, such as the clip's first frame; otherwise a generated face.
     title : str
     """
     norms = np.asarray(group_norms, dtype=np.float64)
-    rows = norms[None, :] if grouping == "region" else histogram_norms(norms)
-    figure = new_figure(PAGE, 2.12 if len(rows) == 1 else 0.55 + 1.36 * len(rows))
-    panels = figure.subplots(len(rows), 1 + len(SCALES), squeeze=False)
-    summed = [overlay(weights) for weights in rows]
-    top, single = max(float(plane.max()) for plane in summed) or 1.0, float(rows.max()) or 1.0
-    for row, (weights, total) in enumerate(zip(rows, summed, strict=True)):
-        over = _draw_heat(panels[row, 0], total, top, frame)
-        for column, scale in enumerate(SCALES, start=1):
-            alone = _draw_scale(panels[row, column], weights, scale, single, frame)
-        if len(rows) > 1:
-            panels[row, 0].set_ylabel(f"plane {PLANES[row]}", labelpad=3)
-    for column, name in enumerate(["all scales", *(f"{scale} × {scale}" for scale in SCALES)]):
-        panels[0, column].set_title(_counted(name, rows, column), fontsize=7.5)
-    figure.colorbar(over, ax=panels[:, 0], location="bottom", label="Σ ‖C$_i$‖ of a pixel", aspect=12, pad=0.03)
-    label = (
-        "‖C$_i$‖$_F$" if grouping == "region" else "‖C$_i$‖$_F$ of the group that covers the (block, plane) histogram"
-    )
-    figure.colorbar(alone, ax=panels[:, 1:], location="bottom", label=label, aspect=52, pad=0.03)
-    if title:
-        figure.suptitle(title)
-    return figure
+    if grouping not in ("region", "released") or len(norms) != N_REGIONS:
+        return _draw_bars(norms, title)
+    return _draw_over_face(norms[None, :] if grouping == "region" else histogram_norms(norms), frame, title)
 
 
 def histogram_norms(group_norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -95,6 +66,29 @@ def overlay(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for (top, left, bottom, right), weight in zip(region_boxes(INTERIOR, INTERIOR), weights, strict=True):
         total[top:bottom, left:right] += weight
     return total
+
+
+@styled
+def _draw_over_face(rows: npt.NDArray[np.float64], frame: npt.NDArray[Any] | None, title: str) -> Figure:
+    """Norms of the regions, a row of panels for each row of (n_rows, 85)."""
+    figure = new_figure(PAGE, 2.12 if len(rows) == 1 else 0.55 + 1.36 * len(rows))
+    panels = figure.subplots(len(rows), 1 + len(SCALES), squeeze=False)
+    summed = [overlay(weights) for weights in rows]
+    top, single = max(float(plane.max()) for plane in summed) or 1.0, float(rows.max()) or 1.0
+    for row, (weights, total) in enumerate(zip(rows, summed, strict=True)):
+        over = _draw_heat(panels[row, 0], total, top, frame)
+        for column, scale in enumerate(SCALES, start=1):
+            alone = _draw_scale(panels[row, column], weights, scale, single, frame)
+        if len(rows) > 1:
+            panels[row, 0].set_ylabel(f"plane {PLANES[row]}", labelpad=3)
+    for column, name in enumerate(["all scales", *(f"{scale} × {scale}" for scale in SCALES)]):
+        panels[0, column].set_title(_counted(name, rows, column), fontsize=7.5)
+    figure.colorbar(over, ax=panels[:, 0], location="bottom", label="Σ ‖C$_i$‖ of a pixel", aspect=12, pad=0.03)
+    label = "‖C$_i$‖$_F$" if len(rows) == 1 else "‖C$_i$‖$_F$ of the group that covers the (block, plane) histogram"
+    figure.colorbar(alone, ax=panels[:, 1:], location="bottom", label=label, aspect=52, pad=0.03)
+    if title:
+        figure.suptitle(title)
+    return figure
 
 
 @styled
@@ -142,16 +136,17 @@ def _draw_heat(axis: Axes, heat: npt.NDArray[np.float64], largest: float, frame:
 def _draw_scale(
     axis: Axes, weights: npt.NDArray[np.float64], scale: int, largest: float, frame: npt.NDArray[Any] | None
 ) -> AxesImage:
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     first = _first_region(scale)
     own = np.zeros_like(weights)
     own[first : first + scale * scale] = weights[first : first + scale * scale]
     drawn = _draw_heat(axis, overlay(own), largest, frame)
-    for region in range(first, first + scale * scale):
-        top, left, bottom, right = region_boxes(INTERIOR, INTERIOR)[region] + MARGIN
-        kept = weights[region] > 0
-        edge: Any = {"edgecolor": "black", "lw": 0.7} if kept else {"edgecolor": "#BBBBBB", "lw": 0.35}
-        box = Rectangle((left, top), right - left, bottom - top, fill=False, zorder=3 if kept else 2, **edge)
-        axis.add_patch(box)
+    boxes = region_boxes(INTERIOR, INTERIOR)[first : first + scale * scale] + MARGIN
+    rectangles = [Rectangle((left, top), right - left, bottom - top) for top, left, bottom, right in boxes]
+    kept = weights[first : first + scale * scale] > 0
+    for chosen, colour, width in ((~kept, "#BBBBBB", 0.35), (kept, "black", 0.7)):
+        shown = [rectangle for rectangle, there in zip(rectangles, chosen, strict=True) if there]
+        axis.add_collection(PatchCollection(shown, facecolor="none", edgecolor=colour, lw=width, zorder=2 + width))
     return drawn

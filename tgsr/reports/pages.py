@@ -13,7 +13,7 @@ from tgsr import __version__
 from tgsr.evaluation.best import Best, rank_trials
 from tgsr.evaluation.remarks import SYMBOLS
 from tgsr.evaluation.selection import RULES
-from tgsr.reports.explorer import packed_plotly, packed_surfaces
+from tgsr.reports._explorer import packed_plotly, packed_surfaces
 from tgsr.reports.figures import CLASSES, CURVES, REGIONS, SAMPLING, SURFACE, ReportFigure, choice_tables, study_figures
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.tables import published
@@ -167,7 +167,8 @@ def _top(record: StudyRecord) -> str:
     if record.best is None:
         return ""
     rows = []
-    for row in map(dict[str, Any], rank_trials(record.table).head(10).to_dict("records")):
+    for found in rank_trials(record.table).head(10).to_dict("records"):
+        row = {str(name): value for name, value in found.items()}
         settings = {name: row[name] for name in record.best.settings}
         shown = {"trial": str(int(row["trial"]))} | show_trial(row, settings)
         rows.append(shown | {name: str(int(row[key])) for key, name in _COUNTS.items() if pd.notna(row.get(key))})

@@ -268,9 +268,11 @@ def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _whole_grid(method: str, shape: Mapping[str, int]) -> int | None:
-    """Cells of a method's own grid; None where the method is not installed here, or sizes are not stored."""
+    """Cells of a method's own grid; None where it is not one of the registry, or sizes are not stored."""
     from tgsr.estimators.methods import TaskShape, expand_grid, get_method
 
+    if ":" in method:  # a report imports no code that a stored file names
+        return None
     try:
         return len(expand_grid(get_method(method).param_grid(TaskShape(**shape))))
     except (ParameterError, TypeError):

@@ -12,7 +12,7 @@ import pandas as pd
 from tgsr.errors import ParameterError
 from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.remarks import show_setting
-from tgsr.reports.axes import choices, numbers, same, scores_of, set_axis
+from tgsr.reports._axes import choices, numbers, same, scores_of, set_axis
 from tgsr.reports.curves import draw_over
 from tgsr.reports.style import COLUMN, PAGE, new_figure, save_figure, score_label, styled
 

@@ -65,6 +65,8 @@ def as_latex(table: PaperTable) -> str:
         caption=_tex(f"{table.title}. {table.note}"),
         label=f"tab:{table.name}",
     )
+    if len(table.experiments) < 4:  # it fits without being scaled
+        return text
     begin, end = r"\begin{tabular}", r"\end{tabular}"
     return text.replace(begin, f"\\resizebox{{\\textwidth}}{{!}}{{%\n{begin}").replace(end, f"{end}}}")
 

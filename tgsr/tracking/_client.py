@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgsr.errors import TrackingError
-from tgsr.tracking._files import write_trial_files
+from tgsr.tracking._files import parse_sizes, sizes_text, write_trial_files
 from tgsr.tracking.config import is_server, local_artifact_folder, masked
 from tgsr.tracking.names import Tag
 from tgsr.tracking.trial import StudyRun, Trial
@@ -32,8 +32,8 @@ class StoredRun:
     is_deleted : bool
     cell : str
         Empty if it has none.
-    files : tuple of str
-        Names of the files that it should have.
+    files : mapping of str to int
+        Sizes of the files that it should have, by name.
     is_discarded : bool
         Whether it was deleted by the program, not by a person.
     """
@@ -42,13 +42,13 @@ class StoredRun:
     status: str
     is_deleted: bool
     cell: str
-    files: tuple[str, ...]
+    files: Mapping[str, int]
     is_discarded: bool
 
     @classmethod
     def from_tags(cls, run_id: str, status: str, is_deleted: bool, tags: Mapping[str, str]) -> StoredRun:
         """Make one from a run's tags."""
-        files = tuple((tags.get(Tag.FILES) or "").split())
+        files = parse_sizes(tags.get(Tag.FILES))
         return cls(run_id, status, is_deleted, tags.get(Tag.CELL, ""), files, Tag.DISCARDED in tags)
 
 
@@ -114,7 +114,7 @@ class ClientWriter:
                 if files:
                     client.log_artifacts(run_id, temporary)
         if files:
-            client.set_tag(run_id, Tag.FILES, " ".join(files))
+            client.set_tag(run_id, Tag.FILES, sizes_text(files))
         # last, so that a run in state FINISHED is whole
         client.set_terminated(run_id, status="FINISHED", end_time=trial.end_ms)
         return run_id

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,21 @@ from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_groups
 from tgsr.tracking.names import COEFFICIENTS, MASK, REGIONS
 from tgsr.tracking.trial import Trial
 
-__all__ = ["is_whole", "mask_picture", "read_coefficients_file", "save_coefficients", "write_trial_files"]
+__all__ = [
+    "is_whole",
+    "mask_picture",
+    "parse_sizes",
+    "read_coefficients_file",
+    "save_coefficients",
+    "sizes_text",
+    "write_trial_files",
+]
 
-_ENDS = {".json": (b"}", 1), ".png": (b"IEND", 8), ".npz": (b"PK\x05\x06", 22)}
-"""How a file that is there to its end ends: these bytes, so many before the end."""
 
-
-def write_trial_files(folder: Path, trial: Trial, grouping: str) -> list[str]:
-    """Write a trial's files into ``folder`` (made if missing); returns their names. Without groups there are none."""
+def write_trial_files(folder: Path, trial: Trial, grouping: str) -> dict[str, int]:
+    """Write a trial's files into ``folder`` (made if missing); returns their sizes. Without groups there are none."""
     if trial.group_norms is None:
-        return []
+        return {}
     folder.mkdir(parents=True, exist_ok=True)
     kept = np.flatnonzero(trial.group_norms).tolist()
     numbers = {**trial.settings, "grouping": grouping, "kept": kept, "group_norms": trial.group_norms.tolist()}
@@ -38,27 +44,26 @@ def write_trial_files(folder: Path, trial: Trial, grouping: str) -> list[str]:
     if trial.coef is not None:
         save_coefficients(folder / COEFFICIENTS, trial.coef)
         names.append(COEFFICIENTS)
-    return names
+    return {name: (folder / name).stat().st_size for name in names}
 
 
-def is_whole(folder: Path, names: Iterable[str]) -> bool:
-    """Whether all these files are there, and none was emptied or cut."""
-    return all(_ends_well(folder / name) for name in names)
+def sizes_text(sizes: Mapping[str, int]) -> str:
+    """Names and sizes of files as text, as a trial's tag holds them."""
+    return " ".join(f"{name}={size}" for name, size in sizes.items())
 
 
-def _ends_well(path: Path) -> bool:
-    mark, distance = _ENDS[path.suffix]
+def parse_sizes(text: str | None) -> dict[str, int]:
+    """Read what `sizes_text` wrote."""
+    pairs = (entry.rpartition("=") for entry in (text or "").split())
+    return {name: int(size) for name, _, size in pairs}
+
+
+def is_whole(folder: str, sizes: Mapping[str, int]) -> bool:
+    """Whether all these files are there, and none was emptied or cut; a few microseconds a file."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - distance))
-            tail = file.read(distance)
+        return all(os.stat(f"{folder}/{name}").st_size == size for name, size in sizes.items())  # noqa: PTH116
     except OSError:
         return False
-    if not tail.startswith(mark):
-        return False
-    # the directory of a zip file tells where it begins and how long it is
-    return path.suffix != ".npz" or size == sum(struct.unpack("<II", tail[12:20])) + distance
 
 
 def save_coefficients(path: Path, coef: npt.NDArray[np.float64]) -> Path:
@@ -67,7 +72,10 @@ def save_coefficients(path: Path, coef: npt.NDArray[np.float64]) -> Path:
     Members of the ``.npz``: ``rows`` (indices of the stored rows), ``values`` (those rows, float64) and ``shape``;
     equal matrices give equal bytes.
     """
-    rows = np.flatnonzero(coef.any(axis=1)).astype(np.uint16 if len(coef) <= 65536 else np.uint32)
+    # column by column: any(axis=1) over three columns takes twice as long
+    rows = np.flatnonzero(functools.reduce(np.logical_or, (column != 0 for column in coef.T))).astype(
+        np.uint16 if len(coef) <= 65536 else np.uint32
+    )
     np.savez(path, rows=rows, values=coef[rows], shape=np.array(coef.shape))
     return path
 

@@ -124,7 +124,7 @@ def _split(given: Any) -> tuple[list[Any] | None, npt.NDArray[Any]]:
         return array.ravel().tolist(), nothing
     if array.dtype == object:
         try:
-            array = array.astype(np.float64)
+            array = np.array(array.tolist(), dtype=np.float64)  # also of rows in the cells of one column
         except (TypeError, ValueError) as error:
             raise DataError(f"input holds what is no number ({error})") from error
     if array.dtype.kind not in "fiub":

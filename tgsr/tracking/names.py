@@ -47,7 +47,7 @@ class Tag:
     PREDICTIONS = "tgsr.predictions"
     """On a trial: the class index predicted for each target sample, one base-36 digit a sample."""
     FILES = "tgsr.files"
-    """On a trial: names of the files that it has."""
+    """On a trial: names and sizes of the files that it has."""
     DISCARDED = "tgsr.discarded"
     """On a deleted trial: why it was removed by the program, not by a person."""
     LOCK = "tgsr.lock"

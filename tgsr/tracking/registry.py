@@ -154,10 +154,10 @@ def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
 
 def _guard(selection: str, holder: ModelVersion | None, alias: str, allow_oracle: bool) -> None:
     """An honest champion does not give way to an oracle unless that is asked for."""
-    held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "")
+    held_by = ORACLE if holder is None else holder.tags.get(Tag.SELECTION, "unknown")
     if selection == ORACLE and held_by != ORACLE and alias != ORACLE and not allow_oracle and holder is not None:
         raise TrackingError(
-            f"{holder.name}@{alias} is version {holder.version}, chosen without target labels ({held_by or 'unknown'}); "
+            f"{holder.name}@{alias} is version {holder.version}, chosen without target labels ({held_by}); "
             "this trial was chosen by them: register it with --alias oracle, or replace the other with --allow-oracle"
         )
 
@@ -220,8 +220,8 @@ def _check_predictions(estimator: Any, pair: DatabasePair, trial: Run) -> None:
         same = all(getattr(again, key) == metrics.get(key) for key, _ in _SCORES)
     if not same:
         raise TrackingError(
-            f"fitted again, trial {trial.info.run_id} does not predict what it recorded: code or libraries have changed "
-            "since; run the study again"
+            f"fitted again, trial {trial.info.run_id} does not predict what it recorded: code or libraries have "
+            "changed since; run the study again"
         )
 
 

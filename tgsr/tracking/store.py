@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from tgsr.errors import TrackingError
 from tgsr.files import atomic_path
 from tgsr.tracking._bulk import BulkWriter, open_bulk_writer
 from tgsr.tracking._client import ClientWriter, StoredRun
-from tgsr.tracking._files import is_whole, save_coefficients
+from tgsr.tracking._files import is_whole, parse_sizes, save_coefficients, sizes_text
 from tgsr.tracking.config import local_artifact_folder, storage_errors
 from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.reading import trial_table
@@ -141,7 +142,7 @@ class TrialStore:
                 self._fall_back(error)
                 ids = self._writer.write(new)
             for run_id, trial in zip(ids, new, strict=True):
-                known[trial.cell] = StoredRun(run_id, "FINISHED", False, trial.cell, (), False)
+                known[trial.cell] = StoredRun(run_id, "FINISHED", False, trial.cell, {}, False)
 
     def write_coef(self, cell: str, coef: npt.NDArray[np.float64]) -> None:
         """Store, or store anew, the regression matrix (n_features, n_classes) of a trial that is there.
@@ -155,15 +156,16 @@ class TrialStore:
         if run is None:
             raise TrackingError(f"cell {cell} has no run in the study {self._run.run_id}; run the study again")
         with self._errors():
-            files = dict.fromkeys((self._client.get_run(run.run_id).data.tags.get(Tag.FILES) or "").split())
-            if self._folder is not None:
-                with atomic_path(self._folder / run.run_id / "artifacts" / COEFFICIENTS) as temporary:
-                    save_coefficients(temporary, coef)
-            else:
-                with tempfile.TemporaryDirectory() as folder:
-                    path = save_coefficients(Path(folder) / COEFFICIENTS, coef)
+            files = parse_sizes(self._client.get_run(run.run_id).data.tags.get(Tag.FILES))
+            with tempfile.TemporaryDirectory() as folder:
+                path = save_coefficients(Path(folder) / COEFFICIENTS, coef)
+                files[COEFFICIENTS] = path.stat().st_size
+                if self._folder is None:
                     self._client.log_artifact(run.run_id, str(path))
-            self._client.set_tag(run.run_id, Tag.FILES, " ".join(files | {COEFFICIENTS: None}))
+                else:
+                    with atomic_path(self._folder / run.run_id / "artifacts" / COEFFICIENTS) as temporary:
+                        shutil.copyfile(path, temporary)
+            self._client.set_tag(run.run_id, Tag.FILES, sizes_text(files))
 
     def _known(self) -> dict[str, StoredRun]:
         """Finished runs by cell."""
@@ -195,7 +197,7 @@ class TrialStore:
             raise TrackingError(
                 f"{self._folder} with the artifacts of the experiment is not there; mount or restore it"
             )
-        return is_whole(self._folder / run.run_id / "artifacts", run.files)
+        return is_whole(f"{self._folder}/{run.run_id}/artifacts", run.files)
 
     def _fall_back(self, error: TrackingError) -> None:
         _logger.info("trials are written by MLflow's client, which is slower: %s", error)

@@ -1,0 +1,54 @@
+"""The evidence for rules: every choice in the tables, the oracle above all, and nothing computed twice."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import studies.selection
+from studies.selection import main, thin_grid
+from tgsr.datasets import FeatureDataset, save_features
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, n_samples in (("left", 24), ("right", 18)):
+        labels = np.arange(n_samples) % 2
+        X = rng.random((n_samples, 12)) + 0.5 * labels[:, None] * (np.arange(12) < 6)
+        subjects = np.array([f"s{index // 4}" for index in range(n_samples)])
+        groups = np.repeat(np.arange(4), 3)
+        data = FeatureDataset(name, X, labels, ("no", "yes"), subjects, groups=groups)
+        save_features(data, tmp_path / f"{name}.tgsr.npz")
+    return tmp_path
+
+
+def run(folder, *arguments):
+    options = ("--data", str(folder), "--out", str(folder / "out"), "--jobs", "1", "--draws", "20", "--cells", "12")
+    finished = CliRunner().invoke(main, [*options, "--grouping", "region", *arguments], catch_exceptions=False)
+    assert finished.exit_code == 0, finished.output
+
+
+def test_tables_hold_every_choice_and_an_interrupted_run_goes_on(folder, monkeypatch):
+    arguments = ("--pair", "left-right", "--scaling", "none", "--also", "kappa=1,xi=1")
+    run(folder, *arguments)
+    choices, summary = (pd.read_csv(folder / "out" / f"{name}.csv") for name in ("choices", "summary"))
+    found = set(choices["choice"])
+    assert {"oracle", "median", "fixed", "kappa=1,xi=1", "source-cv", "stability", "all voting", "all by IWA"} <= found
+    assert set(summary["choice"]) == found
+    f1 = choices.set_index("choice")["macro_f1"]
+    rules = [name for name in studies.selection.RULES if name != "fixed"]
+    assert f1["oracle"] == f1[rules].max()
+    assert (folder / "out" / "selection.png").stat().st_size > 0
+    assert "| oracle |" in (folder / "out" / "summary.md").read_text(encoding="utf-8")
+
+    monkeypatch.setattr(studies.selection, "run_case", None)
+    run(folder, *arguments)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "choices.csv"), choices)
+
+
+def test_a_thinned_grid_keeps_the_ends_of_its_axes():
+    (block,) = thin_grid([{"kappa": list(range(1, 86)), "xi": list(range(271))}], 400)
+    assert len(block["kappa"]) * len(block["xi"]) <= 400
+    assert (block["kappa"][0], block["kappa"][-1], block["xi"][0], block["xi"][-1]) == (1, 85, 0, 270)
+    assert thin_grid([{"C": [1.0]}, {"lam": [1, 2]}], 4) == [{"C": [1.0]}, {"lam": [1, 2]}]
