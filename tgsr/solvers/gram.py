@@ -21,9 +21,9 @@ __all__ = ["GramArrays", "GramSystem"]
 
 _FloatArray = npt.NDArray[np.float64]
 
-_LANES = 8
-"""Coordinates are padded to a multiple of this: BLAS then treats all columns of a product alike, so that what else is
-in a batch does not change a bit (a test tells if a BLAS does otherwise)."""
+_SMALL = 50_000
+"""Up to so many multiplications a pair (m²·C) coordinates are padded to a multiple of 4, above to one of 8. BLAS
+then treats all columns of a product alike, so that what else is in a batch changes no bit; a test tells if it does."""
 
 
 class GramArrays(NamedTuple):
@@ -74,7 +74,7 @@ class GramSystem:
         V^T L^T: the part of the labels that features can explain.
     unexplained : float
         Squared norm of the rest.
-    cross : array of shape (n_target + n_new, K, m)
+    cross : array of shape (K, n_target + n_new, m)
         (X_i^t)^T Ũ_i: the decisions for the target, and for new samples after it, follow from it.
     target_ones : array of shape (n_target + n_new, K)
         Sums of each group's features.
@@ -83,14 +83,14 @@ class GramSystem:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         starts, n_groups = problem.starts, problem.n_groups
-        self.basis, singular, right_vectors, shift = _coordinates(problem.rows)
+        self.basis, singular, right_vectors, shift = _coordinates(problem.rows, problem.n_classes)
         m = self.basis.shape[1]
         target = problem.target if problem.new is None else np.hstack([problem.target, problem.new])
-        gram, cross = np.empty((n_groups, m, m)), np.empty((target.shape[1], n_groups, m))
+        gram, cross = np.empty((n_groups, m, m)), np.empty((n_groups, target.shape[1], m))
         for i in range(n_groups):
             block = self.basis[starts[i] : starts[i + 1]]
             np.matmul(block.T, block, out=gram[i])
-            cross[:, i] = target[starts[i] : starts[i + 1]].T @ block
+            np.matmul(target[starts[i] : starts[i + 1]].T, block, out=cross[i])
         self.cross = cross
         self.target_ones: _FloatArray = np.add.reduceat(target, starts[:-1], axis=0).T
         labels = problem.labels[:-1].T
@@ -115,12 +115,13 @@ class GramSystem:
         return self._arrays._replace(reach=self._reach) if tight else self._arrays
 
 
-def _coordinates(rows: _FloatArray) -> tuple[_FloatArray, _FloatArray, _FloatArray, _FloatArray]:
+def _coordinates(rows: _FloatArray, n_classes: int) -> tuple[_FloatArray, _FloatArray, _FloatArray, _FloatArray]:
     """Ũ (p, m), Σ (m,), V (n_source, m) and Ũ^T δ (m,), all padded with zeros."""
     source, difference = rows[:, :-1], rows[:, -1]
     u, singular, vt = scipy.linalg.svd(source, full_matrices=False)
     rank = int((singular > max(source.shape) * np.finfo(np.float64).eps * singular[0]).sum())
-    m = -(-(rank + 1) // _LANES) * _LANES
+    lanes = 4 if (rank + 1) ** 2 * n_classes <= _SMALL else 8
+    m = -(-(rank + 1) // lanes) * lanes
     basis, sigma, v, shift = np.zeros((len(rows), m)), np.zeros(m), np.zeros((source.shape[1], m)), np.zeros(m)
     basis[:, :rank], sigma[:rank], v[:, :rank] = u[:, :rank], singular[:rank], vt[:rank].T
     rest = difference

@@ -17,7 +17,7 @@ from numba.extending import get_cython_function_address
 
 from tgsr.solvers.gram import GramArrays
 
-__all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "run"]
+__all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "decide", "run"]
 
 # called by the name of a symbol, not by address, so that numba can keep the compiled kernel on disk
 llvmlite.binding.add_symbol("tgsr_dgemm", get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
@@ -41,11 +41,11 @@ SCALAR_COLUMNS = ("xi", "mu", "old_mu", "lam", "travelled", "moved")
 iteration."""
 _XI, _MU, _OLD_MU, _LAM, _TRAVELLED, _MOVED = range(len(SCALAR_COLUMNS))
 
-GROUP_COLUMNS = ("shrink", "norm", "summands", "old_shrink", "old_norm", "old_summands", "cross", "anchor")
+GROUP_COLUMNS = ("shrink", "norm", "summands", "old_shrink", "old_norm", "old_summands", "cross", "anchor", "out")
 """Scalars of a group in a slot: s_i; ‖Q_i‖ (−1 where not looked at); the sizes of all that ‖Q_i‖² was added up from,
 whose rounding is its error; the three of one iteration before; ⟨Q_i, Q_i,old⟩ (NaN where unknown); and
-‖Ũ_i y‖ − γ_i·travelled when last looked at."""
-_SHRINK, _NORM, _SUMMANDS, _OLD_SHRINK, _OLD_NORM, _OLD_SUMMANDS, _CROSS, _ANCHOR = range(len(GROUP_COLUMNS))
+‖Ũ_i y‖ − γ_i·travelled when last looked at; and for how many iterations C_i has been 0."""
+_SHRINK, _NORM, _SUMMANDS, _OLD_SHRINK, _OLD_NORM, _OLD_SUMMANDS, _CROSS, _ANCHOR, _OUT = range(len(GROUP_COLUMNS))
 
 
 class Slots(NamedTuple):
@@ -325,6 +325,7 @@ def _shrink(groups: _Array, u: _Array, b: int, keep_all: bool, threshold: float,
         if not keep_all:
             factor = 1.0 - threshold / group[_NORM] if group[_NORM] > threshold else 0.0
         group[_OLD_SHRINK], group[_SHRINK], shrinks[i] = group[_SHRINK], factor, factor
+        group[_OUT] = group[_OUT] + 1.0 if factor == 0.0 else 0.0
         if factor > 0.0:
             _add(out, factor, u[i, b])
 
@@ -363,7 +364,7 @@ def _judge(group: _Array, scalars: _Array, reach: float, n_entries: int, tol: fl
     C_i − D_i is (P_i − P_i,old)/μ with P_i = −μ(1 − s_i)Q_i; its largest entry is at most its norm, and at least that
     over the root of their number.
     """
-    if group[_SHRINK] == 0.0 and group[_OLD_SHRINK] == 0.0:  # then it is Ũ_i(y_old − y)/μ
+    if group[_OUT] >= 3.0:  # then Q_i and Q_i,old are Ũ_i y/μ of their iterations, and it is Ũ_i(y_old − y)/μ
         return 1 if reach * scalars[_MOVED] * _SLACK < tol * scalars[_MU] else 0
     now, before = 1.0 - group[_SHRINK], (1.0 - group[_OLD_SHRINK]) * scalars[_OLD_MU] / scalars[_MU]
     square = (now * group[_NORM]) ** 2 + (before * group[_OLD_NORM]) ** 2 - 2.0 * now * before * group[_CROSS]
@@ -493,6 +494,19 @@ def _run(
             slots.n_iter[b] = t + 1
             slots.converged[b] = _has_converged(system, slots, b, start, tol)
             finished = finished or slots.converged[b] or t + 1 >= min(max_iter, capacity)
+
+
+@_kernel
+def decide(cross: _Array, groups: _Index, coordinates: _Array, decisions: _Array) -> None:
+    """Add Σ_i (X_i^T)^T Ũ_i A_i over some groups to decisions (n, C).
+
+    Three classes are too few columns for BLAS: reading ``cross`` (K, n, m) once, of these groups only, is faster.
+    """
+    for k in range(len(groups)):
+        block = cross[groups[k]]
+        for sample in range(len(block)):
+            for c in range(coordinates.shape[1]):
+                decisions[sample, c] += _dot(block[sample], coordinates[k, c])
 
 
 def run(

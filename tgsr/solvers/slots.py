@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.solvers.gram import GramSystem
-from tgsr.solvers.kernel import GROUP_COLUMNS, SCALAR_COLUMNS, Slots, run
+from tgsr.solvers.kernel import GROUP_COLUMNS, SCALAR_COLUMNS, Slots, decide, run
 from tgsr.solvers.problem import SolverSettings
 from tgsr.solvers.solution import TIE, CellSolution
 
@@ -132,10 +132,8 @@ class Batch:
         steps = slots.steps[slot, :t]
         coordinates = (weights.T @ steps.reshape(t, -1)).reshape(len(active), *steps.shape[1:])
         offsets = self._settings.start * weights[0]
-        everywhere = np.zeros((problem.n_groups, steps.shape[2], steps.shape[1]))  # (K, m, C), zeros included: no copy
-        everywhere[active] = coordinates.transpose(0, 2, 1)  # of the larger factor is needed
-        decisions = system.cross.reshape(len(system.cross), -1) @ everywhere.reshape(-1, steps.shape[1])
-        decisions += (system.target_ones[:, active] @ offsets)[:, None]
+        decisions = np.repeat((system.target_ones[:, active] @ offsets)[:, None], problem.n_classes, axis=1)
+        decide(system.cross, active, coordinates, decisions)
         n_target, fitted = problem.target.shape[1], slots.fitted[slot]
         residual = system.labels - np.sqrt(self._arrays.squares) * fitted
         loss = system.unexplained + (residual**2).sum() + xi * ((fitted @ self._arrays.shift) ** 2).sum()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 __all__ = ["TIE", "CellSolution"]
 
-TIE = 1e-8
+TIE = 1e-7
 """A shrink factor up to this is rounding: the group's norm is the threshold, and the group is not kept."""
 
 _FloatArray = npt.NDArray[np.float64]
