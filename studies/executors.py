@@ -128,7 +128,8 @@ class DaskExecutor:
 
         try:
             remote = [self._submitted[future][0] for future in futures]
-            done = wait_for_dask(remote, timeout=timeout, return_when="FIRST_COMPLETED").done
+            with self._client.as_current():
+                done = wait_for_dask(remote, timeout=timeout, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             done = set()
         except Exception as error:  # its own classes, by what was lost first

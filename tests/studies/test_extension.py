@@ -37,9 +37,7 @@ def own(tmp_path, monkeypatch):
     return write
 
 
-def test_the_pages_method_of_ones_own_stands_in_tables_studies_and_registry(
-    own, make_spec, make_options, small_pair
-):
+def test_the_pages_method_of_ones_own_stands_in_tables_studies_and_registry(own, make_spec, make_options, small_pair):
     page = (ROOT / "tgsr/estimators/README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"\n(    from sklearn\.base import .*?)\n\n    PYTHONPATH", page, flags=re.DOTALL)
     module = own("shifted", example)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.special
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
 from tgsr.solvers.quadratic import bounded_budget_qp, mixture_likelihood
 
@@ -68,14 +69,16 @@ def kliep(X: Array, X_target: Array, *, width: float | None = None, n_folds: int
     array of shape (n_source,)
         Weights of mean 1.
     """
-    source, target = _canonical_order(X, X_target)
-    if width is None:
-        scale = median_distance(X, X_target)
-        widths = [factor * scale for factor in WIDTH_FACTORS]
-        width = widths[int(np.argmax([_kliep_likelihood(source, target, sigma, n_folds) for sigma in widths]))]
-    ratios, _ = _ratios(source, target, width)
-    # k(x_i, centre)/b is what each centre gives a sample of the mean over all samples
-    return len(X) * scipy.special.softmax(_log_kernel(X, target, width), axis=0) @ mixture_likelihood(ratios)
+    # many small factorisations: a second BLAS thread would only wait
+    with threadpool_limits(limits=1, user_api="blas"):
+        source, target = _canonical_order(X, X_target)
+        if width is None:
+            scale = median_distance(X, X_target)
+            widths = [factor * scale for factor in WIDTH_FACTORS]
+            width = widths[int(np.argmax([_kliep_likelihood(source, target, sigma, n_folds) for sigma in widths]))]
+        ratios, _ = _ratios(source, target, width)
+        # k(x_i, centre)/b is what each centre gives a sample of the mean over all samples
+        return len(X) * scipy.special.softmax(_log_kernel(X, target, width), axis=0) @ mixture_likelihood(ratios)
 
 
 def _log_kernel(X: Array, Z: Array, width: float) -> Array:
