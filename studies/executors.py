@@ -140,15 +140,16 @@ class DaskExecutor:
             handle, _ = self._submitted[future]
             if handle not in done:
                 continue
-            if handle.status in ("lost", "cancelled"):
-                self._reconnect(RuntimeError(handle.status))
+            try:
+                if handle.status == "error":
+                    future.set_exception(handle.exception())
+                else:
+                    future.set_result(handle.result())
+            except Exception as error:  # a result that was lost on its way
+                self._reconnect(error)
                 return finished
             del self._submitted[future]
             finished.add(future)
-            if handle.status == "error":
-                future.set_exception(handle.exception())
-            else:
-                future.set_result(handle.result())
         return finished
 
     def close(self) -> None:
@@ -173,7 +174,8 @@ class DaskExecutor:
             ) from error
 
     def _reconnect(self, error: Exception) -> None:
-        _log.warning("the scheduler at %s was lost (%s); waiting for it", self._address, error)
+        """Connect anew, and hand over again what was under way."""
+        _log.warning("the scheduler at %s was lost (%s); waiting for it", self._address, type(error).__name__)
         self._client.close(timeout=1)
         self._pairs.clear()
         self._connect()

@@ -111,8 +111,8 @@ def mixture_likelihood(densities: Array) -> Array:
 
     Notes
     -----
-    At the maximum of Σ_t log(Mβ)_t − n·Σβ over β ≥ 0 the shares add up to 1, so that the equation needs no multiplier. A
-    primal–dual interior-point method takes some twenty Newton steps there, each a Cholesky factorisation of m × m.
+    At the maximum of Σ_t log(Mβ)_t − n·Σβ over β ≥ 0 the shares add up to 1, so that the equation needs no multiplier.
+    A primal–dual interior-point method takes some twenty Newton steps there, each a Cholesky factorisation of m × m.
     """
     n, m = densities.shape
     beta, slack = np.full(m, 1 / m), np.full(m, float(n))
