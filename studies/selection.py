@@ -242,6 +242,11 @@ def _cases(
     return cases
 
 
+def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    whole = pd.concat(list(tables)).fillna({"grouping": "", "scaling": ""})
+    return whole.sort_values(["method", "grouping", "scaling", "pair"], kind="stable")
+
+
 def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Codes, Array]]:
     """For each pair the target's labels, and the bootstrap draws of its subjects (samples, where none are known)."""
     found = {}
@@ -300,14 +305,10 @@ def main(
     for table in run(joblib.delayed(_kept)(case, parts) for case in cases):
         tables.append(table)
         click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table[0].iloc[0, :4].astype(str))}")
-    keys = ["method", "grouping", "scaling", "pair"]
-    choices, cells = (
-        pd.concat(found).fillna({"grouping": "", "scaling": ""}).sort_values(keys, kind="stable")
-        for found in zip(*tables, strict=True)
-    )
+    choices, grids = _joined(table for table, _ in tables), _joined(table for _, table in tables)
     summary = summarise(choices, _draws(data, choices, draws))
     write_text(out / "choices.csv", choices.to_csv(index=False))
-    write_text(out / "cells.csv", cells.to_csv(index=False))
+    write_text(out / "cells.csv", grids.to_csv(index=False))
     write_text(out / "summary.csv", summary.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary))
     draw_summary(summary, out / "selection.png")

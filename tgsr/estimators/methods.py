@@ -120,7 +120,7 @@ _POWERS = [float(f"1e{exponent}") for exponent in range(-3, 4)]
 _MUS = [float(f"{step}e{exponent}") for exponent in (-3, -2, -1, 0) for step in range(1, 10)] + [10.0]
 _WIDTH = FloatDistribution(0.1, 10.0, log=True)
 _LAM = FloatDistribution(1e-3, 1e3, log=True)
-_SPARSE: tuple[Any, ...] = (
+_SPARSE: tuple[dict[str, Any], Callable[[TaskShape], Grid], Callable[[TaskShape], Distributions], str] = (
     {"lam": 1.0, "mu": 0.1},
     lambda _: [{"lam": _POWERS, "mu": _MUS}],
     lambda _: {"lam": _LAM, "mu": FloatDistribution(1e-3, 10.0, log=True)},
