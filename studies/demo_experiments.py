@@ -82,7 +82,7 @@ def run_experiment(
     return DemoResult(
         experiment=experiment,
         accuracy=evaluation.scores.accuracy,
-        majority=float(np.bincount(target.labels).max() / len(target)),
+        majority=float(np.bincount(target.known_labels).max() / len(target)),
         macro_f1=evaluation.scores.macro_f1,
         precision=len(kept & moving) / len(kept),
         chance=len(moving) / N_REGIONS,

@@ -33,8 +33,10 @@ class Sink(Protocol):
 class Executor(Protocol):
     """Who fits; see `studies.executors`."""
 
-    capacity: int
-    """Tasks that it should have at a time to be busy."""
+    @property
+    def capacity(self) -> int:
+        """Tasks that it should have at a time to be busy."""
+        ...
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
         """Begin a task."""

@@ -61,7 +61,12 @@ class ThreadExecutor:
     def __init__(self, jobs: int | None = None) -> None:
         self._pool = ThreadPoolExecutor(jobs or cpu_count())
         self._fitters = _Fitters()
-        self.capacity = 2 * (jobs or cpu_count())
+        self._capacity = 2 * (jobs or cpu_count())
+
+    @property
+    def capacity(self) -> int:
+        """Twice the threads, so that none waits for the coordinator."""
+        return self._capacity
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
         """See `studies.engine.Executor`."""
@@ -100,6 +105,7 @@ class DaskExecutor:
         self._address = address
         self._pairs: dict[str, Any] = {}
         self._submitted: dict[Future[list[Trial]], tuple[Any, tuple[Any, ...]]] = {}
+        self._client: Any = None
         self._connect()
 
     @property
@@ -116,7 +122,9 @@ class DaskExecutor:
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
         """See `studies.engine.Executor`."""
-        from distributed import wait as wait_for_dask
+        import distributed
+
+        wait_for_dask: Any = distributed.wait
 
         try:
             remote = [self._submitted[future][0] for future in futures]
@@ -126,7 +134,7 @@ class DaskExecutor:
         except Exception as error:  # its own classes, by what was lost first
             self._reconnect(error)
             return set()
-        finished = set()
+        finished: set[Future[list[Trial]]] = set()
         for future in futures:
             handle, _ = self._submitted[future]
             if handle not in done:
@@ -150,12 +158,13 @@ class DaskExecutor:
 
     def _connect(self) -> None:
         try:
-            from distributed import Client
+            import distributed
         except ImportError as error:
             raise MissingDataError("--scheduler needs dask.distributed: pip install 'tgsr[cluster]'") from error
         logging.getLogger("distributed").setLevel(logging.ERROR)
         try:
-            self._client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            client: Any = distributed.Client
+            self._client = client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise TrackingError(
                 f"no Dask scheduler answers at {self._address} ({error}); start one with `dask scheduler`; what is "

@@ -145,13 +145,16 @@ class StudySpec:
         if self.sampler == "grid":
             return {name: CategoricalDistribution(list(known)) for name, known in values.items()}
         ranges = self.definition.param_distributions(self.shape)
-        for name, known in values.items():
-            numbers = [value for value in known if isinstance(value, (int, float))]
+        for name, given_values in values.items():
+            numbers = [value for value in given_values if isinstance(value, (int, float))]
             given = ranges.get(name)
             if len(numbers) < 2 or not isinstance(given, (FloatDistribution, IntDistribution)):
                 continue
-            kind, low, high = type(given), min(numbers), max(numbers)
-            ranges[name] = kind(low, high, log=given.log and low > 0)
+            low, high = min(numbers), max(numbers)
+            if isinstance(given, IntDistribution):
+                ranges[name] = IntDistribution(int(low), int(high), log=given.log)
+            else:
+                ranges[name] = FloatDistribution(low, high, log=given.log and low > 0)
         return ranges
 
     def check_data(self, pair: DatabasePair) -> None:

@@ -68,8 +68,8 @@ def serving(uri: str, workers: int = 1, patience: float = 120) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
     # a group of its own: the server starts a shell, which starts the workers
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=quiet, stderr=quiet)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + patience

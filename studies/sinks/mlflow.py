@@ -92,9 +92,7 @@ class StudyResult:
     def remarks(self) -> list[str]:
         """How the choice was come by; see `tgsr.evaluation.remarks`."""
         n_groups = self.spec.shape.n_groups if self.spec.grouping else None
-        return choice_remarks(
-            self.table, selection=self.spec.selection, sampler=self.spec.sampler, n_groups=n_groups
-        )
+        return choice_remarks(self.table, selection=self.spec.selection, sampler=self.spec.sampler, n_groups=n_groups)
 
 
 class MlflowSink:

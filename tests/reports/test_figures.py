@@ -12,13 +12,13 @@ from tgsr.errors import MissingDataError, ParameterError
 from tgsr.evaluation.best import best_trial
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
+from tgsr.reports._sampled import draw_history, parameter_importances
 from tgsr.reports.classes import class_scores, draw_confusions, predicted_counts
 from tgsr.reports.curves import draw_over, summarise_rest
 from tgsr.reports.face import frame_as_face, read_face
 from tgsr.reports.figures import CURVES, SURFACE, choice_tables, study_figures
 from tgsr.reports.masks import draw_mask, histogram_norms, overlay
 from tgsr.reports.records import StudyRecord
-from tgsr.reports.sampled import draw_history, parameter_importances
 from tgsr.reports.style import figure_bytes
 from tgsr.reports.surface import draw_surface, is_grid, save_surface
 

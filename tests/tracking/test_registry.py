@@ -12,9 +12,11 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import tgsr
 from tests.tracking.fake_study import write_study
+from tgsr.cli.register import command
 from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.methods import METHODS, get_method
@@ -120,6 +122,15 @@ def test_what_is_registered_and_replaced_is_said_and_tagged(world: World) -> Non
     assert "Generated data" in version.description
     table = tgsr.load_model(second.uri).predict(world.pair.target.X)
     assert list(table) == ["label", "score_negative", "score_positive", "score_surprise"]
+
+
+def test_the_command_says_it_and_takes_its_options_as_values(world: World) -> None:
+    arguments = ["--study", world.svm, "--home", str(world.home), "--alias", "other", "--allow-oracle", "false"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    assert "is the other: models:/tgsr-V-N-SVM@other\nit is SVM for V-N; C 1; chosen by source-cv" in done.output
+    again = CliRunner().invoke(command, arguments)
+    assert "it replaces version" in again.output
 
 
 def test_an_oracle_replaces_a_label_free_champion_only_when_asked(world: World) -> None:

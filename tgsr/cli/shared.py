@@ -123,19 +123,20 @@ _RUN = (
 )
 
 
-def _apply(options: Iterable[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+def _apply(options: Iterable[Callable[[Command], Command]], what: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         for option in reversed(tuple(options)):
             command = option(command)
         return command
 
+    decorate.__doc__ = f"Add the options that say {what}."
     return decorate
 
 
-pair_options = _apply(_PAIR)
-grid_options = _apply(_GRID)
-solver_options = _apply(_SOLVER)
-run_options = _apply(_RUN)
+pair_options = _apply(_PAIR, "which databases")
+grid_options = _apply(_GRID, "what is searched")
+solver_options = _apply(_SOLVER, "how Algorithm 1 runs")
+run_options = _apply(_RUN, "how studies run")
 
 
 def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> StudyOptions:

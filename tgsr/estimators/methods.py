@@ -120,13 +120,21 @@ _POWERS = [float(f"1e{exponent}") for exponent in range(-3, 4)]
 _MUS = [float(f"{step}e{exponent}") for exponent in (-3, -2, -1, 0) for step in range(1, 10)] + [10.0]
 _WIDTH = FloatDistribution(0.1, 10.0, log=True)
 _LAM = FloatDistribution(1e-3, 1e3, log=True)
-_SPARSE: tuple[dict[str, Any], Callable[[TaskShape], Grid], Callable[[TaskShape], Distributions], str] = (
-    {"lam": 1.0, "mu": 0.1},
-    lambda _: [{"lam": _POWERS, "mu": _MUS}],
-    lambda _: {"lam": _LAM, "mu": FloatDistribution(1e-3, 10.0, log=True)},
-    "lam",
-)
 _ORDER = {"class_order": "first_appearance"}
+
+
+def _sparse(name: str, estimator: type[BaseEstimator], protocol: Mapping[str, Any], batch: int) -> Method:
+    return Method(
+        name,
+        estimator,
+        protocol,
+        {"lam": 1.0, "mu": 0.1},
+        lambda _: [{"lam": _POWERS, "mu": _MUS}],
+        lambda _: {"lam": _LAM, "mu": FloatDistribution(1e-3, 10.0, log=True)},
+        shares="lam",
+        batch=batch,
+    )
+
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -166,8 +174,8 @@ METHODS: dict[str, Method] = {
             lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
             lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
         ),
-        Method("TSRG", TSRGClassifier, _ORDER, *_SPARSE, batch=2),
-        Method("DRLS", DRLSClassifier, {}, *_SPARSE),
+        _sparse("TSRG", TSRGClassifier, _ORDER, batch=2),
+        _sparse("DRLS", DRLSClassifier, {}, batch=37),
         Method(
             "TGSR",
             TGSRClassifier,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.best import setting_columns
-from tgsr.reports.axes import is_log, same, scores_of, set_axis, symbol
+from tgsr.reports._axes import is_log, same, scores_of, set_axis, symbol
 from tgsr.reports.style import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, new_figure, score_label, styled
 
 if TYPE_CHECKING:

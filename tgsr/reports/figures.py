@@ -13,7 +13,8 @@ import pandas as pd
 from tgsr.evaluation.best import Best
 from tgsr.evaluation.remarks import show_setting
 from tgsr.protocols import N_REGIONS
-from tgsr.reports.axes import choices, numbers, scores_of, symbol
+from tgsr.reports._axes import choices, numbers, scores_of, symbol
+from tgsr.reports._sampled import draw_history, draw_importances, parameter_importances
 from tgsr.reports.classes import (
     class_scores,
     draw_class_scores,
@@ -24,7 +25,6 @@ from tgsr.reports.classes import (
 from tgsr.reports.curves import draw_over
 from tgsr.reports.masks import draw_mask
 from tgsr.reports.records import StudyRecord
-from tgsr.reports.sampled import draw_history, draw_importances, parameter_importances
 from tgsr.reports.style import as_data_uri
 from tgsr.reports.surface import draw_surface, is_grid, surface_part
 

@@ -13,7 +13,7 @@ from tgsr import __version__
 from tgsr.evaluation.best import Best, rank_trials
 from tgsr.evaluation.remarks import SYMBOLS
 from tgsr.evaluation.selection import RULES
-from tgsr.reports.explorer import packed_plotly, packed_surfaces
+from tgsr.reports._explorer import packed_plotly, packed_surfaces
 from tgsr.reports.figures import CLASSES, CURVES, REGIONS, SAMPLING, SURFACE, ReportFigure, choice_tables, study_figures
 from tgsr.reports.records import StudyRecord
 from tgsr.reports.tables import published

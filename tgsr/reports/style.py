@@ -105,8 +105,7 @@ def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
     buffer = io.BytesIO()
     with mpl.rc_context(_RC):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated[kind])
-    content = buffer.getvalue()
-    return _fewer_colours(content) if kind == "png" else content
+    return buffer.getvalue()
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> None:
@@ -118,7 +117,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) ->
 
 def as_data_uri(figure: Figure, dpi: int = 150) -> str:
     """The figure as a ``data:`` address, for pages that must not need other files."""
-    return f"data:image/png;base64,{base64.b64encode(figure_bytes(figure, 'png', dpi)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(_fewer_colours(figure_bytes(figure, 'png', dpi))).decode()}"
 
 
 def _fewer_colours(png: bytes) -> bytes:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tgsr.errors import ParameterError
 from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.remarks import show_setting
-from tgsr.reports.axes import choices, numbers, same, scores_of, set_axis
+from tgsr.reports._axes import choices, numbers, same, scores_of, set_axis
 from tgsr.reports.curves import draw_over
 from tgsr.reports.style import COLUMN, PAGE, new_figure, save_figure, score_label, styled
 
@@ -57,7 +56,7 @@ def draw_surface(table: pd.DataFrame, chosen: Mapping[str, Any], over: tuple[str
     return figure
 
 
-def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) -> None:
+def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) -> bool:
     """Draw a grid's scores, the best cell marked, into a file: a surface over two settings, a curve over one.
 
     Parameters
@@ -68,19 +67,20 @@ def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) 
         Written in one step; PNG, SVG or PDF by its suffix.
     title : str
 
-    Raises
-    ------
-    ParameterError
-        If no setting is a number of which several values were tried.
+    Returns
+    -------
+    bool
+        False, and nothing is written, if no setting is a number of which several values were tried.
     """
     best, over = best_trial(table).row, numbers(table)
     if not over:
-        raise ParameterError(f"{path}: there is nothing to draw over: no number was tried with several values")
+        return False
     if len(over) == 2:
         part = surface_part(table, best)
         save_figure(draw_surface(part, best, (over[0], over[1]), f"{title}: scores on the target"), path, dpi=160)
     else:
         save_figure(draw_over(table, best, over[0], title), path, dpi=160)
+    return True
 
 
 def surface_part(table: pd.DataFrame, best: Mapping[str, Any]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ writes so is read back by MLflow's public client before the others follow.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_trials"]
 
-_ROWS_A_STATEMENT = 2000
+_TRIALS_A_STATEMENT = 64
 _IDS_A_QUERY = 500
 _FILE_THREADS = 2
 _LARGEST = 1.7976931348623157e308
@@ -196,12 +197,14 @@ class BulkWriter:
         ids = [self._prefix + trial.cell for trial in trials]  # of one cell always the same: it cannot be there twice
         entries = list(zip(ids, trials, strict=True))
         with ThreadPoolExecutor(_FILE_THREADS) as pool:
-            files = list(pool.map(self._write_files, entries))
-        rows = [self._rows(*entry, names) for entry, names in zip(entries, files, strict=True)]
-        if self._engine not in _proven:
-            self._prove(*entries[0], rows[0])
-            rows = rows[1:]
-        self._insert(rows)
+            # rows go into the open transaction while the files of later trials are still being written
+            files = pool.map(self._write_files, entries)
+            rows = (self._rows(*entry, sizes) for entry, sizes in zip(entries, files, strict=True))
+            if self._engine not in _proven:
+                self._prove(*entries[0], next(rows))
+            with self._engine.begin() as connection:
+                while chunk := list(itertools.islice(rows, _TRIALS_A_STATEMENT)):
+                    _insert(connection, chunk)
         return ids
 
     def remove(self, runs: Sequence[StoredRun], _reason: str) -> None:
@@ -252,23 +255,23 @@ class BulkWriter:
             [(key, value, run_id) for key, value in tags.items()],
         )
 
-    def _insert(self, trials: Sequence[tuple[list[_Row], ...]]) -> None:
-        with self._engine.begin() as connection:
-            for table, parts in zip(_TABLES, zip(*trials, strict=True), strict=False):
-                rows = [row for part in parts for row in part]
-                # tuples to the driver: making and unpacking a dictionary a row costs as much as inserting it
-                statement = str(sa.insert(table).compile(dialect=self._engine.dialect))
-                for start in range(0, len(rows), _ROWS_A_STATEMENT):
-                    connection.exec_driver_sql(statement, rows[start : start + _ROWS_A_STATEMENT])
-
     def _prove(self, run_id: str, trial: Trial, rows: tuple[list[_Row], ...]) -> None:
         """Write one run and compare what MLflow's client reads with what was meant."""
-        self._insert([rows])
+        with self._engine.begin() as connection:
+            _insert(connection, [rows])
         difference = _read_back(self._client, self._study, run_id, trial)
         if difference:
             self.remove([StoredRun(run_id, "FINISHED", False, trial.cell, {}, False)], "")
             raise TrackingError(f"MLflow does not read a run written in bulk as it was meant: {difference}")
         _proven.add(self._engine)
+
+
+def _insert(connection: sa.Connection, trials: Sequence[tuple[list[_Row], ...]]) -> None:
+    for table, parts in zip(_TABLES, zip(*trials, strict=True), strict=True):
+        # tuples to the driver: making and unpacking a dictionary a row costs as much as inserting it
+        rows = [row for part in parts for row in part]
+        if rows:
+            connection.exec_driver_sql(str(sa.insert(table).compile(dialect=connection.dialect)), rows)
 
 
 def _folder_of(study: StudyRun, run_id: str) -> str:

@@ -12,7 +12,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,8 +184,8 @@ class RegisteredModel:
         if codes.shape != (len(rows),) or codes.dtype.kind not in "iu" or not np.isin(codes, range(len(names))).all():
             raise DataError("the estimator does not answer with a class for each row")
         columns: dict[str, Any] = {"label": [names[code] for code in codes]}
-        for column, code in enumerate(self._classes if scores is not None else []):
-            columns[f"score_{names[code]}"] = scores[:, column]
+        if scores is not None:
+            columns |= {f"score_{names[code]}": column for code, column in zip(self._classes, scores.T, strict=True)}
         if self.header.group_norms:
             name, kept = self.header.kept
             columns[name] = [kept] * len(rows)
@@ -227,13 +227,9 @@ def save_files(estimator: Any, header: Header, folder: Path) -> Header:
     """Write a model's two files into a folder; gives the header with the weights' digest."""
     data = dump_estimator(estimator)
     (folder / ESTIMATOR).write_bytes(data)
-    signed = Header(**{**_fields(header), "weights_sha256": hashlib.sha256(data).hexdigest()})
+    signed = replace(header, weights_sha256=hashlib.sha256(data).hexdigest())
     write_text(folder / HEADER, json.dumps(asdict(signed), allow_nan=False))
     return signed
-
-
-def _fields(header: Header) -> dict[str, Any]:
-    return {name: getattr(header, name) for name in Header.__dataclass_fields__}
 
 
 def load_files(

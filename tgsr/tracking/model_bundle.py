@@ -108,8 +108,8 @@ def _registered_digest(uri: str) -> str | None:
 def _missing(uri: str, error: Exception) -> MissingDataError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return MissingDataError(
-        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home or "
-        "MLFLOW_TRACKING_URI"
+        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home "
+        "or MLFLOW_TRACKING_URI"
     )
 
 
@@ -130,7 +130,7 @@ def _load(folder: Path, uri: str, digest: str | None, trusted: Sequence[str]) ->
 
 def _check_mlmodel(path: Path) -> None:
     """Refuse a model whose MLmodel asks for anything but our loader and its data."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     if not path.is_file() or path.stat().st_size > _LARGEST_MLMODEL:
         raise TrackingError(f"{_MLMODEL} is missing, or too large to be one")
@@ -145,7 +145,7 @@ def _check_mlmodel(path: Path) -> None:
     for key, value in given:
         if key not in _HARMLESS and (key not in _EXPECTED or value != _EXPECTED[key]):
             # shown only where it is text: a few lines of YAML can stand for gigabytes
-            shown = f": {value[:100]!r}" if isinstance(value, str) else " with another value than ours"
+            shown = f": {value[:99]!r}" if isinstance(value, str) else " with another value than ours"
             raise TrackingError(f"{_MLMODEL} has {str(key)[:100]}{shown}, which could run code; ours have none")
     if not {"loader_module", "data"} <= set(ours):
         raise TrackingError(f"{_MLMODEL} does not name our loader {LOADER} and its data")

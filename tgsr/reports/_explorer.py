@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.reports.axes import axis_label, is_log, scores_of, symbol
+from tgsr.reports._axes import axis_label, is_log, scores_of, symbol
 from tgsr.reports.style import METRICS, score_label
 from tgsr.reports.surface import is_grid
 
