@@ -18,7 +18,7 @@ from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.selection import get_rule
 from tgsr.protocols import find_experiment
-from tgsr.reports.records import row_name
+from tgsr.reports._records import row_name
 
 if TYPE_CHECKING:
     from studies.sinks.mlflow import StudyResult

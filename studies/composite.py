@@ -22,8 +22,8 @@ from studies.spec import make_spec
 from tgsr.datasets import DatabasePair, FeatureDataset, pool
 from tgsr.errors import DataError
 from tgsr.estimators.sweep import prepare_sweep
-from tgsr.evaluation.metrics import score
-from tgsr.evaluation.task import mask_target
+from tgsr.evaluation._metrics import score
+from tgsr.evaluation._task import mask_target
 
 __all__ = ["composite_folds", "run_composite"]
 

@@ -19,11 +19,11 @@ import click
 import numpy as np
 
 from tgsr.datasets import DatabasePair, FeatureDataset, load_clips
-from tgsr.demo.layout import database_folder
+from tgsr.demo._layout import database_folder
 from tgsr.errors import MissingDataError
-from tgsr.estimators.tgsr import TGSRClassifier
+from tgsr.estimators._tgsr import TGSRClassifier
 from tgsr.evaluation import evaluate
-from tgsr.features.collection import extract_collection
+from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.protocols import DATABASES, EXPERIMENTS, N_REGIONS, Experiment
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from studies.plans import Plan, Task
     from studies.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.tracking.trial import Trial
+    from tgsr.tracking._trial import Trial
 
 __all__ = ["Executor", "Job", "Sink", "run"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from studies.plans import Task
     from studies.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.tracking.trial import Trial
+    from tgsr.tracking._trial import Trial
 
 __all__ = ["DaskExecutor", "ThreadExecutor", "open_executor"]
 

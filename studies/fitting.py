@@ -15,7 +15,7 @@ from tgsr.datasets import DatabasePair
 from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.selection import RuleContext, get_rule
-from tgsr.tracking.trial import Trial, cell_id
+from tgsr.tracking._trial import Trial, cell_id
 
 __all__ = ["Fitter", "make_context", "make_estimator"]
 

@@ -16,10 +16,10 @@ from studies.spec import StudySpec, make_spec
 from studies.study import StudyRequest, run_studies
 from tgsr.evaluation.selection import DEFAULT_RULE, get_rule
 from tgsr.reports.building import log_paper_report
+from tgsr.tracking._runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.tracking.config import ensure_experiment, open_client
 from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
 from tgsr.tracking.registry import aliased_run, register
-from tgsr.tracking.runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.version import code_version
 
 if TYPE_CHECKING:

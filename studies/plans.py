@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.spec import DEFAULT_TRIALS, StudySpec
-from tgsr.tracking.trial import cell_id
+from tgsr.tracking._trial import cell_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tgsr.tracking.trial import Trial
+    from tgsr.tracking._trial import Trial
 
 __all__ = ["GridPlan", "Plan", "Task", "grid_tasks", "make_plan"]
 

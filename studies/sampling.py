@@ -19,13 +19,13 @@ from studies.plans import Task
 from studies.spec import StudySpec
 from tgsr.errors import TrackingError
 from tgsr.evaluation.best import setting_columns
+from tgsr.tracking._trial import cell_id
 from tgsr.tracking.config import masked
-from tgsr.tracking.trial import cell_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tgsr.tracking.trial import Trial
+    from tgsr.tracking._trial import Trial
 
 __all__ = ["SampledPlan", "fill_storage", "frozen_trials"]
 

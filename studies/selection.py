@@ -24,25 +24,25 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
+from studies._selection_summary import draw_summary, summarise, to_markdown
 from studies.fitting import make_context
-from studies.selection_summary import draw_summary, summarise, to_markdown
 from studies.spec import make_spec
 from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
 from tgsr.errors import ParameterError
-from tgsr.estimators.consensus import aggregation_weights, best_tenth, vote
+from tgsr.estimators._consensus import aggregation_weights, best_tenth, vote
+from tgsr.estimators._span import Span
 from tgsr.estimators.methods import expand_grid, get_method
-from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Outcome, Settings, Sweep
-from tgsr.evaluation.intervals import subject_draws
-from tgsr.evaluation.metrics import score
-from tgsr.evaluation.rules.base import PrepareSweep, RuleContext
-from tgsr.evaluation.rules.folds import held_out_outcomes
+from tgsr.evaluation._intervals import subject_draws
+from tgsr.evaluation._metrics import score
+from tgsr.evaluation._task import TransferTask
+from tgsr.evaluation.rules._base import PrepareSweep, RuleContext
+from tgsr.evaluation.rules._folds import held_out_outcomes
 from tgsr.evaluation.selection import RULES
-from tgsr.evaluation.task import TransferTask
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
 from tgsr.solvers import project_simplex
-from tgsr.solvers.importance import kliep
+from tgsr.solvers._importance import kliep
 
 __all__ = ["Case", "main", "run_case", "thin_grid"]
 
@@ -242,6 +242,11 @@ def _cases(
     return cases
 
 
+def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    whole = pd.concat(list(tables)).fillna({"grouping": "", "scaling": ""})
+    return whole.sort_values(["method", "grouping", "scaling", "pair"], kind="stable")
+
+
 def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Codes, Array]]:
     """For each pair the target's labels, and the bootstrap draws of its subjects (samples, where none are known)."""
     found = {}
@@ -300,15 +305,10 @@ def main(
     for table in run(joblib.delayed(_kept)(case, parts) for case in cases):
         tables.append(table)
         click.echo(f"{len(tables)} of {len(cases)}: {' '.join(table[0].iloc[0, :4].astype(str))}")
-    keys = ["method", "grouping", "scaling", "pair"]
-    joined: list[pd.DataFrame] = []
-    for index in range(2):
-        found = pd.concat([table[index] for table in tables]).fillna({"grouping": "", "scaling": ""})
-        joined.append(found.sort_values(keys, kind="stable"))
-    choices, cells = joined
+    choices, grids = _joined(table for table, _ in tables), _joined(table for _, table in tables)
     summary = summarise(choices, _draws(data, choices, draws))
     write_text(out / "choices.csv", choices.to_csv(index=False))
-    write_text(out / "cells.csv", cells.to_csv(index=False))
+    write_text(out / "cells.csv", grids.to_csv(index=False))
     write_text(out / "summary.csv", summary.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary))
     draw_summary(summary, out / "selection.png")

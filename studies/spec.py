@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from studies.spreading import spread
+from studies._spreading import spread
 from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
 from tgsr.evaluation.selection import get_rule

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tgsr.tracking._lock import lock_holder
 from tgsr.tracking.config import TrackingConfig, open_client
-from tgsr.tracking.lock import lock_holder
 from tgsr.tracking.names import Tag
 from tgsr.tracking.reading import StudySummary, list_studies
 

@@ -18,11 +18,11 @@ from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, 
 from tgsr.errors import TgsrError
 from tgsr.evaluation.selection import DEFAULT_RULE
 from tgsr.protocols import XIS, Experiment, get_experiment
-from tgsr.reports.masks import draw_mask
-from tgsr.reports.style import save_figure
+from tgsr.reports._masks import draw_mask
+from tgsr.reports._style import save_figure
+from tgsr.tracking._prediction import first_frame, predict_clips
 from tgsr.tracking.config import TrackingConfig, open_client
 from tgsr.tracking.model_bundle import load_model
-from tgsr.tracking.prediction import first_frame, predict_clips
 from tgsr.tracking.registry import Registered, register
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _known(path: Path) -> FeatureDataset | None:
 
 
 def _extract(root: Path, database: str, path: Path) -> FeatureDataset:
-    from tgsr.features.collection import extract_collection
+    from tgsr.features._collection import extract_collection
 
     extraction = extract_collection(load_clips(database, root), jobs=cpu_count(), root=root)
     save_features(extraction.dataset, path)

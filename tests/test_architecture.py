@@ -106,6 +106,18 @@ def test_no_command_takes_the_name_of_something_in_its_package():
         assert name.replace("-", "_") not in tgsr.cli.__all__
 
 
+def test_what_is_public_is_meant_to_be_and_is_little():
+    # a module whose name begins with an underscore is nobody else's business
+    names = 0
+    for path in modules():
+        if any(part.startswith("_") and part != "__init__.py" for part in path.relative_to(ROOT).parts):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                names += len(ast.literal_eval(node.value))
+    assert names <= 300
+
+
 def test_every_link_between_pages_leads_somewhere():
     # not all below the root: a model that was registered there carries copies
     for page in [ROOT / "README.md", *ROOT.glob("tgsr/**/README.md"), *ROOT.glob("studies/**/README.md")]:

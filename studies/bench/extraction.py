@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 
 from tgsr.datasets import load_clips
-from tgsr.datasets.clips import ClipCollection, read_frames
+from tgsr.datasets._clips import ClipCollection, read_frames
 from tgsr.features import lbp_top
-from tgsr.features.cache import FeatureCache, content_key
-from tgsr.features.collection import extract_collection
+from tgsr.features._cache import FeatureCache, content_key
+from tgsr.features._collection import extract_collection
 from tgsr.preprocessing import interpolate_clip
-from tgsr.preprocessing.pipeline import resize_clip
+from tgsr.preprocessing._pipeline import resize_clip
 from tgsr.protocols import DATABASES
 
 STAGES = ("hash", "read and decode", "interpolate", "resize", "lbp_top", "cache")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.features import lbp_top
-from tgsr.features.lbp_top import code_bins
+from tgsr.features._lbp_top import code_bins
 from tgsr.regions import region_boxes
 
 Floats = npt.NDArray[np.float64]

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-import tgsr.solvers.batch as batch_module
+import tgsr.solvers._batch as batch_module
 from tgsr.datasets import load_pair
-from tgsr.estimators.groups import feature_groups
-from tgsr.evaluation.task import mask_target
+from tgsr.estimators._groups import feature_groups
+from tgsr.evaluation._task import mask_target
 from tgsr.protocols import get_experiment
 from tgsr.solvers import BatchSolver, solve_direct
 

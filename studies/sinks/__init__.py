@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from studies.options import StudyOptions
     from studies.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.tracking.trial import Trial
+    from tgsr.tracking._trial import Trial
 
 __all__ = ["SINKS", "OpenSink", "open_sink"]
 

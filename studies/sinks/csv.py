@@ -21,11 +21,11 @@ from studies.spec import StudySpec
 from tgsr import __version__
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import DataError, ParameterError
+from tgsr.evaluation._metrics import confusion_matrices
 from tgsr.evaluation.best import setting_columns
-from tgsr.evaluation.metrics import confusion_matrices
 from tgsr.files import check_output, write_text
-from tgsr.tracking.lock import LockedError
-from tgsr.tracking.trial import Trial, cell_id, encode_predictions
+from tgsr.tracking._lock import LockedError
+from tgsr.tracking._trial import Trial, cell_id, encode_predictions
 from tgsr.version import code_digest
 
 __all__ = ["CsvSink"]

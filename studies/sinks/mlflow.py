@@ -17,15 +17,12 @@ from studies.options import StudyOptions, matrices_kept
 from studies.spec import StudySpec
 from tgsr.errors import TrackingError
 from tgsr.estimators.sweep import Outcome
+from tgsr.evaluation._metrics import score
 from tgsr.evaluation.best import Best, best_trial
-from tgsr.evaluation.metrics import score
 from tgsr.evaluation.remarks import choice_remarks, show_setting
 from tgsr.evaluation.selection import get_rule
-from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client
-from tgsr.tracking.lock import study_lock
-from tgsr.tracking.names import CONFUSION, STUDY_JSON, Tag, experiment_title
-from tgsr.tracking.reading import read_trials
-from tgsr.tracking.runs import (
+from tgsr.tracking._lock import study_lock
+from tgsr.tracking._runs import (
     ParentSpec,
     ending,
     find_parent,
@@ -35,8 +32,11 @@ from tgsr.tracking.runs import (
     reopen_parent,
     start_parent,
 )
-from tgsr.tracking.store import TrialStore
-from tgsr.tracking.trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
+from tgsr.tracking._store import TrialStore
+from tgsr.tracking._trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
+from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client
+from tgsr.tracking.names import CONFUSION, STUDY_JSON, Tag, experiment_title
+from tgsr.tracking.reading import read_trials
 from tgsr.version import code_version
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from tgsr import datasets
 from tgsr.datasets import DatabasePair, load_clips, save_features
-from tgsr.datasets.sheet import read_sheet, whole_number
+from tgsr.datasets._sheet import read_sheet, whole_number
 from tgsr.errors import DataError
 
 

@@ -14,15 +14,15 @@ from click.testing import CliRunner
 from studies.demo_experiments import demo_features, format_table, run_experiments
 from tgsr.cli import cli
 from tgsr.datasets import load_clips, load_database, save_features
-from tgsr.datasets.clips import frame_number, read_frames
+from tgsr.datasets._clips import frame_number, read_frames
 from tgsr.demo import DemoSettings, write_demo
-from tgsr.demo.camera import CAMERAS, film, see
-from tgsr.demo.face import draw_subject
-from tgsr.demo.layout import database_folder
-from tgsr.demo.movement import ACTIONS, Event, displacement, draw_event, moving_regions, profile
-from tgsr.demo.plan import plan
+from tgsr.demo._camera import CAMERAS, film, see
+from tgsr.demo._face import draw_subject
+from tgsr.demo._layout import database_folder
+from tgsr.demo._movement import ACTIONS, Event, displacement, draw_event, moving_regions, profile
+from tgsr.demo._plan import plan
 from tgsr.errors import DataError, ParameterError
-from tgsr.features.collection import extract_collection
+from tgsr.features._collection import extract_collection
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS
 from tgsr.regions import region_boxes
 

@@ -14,17 +14,17 @@ from click.testing import CliRunner
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
-from tgsr.datasets.clips import read_frames
-from tgsr.demo.camera import CAMERAS, film, see
-from tgsr.demo.plan import DemoSettings, Recording, plan
+from tgsr.datasets._clips import read_frames
+from tgsr.demo._camera import CAMERAS, film, see
+from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError
-from tgsr.features.collection import extract_collection
+from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
-from tgsr.preprocessing.face import find_face
+from tgsr.preprocessing._face import find_face
 from tgsr.protocols import CLASS_NAMES
+from tgsr.tracking._prediction import first_frame, predict_clips
 from tgsr.tracking.config import open_client, resolve_config
 from tgsr.tracking.model import Header, RegisteredModel
-from tgsr.tracking.prediction import first_frame, predict_clips
 
 TOP, LEFT = 90, 140
 ONSET = 20

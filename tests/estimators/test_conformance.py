@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tgsr.datasets import DatabasePair
 from tgsr.estimators import METHODS, Method, TargetSamples, TaskShape, expand_grid, prepare_sweep
-from tgsr.estimators.base import TransferClassifier
+from tgsr.estimators._base import TransferClassifier
 from tgsr.evaluation import mask_target
 
 

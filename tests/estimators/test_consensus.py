@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier, get_method, prepare_sweep
-from tgsr.estimators.consensus import ConsensusTGSR, VoteClassifier, aggregation_weights, best_tenth, vote
+from tgsr.estimators._consensus import ConsensusTGSR, VoteClassifier, aggregation_weights, best_tenth, vote
 
 KAPPAS, XIS, GROUPS = (1, 2, 4), (0.01, 1.0), np.repeat(np.arange(4), 5)
 

@@ -26,13 +26,13 @@ from tgsr.estimators import (
     TSRGClassifier,
     prepare_sweep,
 )
-from tgsr.estimators.drls import RegressionProblem
-from tgsr.estimators.kernel_svm import class_ranks, fit_svm
-from tgsr.estimators.span import Span, principal_axes
-from tgsr.estimators.subspace import geodesic_flow
-from tgsr.estimators.tca import transfer_components
-from tgsr.solvers.importance import gaussian
-from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression
+from tgsr.estimators._drls import RegressionProblem
+from tgsr.estimators._kernel_svm import class_ranks, fit_svm
+from tgsr.estimators._span import Span, principal_axes
+from tgsr.estimators._subspace import geodesic_flow
+from tgsr.estimators._tca import transfer_components
+from tgsr.solvers._importance import gaussian
+from tgsr.solvers._sparse_regression import Resolvents, Schedule, sparse_regression
 
 
 def plain_svm(X, y, X_target):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError
+from tgsr.evaluation._task import TransferTask
 from tgsr.evaluation.selection import source_folds
-from tgsr.evaluation.task import TransferTask
 
 
 def _task(labels: Sequence[int], subjects: Sequence[str] | None) -> TransferTask:

@@ -12,9 +12,9 @@ from sklearn.metrics import f1_score
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome, prepare_sweep
-from tgsr.evaluation.rules.cross_validation import discriminator_weights
+from tgsr.evaluation._task import TransferTask
+from tgsr.evaluation.rules._cross_validation import discriminator_weights
 from tgsr.evaluation.selection import RULES, RuleContext, SelectionRule, get_rule, register_rule
-from tgsr.evaluation.task import TransferTask
 
 N_CLASSES = 3
 GRID = [{"C": 10.0**power} for power in range(-4, 4)]
@@ -196,7 +196,7 @@ def test_circular_validation_trains_back_on_the_predictions():
 
 
 def test_equal_weights_leave_the_error_and_any_others_are_controlled():
-    from tgsr.evaluation.rules.cross_validation import _controlled_mean
+    from tgsr.evaluation.rules._cross_validation import _controlled_mean
 
     losses = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
     assert _controlled_mean(losses, np.ones(5)) == pytest.approx(0.6)
@@ -215,7 +215,7 @@ def test_the_discriminators_ratios_are_larger_where_the_target_is():
 
 
 def test_selected_sets_are_stable_if_equal_and_not_by_chance():
-    from tgsr.evaluation.rules.refits import _nogueira
+    from tgsr.evaluation.rules._refits import _nogueira
 
     rng = np.random.default_rng(0)
     assert _nogueira(np.tile(rng.random(85) < 0.2, (6, 1))) == pytest.approx(1)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import load_features, save_features
-from tgsr.datasets.clips import Skipped
+from tgsr.datasets._clips import Skipped
 from tgsr.errors import DataError, ParameterError
-from tgsr.features import collection as collection_module
-from tgsr.features.collection import extract_collection
+from tgsr.features import _collection as collection_module
+from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings, clip_features, load_clip
 from tgsr.preprocessing import FaceNotFoundError
 
@@ -51,7 +51,7 @@ def test_the_feature_file_records_every_parameter(make_collection, tmp_path: Pat
 def test_the_crop_that_was_done_is_recorded(
     make_collection, monkeypatch: pytest.MonkeyPatch, crop: str, cropped: list[bool], recorded: str
 ) -> None:
-    monkeypatch.setattr("tgsr.preprocessing.face.find_face", lambda image: (2, 2, 38, 38))
+    monkeypatch.setattr("tgsr.preprocessing._face.find_face", lambda image: (2, 2, 38, 38))
     collection = make_collection(2)
     clips = tuple(replace(clip, cropped=known) for clip, known in zip(collection.clips, cropped, strict=True))
     extraction = extract_collection(replace(collection, clips=clips), ExtractionSettings(crop=crop))

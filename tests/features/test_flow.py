@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError
-from tgsr.features.collection import extract_collection
+from tgsr.features._collection import extract_collection
+from tgsr.features._flow import flow_histograms
 from tgsr.features.extraction import ExtractionSettings, clip_features
-from tgsr.features.flow import flow_histograms
 
 FLOW = ExtractionSettings(extractor="flow")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tgsr.errors import DataError, ParameterError
 from tgsr.features import lbp_top
-from tgsr.features.lbp_top import code_bins
+from tgsr.features._lbp_top import code_bins
 from tgsr.regions import region_boxes
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tgsr.errors import DataError, MissingDataError
 from tgsr.preprocessing import FaceNotFoundError, crop_face, find_face, interpolate_clip, prepare_clip
-from tgsr.preprocessing import face as face_module
+from tgsr.preprocessing import _face as face_module
 
 
 def drawn_face(scale: float = 1.0, height: int = 240, width: int = 320) -> np.ndarray:

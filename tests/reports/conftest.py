@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tgsr.protocols import CLASS_NAMES, KAPPAS, XIS
-from tgsr.reports.records import StudyRecord
+from tgsr.reports._records import StudyRecord
 
 
 def generated_trials(settings: list[dict[str, Any]], seed: int = 0) -> pd.DataFrame:

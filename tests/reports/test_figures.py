@@ -12,15 +12,15 @@ from tgsr.errors import MissingDataError
 from tgsr.evaluation.best import best_trial
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
+from tgsr.reports._classes import class_scores, draw_confusions, predicted_counts
+from tgsr.reports._curves import draw_over, summarise_rest
+from tgsr.reports._face import frame_as_face, read_face
+from tgsr.reports._figures import CURVES, SURFACE, choice_tables, study_figures
+from tgsr.reports._masks import draw_mask, histogram_norms, overlay
+from tgsr.reports._records import StudyRecord
 from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports.classes import class_scores, draw_confusions, predicted_counts
-from tgsr.reports.curves import draw_over, summarise_rest
-from tgsr.reports.face import frame_as_face, read_face
-from tgsr.reports.figures import CURVES, SURFACE, choice_tables, study_figures
-from tgsr.reports.masks import draw_mask, histogram_norms, overlay
-from tgsr.reports.records import StudyRecord
-from tgsr.reports.style import figure_bytes
-from tgsr.reports.surface import draw_surface, is_grid, save_surface
+from tgsr.reports._style import figure_bytes
+from tgsr.reports._surface import draw_surface, is_grid, save_surface
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]

@@ -18,12 +18,12 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.errors import DataError
 from tgsr.protocols import EXPERIMENTS
+from tgsr.reports._completing import complete_record
 from tgsr.reports._explorer import packed_surfaces, surface_figure
-from tgsr.reports.completing import complete_record
-from tgsr.reports.figures import CURVES, SURFACE, study_figures
-from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import render_paper, select_records
-from tgsr.reports.records import StudyRecord, record_from_grid
+from tgsr.reports._figures import CURVES, SURFACE, study_figures
+from tgsr.reports._pages import render_study
+from tgsr.reports._paper_page import render_paper, select_records
+from tgsr.reports._records import StudyRecord, record_from_grid
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]

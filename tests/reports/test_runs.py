@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from tgsr.cli import cli
 from tgsr.errors import MissingDataError
+from tgsr.reports._records import record_from_run
 from tgsr.reports.building import ReportRequest, add_study_page, log_paper_report, report_runs, stored_records
-from tgsr.reports.records import record_from_run
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
 from tgsr.tracking.names import CONFUSION, STUDY_JSON, TRIALS_PARQUET, Tag
 from tgsr.tracking.reading import find_runs, read_artifact

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from tgsr.errors import DataError
-from tgsr.reports.records import StudyRecord
-from tgsr.reports.table_formats import as_csv, as_html, as_latex, as_markdown, save_tables
-from tgsr.reports.tables import PaperTable, collect_results, paper_tables
+from tgsr.reports._records import StudyRecord
+from tgsr.reports._table_formats import as_csv, as_html, as_latex, as_markdown, save_tables
+from tgsr.reports._tables import PaperTable, collect_results, paper_tables
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.tracking.views import VIEWS, view_path
+from tgsr.tracking._views import VIEWS, view_path
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed with undelivered notifications")

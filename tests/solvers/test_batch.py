@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-import tgsr.solvers.batch as batch_module
-from tgsr.evaluation.runner import mask_target
+import tgsr.solvers._batch as batch_module
+from tgsr.evaluation._runner import mask_target
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver, SolverSettings, solve_direct
 

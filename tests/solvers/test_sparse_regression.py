@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 from sklearn.datasets import load_wine
 
-from tgsr.solvers.sparse_regression import (
+from tgsr.solvers._sparse_regression import (
     GAP_LIMIT,
     Resolvents,
     Schedule,
@@ -16,7 +16,7 @@ from tgsr.solvers.sparse_regression import (
     sparse_regression,
     sparse_regression_objective,
 )
-from tgsr.solvers.squared_hinge import fit_squared_hinge
+from tgsr.solvers._squared_hinge import fit_squared_hinge
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from studies.study import run_study
 from tgsr.errors import DataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate
-from tgsr.tracking.lock import LockedError
+from tgsr.tracking._lock import LockedError
 
 
 @pytest.fixture

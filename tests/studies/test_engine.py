@@ -8,7 +8,7 @@ import pytest
 
 from studies.engine import Job, run
 from studies.plans import Task
-from tgsr.tracking.trial import Trial, cell_id
+from tgsr.tracking._trial import Trial, cell_id
 
 
 class Threads:

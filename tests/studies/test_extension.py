@@ -16,10 +16,10 @@ import studies.sinks
 from studies.compare import ComparePlan, comparison_table
 from studies.study import run_study
 from tgsr.evaluation import selection
+from tgsr.tracking._trial import decode_predictions
 from tgsr.tracking.config import open_client
 from tgsr.tracking.model_bundle import load_model
 from tgsr.tracking.registry import register
-from tgsr.tracking.trial import decode_predictions
 
 ROOT = Path(__file__).parents[2]
 

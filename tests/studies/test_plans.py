@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from studies._spreading import spread
 from studies.plans import grid_tasks, make_plan
 from studies.sampling import SampledPlan
-from studies.spreading import spread
 from tgsr.errors import ParameterError
-from tgsr.tracking.trial import Trial, cell_id
+from tgsr.tracking._trial import Trial, cell_id
 
 
 def _trials(task, value=lambda settings: settings["kappa"] / 100):

@@ -18,8 +18,9 @@ from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate, mask_target, score
 from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.selection import source_folds
+from tgsr.tracking._lock import LockedError
+from tgsr.tracking._trial import decode_predictions
 from tgsr.tracking.config import open_client
-from tgsr.tracking.lock import LockedError
 from tgsr.tracking.reading import (
     list_studies,
     read_artifact,
@@ -27,7 +28,6 @@ from tgsr.tracking.reading import (
     read_surface,
     read_trials,
 )
-from tgsr.tracking.trial import decode_predictions
 
 TIMING = ["fit_seconds", "run_id", "cell"]
 

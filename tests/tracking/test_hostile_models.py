@@ -22,7 +22,7 @@ import yaml
 
 import tgsr
 from tgsr.errors import TrackingError
-from tgsr.estimators.tgsr import TGSRClassifier
+from tgsr.estimators._tgsr import TGSRClassifier
 from tgsr.tracking.model import ESTIMATOR, HEADER, Header, save_files
 from tgsr.tracking.model_bundle import FOLDER, LOADER
 
@@ -215,7 +215,11 @@ def _types() -> Iterator[tuple[str, Attack]]:
         ("fractions", "Fraction"),
         ("evil", "Evil"),
     ]
-    named += [("tgsr.estimators.tgsr", "BatchSolver"), ("tgsr.estimators.methods", "importlib"), ("tgsr.files", "Path")]
+    named += [
+        ("tgsr.estimators._tgsr", "BatchSolver"),
+        ("tgsr.estimators.methods", "importlib"),
+        ("tgsr.files", "Path"),
+    ]
     for module, name in named:
         for loader in ("ObjectNode", "FunctionNode", "TypeNode"):
             content = {"module_path": module, "function": name} if loader == "FunctionNode" else None

@@ -18,13 +18,13 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from tgsr.tracking import lock
+from tgsr.tracking import _lock as lock
+from tgsr.tracking._lock import LockedError, study_lock
+from tgsr.tracking._runs import ParentSpec, start_parent
+from tgsr.tracking._store import TrialStore
+from tgsr.tracking._trial import StudyRun, Trial, cell_id
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
-from tgsr.tracking.lock import LockedError, study_lock
 from tgsr.tracking.names import Tag
-from tgsr.tracking.runs import ParentSpec, start_parent
-from tgsr.tracking.store import TrialStore
-from tgsr.tracking.trial import StudyRun, Trial, cell_id
 
 ROOT = Path(__file__).parents[2]
 NAME = "V-N TGSR grid oracle region 01234567"
@@ -32,7 +32,7 @@ NAME = "V-N TGSR grid oracle region 01234567"
 _HOLD = """
 import sys, time
 from pathlib import Path
-from tgsr.tracking import lock
+from tgsr.tracking import _lock as lock
 from tgsr.tracking.config import TrackingConfig, open_client
 home, uri, experiment_id, name, lease = sys.argv[1:]
 lock.LEASE_SECONDS, lock._RENEW_SECONDS, lock._SETTLE_SECONDS = float(lease), float(lease) / 4, 0.1

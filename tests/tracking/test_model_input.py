@@ -252,7 +252,7 @@ def test_a_server_answers_rows_and_clips_and_outlives_bad_requests(
 ) -> None:
     rows, clip = pair.target.X[:3], frames()
     model = tgsr.load_model(folders["TGSR"])
-    monkeypatch.setattr("tgsr.tracking.model_input._MOST_VALUES", 100_000)
+    monkeypatch.setattr("tgsr.tracking._model_input._MOST_VALUES", 100_000)
     packed = io.BytesIO()
     pd.DataFrame({"features": list(rows)}).to_parquet(packed)
     column = {"columns": ["features"], "data": [[row.tolist()] for row in rows]}

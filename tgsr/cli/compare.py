@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import shared
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 
@@ -53,7 +53,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     """
     from studies.compare import ComparePlan, comparison_table
     from studies.pairs import choose_pairs
-    from tgsr.cli.options import parse_limits, parse_names
+    from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS
     from tgsr.files import atomic_path, check_output
     from tgsr.tracking.config import resolve_config

@@ -13,7 +13,7 @@ from tgsr.features.extractors import EXTRACTORS
 
 if TYPE_CHECKING:
     from tgsr.datasets import FeatureDataset
-    from tgsr.features.collection import Extraction
+    from tgsr.features._collection import Extraction
     from tgsr.features.extraction import ExtractionSettings
 
 __all__ = ["command"]
@@ -63,7 +63,7 @@ def command(
     stopped: finished clips are kept in a cache ($TGSR_CACHE, or your cache folder), found again by their content.
     A folder of clips without a sheet becomes a target without labels.
     """
-    from tgsr.datasets.feature_file import SUFFIX
+    from tgsr.datasets._feature_file import SUFFIX
     from tgsr.features.extraction import ExtractionSettings
 
     if out.suffix not in ("", ".npz"):
@@ -71,7 +71,7 @@ def command(
     if (root is None) == (imported is None):
         raise click.UsageError("give --root for clips, or --import for features that are there already")
     if imported is not None:
-        from tgsr.datasets.imported import import_features
+        from tgsr.datasets._imported import import_features
 
         dataset = import_features(imported, database, label_map)
         click.echo(f"{_summary(dataset)}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
@@ -91,8 +91,8 @@ def _extract(
     from tqdm import tqdm
 
     from tgsr.datasets import load_clips
-    from tgsr.features.cache import default_cache_folder
-    from tgsr.features.collection import extract_collection
+    from tgsr.features._cache import default_cache_folder
+    from tgsr.features._collection import extract_collection
 
     collection = load_clips(database, root, annotations=annotations, label_map=label_map)
     with tqdm(total=len(collection.clips), unit="clip", desc=collection.database, disable=None) as bar:

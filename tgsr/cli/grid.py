@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import shared
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 
@@ -46,7 +46,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     from studies.spec import make_spec
     from studies.study import run_study
     from tgsr.evaluation.best import best_trial
-    from tgsr.reports.surface import save_surface
+    from tgsr.reports._surface import save_surface
     from tgsr.tracking.config import resolve_config
 
     pair = choose_pair(given["data"], experiment, source, target)

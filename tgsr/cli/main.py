@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tgsr.cli import shared
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import shared
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 
@@ -52,7 +52,7 @@ def command(**given: Any) -> None:
     from studies.compare import ComparePlan
     from studies.pairs import choose_pairs
     from studies.paper import PaperPlan, run_paper
-    from tgsr.cli.options import parse_limits, parse_names
+    from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS
     from tgsr.evaluation.selection import DEFAULT_RULE
     from tgsr.tracking.config import resolve_config

@@ -49,8 +49,8 @@ def command(
     """
     from tgsr.errors import DataError, ParameterError
     from tgsr.files import check_output
+    from tgsr.tracking._prediction import first_frame, predict_clips, predict_features
     from tgsr.tracking.model_bundle import load_model
-    from tgsr.tracking.prediction import first_frame, predict_clips, predict_features
 
     clips = tuple(clip for clip in clips if str(clip) != "none")  # as the entry point says that there is none
     file = None if features == "none" else Path(features)
@@ -109,7 +109,7 @@ def _save_overlay(model: RegisteredModel, frame: Any, path: Path) -> None:
     import numpy as np
 
     from tgsr.files import atomic_path
-    from tgsr.reports.masks import draw_mask
+    from tgsr.reports._masks import draw_mask
 
     # of the released groups, which are no regions, histograms by plane are drawn
     figure = draw_mask(np.array(model.header.group_norms), model.header.grouping, frame)

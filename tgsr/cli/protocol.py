@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import shared
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 
@@ -36,7 +36,7 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     leave out one database at a time: tgsr compare --pairs leave-one-out.
     """
     from studies.composite import run_composite
-    from tgsr.cli.options import parse_axes, parse_names
+    from tgsr.cli._options import parse_axes, parse_names
     from tgsr.datasets import load_database
     from tgsr.errors import ParameterError
     from tgsr.estimators.methods import METHODS

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import shared
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 

@@ -1,12 +1,12 @@
 """Databases as features: one dataset type, its file format, and what finds and reads the known formats."""
 
-from tgsr.datasets.catalogue import Found, find_damaged, find_databases, load_database, load_pair
-from tgsr.datasets.dataset import FeatureDataset
-from tgsr.datasets.feature_file import load_features, save_features
-from tgsr.datasets.imported import import_features
-from tgsr.datasets.loading import load_clips
-from tgsr.datasets.pair import DatabasePair, pool
-from tgsr.datasets.released import load_released
+from tgsr.datasets._catalogue import Found, find_damaged, find_databases, load_database, load_pair
+from tgsr.datasets._dataset import FeatureDataset
+from tgsr.datasets._feature_file import load_features, save_features
+from tgsr.datasets._imported import import_features
+from tgsr.datasets._loading import load_clips
+from tgsr.datasets._pair import DatabasePair, pool
+from tgsr.datasets._released import load_released
 
 __all__ = [
     "DatabasePair",

@@ -3,6 +3,6 @@
 Nothing in them was recorded: no person, no camera. They let a newcomer go the whole way without a licensed database.
 """
 
-from tgsr.demo.layout import DemoSettings, write_demo
+from tgsr.demo._layout import DemoSettings, write_demo
 
 __all__ = ["DemoSettings", "write_demo"]

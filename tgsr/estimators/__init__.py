@@ -7,18 +7,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tgsr.estimators.base import TargetSamples
-    from tgsr.estimators.drls import DRLSClassifier
-    from tgsr.estimators.iwsvm import IWSVMClassifier
+    from tgsr.estimators._base import TargetSamples
+    from tgsr.estimators._drls import DRLSClassifier
+    from tgsr.estimators._iwsvm import IWSVMClassifier
+    from tgsr.estimators._stm import STMClassifier
+    from tgsr.estimators._subspace import GFKClassifier, SAClassifier
+    from tgsr.estimators._svm import SVMClassifier
+    from tgsr.estimators._tca import TCAClassifier
+    from tgsr.estimators._tgsr import TGSRClassifier, TiedGroupsWarning
+    from tgsr.estimators._tkl import TKLClassifier
+    from tgsr.estimators._tsrg import TSRGClassifier
     from tgsr.estimators.methods import METHODS, Method, TaskShape, expand_grid, get_method
-    from tgsr.estimators.stm import STMClassifier
-    from tgsr.estimators.subspace import GFKClassifier, SAClassifier
-    from tgsr.estimators.svm import SVMClassifier
     from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
-    from tgsr.estimators.tca import TCAClassifier
-    from tgsr.estimators.tgsr import TGSRClassifier, TiedGroupsWarning
-    from tgsr.estimators.tkl import TKLClassifier
-    from tgsr.estimators.tsrg import TSRGClassifier
 
 __all__ = [
     "METHODS",
@@ -44,18 +44,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "base": "TargetSamples",
-    "drls": "DRLSClassifier",
-    "iwsvm": "IWSVMClassifier",
+    "_base": "TargetSamples",
+    "_drls": "DRLSClassifier",
+    "_iwsvm": "IWSVMClassifier",
     "methods": "METHODS Method TaskShape expand_grid get_method",
-    "stm": "STMClassifier",
-    "subspace": "GFKClassifier SAClassifier",
-    "svm": "SVMClassifier",
+    "_stm": "STMClassifier",
+    "_subspace": "GFKClassifier SAClassifier",
+    "_svm": "SVMClassifier",
     "sweep": "Outcome Sweep prepare_sweep",
-    "tca": "TCAClassifier",
-    "tgsr": "TGSRClassifier TiedGroupsWarning",
-    "tkl": "TKLClassifier",
-    "tsrg": "TSRGClassifier",
+    "_tca": "TCAClassifier",
+    "_tgsr": "TGSRClassifier TiedGroupsWarning",
+    "_tkl": "TKLClassifier",
+    "_tsrg": "TSRGClassifier",
 }
 
 

@@ -22,16 +22,16 @@ from optuna.distributions import (
 from sklearn.base import BaseEstimator
 
 from tgsr.errors import ParameterError
-from tgsr.estimators.consensus import ConsensusTGSR, VoteClassifier
-from tgsr.estimators.drls import DRLSClassifier
-from tgsr.estimators.iwsvm import IWSVMClassifier
-from tgsr.estimators.stm import STMClassifier
-from tgsr.estimators.subspace import GFKClassifier, SAClassifier
-from tgsr.estimators.svm import SVMClassifier
-from tgsr.estimators.tca import TCAClassifier
-from tgsr.estimators.tgsr import TGSRClassifier
-from tgsr.estimators.tkl import TKLClassifier
-from tgsr.estimators.tsrg import TSRGClassifier
+from tgsr.estimators._consensus import ConsensusTGSR, VoteClassifier
+from tgsr.estimators._drls import DRLSClassifier
+from tgsr.estimators._iwsvm import IWSVMClassifier
+from tgsr.estimators._stm import STMClassifier
+from tgsr.estimators._subspace import GFKClassifier, SAClassifier
+from tgsr.estimators._svm import SVMClassifier
+from tgsr.estimators._tca import TCAClassifier
+from tgsr.estimators._tgsr import TGSRClassifier
+from tgsr.estimators._tkl import TKLClassifier
+from tgsr.estimators._tsrg import TSRGClassifier
 from tgsr.protocols import XIS
 
 __all__ = ["CONSENSUS", "ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
@@ -205,7 +205,7 @@ CONSENSUS: dict[str, Method] = {
         *(_consensus(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
     )
 }
-"""Combinations of a whole grid: nothing is chosen (see `tgsr.estimators.consensus`)."""
+"""Combinations of a whole grid: nothing is chosen (see `tgsr.estimators._consensus`)."""
 
 
 def get_method(name: str) -> Method:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 
-from tgsr.estimators.base import Array, Codes, TransferClassifier
-from tgsr.estimators.span import Span
+from tgsr.estimators._base import Array, Codes, TransferClassifier
+from tgsr.estimators._span import Span
 
 __all__ = ["Fitted", "Outcome", "Rule", "Settings", "Sweep", "SweepClassifier", "check_positive", "prepare_sweep"]
 

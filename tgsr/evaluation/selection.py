@@ -8,13 +8,13 @@ the target's labels, as the paper's tables do, and is labelled so wherever it ap
 from __future__ import annotations
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation.rules.base import PrepareSweep, RuleContext, Scorer, SelectionRule
-from tgsr.evaluation.rules.cross_validation import DEV, IMPORTANCE_WEIGHTED_CV, SOURCE_CV
-from tgsr.evaluation.rules.ensemble import ENSEMBLE
-from tgsr.evaluation.rules.folds import source_folds
-from tgsr.evaluation.rules.outputs import CLASS_BALANCE, ENTROPY, MANO, SND
-from tgsr.evaluation.rules.reference import FIXED, ORACLE
-from tgsr.evaluation.rules.refits import AGREEMENT, CIRCULAR, DISCREPANCY, MIXVAL, STABILITY
+from tgsr.evaluation.rules._base import PrepareSweep, RuleContext, Scorer, SelectionRule
+from tgsr.evaluation.rules._cross_validation import DEV, IMPORTANCE_WEIGHTED_CV, SOURCE_CV
+from tgsr.evaluation.rules._ensemble import ENSEMBLE
+from tgsr.evaluation.rules._folds import source_folds
+from tgsr.evaluation.rules._outputs import CLASS_BALANCE, ENTROPY, MANO, SND
+from tgsr.evaluation.rules._reference import FIXED, ORACLE
+from tgsr.evaluation.rules._refits import AGREEMENT, CIRCULAR, DISCREPANCY, MIXVAL, STABILITY
 
 __all__ = [
     "DEFAULT_RULE",

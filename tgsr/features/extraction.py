@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets.clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
+from tgsr.datasets._clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
-from tgsr.features.lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
-from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
+from tgsr.preprocessing._pipeline import DECIMALS, prepare_clip
 from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
@@ -39,7 +39,7 @@ class ExtractionSettings:
     neighbours : int
         Neighbours on each circle.
     mapping, interpolation : str
-        As `tgsr.features.lbp_top` takes them.
+        As `tgsr.features._lbp_top` takes them.
     grid : tuple of int
         Blocks a side in each grid of regions.
     extractor : str

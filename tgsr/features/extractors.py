@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["EXTRACTORS", "extract"]
 
 EXTRACTORS: dict[str, str] = {
-    "lbp-top": "tgsr.features.lbp_top:region_histograms",
-    "flow": "tgsr.features.flow:flow_histograms",
+    "lbp-top": "tgsr.features._lbp_top:region_histograms",
+    "flow": "tgsr.features._flow:flow_histograms",
 }
 """Name → function (clip, settings) → features of shape (n_regions, size)."""
 

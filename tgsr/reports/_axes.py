@@ -11,7 +11,7 @@ import pandas as pd
 
 from tgsr.evaluation.best import setting_columns
 from tgsr.evaluation.remarks import SYMBOLS
-from tgsr.reports.style import METRICS
+from tgsr.reports._style import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.reports._axes import axis_label, is_log, scores_of, symbol
-from tgsr.reports.style import METRICS, score_label
-from tgsr.reports.surface import is_grid
+from tgsr.reports._style import METRICS, score_label
+from tgsr.reports._surface import is_grid
 
 __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tgsr.reports._axes import choices, is_log, numbers, symbol
-from tgsr.reports.style import BLUE, COLUMN, GREY, PAGE, VERMILLION, new_figure, styled
+from tgsr.reports._style import BLUE, COLUMN, GREY, PAGE, VERMILLION, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

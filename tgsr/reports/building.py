@@ -18,14 +18,14 @@ from tgsr.datasets import load_pair
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError, TrackingError
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
-from tgsr.reports.face import read_face
-from tgsr.reports.figures import study_figures
-from tgsr.reports.pages import render_study
-from tgsr.reports.paper_page import render_paper, select_records
-from tgsr.reports.records import StudyRecord, record_from_grid, record_from_run
-from tgsr.reports.style import save_figure
-from tgsr.reports.table_formats import save_tables
-from tgsr.reports.tables import NEEDED_COLUMNS, collect_results, paper_tables
+from tgsr.reports._face import read_face
+from tgsr.reports._figures import study_figures
+from tgsr.reports._pages import render_study
+from tgsr.reports._paper_page import render_paper, select_records
+from tgsr.reports._records import StudyRecord, record_from_grid, record_from_run
+from tgsr.reports._style import save_figure
+from tgsr.reports._table_formats import save_tables
+from tgsr.reports._tables import NEEDED_COLUMNS, collect_results, paper_tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,7 +79,7 @@ class ReportRequest:
         """Add what is missing, if there are data."""
         if self.data is None:
             return record
-        from tgsr.reports.completing import complete_record
+        from tgsr.reports._completing import complete_record
 
         return complete_record(record, load_pair(*parse_pair(record.pair), self.data))
 
@@ -208,8 +208,8 @@ def log_paper_report(
 
 
 def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -> None:
+    from tgsr.tracking._runs import log_report
     from tgsr.tracking.names import CONFUSION
-    from tgsr.tracking.runs import log_report
 
     log_report(client, record.run_id, folder)
     if record.confusion is not None and record.best is not None:
@@ -221,8 +221,8 @@ def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -
 def _log_paper_report(
     client: MlflowClient, config: TrackingConfig, folder: Path, records: Sequence[StudyRecord]
 ) -> str:
+    from tgsr.tracking._runs import ParentSpec, finish_parent, start_parent
     from tgsr.tracking.names import REPORTS_TITLE, Tag
-    from tgsr.tracking.runs import ParentSpec, finish_parent, start_parent
     from tgsr.version import code_version
 
     spec = ParentSpec(

@@ -1,10 +1,10 @@
 """Algorithm 1 and its parts: arrays in, a solution out."""
 
-from tgsr.solvers.batch import BatchSolver
-from tgsr.solvers.direct import DirectSolution, solve_direct
-from tgsr.solvers.problem import Problem, SolverSettings
-from tgsr.solvers.simplex import project_simplex
-from tgsr.solvers.solution import CellSolution
+from tgsr.solvers._batch import BatchSolver
+from tgsr.solvers._direct import DirectSolution, solve_direct
+from tgsr.solvers._problem import Problem, SolverSettings
+from tgsr.solvers._simplex import project_simplex
+from tgsr.solvers._solution import CellSolution
 
 __all__ = [
     "BatchSolver",

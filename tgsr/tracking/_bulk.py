@@ -23,9 +23,9 @@ import sqlalchemy as sa
 from tgsr.errors import TrackingError
 from tgsr.tracking._client import StoredRun
 from tgsr.tracking._files import sizes_text, write_trial_files
+from tgsr.tracking._trial import StudyRun, Trial
 from tgsr.tracking.config import is_server, local_artifact_folder, storage_errors
 from tgsr.tracking.names import Tag
-from tgsr.tracking.trial import StudyRun, Trial
 
 if TYPE_CHECKING:
     import pandas as pd

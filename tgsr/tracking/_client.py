@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from tgsr.errors import TrackingError
 from tgsr.tracking._files import parse_sizes, sizes_text, write_trial_files
+from tgsr.tracking._trial import StudyRun, Trial
 from tgsr.tracking.config import is_server, local_artifact_folder, masked
 from tgsr.tracking.names import Tag
-from tgsr.tracking.trial import StudyRun, Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

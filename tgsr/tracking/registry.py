@@ -16,14 +16,14 @@ import numpy as np
 
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import TrackingError
+from tgsr.evaluation._metrics import score
 from tgsr.evaluation.best import best_trial
-from tgsr.evaluation.metrics import score
+from tgsr.tracking._model_input import CLIP_SHAPE
+from tgsr.tracking._trial import decode_predictions, settings_text
 from tgsr.tracking.model import HEADER, Header, save_files
 from tgsr.tracking.model_bundle import DIGEST_TAG, FOLDER, LOADER
-from tgsr.tracking.model_input import CLIP_SHAPE
 from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
 from tgsr.tracking.reading import StudySummary, find_run, read_spec_json, read_study, read_trials
-from tgsr.tracking.trial import decode_predictions, settings_text
 from tgsr.version import code_version
 
 if TYPE_CHECKING:

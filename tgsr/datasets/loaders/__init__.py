@@ -13,8 +13,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from tgsr.datasets.clips import ClipCollection
-from tgsr.datasets.table import LabelMap
+from tgsr.datasets._clips import ClipCollection
+from tgsr.datasets._table import LabelMap
 from tgsr.errors import ParameterError, ProtocolError
 from tgsr.protocols import database_name
 

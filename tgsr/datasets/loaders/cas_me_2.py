@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tgsr.datasets.coded import CodedDatabase
-from tgsr.datasets.sheet import Row, Sheet, read_sheet
+from tgsr.datasets._coded import CodedDatabase
+from tgsr.datasets._sheet import Row, Sheet, read_sheet
 from tgsr.errors import DataError
 
 __all__ = ["CAS_ME_2"]

@@ -6,7 +6,7 @@ and tense stay out, as in the other databases.
 
 from __future__ import annotations
 
-from tgsr.datasets.coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase, Columns
 
 __all__ = ["CASME"]
 

@@ -8,7 +8,7 @@ repression.
 
 from __future__ import annotations
 
-from tgsr.datasets.coded import EMOTIONS, CodedDatabase, Columns, Correction
+from tgsr.datasets._coded import EMOTIONS, CodedDatabase, Columns, Correction
 from tgsr.protocols import EXPECTED_COUNTS
 
 __all__ = ["CASME2"]

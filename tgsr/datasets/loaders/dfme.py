@@ -6,7 +6,7 @@ contempt 100. For the test sets name the sheet with ``--annotations``.
 
 from __future__ import annotations
 
-from tgsr.datasets.coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase, Columns
 
 __all__ = ["DFME"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tgsr.datasets.coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase, Columns
 
 __all__ = ["FOURDME"]
 

@@ -5,7 +5,7 @@ Rows by emotion: anger 57, contempt 12, disgust 9, fear 8, sadness 6; happiness 
 
 from __future__ import annotations
 
-from tgsr.datasets.coded import EMOTIONS, CodedDatabase, Columns
+from tgsr.datasets._coded import EMOTIONS, CodedDatabase, Columns
 
 __all__ = ["SAMM"]
 

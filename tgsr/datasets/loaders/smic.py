@@ -10,10 +10,10 @@ import re
 from functools import partial
 from pathlib import Path
 
-from tgsr.datasets.clips import VIDEO_SUFFIXES, ClipCollection
-from tgsr.datasets.sheet import Row, read_sheet
-from tgsr.datasets.table import LabelMap
-from tgsr.datasets.tree import Collector, existing_folder, find_sheet, find_trees, folders, is_cropped, leads_out
+from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._sheet import Row, read_sheet
+from tgsr.datasets._table import LabelMap
+from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_trees, folders, is_cropped, leads_out
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 

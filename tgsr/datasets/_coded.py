@@ -1,0 +1,368 @@
+"""Databases that come as an annotation sheet with a row for each clip, and folders of frames.
+
+They differ in the sheet's columns and in the folders' names: a `CodedDatabase` says which, and reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._sheet import Sheet, read_sheet
+from tgsr.datasets._table import LabelMap, read_label_map
+from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_trees, is_cropped, leads_out
+from tgsr.datasets._tree import folders as sub_folders
+from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.protocols import CLASS_NAMES
+
+__all__ = ["EMOTIONS", "CodedDatabase", "Columns", "Correction"]
+
+EMOTIONS: dict[str, str] = {
+    **dict.fromkeys(("happiness", "happy", "positive"), "positive"),
+    **dict.fromkeys(("anger", "contempt", "disgust", "fear", "sad", "sadness", "negative"), "negative"),
+    "surprise": "surprise",
+}
+"""Emotion of a sheet (lower case) → class, where a database has no map of its own: the protocol ``cdmer``."""
+
+_OUTSIDE = {*EMOTIONS, "others", "other", "repression", "tense", "confused", "helpless", "pain", "neutral"}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a sheet's columns, in lower case."""
+
+    subject: str = "subject"
+    clip: str = "filename"
+    onset: str = "onset"
+    offset: str = "offset"
+    emotion: str = "emotion"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is known to be wrong with one clip of a sheet, and from where.
+
+    Attributes
+    ----------
+    subject, clip : str
+        As in the clip's id.
+    source : str
+        Who says so; shown to the user.
+    emotion : str
+        What it is; empty leaves the clip out.
+    stated : str, optional
+        Corrected only where the sheet says this; by default whatever it says.
+    frames : (int, int), optional
+        Onset and offset of a clip that the sheet lacks: it is added if it is on disk.
+    protocols : tuple of str
+        The label maps that it belongs to.
+    """
+
+    subject: str
+    clip: str
+    source: str
+    emotion: str = ""
+    stated: str | None = None
+    frames: tuple[int, int] | None = None
+    protocols: tuple[str, ...] = ("cdmer", "megc2019")
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """One row: a clip, or an event of a recording."""
+
+    where: str
+    subject: str
+    clip: str
+    emotion: str
+    onset: int | None
+    offset: int | None
+    event: bool
+
+    @property
+    def id(self) -> str:
+        name = f"{self.subject}/{self.clip}"
+        return f"{name}@{self.onset}-{self.offset}" if self.event else name
+
+
+@dataclass(frozen=True)
+class CodedDatabase:
+    """How a database is delivered.
+
+    Attributes
+    ----------
+    name : str
+    sheet : str
+        Regular expression of the sheet's file name.
+    sheet_known : str
+        The sheet that this was written for, as a message names it.
+    n_rows : tuple of int
+        Rows of the versions known; another number is noted.
+    columns : Columns
+    folder : str
+        Where a clip is: ``"{first}/{clip}"`` with what the first-level folders are called, or ``"{clip}"``: anywhere.
+    first : str, optional
+        Regular expression of the first-level folders; without one, clips lie anywhere below the root.
+    subject : str
+        Format of the subject's id from its number.
+    inner : str
+        Folder within the clip's that holds the frames, where there is one.
+    named : str
+        Regular expression whose group is what a sheet calls a clip's folder.
+    events : bool
+        Whether a recording has several rows: clips are then called after their frames.
+    always_cut : bool
+        Whether cropped frames too go beyond onset and offset.
+    label_maps : mapping
+        Protocol → emotion → class. ``cdmer`` is the default.
+    expected : mapping
+        Protocol → published numbers of clips: negative, positive, surprise.
+    corrections : tuple of Correction
+    worksheet : str, optional
+        Of the workbook; by default the first.
+    read : callable, optional
+        Reads a sheet that has another form than rows below a header.
+    """
+
+    name: str
+    sheet: str
+    sheet_known: str
+    n_rows: tuple[int, ...] = ()
+    columns: Columns = field(default_factory=Columns)
+    folder: str = "{clip}"
+    first: str | None = None
+    subject: str = "sub{:02d}"
+    inner: str = ""
+    named: str = "(.*)"
+    events: bool = False
+    always_cut: bool = False
+    label_maps: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"cdmer": EMOTIONS})
+    expected: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    corrections: tuple[Correction, ...] = ()
+    worksheet: str | None = None
+    read: Callable[[Path], Sheet] | None = None
+
+    def load(
+        self,
+        root: str | os.PathLike[str],
+        annotations: str | os.PathLike[str] | None = None,
+        label_map: LabelMap | None = None,
+    ) -> ClipCollection:
+        """Find the clips that belong to the protocol.
+
+        Parameters
+        ----------
+        root : path
+            The folder of the first-level folders, or one up to four folders above it; cropped trees win over raw ones.
+        annotations : path, optional
+            The sheet; by default looked for in the tree and above it.
+        label_map : str, mapping or path, optional
+            A protocol's name; or emotion (lower case) → class, also as a file. Emotions that are not in it, or have an
+            empty class, are counted in the notes and left out.
+
+        Raises
+        ------
+        MissingDataError
+            If there is no such tree or no sheet: the folders' names say nothing of the emotion.
+        DataError
+            If several trees fit, the sheet cannot be used, or the map leads to an unknown class.
+        ParameterError
+            If the protocol has no map for this database.
+        """
+        root = existing_folder(root)
+        protocol, emotions = self._label_map(label_map)
+        tree = self._find_tree(root)
+        path = Path(annotations) if annotations is not None else find_sheet(root, tree, rf"(?!~\$){self.sheet}")
+        if path is None:
+            raise MissingDataError(
+                f"{root}: no {self.sheet_known} from {tree} up to two folders above {root}; put it there, or name "
+                "it with --annotations"
+            )
+        sheet = self._read(path)
+        collector = Collector(self.name, root, is_cropped(tree, root))
+        collector.notes.append(f"emotions and frames from {path}")
+        if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
+            known = " or ".join(map(str, self.n_rows))
+            collector.notes.append(
+                f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
+            )
+        on_disk = self._clips_on_disk(collector, tree)
+        rows = self._corrected(list(self._rows(sheet, collector)), protocol, on_disk, collector)
+        self._add_rows(collector, path, rows, on_disk, emotions)
+        return collector.finish(self.expected.get(protocol), protocol)
+
+    def _label_map(self, label_map: LabelMap | None) -> tuple[str, Mapping[str, str]]:
+        if label_map is None or (isinstance(label_map, str) and label_map in self.label_maps):
+            return label_map or "cdmer", self.label_maps[label_map or "cdmer"]
+        if isinstance(label_map, str) and re.fullmatch(r"\w+", label_map) and not Path(label_map).exists():
+            raise ParameterError(
+                f"{self.name} has no label map {label_map!r}; choose {' or '.join(self.label_maps)}, or name a CSV"
+            )
+        emotions = read_label_map(label_map)
+        unknown = sorted(set(emotions.values()) - {*CLASS_NAMES, ""})
+        if unknown:
+            raise DataError(f"label map leads to {', '.join(unknown)}; the classes are {', '.join(CLASS_NAMES)}")
+        return "own", emotions
+
+    def _find_tree(self, root: Path) -> Path:
+        if self.first is None:
+            return root
+        first = re.compile(self.first, re.IGNORECASE)
+        trees = find_trees(root, lambda folder: any(first.fullmatch(child.name) for child in sub_folders(folder)))
+        if len(trees) > 1:
+            raise DataError(f"{root}: {self.name} is in {' and in '.join(map(str, trees))}; name one with --root")
+        if not trees:
+            raise MissingDataError(f"{root}: {self.name} is not there; expected {self._example} below it")
+        return trees[0]
+
+    @property
+    def _example(self) -> str:
+        subject = self.subject.format(1)
+        return self.folder.format(subject=subject, clip="<clip>", emotion="<emotion>") + "/"
+
+    def _read(self, path: Path) -> Sheet:
+        if self.read is not None:
+            return self.read(path)
+        names = (self.columns.subject, self.columns.clip, self.columns.onset, self.columns.offset, self.columns.emotion)
+        return read_sheet(path, names, worksheet=self.worksheet)
+
+    def _rows(self, sheet: Sheet, collector: Collector) -> Iterator[_Coded]:
+        for row in sheet.rows:
+            number, clip = _last_number(row.text(self.columns.subject)), row.text(self.columns.clip)
+            if number is None or not clip:
+                collector.notes.append(f"{sheet.path}: row {row.number} names no subject and clip; passed over")
+                continue
+            yield _Coded(
+                f"row {row.number} of {sheet.path}",
+                self.subject.format(number),
+                clip,
+                row.text(self.columns.emotion).lower(),
+                row.integer(self.columns.onset),
+                row.integer(self.columns.offset),
+                self.events,
+            )
+
+    def _key(self, row: _Coded) -> tuple[str, ...]:
+        folder = self.folder.format(subject=row.subject, clip=row.clip, emotion=row.emotion)
+        return tuple(map(_plain, folder.split("/")))
+
+    def _clips_on_disk(self, collector: Collector, tree: Path) -> dict[tuple[str, ...], list[Path]]:
+        """Folders and videos by what the sheet calls them."""
+        found: dict[tuple[str, ...], list[Path]] = {}
+        if self.first is None:
+            for path in all_folders(tree):
+                for entry in (path, *_videos(path)):
+                    found.setdefault((self._clip_name(entry),), []).append(entry)
+            return found
+        for folder in sub_folders(tree):
+            if not re.fullmatch(self.first, folder.name, re.IGNORECASE):
+                collector.note_strays(tree, [folder])
+            elif leads_out(folder, collector.root):
+                reason = f"a link that leads out of {collector.root}; copy the folder into the tree"
+                collector.skip(folder.name, folder, reason)
+            else:
+                entries = [*sub_folders(folder), *_videos(folder)]
+                for path in entries:
+                    found.setdefault((_plain(folder.name), self._clip_name(path)), []).append(path)
+                collector.note_strays(folder, [p for p in sorted(folder.iterdir()) if p not in entries])
+        return found
+
+    def _clip_name(self, path: Path) -> str:
+        name = path.stem if path.is_file() else path.name
+        match = re.match(self.named, name)
+        return _plain(match.group(1) if match else name)
+
+    def _corrected(
+        self, rows: list[_Coded], protocol: str, on_disk: Mapping[tuple[str, ...], list[Path]], collector: Collector
+    ) -> list[_Coded]:
+        """The rows with what is known to be wrong put right, each time with a note."""
+        for fix in self.corrections:
+            if protocol not in fix.protocols and not (protocol == "own" and fix.emotion):
+                continue
+            same = [i for i, row in enumerate(rows) if (row.subject, row.clip) == (fix.subject, fix.clip)]
+            onset, offset = fix.frames or (None, None)
+            added = _Coded(fix.source, fix.subject, fix.clip, fix.emotion, onset, offset, False)
+            if fix.frames is not None and not same and self._key(added) in on_disk:
+                rows.append(added)
+                told = f"added as {fix.emotion}, frames {fix.frames[0]} to {fix.frames[1]}"
+            elif fix.frames is None and any(fix.stated in (None, rows[i].emotion) for i in same):
+                told = f"{rows[same[0]].emotion} in the sheet, taken as {fix.emotion or 'not of the protocol'}"
+                for i in same:
+                    rows[i] = replace(rows[i], emotion=fix.emotion or "left out")
+            else:
+                continue
+            collector.notes.append(f"correction: {fix.subject}/{fix.clip}: {told} ({fix.source})")
+        return rows
+
+    def _add_rows(
+        self,
+        collector: Collector,
+        sheet: Path,
+        rows: list[_Coded],
+        on_disk: Mapping[tuple[str, ...], list[Path]],
+        emotions: Mapping[str, str],
+    ) -> None:
+        inside: Counter[str] = Counter()
+        outside: Counter[str] = Counter()
+        stated: dict[str, set[str]] = {}
+        for row in rows:
+            stated.setdefault(row.id.lower(), set()).add(row.emotion)
+        seen: set[str] = set()
+        for row in rows:
+            paths = on_disk.get(self._key(row), [])
+            if len(stated[row.id.lower()]) > 1:
+                reason = f"{row.where}: the clip has rows of several emotions"
+                collector.skip(row.id, paths[0] if paths else sheet, reason)
+            elif row.id.lower() in seen:
+                collector.notes.append(f"{row.where} repeats {row.id}")
+            elif emotions.get(row.emotion):
+                inside[row.emotion] += 1
+                self._add_clip(collector, sheet, row, emotions[row.emotion], paths)
+            elif row.emotion in emotions or row.emotion in _OUTSIDE:
+                outside[row.emotion] += 1
+            elif row.emotion != "left out":
+                reason = f"unknown emotion {row.emotion!r} in {row.where}"
+                collector.skip(row.id, paths[0] if paths else sheet, reason)
+            seen.add(row.id.lower())
+        for title, counts in (("selected", inside), ("not part of the protocol", outside)):
+            if counts:
+                counted = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
+                collector.notes.append(f"{sheet}: {title}: {counted}")
+        if self.first is not None and not self.events:
+            for key in sorted(set(on_disk) - set(map(self._key, rows))):
+                for path in on_disk[key]:
+                    name = f"{path.parent.name}/{path.name}"
+                    collector.skip(name, path, f"not in {sheet}, so its emotion is unknown")
+
+    def _add_clip(self, collector: Collector, sheet: Path, row: _Coded, label: str, paths: list[Path]) -> None:
+        cut = self.always_cut or not collector.cropped
+        if not paths:
+            return collector.skip(row.id, sheet, f"{row.where} lists this {label} clip, but it is not on disk")
+        if cut and (row.onset is None or row.offset is None):
+            return collector.skip(row.id, paths[0], f"{row.where} gives no onset and offset frame")
+        if row.onset is not None and row.offset is not None and row.offset <= row.onset:
+            reason = f"{row.where}: offset {row.offset} is not after onset {row.onset}"
+            return collector.skip(row.id, paths[0], reason)
+        for path in paths:
+            inner = path / self.inner if self.inner and (path / self.inner).is_dir() else path
+            collector.add(row.id, inner, row.subject, label, row.onset, row.offset, cut=cut)
+        return None
+
+
+def _videos(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _plain(name: str) -> str:
+    """A name without case and leading zeros: sub01 and Sub1, 006 and 6 are the same."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name.strip().lower())
+
+
+def _last_number(text: str) -> int | None:
+    digits = re.findall(r"\d+", text)
+    return int(digits[-1]) if digits else None

@@ -1,0 +1,120 @@
+"""Our own file format for features: an ``.npz`` without pickles, written atomically.
+
+Members: ``features`` (n × 85 × 177, or n × p with ``groups``; float64), ``labels`` (n, int64), ``groups`` (p, int64),
+``subjects`` and ``sample_ids`` (n, text), of which all but the first may be absent, and ``header``: JSON text with
+``format``, ``version``, ``name``, ``class_names``, ``parameters``, ``digest``. Version 1 is the canonical layout with
+labels; files of other features or without labels have version 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.errors import DataError, MissingDataError
+from tgsr.files import atomic_path
+
+__all__ = ["SUFFIX", "check_archive", "feature_file_name", "is_feature_file", "load_features", "save_features"]
+
+SUFFIX = ".tgsr.npz"
+_FORMAT = "tgsr-features"
+_VERSIONS = (1, 2)
+_OPTIONAL = ("labels", "groups", "subjects", "sample_ids")
+_MOST_BYTES = 2**29
+"""What a feature file may unpack to: 4,460 samples of 85 × 177. Checked before anything is read."""
+
+
+def save_features(dataset: FeatureDataset, path: str | os.PathLike[str]) -> Path:
+    """Write a dataset; the file is there whole or not at all. Returns the path."""
+    header = {
+        "format": _FORMAT,
+        "version": 1 if dataset.is_labelled and dataset.groups is None else 2,
+        "name": dataset.name,
+        "class_names": list(dataset.class_names),
+        "parameters": dict(dataset.parameters),
+        "digest": dataset.digest,
+    }
+    members: dict[str, Any] = {"features": dataset.features, "header": np.array(json.dumps(header))}
+    members |= {name: values for name in _OPTIONAL if (values := getattr(dataset, name)) is not None}
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **members)
+    return Path(path)
+
+
+def is_feature_file(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is a zip with the members of a feature file (nothing is decoded)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"features.npy", "header.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def feature_file_name(path: str | os.PathLike[str]) -> str:
+    """Database name in a feature file's header; the features are not read.
+
+    Raises
+    ------
+    DataError
+        If the header cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
+            check_archive(Path(path), members.zip)
+            return str(json.loads(str(members["header"]))["name"])
+    except Exception as error:  # zipfile, zlib, NumPy and JSON raise whatever they meet in damaged files
+        raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
+
+
+def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
+    """Read a feature file and verify its digest.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If it is no feature file, is truncated or altered, or was written by a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such feature file; make one with `tgsr features` or name another folder")
+    try:
+        # np.load leaves a damaged file open, so the stream is ours
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
+            check_archive(path, members.zip)
+            header = json.loads(str(members["header"]))
+            if header.get("format") != _FORMAT:
+                raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
+            if header.get("version") not in _VERSIONS:
+                raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
+            if not re.fullmatch(r"[\w.+ -]{1,200}", str(header["name"])):
+                raise DataError(f"{path}: a database cannot be called {header['name']!r}; make the file again")
+            dataset = FeatureDataset(
+                name=header["name"],
+                features=read_only(members["features"]),
+                class_names=tuple(header["class_names"]),
+                parameters=header["parameters"],
+                **{name: members.get(name) for name in _OPTIONAL},
+            )
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    except Exception as error:  # see feature_file_name
+        raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
+    if dataset.digest != header.get("digest"):
+        raise DataError(f"{path}: its content does not match its digest; the file was altered, make it again")
+    return dataset
+
+
+def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that says it unpacks to more than a feature file may; members end where they say they do."""
+    size = sum(entry.file_size for entry in archive.infolist())
+    if size > _MOST_BYTES:
+        raise DataError(f"{path}: unpacks to {size / 2**20:.0f} MB, more than {_MOST_BYTES >> 20}; split the database")

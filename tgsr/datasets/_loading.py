@@ -1,0 +1,98 @@
+"""One call that finds the clips of any database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tgsr.datasets._clips import ClipCollection
+from tgsr.datasets._table import LabelMap, load_folder, load_table
+from tgsr.datasets.loaders import find_loader, loader_name
+from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.protocols import check_database
+
+__all__ = ["load_clips"]
+
+_TABLE = "clips.csv"
+
+
+def load_clips(
+    database: str,
+    root: str | os.PathLike[str],
+    *,
+    annotations: str | os.PathLike[str] | None = None,
+    label_map: LabelMap | None = None,
+) -> ClipCollection:
+    """Find the clips of a database on disk; no frame is read.
+
+    Parameters
+    ----------
+    database : str
+        One that has a loader (`tgsr.datasets.loaders.LOADERS`), in any case; or any name for a user's own.
+    root : path
+        The folder that holds the database as it is delivered, cropped or raw.
+    annotations : path, optional
+        The annotation sheet, where it is not found by itself; or a CSV with the columns ``clip`` and ``label``, which
+        then decides alone what the clips are (see `tgsr.datasets._table.load_table`). For a user's own database, by
+        default ``clips.csv`` in ``root``; without it, all clips below ``root`` are a target without labels.
+    label_map : str, mapping or path, optional
+        Emotion or label → class; or the name of a protocol that has such a map for the database: ``cdmer`` (the
+        default), ``megc2019``.
+
+    Returns
+    -------
+    ClipCollection
+        Usable clips; what was skipped, naming the file and the reason; and notes: files passed over, numbers of clips
+        that differ from the protocol's, corrected mistakes of the sheets.
+
+    Raises
+    ------
+    MissingDataError
+        If the folder, the database in it, or a sheet that is needed is not there.
+    DataError
+        If a sheet is damaged or lacks a column, or the folder holds the database twice.
+    ParameterError
+        If there is no such label map for the database.
+    ProtocolError
+        If the name of one's own database has other characters than letters, digits, ``_`` and ``.``.
+    """
+    try:
+        return _load(database, root, annotations, label_map)
+    except TgsrError:
+        raise
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _load(
+    database: str,
+    root: str | os.PathLike[str],
+    annotations: str | os.PathLike[str] | None,
+    label_map: LabelMap | None,
+) -> ClipCollection:
+    known = loader_name(database)
+    table = _table(root, annotations, known is not None)
+    if table is not None or known is None:
+        name = known or check_database(database)
+        if table is None:
+            return load_folder(name, root)
+        return load_table(name, table, None if Path(root) == table else root, label_map)
+    return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)
+
+
+def _table(root: str | os.PathLike[str], annotations: str | os.PathLike[str] | None, known: bool) -> Path | None:
+    """The CSV that lists the clips, if that is how this database is described."""
+    if Path(root).suffix.lower() == ".csv":
+        return Path(root)
+    if not known:
+        path = Path(annotations) if annotations is not None else Path(root) / _TABLE
+        if path.is_file():
+            return path
+        if annotations is not None:
+            raise MissingDataError(f"{path}: no such table; it needs the column clip and, where known, label")
+        return None
+    if annotations is None or Path(annotations).suffix.lower() != ".csv" or not Path(annotations).is_file():
+        return None
+    with Path(annotations).open(encoding="utf-8-sig", errors="replace") as stream:
+        columns = {name.strip().lower() for name in stream.readline(10_000).split(",")}
+    return Path(annotations) if {"clip", "label"} <= columns else None

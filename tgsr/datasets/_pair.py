@@ -1,0 +1,234 @@
+"""Source and target of a cross-database experiment, and several databases pooled to one source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.errors import DataError, ProtocolError
+from tgsr.protocols import pair_name
+
+__all__ = ["DatabasePair", "pool"]
+
+_SETTINGS = ("n_frames", "size", "radii", "neighbours", "mapping", "interpolation", "grid")
+_QUALIFIED = "pooled"  # the parameter that lists what was pooled; its subjects carry their database's name
+
+
+@dataclass(frozen=True)
+class DatabasePair:
+    """Source and target of one cross-database experiment, on the classes that both have.
+
+    Samples of other classes are left out, and ``warnings`` says how many; the target's labels are numbered as the
+    source's. A target without labels takes the source's classes.
+
+    Raises
+    ------
+    DataError
+        If the source has no labels, only one class or one and the same row throughout, if the features differ in
+        number or groups, or if fewer than two classes are in both; the message says what is missing where.
+    """
+
+    source: FeatureDataset
+    target: FeatureDataset
+
+    def __post_init__(self) -> None:
+        source, target = self.source, self.target
+        if not source.is_labelled:
+            raise DataError(f"{source.name}: a source needs labels; only a target may be without")
+        _check_features([source, target])
+        names = _common_classes([source, target])
+        notes: list[str] = []
+        for side, data in (("source", source), ("target", target)):
+            object.__setattr__(self, side, _on_classes(data, names, notes))
+        _check_content(self.source, self.target, notes)
+        object.__setattr__(self, "_notes", tuple(notes))
+
+    @property
+    def name(self) -> str:
+        """``"V-N"`` for two of the four known databases, else both names, such as ``"CASME2+SAMM-SMIC_VIS"``."""
+        return pair_name(self.source.name, self.target.name)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of both."""
+        return self.source.class_names
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of features."""
+        return self.source.n_groups
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether either database is generated."""
+        return self.source.is_generated or self.target.is_generated
+
+    @cached_property
+    def shared_subjects(self) -> tuple[str, ...]:
+        """People known to be in both, such as ``"SMIC/s11"``: SMIC's cameras saw the same ones."""
+        return tuple(sorted(_people(self.source) & _people(self.target)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know before believing a result: samples left out, classes without any, shared people."""
+        shared = _families(self.source) & _families(self.target)
+        notes: tuple[str, ...] = self._notes  # type: ignore[attr-defined]
+        if self.shared_subjects:
+            n, names = len(self.shared_subjects), ", ".join(self.shared_subjects)
+            notes += (f"{self.name}: source and target share {n} people ({names}): scores say little about new ones",)
+        elif shared and (self.source.subjects is None or self.target.subjects is None):
+            names = ", ".join(sorted(shared))
+            notes += (f"{self.name}: both are of {names}, so source and target may share people",)
+        return notes
+
+
+def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
+    """Several labelled databases as one source, on the classes that all have.
+
+    A method then sees the union: its loss adds up over all samples, and the discrepancy between the domains is taken
+    between the mean of the union and the target's. A mean for each database would be another method, with a weight for
+    each to choose; and it would ask of each database alone to look like the target, which the classifier, trained on
+    all together, has no use for.
+
+    Parameters
+    ----------
+    datasets : sequence of FeatureDataset
+        With the same groups of features. Subjects and sample ids get their database's name in front; cameras of SMIC
+        share theirs, since they saw the same people.
+
+    Returns
+    -------
+    FeatureDataset
+        Called ``"A+B"``; its parameters are those that all have in common.
+
+    Raises
+    ------
+    DataError
+        If one has no labels, the features differ in number or groups, or no two classes are common to all.
+    ProtocolError
+        If a database is named twice.
+    """
+    first, *others = datasets
+    if not others:
+        return first
+    if len({data.name for data in datasets}) < len(datasets):
+        raise ProtocolError(f"{'+'.join(data.name for data in datasets)}: a database is named twice")
+    _check_features(datasets)
+    names = _common_classes(datasets)
+    notes: list[str] = []
+    parts = [_on_classes(data, names, notes) for data in datasets]
+    known = all(data.subjects is not None for data in parts)
+    return FeatureDataset(
+        name="+".join(data.name for data in parts),
+        features=read_only(np.concatenate([data.features for data in parts])),
+        labels=np.concatenate([data.known_labels for data in parts]),
+        class_names=names,
+        subjects=np.concatenate([_qualified(data) for data in parts]) if known else None,
+        sample_ids=np.concatenate([_sample_ids(data) for data in parts]),
+        parameters=_pooled_parameters(parts, notes),
+        groups=first.groups,
+    )
+
+
+def _pooled_parameters(parts: Sequence[FeatureDataset], notes: list[str]) -> dict[str, Any]:
+    first = parts[0].parameters
+    common = {
+        key: value for key, value in first.items() if all(part.parameters.get(key) == value for part in parts[1:])
+    }
+    origin = "generated" if any(part.is_generated for part in parts) else "pooled"
+    return {**common, "origin": origin, _QUALIFIED: [part.name for part in parts], "notes": notes}
+
+
+def _check_features(datasets: Sequence[FeatureDataset]) -> None:
+    first, *others = datasets
+    for data in others:
+        if data.X.shape[1] != first.X.shape[1]:
+            sizes = f"{first.X.shape[1]} features, {data.name} has {data.X.shape[1]}"
+            raise DataError(f"{first.name} has {sizes}; extract both in the same way")
+        if not _equal(data.groups, first.groups):
+            raise DataError(f"{first.name} and {data.name} have features in other groups; extract both in the same way")
+        kinds = [one.parameters.get("extractor") for one in (first, data)]
+        if None not in kinds and kinds[0] != kinds[1]:
+            raise DataError(f"{first.name} was made by the extractor {kinds[0]}, {data.name} by {kinds[1]}")
+
+
+def _equal(one: npt.NDArray[np.int64] | None, other: npt.NDArray[np.int64] | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
+
+
+def _common_classes(datasets: Sequence[FeatureDataset]) -> tuple[str, ...]:
+    """The classes that all have, in the order of the first."""
+    labelled = [data for data in datasets if data.is_labelled]
+    names = [name for name in labelled[0].class_names if all(name in data.class_names for data in labelled)]
+    if len(names) < 2:
+        lists = "; ".join(f"{data.name} has {', '.join(data.class_names)}" for data in labelled)
+        raise DataError(f"at least two classes must be in all databases: {lists}; map labels with --label-map")
+    return tuple(names)
+
+
+def _on_classes(data: FeatureDataset, names: tuple[str, ...], notes: list[str]) -> FeatureDataset:
+    """The samples of these classes, numbered in this order."""
+    if data.class_names == names:
+        return data
+    if data.labels is None:
+        return replace(data, class_names=names)
+    codes = np.array([names.index(name) if name in names else -1 for name in data.class_names])[data.labels]
+    left = {name: count for name, count in data.counts.items() if count and name not in names}
+    if left:
+        counted = ", ".join(f"{count} {name}" for name, count in left.items())
+        notes.append(f"{data.name}: left out, since the other database has no such class: {counted}")
+    if not (codes >= 0).any():
+        raise DataError(f"{data.name}: no sample of the classes {', '.join(names)}")
+    kept = data.select(codes >= 0) if left else data
+    return replace(kept, labels=codes[codes >= 0], class_names=names)
+
+
+def _check_content(source: FeatureDataset, target: FeatureDataset, notes: list[str]) -> None:
+    """Refuse what nothing can be learnt from; note what makes a score mean little."""
+    present = [name for name, count in source.counts.items() if count]
+    if len(present) < 2:
+        raise DataError(f"{source.name}: all samples are {present[0]}; a source needs at least two classes")
+    for data in (source, target):
+        if len(data) > 1 and not (data.X - data.X[0]).any():
+            raise DataError(f"{data.name}: all samples have the same features; extract them again")
+        missing = [name for name, count in data.counts.items() if not count]
+        if missing:
+            notes.append(f"{data.name}: no sample of {', '.join(missing)}")
+    differing = [
+        key
+        for key in _SETTINGS
+        if key in source.parameters and source.parameters[key] != target.parameters.get(key, source.parameters[key])
+    ]
+    if differing:
+        notes.append(f"{source.name} and {target.name} were extracted with another {', '.join(differing)}")
+    notes += [note for note in source.parameters.get("notes", ()) if note not in notes]
+
+
+def _family(name: str) -> str:
+    return "SMIC" if name.startswith("SMIC_") else name
+
+
+def _families(data: FeatureDataset) -> set[str]:
+    return {_family(name) for name in data.parameters.get(_QUALIFIED, [data.name])}
+
+
+def _qualified(data: FeatureDataset) -> npt.NDArray[np.str_]:
+    """Subjects with their database in front."""
+    subjects = [] if data.subjects is None else data.subjects.tolist()
+    prefix = "" if _QUALIFIED in data.parameters else f"{_family(data.name)}/"
+    return np.array([f"{prefix}{subject}" for subject in subjects], dtype=np.str_)
+
+
+def _people(data: FeatureDataset) -> set[str]:
+    return set(_qualified(data).tolist())
+
+
+def _sample_ids(data: FeatureDataset) -> npt.NDArray[np.str_]:
+    ids = range(len(data)) if data.sample_ids is None else data.sample_ids.tolist()
+    return np.array([f"{data.name}/{sample}" for sample in ids], dtype=np.str_)

@@ -1,0 +1,210 @@
+"""The authors' released feature files: MATLAB ``.mat``, HDF5 (v7.3) or older.
+
+Each holds ``<DB>_micro_feature`` (n × 15,045, the released layout) and ``<DB>_micro_label`` (1 = negative,
+2 = positive, 3 = surprise). The features are reordered to the canonical layout, values unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+
+from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.errors import DataError, MissingDataError
+from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS, N_REGIONS, database_name
+from tgsr.regions import N_BINS, N_PLANES, released_to_canonical
+
+__all__ = ["is_released_name", "load_released", "released_databases", "released_variables"]
+
+_FEATURE, _LABEL = "_micro_feature", "_micro_label"
+_N_FEATURES = N_REGIONS * N_PLANES * N_BINS
+_MOST_BYTES = 2**29
+_HEADER_BYTES, _COMPRESSED = 128, 15  # of MATLAB's level 5 format
+_PARAMETERS = {"origin": "released", "radius": 3, "neighbours": 8, "mapping": "uniform"}
+_SMIC_SUBJECTS = "s11:7 s12:9 s13:10 s14:10 s15:4 s18:7 s19:2 s20:22"
+_SUBJECTS = {
+    "SMIC_VIS": _SMIC_SUBJECTS,
+    "SMIC_NIR": _SMIC_SUBJECTS,
+    "CASME2": "sub01:3 sub02:4 sub03:5 sub04:3 sub05:7 sub06:4 sub07:5 sub09:6 sub10:1 sub11:4 sub12:11 sub13:2 "
+    "sub14:3 sub15:3 sub16:2 sub17:24 sub19:12 sub20:2 sub23:5 sub24:7 sub25:5 sub26:12",
+}
+"""Who is seen in the released rows, and how many rows in turn. The files do not say it: it is an inference, from the
+label vectors against the subjects' numbers of clips of each class in the databases' sheets."""
+
+
+def released_variables(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the variables in a ``.mat`` file, without reading their values.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If the file is no MATLAB file or is truncated.
+    """
+    path = _existing(path)
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                return sorted(str(key) for key in file if not str(key).startswith("#"))
+        return sorted(name for name, _, _ in scipy.io.whosmat(path))
+    except Exception as error:  # scipy raises bare TypeError, NotImplementedError, zlib.error, … on damaged files
+        raise DataError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
+
+
+def is_released_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is called like the released ones, ``CrossCorpus_….mat``, and so should hold a database."""
+    name = Path(path).name.lower()
+    return name.startswith("crosscorpus") and name.endswith(".mat")
+
+
+def released_databases(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the databases whose features a ``.mat`` file holds; values are not read.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file, or it holds no database's features.
+    DataError
+        If the file is no MATLAB file or is truncated.
+    """
+    path = _existing(path)
+    variables = released_variables(path)
+    names = [prefix.upper() for prefix in _prefixes(variables) if prefix.upper() in DATABASES.values()]
+    if not names:
+        raise MissingDataError(_wrong_variables(path, None, variables))
+    return names
+
+
+def load_released(path: str | os.PathLike[str], database: str | None = None) -> FeatureDataset:
+    """Read one released feature file.
+
+    Parameters
+    ----------
+    path : path
+        A ``.mat`` file.
+    database : str, optional
+        The database that the file must hold; by default it is read from the variable's name.
+
+    Raises
+    ------
+    MissingDataError
+        If the file, or the database's variables in it, are not there.
+    DataError
+        If the file is damaged, or its features or labels cannot be used.
+
+    Notes
+    -----
+    The subjects of the files as they were released are known by inference only: see ``parameters["subjects"]``.
+    """
+    path = _existing(path)
+    variables = released_variables(path)
+    found = _prefixes(variables)
+    if database is not None:
+        wanted = database_name(database)
+        found = [prefix for prefix in found if prefix.upper() == wanted]
+    if len(found) != 1 or f"{found[0]}{_LABEL}" not in variables:
+        raise MissingDataError(_wrong_variables(path, database, variables))
+    prefix = found[0]
+    features, labels = (_read(path, f"{prefix}{suffix}") for suffix in (_FEATURE, _LABEL))
+    labels = labels.ravel()
+    if features.ndim == 2 and features.shape[0] == _N_FEATURES and features.shape[1] == labels.size:
+        features = features.T  # HDF5 shows MATLAB's n × 15,045 with its axes swapped
+    if features.shape != (labels.size, _N_FEATURES):
+        raise DataError(
+            f"{path}: {prefix}{_FEATURE} has shape {features.shape} for {labels.size} labels; "
+            f"expected ({labels.size}, {_N_FEATURES})"
+        )
+    if not np.isin(labels, np.arange(1, len(CLASS_NAMES) + 1)).all():
+        raise DataError(f"{path}: {prefix}{_LABEL} must hold 1, 2 or 3, got {np.unique(labels)}")
+    name = database_name(prefix)
+    subjects = _inferred_subjects(name, labels.astype(np.int64) - 1)
+    try:
+        return FeatureDataset(
+            name=name,
+            features=read_only(released_to_canonical(np.ascontiguousarray(features, dtype=np.float64))),
+            labels=labels.astype(np.int64) - 1,
+            subjects=subjects,
+            parameters=_PARAMETERS if subjects is None else {**_PARAMETERS, "subjects": "inferred from the labels"},
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _inferred_subjects(database: str, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.str_] | None:
+    """The subject of each row of a released file; None for other files, which have other numbers of samples a class."""
+    runs = [run.split(":") for run in _SUBJECTS.get(database, "").split()]
+    if not runs or tuple(np.bincount(labels, minlength=len(CLASS_NAMES))) != EXPECTED_COUNTS[database]:
+        return None
+    return np.repeat([subject for subject, _ in runs], [int(count) for _, count in runs]).astype(np.str_)
+
+
+def _prefixes(variables: list[str]) -> list[str]:
+    return [variable.removesuffix(_FEATURE) for variable in variables if variable.endswith(_FEATURE)]
+
+
+def _wrong_variables(path: Path, database: str | None, variables: list[str]) -> str:
+    expected = f"{database_name(database) if database else '<DB>'}{_FEATURE} and …{_LABEL}"
+    return f"{path}: expected the variables {expected}, found {', '.join(variables) or 'none'}"
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such file; name the folder that holds the released .mat files")
+    return path
+
+
+def _read(path: Path, variable: str) -> npt.NDArray[Any]:
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                values = np.asarray(_dataset(path, file, variable))
+        else:
+            _check_unpacked(path)
+            values = np.asarray(scipy.io.loadmat(path, variable_names=[variable])[variable])
+    except DataError:
+        raise
+    except Exception as error:  # see released_variables
+        raise DataError(f"{path}: {variable} cannot be read ({error}); download the file again") from error
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}")
+    return values
+
+
+def _dataset(path: Path, file: h5py.File, variable: str) -> h5py.Dataset:
+    """A dataset of the file itself: not a link to another file, nor stored in one, nor larger than a database is."""
+    values = file[variable] if isinstance(file.get(variable, getlink=True), h5py.HardLink) else None
+    if not isinstance(values, h5py.Dataset) or values.external or values.is_virtual:
+        raise DataError(f"{path}: {variable} is not stored in this file; links to other files are not followed")
+    if values.nbytes > _MOST_BYTES or math.prod(values.chunks or ()) * values.dtype.itemsize > _MOST_BYTES:
+        raise DataError(f"{path}: {variable} has the shape {values.shape}, more than {_MOST_BYTES >> 20} MB")
+    return values
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse an older MATLAB file whose compressed variables unpack to more than a database is."""
+    total = 0
+    with path.open("rb") as stream:
+        stream.seek(_HEADER_BYTES)
+        while len(tag := stream.read(8)) == 8:
+            kind, size = struct.unpack("<II" if tag[:2] != b"\0\0" else ">II", tag)
+            end = stream.tell() + size
+            total += 0 if kind == _COMPRESSED else size
+            unpack = zlib.decompressobj()
+            while kind == _COMPRESSED and not unpack.eof and (data := stream.read(min(2**16, end - stream.tell()))):
+                while data and total <= _MOST_BYTES:
+                    total += len(unpack.decompress(data, 2**20))
+                    data = unpack.unconsumed_tail
+            if total > _MOST_BYTES:
+                raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MB, which no released file does")
+            stream.seek(end)

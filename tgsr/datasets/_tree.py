@@ -1,0 +1,284 @@
+"""What the databases' folder trees have in common: finding the tree and its sheet, and collecting clips."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tgsr.datasets._clips import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Clip,
+    ClipCollection,
+    Skipped,
+    frame_files,
+    frame_number,
+)
+from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.protocols import CLASS_NAMES
+
+__all__ = [
+    "Collector",
+    "all_folders",
+    "existing_folder",
+    "find_sheet",
+    "find_trees",
+    "folders",
+    "is_cropped",
+    "leads_out",
+]
+
+_DEPTH = 4  # folders between what the user names and the subjects' folders
+_STRAYS_NAMED = 5
+_GENERATED = "GENERATED.txt"
+
+
+def existing_folder(root: str | os.PathLike[str]) -> Path:
+    """The folder as a path.
+
+    Raises
+    ------
+    MissingDataError
+        If there is none.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise MissingDataError(f"{folder}: no such folder; --root takes the folder that holds the database")
+    return folder
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path, once links are followed, lies outside the root; so does one that leads nowhere but to itself."""
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return True
+
+
+def folders(path: Path) -> list[Path]:
+    """Sub-folders in natural order (s2 before s11), hidden ones left out."""
+
+    def natural(folder: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", folder.name.lower())]
+
+    try:
+        return sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural)
+    except PermissionError:
+        raise DataError(f"{path}: the folder cannot be opened; check its permissions") from None
+
+
+def all_folders(root: Path) -> list[Path]:
+    """A folder and all below it, to a depth of six, links that lead out of it left out."""
+    found, level = [root], [root]
+    for _ in range(_DEPTH + 2):
+        level = [child for parent in level for child in folders(parent) if not leads_out(child, root)]
+        found += level
+    return found
+
+
+def find_trees(root: Path, is_tree: Callable[[Path], bool]) -> list[Path]:
+    """Folders at or below ``root`` that hold the subjects' folders; cropped ones only, where there are any."""
+    found, level = [], [root]
+    for _ in range(_DEPTH + 1):
+        found += [folder for folder in level if is_tree(folder)]
+        level = [
+            child
+            for folder in level
+            if folder not in found
+            for child in folders(folder)
+            if not (child.is_symlink() and leads_out(child, root))
+        ]
+    return [tree for tree in found if is_cropped(tree, root)] or found
+
+
+def is_cropped(tree: Path, root: Path) -> bool:
+    """Whether a tree holds cropped faces: its frames are called ``reg_…``, or the nearest folder name says so.
+
+    Folders above the root are not asked: where a user keeps a database says nothing of its frames.
+    """
+    first = _first_frame(tree)
+    if first is not None and first.lower().startswith("reg_"):
+        return True
+    for folder in _up_to_root(tree, root):
+        name = folder.resolve().name.lower()
+        if "cropped" in name:
+            return True
+        if re.search(r"(^|[^a-z])raw([^a-z]|$)", name):
+            return False
+    return False
+
+
+def _first_frame(tree: Path) -> str | None:
+    for _, below, files in os.walk(tree):
+        below.sort()
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                return name
+    return None
+
+
+def _up_to_root(tree: Path, root: Path) -> list[Path]:
+    above = [tree, *tree.parents]
+    return above[: above.index(root) + 1] if root in above else [tree]
+
+
+def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
+    """The sheet from the tree up to the root, else one folder below the root or two above it; the last by name."""
+    places = _up_to_root(tree, root)
+    places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
+    places += root.resolve().parents[:2]
+    wanted = re.compile(pattern, re.IGNORECASE)
+    for place in filter(lambda folder: os.access(folder, os.R_OK), places):
+        sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
+        if sheets:
+            return sheets[-1]
+    return None
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a name can be printed: on Linux a file name may hold any bytes."""
+    return _shown(str(path)) == str(path)
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass
+class Collector:
+    """Gathers clips; whatever is wrong with one becomes a `Skipped` that names the file."""
+
+    database: str
+    root: Path
+    cropped: bool
+    clips: dict[str, Clip] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def generated(self) -> bool:
+        """Whether a mark beside the clips or above says that they were drawn."""
+        return any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
+
+    def skip(self, clip: str, path: Path, reason: str) -> None:
+        """Record a clip that cannot be used."""
+        while not _is_text(path):
+            path = path.parent
+        self.skipped.append(Skipped(_shown(clip), path, _shown(reason)))
+
+    def add(
+        self,
+        clip_id: str,
+        path: Path,
+        subject: str | None,
+        label: str | None,
+        onset: int | None = None,
+        offset: int | None = None,
+        *,
+        cropped: bool | None = None,
+        cut: bool | None = None,
+    ) -> None:
+        """Add the clip in a folder of frames or a video file.
+
+        Raw frames are cut to onset … offset (``cut`` says otherwise): delivered cropped frames are cut already.
+        A second clip of the same id is skipped, and so is the first: which of them is right would be a guess.
+        """
+        if any(entry.clip == clip_id and entry.reason.startswith("duplicate") for entry in self.skipped):
+            return self.skip(clip_id, path, "duplicate: another folder or video has the same clip")
+        if clip_id in self.clips:
+            first = self.clips.pop(clip_id)
+            self.skip(clip_id, first.path, f"duplicate of {path}; remove one of them")
+            return self.skip(clip_id, path, f"duplicate of {first.path}; remove one of them")
+        cropped = self.cropped if cropped is None else cropped
+        cut = not cropped if cut is None else cut
+        try:
+            frames, video = self._files(path, onset, offset, cut)
+            if video is not None and not cut:
+                onset = offset = None  # the sheets number the camera's frames, not those of the cut video
+            self.clips[clip_id] = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
+        except TgsrError as error:
+            self.skip(clip_id, path, str(error))
+        except OSError as error:
+            self.skip(clip_id, path, f"{error.filename or path}: cannot be read ({error.strerror})")
+        return None
+
+    def note_strays(self, where: Path, strays: list[Path] | tuple[Path, ...]) -> None:
+        """Say which files were passed over."""
+        if strays:
+            names = ", ".join(path.name for path in strays[:_STRAYS_NAMED])
+            more = f" and {len(strays) - _STRAYS_NAMED} more" if len(strays) > _STRAYS_NAMED else ""
+            self.notes.append(_shown(f"{where}: passed over {names}{more}"))
+
+    def finish(
+        self,
+        expected: tuple[int, int, int] | None = None,
+        label_map: str = "",
+        class_names: tuple[str, ...] = CLASS_NAMES,
+    ) -> ClipCollection:
+        """Everything gathered, with a remark on how the numbers of clips differ from those expected."""
+        if self.generated:
+            self.notes.append("generated data: not a recording of anyone, and not the database of this name")
+        elif expected is not None:
+            self._note_counts(expected)
+        return ClipCollection(
+            self.database,
+            tuple(self.clips.values()),
+            tuple(self.skipped),
+            class_names,
+            tuple(self.notes),
+            self.generated,
+            label_map,
+        )
+
+    def _files(
+        self, path: Path, onset: int | None, offset: int | None, cut: bool
+    ) -> tuple[tuple[Path, ...], Path | None]:
+        """The frames of a clip, or its video file."""
+        if leads_out(path, self.root):
+            raise DataError(f"{path}: it leads out of {self.root}; copy the clip into the tree")
+        if path.is_file():
+            if path.suffix.lower() not in VIDEO_SUFFIXES:
+                raise DataError(f"{path}: neither a folder of frames nor a known kind of video")
+            return (), path
+        if not all(_is_text(entry) for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES):
+            raise DataError(f"{path}: a name that is not text; rename the folder or file")
+        frames, strays = frame_files(path)
+        self.note_strays(path, strays)
+        outside = [frame for frame in frames if frame.is_symlink() and leads_out(frame, self.root)]
+        if outside:
+            raise DataError(f"{outside[0]}: a link that leads out of {self.root}; copy the file into the tree")
+        if len(frames) < 2:
+            raise DataError(f"{path}: {len(frames) or 'no'} frame(s) in this folder; at least 2 are needed")
+        return self._between(path, frames, onset if cut else None, offset if cut else None), None
+
+    def _between(self, path: Path, frames: tuple[Path, ...], onset: int | None, offset: int | None) -> tuple[Path, ...]:
+        """The frames from onset to offset; gaps in their numbers are noted."""
+        first, last = frame_number(frames[0]) or 0, frame_number(frames[-1]) or 0
+        start, end = first if onset is None else onset, last if offset is None else offset
+        kept = tuple(frame for frame in frames if start <= (frame_number(frame) or 0) <= end)
+        if not kept:
+            raise DataError(f"{path}: none of the frames {first}-{last} lies between onset {start} and offset {end}")
+        if len(kept) < 2:
+            raise DataError(
+                f"{path}: onset {start} to offset {end} leaves 1 of {len(frames)} frames; at least 2 are needed"
+            )
+        if len(kept) < end - start + 1:
+            asked = f"onset {start} to offset {end}" if onset is not None or offset is not None else f"{start} to {end}"
+            self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from {asked}")
+        return kept
+
+    def _note_counts(self, expected: tuple[int, int, int]) -> None:
+        found = Counter(clip.label for clip in self.clips.values())
+        differences = [
+            f"{name} {found[name]} instead of {count}"
+            for name, count in zip(CLASS_NAMES, expected, strict=True)
+            if found[name] != count
+        ]
+        if differences:
+            self.notes.append(
+                f"{self.database}: the published protocol has other numbers of clips: " + "; ".join(differences)
+            )

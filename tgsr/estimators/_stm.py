@@ -1,0 +1,170 @@
+"""Selective transfer machine (Chu, De la Torre and Cohn, CVPR 2013), one against the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.svm import SVC
+
+from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._kernel_svm import MAX_ITER
+from tgsr.estimators._span import Span
+from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.solvers._importance import gaussian, kmm, median_distance
+from tgsr.solvers._squared_hinge import KernelMachine, fit_squared_hinge
+
+__all__ = ["STMClassifier"]
+
+KERNELS = ("linear", "rbf")
+LOSSES = ("squared_hinge", "hinge")
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    span: Span
+    scale: float
+    known: dict[tuple[str, float], tuple[Array, Array]]
+
+    def get(self, kind: str, width: float) -> tuple[Array, Array]:
+        """Kernel of the source with itself, and with the target."""
+        if (kind, width) not in self.known:
+            source, target = self.span.source, self.span.target
+            if kind == "linear":
+                pair = source @ source.T, source @ target.T
+            else:
+                pair = gaussian(source, source, width * self.scale), gaussian(source, target, width * self.scale)
+            self.known[kind, width] = pair
+        return self.known[kind, width]
+
+
+@dataclass(frozen=True)
+class _OneAgainstRest:
+    source: Array
+    width: float | None  # of the Gaussian kernel; None for the linear one
+    coefficients: Array  # (n_source, n_classes)
+    intercepts: Array  # (n_classes,)
+
+    def __call__(self, z: Array, outside: Array) -> Array:
+        """Each class's f(x) of samples z (n, r) whose squared distances to the span are ``outside`` (n, 1)."""
+        if self.width is None:
+            kernel = z @ self.source.T
+        else:
+            kernel = gaussian(z, self.source, self.width) * np.exp(-outside / (2 * self.width**2))
+        decisions: Array = kernel @ self.coefficients + self.intercepts
+        return decisions
+
+
+class STMClassifier(SweepClassifier):
+    """SVM and weights of the source samples learned together, by turns.
+
+    min over (f, s) of ½‖f‖² + C·Σ s_i loss(y_i f(x_i)) + λ(½ s^T K s − κ^T s) with the constraints of kernel mean
+    matching: a weighted SVM for given s, a quadratic program with linear term (C/λ)·loss_i − κ_i for given f, until
+    the objective changes by less than ``tol`` of itself.
+
+    Parameters
+    ----------
+    lam : float, default=1.0
+        λ, the weight of the mean matching.
+    width : float, default=1.0
+        Width σ of the Gaussian kernel of the mean matching (and of the classifier if ``kernel="rbf"``), as a multiple
+        of the median distance between samples.
+    bound : float, default=2000.0
+        B, the upper bound of the weights.
+    kernel : {"linear", "rbf"}, default="linear"
+        The classifier's kernel.
+    loss : {"squared_hinge", "hinge"}, default="squared_hinge"
+        The published loss, or LIBSVM's.
+    C : float, default=1.0
+    tol : float, default=1e-4
+    max_iter : int, default=20
+        Limit of the alternation.
+
+    Attributes
+    ----------
+    weights_ : array of shape (n_classes, n_source)
+        s for each class against the rest.
+    n_iter_ : int
+        Alternations of the class that took most.
+    converged_ : bool
+        Whether ``tol`` was reached for all classes; otherwise ``fit`` warns (`sklearn.exceptions.ConvergenceWarning`).
+    """
+
+    weights_: Array
+
+    def __init__(
+        self,
+        lam: float = 1.0,
+        width: float = 1.0,
+        bound: float = 2000.0,
+        kernel: str = "linear",
+        loss: str = "squared_hinge",
+        C: float = 1.0,
+        tol: float = 1e-4,
+        max_iter: int = 20,
+    ) -> None:
+        self.lam = lam
+        self.width = width
+        self.bound = bound
+        self.kernel = kernel
+        self.loss = loss
+        self.C = C
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def _prepare(self, span: Span) -> _Kernels:
+        return _Kernels(span, median_distance(span.source, span.target), {})
+
+    def _solve(self, prepared: _Kernels, codes: Codes) -> _OneAgainstRest:
+        if self.kernel not in KERNELS:
+            raise ValueError(f"kernel must be one of {KERNELS}, got {self.kernel!r}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+        width = check_positive("width", self.width)
+        matching = prepared.get("rbf", width)
+        classifier = matching[0] if self.kernel == "rbf" else prepared.get("linear", 1.0)[0]
+        machines, weights, n_iter, converged = zip(
+            *(self._alternate(classifier, *matching, np.where(codes == code, 1.0, -1.0)) for code in np.unique(codes)),
+            strict=True,
+        )
+        self.weights_, self.n_iter_, self.converged_ = np.array(weights), max(n_iter), all(converged)
+        return _OneAgainstRest(
+            prepared.span.source,
+            width * prepared.scale if self.kernel == "rbf" else None,
+            np.column_stack([machine.coefficients for machine in machines]),
+            np.array([machine.intercept for machine in machines]),
+        )
+
+    def _coordinates(self, span: Span, X: Array) -> tuple[Array, ...]:
+        z = span.transform(X)
+        return z, span.outside(X, z)[:, None]
+
+    def _alternate(
+        self, kernel: Array, matching: Array, cross: Array, signs: Array
+    ) -> tuple[KernelMachine, Array, int, bool]:
+        C, lam = check_positive("C", self.C), check_positive("lam", self.lam)
+        bound = check_positive("bound", self.bound)
+        kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
+        weights = kmm(matching, cross, bound=bound)
+        previous = np.inf
+        for iteration in range(1, max(1, self.max_iter) + 1):
+            machine = _weighted_machine(kernel, signs, C * weights, self.loss)
+            losses = machine.losses(kernel, signs, squared=self.loss == "squared_hinge")
+            norm = float(machine.coefficients @ kernel @ machine.coefficients)
+            match = float(weights @ matching @ weights / 2 - kappa @ weights)
+            objective = norm / 2 + C * float(weights @ losses) + lam * match
+            if abs(previous - objective) < self.tol * max(abs(objective), 1e-12):
+                return machine, weights, iteration, True
+            previous = objective
+            weights = kmm(matching, cross, bound=bound, linear=C / lam * losses)
+        return machine, weights, iteration, False
+
+
+def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> KernelMachine:
+    costs = np.maximum(costs, 1e-6 * costs.mean())  # no class may vanish
+    if loss == "squared_hinge":
+        return fit_squared_hinge(kernel, signs, costs)
+    svc = SVC(kernel="precomputed", C=1.0, max_iter=MAX_ITER).fit(kernel, signs, sample_weight=costs)
+    coefficients = np.zeros(len(signs))
+    coefficients[svc.support_] = svc.dual_coef_[0]
+    return KernelMachine(coefficients, float(svc.intercept_[0]))

@@ -1,0 +1,312 @@
+"""Transfer Group Sparse Regression as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from joblib import effective_n_jobs
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from tgsr.estimators._base import Array, Codes, TargetSamples, TransferClassifier
+from tgsr.estimators._groups import feature_groups, group_scales
+from tgsr.estimators.sweep import Outcome, Settings, Sweep
+from tgsr.protocols import N_REGIONS, check_kappa, check_xi
+from tgsr.solvers import BatchSolver, CellSolution, SolverSettings, project_simplex
+
+__all__ = ["TGSRClassifier", "TiedGroupsWarning"]
+
+
+class TiedGroupsWarning(UserWarning):
+    """Fewer than κ groups were kept: the κ-th and the (κ + 1)-th norm are equal, and the threshold removes both."""
+
+
+class TGSRClassifier(TransferClassifier):
+    """Transfer Group Sparse Regression (Jiang et al., ICPR 2022), Algorithm 1 with the corrected sign.
+
+    Parameters
+    ----------
+    kappa : int
+        κ, the number of groups kept: 1 to 85 (with an array of groups: to their number).
+    xi : float
+        ξ ≥ 0, the weight of the distance between the domains' projected means.
+    groups : {"region", "released"} or array of int, shape (n_features,)
+        See `tgsr.estimators._groups.feature_groups`.
+    scaling : {"none", "norm", "spread"} or array of shape (n_groups,)
+        What each group's features are divided by before Algorithm 1, see `tgsr.estimators._groups.group_scales`; the
+        paper's is "none".
+    mu, rho, mu_max, tol, max_iter, init
+        See `SolverSettings`; they are part of the result, because λ follows from κ anew in every iteration.
+    n_jobs : int, optional
+        Threads of `path`, each with columns of one ξ; −1 for all cores, 1 by default.
+
+    Notes
+    -----
+    μ, the tolerance and the all-ones start are absolute: features should be of the size of histograms, or standardised.
+    With features in the thousands the problem is ill-conditioned, whichever way it is solved.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    coef_ : array of shape (n_classes, n_features)
+        C^T; it applies to the features as they are given, whatever the scaling.
+    groups_ : array of int, shape (n_groups,)
+        The groups' numbers, ascending.
+    region_norms_ : array of shape (n_groups,)
+        ‖C_i‖_F of each of ``groups_``; exactly 0 for those left out.
+    selected_regions_ : array of int
+        Numbers of the groups kept, ascending.
+    complete_ : bool
+        Whether κ groups were kept. With norms that are equal, if only up to rounding, it is fewer, and ``fit`` warns
+        (`TiedGroupsWarning`).
+    n_iter_ : int
+    converged_ : bool
+    objective_ : float
+        Value of Equ. (2) at the solution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> model = TGSRClassifier(kappa=1, xi=0.1, groups=[3, 7]).fit(X, ["a", "a", "b", "b"], X_target=X + 0.05)
+    >>> model.selected_regions_.size
+    1
+    """
+
+    coef_: Array
+    groups_: npt.NDArray[np.intp]
+    region_norms_: Array
+    selected_regions_: npt.NDArray[np.intp]
+    complete_: bool
+    n_iter_: int
+    converged_: bool
+    objective_: float
+
+    def __init__(
+        self,
+        kappa: int = 20,
+        xi: float = 1.0,
+        groups: str | npt.ArrayLike = "region",
+        scaling: str | npt.ArrayLike = "none",
+        mu: float = 1e-3,
+        rho: float = 1.1,
+        mu_max: float = 1e15,
+        tol: float = 1e-8,
+        max_iter: int = 1000,
+        init: str = "ones",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.kappa = kappa
+        self.xi = xi
+        self.groups = groups
+        self.scaling = scaling
+        self.mu = mu
+        self.rho = rho
+        self.mu_max = mu_max
+        self.tol = tol
+        self.max_iter = max_iter
+        self.init = init
+        self.n_jobs = n_jobs
+
+    def prepare_sweep(
+        self,
+        X: npt.ArrayLike,
+        codes: npt.ArrayLike,
+        X_target: npt.ArrayLike,
+        X_new: npt.ArrayLike | None = None,
+        *,
+        n_classes: int | None = None,
+    ) -> Sweep:
+        """Prepare a sweep over κ, ξ and whatever else; see `tgsr.estimators.sweep.prepare_sweep`."""
+        worker = clone(self)
+        source, _, target = worker._check_fit(X, codes, X_target)
+        new = None if X_new is None else worker._check_samples("X_new", X_new, source.shape[1])
+        numbers = np.asarray(codes, dtype=np.intp)
+        return _TGSRSweep(worker, source, numbers, n_classes or int(numbers.max()) + 1, target, new)
+
+    def path(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        kappas: Iterable[int],
+        xis: Iterable[float],
+        *,
+        X_target: npt.ArrayLike | TargetSamples | None = None,
+    ) -> list[Outcome]:
+        """Solve every (κ, ξ) at once, with this estimator's other parameters, for a fraction of as many fits.
+
+        Parameters
+        ----------
+        X, y, X_target
+            As for `fit`.
+        kappas, xis : iterables
+
+        Returns
+        -------
+        list of Outcome
+            In the order of ``itertools.product(kappas, xis)``; their codes are indices into ``np.unique(y)``. The
+            regression matrix is made when ``coef()`` is called.
+        """
+        worker = clone(self)
+        source, codes, target = worker._check_fit(X, y, X_target)
+        sweep = _TGSRSweep(worker, source, codes, len(worker.classes_), target, None)
+        cells = [{"kappa": kappa, "xi": xi} for kappa, xi in itertools.product(kappas, xis)]
+        columns: dict[float, list[int]] = defaultdict(list)
+        for index, cell in enumerate(cells):
+            columns[cell["xi"]].append(index)
+        outcomes: dict[int, Outcome] = {}
+        with (
+            threadpool_limits(limits=1, user_api="blas"),
+            ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool,
+        ):
+            solved = pool.map(lambda members: sweep([cells[index] for index in members]), columns.values())
+            for members, found in zip(columns.values(), solved, strict=True):
+                outcomes.update(zip(members, found, strict=True))
+        return [outcomes[index] for index in range(len(cells))]
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, *, X_target: npt.ArrayLike | TargetSamples | None = None) -> Self:
+        """Fit on labelled source samples and unlabelled target samples; see `TransferClassifier.fit`.
+
+        Warns where nothing adapts for lack of ``X_target``, where the iteration has not converged, and where fewer
+        than κ groups were kept.
+        """
+        super().fit(X, y, X_target=X_target)
+        if X_target is None and self.xi:
+            warnings.warn(f"fitted without X_target: xi = {self.xi} has no effect", UserWarning, stacklevel=2)
+        if not self.converged_:
+            warnings.warn(
+                f"Algorithm 1 has not converged in max_iter = {self.max_iter} iterations; raise max_iter",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        if not self.complete_:
+            kept = len(self.selected_regions_)
+            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
+            warnings.warn(text, TiedGroupsWarning, stacklevel=2)
+        return self
+
+    def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
+        sweep = _TGSRSweep(self, X, codes, len(self.classes_), X_target, None)
+        (outcome,) = sweep([{}])
+        assert outcome.coef is not None
+        assert outcome.group_norms is not None
+        self.coef_ = np.ascontiguousarray(outcome.coef().T)
+        self.groups_ = np.unique(feature_groups(self.groups, X.shape[1]))
+        self.region_norms_ = outcome.group_norms
+        self.selected_regions_ = self.groups_[outcome.group_norms > 0]
+        self.complete_ = bool(outcome.metrics["complete"])
+        self.n_iter_ = int(outcome.metrics["iterations"])
+        self.converged_ = bool(outcome.metrics["converged"])
+        self.objective_ = outcome.metrics["objective"]
+
+    def _decide(self, X: Array) -> Array:
+        decisions: Array = X @ self.coef_.T
+        return decisions
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """C^T x projected on the probability simplex, Equ. (8): shape (n, n_classes)."""
+        return project_simplex(self._scores(X))
+
+    def _solver_settings(self) -> SolverSettings:
+        return SolverSettings(self.mu, self.rho, self.mu_max, self.tol, self.max_iter, self.init)
+
+    def _cell(self, n_groups: int) -> tuple[int, float]:
+        """κ and ξ, checked; a named grouping of fewer features than the face has may have fewer groups than κ."""
+        if not isinstance(self.groups, str):
+            return check_kappa(self.kappa, n_groups), check_xi(self.xi)
+        kappa = check_kappa(self.kappa, N_REGIONS)
+        if kappa > n_groups:
+            text = f"kappa = {kappa}, but groups = {self.groups!r} has {n_groups} here: all are kept"
+            warnings.warn(text, UserWarning, stacklevel=2)
+        return min(kappa, n_groups), check_xi(self.xi)
+
+
+@dataclass(frozen=True, eq=False)
+class _TGSRSweep:
+    """Cells of any (κ, ξ) by one solver for each grouping and scaling: its Gram matrices serve all cells."""
+
+    worker: TGSRClassifier
+    X: Array
+    codes: Codes
+    n_classes: int
+    X_target: Array | None
+    X_new: Array | None
+    systems: dict[tuple[str, ...], _System] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._system(self.worker)  # what is common to all cells is paid before the first
+
+    def __call__(self, settings: Sequence[Settings]) -> list[Outcome]:
+        batches: dict[tuple[_System, SolverSettings], list[tuple[int, tuple[int, float]]]] = defaultdict(list)
+        for index, params in enumerate(settings):
+            worker = clone(self.worker).set_params(**params) if params else self.worker
+            system = self._system(worker)
+            cell = worker._cell(system.solver.problem.n_groups)
+            batches[system, worker._solver_settings()].append((index, cell))
+        outcomes: dict[int, Outcome] = {}
+        for (system, solver_settings), members in batches.items():
+            solutions = system.solver.solve([cell for _, cell in members], settings=solver_settings)
+            for (index, _), solution in zip(members, solutions, strict=True):
+                outcomes[index] = system.outcome(dict(settings[index]), solution)
+        return [outcomes[index] for index in range(len(settings))]
+
+    def _system(self, worker: TGSRClassifier) -> _System:
+        key = tuple(
+            given if isinstance(given, str) else repr(np.asarray(given).tolist())
+            for given in (worker.groups, worker.scaling)
+        )
+        if key not in self.systems:
+            self.systems[key] = self._new_system(worker)
+        return self.systems[key]
+
+    def _new_system(self, worker: TGSRClassifier) -> _System:
+        groups = feature_groups(worker.groups, self.X.shape[1])
+        positions = np.unique(groups, return_inverse=True)[1]
+        scales = group_scales(worker.scaling, self.X, self.X_target, positions)
+        samples: list[Any] = [self.X, self.X_target, self.X_new]
+        if scales is not None:
+            samples = [None if part is None else part / scales[positions] for part in samples]
+        solver = BatchSolver(samples[0], self.codes, self.n_classes, samples[1], groups, X_new=samples[2])
+        return _System(solver, scales, positions)
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """A solver on scaled groups, and the way back to the features as they were given."""
+
+    solver: BatchSolver
+    scales: Array | None
+    positions: npt.NDArray[np.intp]
+
+    def outcome(self, settings: dict[str, Any], solution: CellSolution) -> Outcome:
+        kept = int(np.count_nonzero(solution.group_norms))
+        given, new = solution.target_decisions, solution.new_decisions
+        return Outcome(
+            settings,
+            given.argmax(axis=1),
+            given,
+            {
+                "iterations": float(solution.n_iter),
+                "converged": float(solution.converged),
+                "objective": solution.objective,
+                "regions_kept": float(kept),
+                "complete": float(solution.complete),
+            },
+            solution.group_norms if self.scales is None else solution.group_norms / self.scales,
+            lambda: self._coef(solution),
+            None if new is None else new.argmax(axis=1),
+            new,
+        )
+
+    def _coef(self, solution: CellSolution) -> Array:
+        coef = solution.coef()
+        return coef if self.scales is None else coef / self.scales[self.positions, None]

@@ -1,0 +1,142 @@
+"""Algorithm 1 for any set of (κ, ξ) at once, by a recursion that needs only the Gram matrices of the groups.
+
+With R = 2L̃^T − W, shared by all groups, an iteration is Q_i = C_i + X̃_i R/μ, C_i ← s_i Q_i, P_i ← μ(C_i − Q_i). In
+the coordinates of `tgsr.solvers._gram`, X̃R = Ũy, and carried for each group are only Ũ_i^T Q_i and ‖Q_i‖²; C_i is
+rebuilt from the steps y/μ and the shrink factors s_i when it is wanted. Neither κ nor ξ is in the Gram matrices: one
+set of them serves every pair. The recursion is exact: the results are those of `tgsr.solvers._direct` up to rounding;
+where its rounding would show, a group's norm is computed anew from its entries. Where groups are so small that Gram
+matrices do not pay, the direct iteration is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from tgsr.protocols import check_kappa, check_xi
+from tgsr.solvers._direct import solve_direct
+from tgsr.solvers._gram import GramSystem
+from tgsr.solvers._problem import Problem, SolverSettings
+from tgsr.solvers._solution import TIE, CellSolution
+
+__all__ = ["BATCH_SIZE", "BatchSolver"]
+
+BATCH_SIZE = 16
+"""Pairs solved together: enough columns for BLAS, few enough for the cache (see studies/bench)."""
+_FEW_CELLS = 8
+"""So many cells bring in the cost of tight bounds."""
+_LEAST_SHARE = 0.25
+"""Features a group, as a share of the samples, below which K matrices of samples × samples cost more than they save."""
+
+_FloatArray = npt.NDArray[np.float64]
+
+
+class BatchSolver:
+    """Solves any (κ, ξ) of one experiment; what depends on neither is computed once.
+
+    Parameters
+    ----------
+    X, codes, n_classes, X_target, groups, X_new
+        As in `Problem.build`, which also tells the errors raised.
+    settings : SolverSettings, optional
+        Those of `solve` where it is given none.
+
+    Attributes
+    ----------
+    system : GramSystem or None
+        None where groups are so small that every cell is solved by the direct iteration.
+    n_products : int
+        Products with a Gram matrix made so far, one a pair and group: what the floating-point cost is counted in.
+
+    Notes
+    -----
+    What else is solved at the same time does not change a bit of an answer: the columns of a matrix product do not mix.
+    Any number of threads may call `solve`.
+    """
+
+    def __init__(
+        self,
+        X: _FloatArray,
+        codes: npt.NDArray[np.integer],
+        n_classes: int,
+        X_target: _FloatArray | None,
+        groups: npt.NDArray[np.integer],
+        settings: SolverSettings | None = None,
+        *,
+        X_new: _FloatArray | None = None,
+    ) -> None:
+        self.problem = Problem.build(X, codes, n_classes, X_target, groups, X_new)
+        self.settings = settings or SolverSettings()
+        n_features, n = self.problem.rows.shape
+        small_groups = n_features < _LEAST_SHARE * n * self.problem.n_groups
+        self.system = None if small_groups else GramSystem(self.problem)
+        self.n_products = 0
+
+    def solve(
+        self,
+        cells: Iterable[tuple[int, float]],
+        *,
+        settings: SolverSettings | None = None,
+        on_solved: Callable[[CellSolution], None] | None = None,
+    ) -> list[CellSolution]:
+        """Solve the cells (κ, ξ), given and returned in the same order.
+
+        ``on_solved`` is called with each solution when it is found, in no particular order.
+
+        Raises
+        ------
+        ParameterError
+            If a κ or ξ is out of range.
+        """
+        wanted = [(check_kappa(kappa, self.problem.n_groups), check_xi(xi)) for kappa, xi in cells]
+        solutions: list[CellSolution | None] = [None] * len(wanted)
+        with threadpool_limits(limits=1, user_api="blas"):
+            for index, solution in self._solve(wanted, settings or self.settings):
+                solutions[index] = solution
+                if on_solved is not None:
+                    on_solved(solution)
+        return [solution for solution in solutions if solution is not None]
+
+    def _solve(
+        self, cells: Sequence[tuple[int, float]], settings: SolverSettings
+    ) -> Iterator[tuple[int, CellSolution]]:
+        if self.system is None:
+            yield from ((index, self._solve_directly(*cell, settings)) for index, cell in enumerate(cells))
+            return
+        from tgsr.solvers._slots import Batch  # compiled code, which a fitted model has no need of
+
+        # pairs of similar κ keep similar groups: their columns are needed in the same products
+        queue = sorted(range(len(cells)), key=lambda index: cells[index], reverse=True)
+        batch = Batch(self.system, settings, min(BATCH_SIZE, len(cells)), tight=len(cells) >= _FEW_CELLS)
+        while queue or batch.width:
+            while queue and batch.width < batch.size:
+                index = queue.pop()
+                batch.enter(batch.width, index, *cells[index])
+            for slot in reversed(batch.run()):
+                yield int(batch.tags[slot]), batch.solution(slot)
+                if queue:
+                    index = queue.pop()
+                    batch.enter(slot, index, *cells[index])
+                else:
+                    batch.close(slot)
+        self.n_products += batch.n_products
+
+    def _solve_directly(self, kappa: int, xi: float, settings: SolverSettings) -> CellSolution:
+        problem = self.problem
+        solution = solve_direct(problem, kappa, xi, settings)
+        return CellSolution(
+            kappa=kappa,
+            xi=xi,
+            n_iter=solution.n_iter,
+            converged=solution.converged,
+            complete=int((solution.shrink > TIE).sum()) == kappa,
+            objective=solution.objective,
+            lam=solution.lam,
+            group_norms=solution.group_norms,
+            target_decisions=problem.target.T @ solution.coef[problem.order],
+            _coef=solution.coef.copy,
+            new_decisions=None if problem.new is None else problem.new.T @ solution.coef[problem.order],
+        )

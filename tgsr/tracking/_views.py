@@ -1,0 +1,204 @@
+"""How the UI opens an experiment: its description, and saved views that do not mix what cannot be compared.
+
+*Studies* has a row a study; *Trials, label-free* sorts by the rule's own value, *Trials, oracle* by macro-F1 on the
+target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format is the UI's own
+(MLflow 3.17): a version that does not know it shows its default table.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tgsr.errors import ProtocolError
+from tgsr.protocols import get_experiment
+from tgsr.tracking._retry import retry
+from tgsr.tracking.names import COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE, Tag
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["VIEWS", "View", "prepare_experiment", "view_path"]
+
+_KIND = "mlflow.experimentKind"
+
+
+@dataclass(frozen=True)
+class View:
+    """A saved view of an experiment's runs.
+
+    Attributes
+    ----------
+    key, name : str
+        In its address, and under *Views*.
+    search : str
+        Which runs it shows.
+    order : str
+        The metric by which they are sorted, the largest first; empty: the newest first.
+    columns : tuple of str
+        Metrics and parameters shown besides method, selection and grouping.
+    """
+
+    key: str
+    name: str
+    search: str
+    order: str
+    columns: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        """The experiment's tag that holds the view."""
+        return f"mlflow.sharedViewState.{self.key}"
+
+
+_TRIAL = f"tags.`{Tag.KIND}` = 'trial' and tags.`{Tag.SELECTION}`"
+_TRIED = ("params.`kappa`", "params.`xi`")
+VIEWS = (
+    View(
+        "tgsr-studies",
+        "Studies",
+        f"tags.`{Tag.KIND}` = 'study'",
+        "",
+        (
+            f"tags.`{Tag.SAMPLER}`",
+            "metrics.`trials`",
+            f"tags.`{Tag.BEST_SETTINGS}`",
+            "metrics.`selection_value`",
+            "metrics.`macro_f1`",
+            "metrics.`accuracy`",
+        ),
+    ),
+    # scores on the target are shown there, but do not rank: who may not see its labels could not sort by them
+    View(
+        "tgsr-trials-label-free",
+        "Trials, label-free",
+        f"{_TRIAL} != 'oracle'",
+        "selection_value",
+        (*_TRIED, "metrics.`selection_value`", "metrics.`macro_f1`", "metrics.`accuracy`"),
+    ),
+    View(
+        "tgsr-trials-oracle",
+        "Trials, oracle",
+        f"{_TRIAL} = 'oracle'",
+        "macro_f1",
+        (*_TRIED, "metrics.`macro_f1`", "metrics.`accuracy`"),
+    ),
+)
+
+_NOTES = {
+    PAPER_TITLE: "All experiments in one go (`tgsr paper`): each run has its studies below it.",
+    COMPARISON_TITLE: "Comparisons of methods (`tgsr compare`). `oracle`: the target's labels chose.",
+    REPORTS_TITLE: "Reports of all experiments (`tgsr report`): the pages and tables are the runs' artifacts.",
+}
+
+
+def prepare_experiment(client: MlflowClient, experiment_id: str) -> None:
+    """Give an experiment its description and, if it holds studies, the views and the kind that the UI asks for.
+
+    What is there stays; an experiment that tgsr has not named gets the views only.
+    """
+    stored = client.get_experiment(experiment_id)
+    wanted: dict[str, str] = {}
+    if stored.name in _NOTES:
+        wanted[Tag.NOTE] = _NOTES[stored.name]
+    else:
+        wanted |= {view.tag: _packed(view) for view in VIEWS} | {_KIND: "custom_model_development"}
+        if stored.name.startswith("tgsr/"):
+            wanted[Tag.NOTE] = _description(stored.name.rpartition("/")[2])
+    for key, value in wanted.items():
+        if key not in stored.tags:
+            retry(functools.partial(client.set_experiment_tag, experiment_id, key, value))
+
+
+def view_path(experiment_id: str, view: View = VIEWS[0]) -> str:
+    """Where the UI shows the view: to be appended to its address."""
+    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
+
+
+def _description(name: str) -> str:
+    try:
+        experiment = get_experiment(name)
+    except ProtocolError:
+        what = f"Databases `{name}`."
+    else:
+        what = (
+            f"Experiment {experiment.number} of the paper, **{experiment.name}** ({experiment.type}): train on "
+            f"{experiment.source}, test on {experiment.target}."
+        )
+    return (
+        f"{what} Each study is a parent run, its trials are its children. Under *Views*: “Studies” has a row a study; "
+        "“Trials, label-free” sorts by the selection rule's value, “Trials, oracle” by macro-F1 on the target, whose "
+        "labels chose there. In the views of trials, select runs of one study for its charts over κ and ξ."
+    )
+
+
+def _packed(view: View) -> str:
+    packed = base64.b64encode(zlib.compress(json.dumps(_state(view)).encode(), 9)).decode()
+    return json.dumps({"name": view.name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
+
+
+def _state(view: View) -> dict[str, Any]:
+    facts = [f"tags.`{key}`" for key in (Tag.METHOD, Tag.SELECTION, Tag.GROUPING)]
+    section = f"{view.key}-charts"
+    return {
+        "searchFilter": view.search,
+        "orderByKey": f"metrics.`{view.order}`" if view.order else "attributes.start_time",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": [*facts, *view.columns],
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "SHOWALL",
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+        "compareRunSections": [
+            {"uuid": section, "name": view.name, "display": True, "isReordered": True, "deleted": False}
+        ],
+        "compareRunCharts": _charts(view, section),
+    }
+
+
+def _charts(view: View, section: str) -> list[dict[str, Any]]:
+    common = {"metricSectionId": section, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
+    charts: list[dict[str, Any]] = []
+    if view.order:
+        kappa, xi = {"key": "kappa", "type": "PARAM"}, {"key": "log10_xi", "type": "PARAM"}
+        score = {"key": view.order, "type": "METRIC"}
+        charts = [
+            {
+                "type": "PARALLEL",
+                "displayName": "κ, log ξ and score",
+                "selectedParams": ["kappa", "log10_xi"],
+                "selectedMetrics": [view.order],
+                "showAllRuns": False,
+            },
+            {"type": "CONTOUR", "displayName": "score over κ and log ξ", "xaxis": kappa, "yaxis": xi, "zaxis": score},
+            {"type": "SCATTER", "displayName": "score over κ", "xaxis": kappa, "yaxis": score},
+        ]
+    else:
+        charts = [
+            {
+                "type": "LINE",
+                "metricKey": f"macro_f1_over_{axis}",
+                "selectedMetricKeys": [f"macro_f1_over_{axis}"],
+                "displayName": f"macro-F1 over {axis}, through each study's best trial",
+                "xAxisKey": "step",
+                "xAxisScaleType": "linear",
+                "scaleType": "linear",
+            }
+            for axis in ("kappa", "xi")
+        ]
+    return [{"uuid": f"{view.key}-{number}", **chart, **common} for number, chart in enumerate(charts)]
