@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "grid": "score a method's whole grid for one pair of databases, without MLflow",
     "study": "search a method's settings for one pair of databases, every trial tracked",
     "protocol": "leave one subject out over several databases: UF1 and UAR",
+    "selection": "the evidence for selection rules: what each would have attained",
     "trials": "show or export the trials of a study",
     "paper": "all pairs of databases in one go: studies, models, comparison, report",
     "register": "make the best trial of a study the champion model",
