@@ -134,7 +134,7 @@ def draw_summary(summary: pd.DataFrame, path: Path) -> None:
 def _figure(summary: pd.DataFrame) -> Figure:
     parts = _groups(summary)
     longest = max(len(part) for _, part in parts)
-    figure = new_figure(3.6 * len(parts) + 1, 0.2 * longest + 1)
+    figure = new_figure(5 * len(parts), 0.2 * longest + 1)
     for axes, (key, part) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
         ordered = part[part["low"].notna()].sort_values("difference", kind="stable")
         at = np.arange(len(ordered))
@@ -144,6 +144,7 @@ def _figure(summary: pd.DataFrame) -> Figure:
         axes.axvline(0, color=GREY, linewidth=0.8)
         means = part.set_index("choice")["macro_f1"]
         axes.axvline(means["median"] - means["fixed"], color=GREY, linewidth=0.8, linestyle=":")
+        axes.margins(y=0.01)
         axes.set_yticks(at, ordered["choice"])
         axes.set_xlabel("mean macro-F1 − that of the fixed choice\n(dotted: the grid's median)")
         axes.set_title(_title(key))
