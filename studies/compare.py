@@ -113,6 +113,7 @@ def requests_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: Study
                     grouping=plan.grouping,
                     fixed=fixed,
                     axes={} if rule == _FIXED else axes,
+                    only_defaults=rule == _FIXED,
                     seed=plan.seed,
                 )
                 n_trials = None if rule == _FIXED else plan.limits.get(method)

@@ -104,14 +104,14 @@ def run_composite(
 
 
 def _params(pair: DatabasePair, method: str, grouping: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    spec = make_spec(pair, method, selection="fixed", grouping=grouping)
+    spec = make_spec(pair, method, selection="fixed", grouping=grouping, only_defaults=True)
     known = make_estimator(spec, pair).get_params()
     return {**spec.cells()[0][1], **{name: value for name, value in fixed.items() if name in known}}
 
 
 def _predict(pair: DatabasePair, method: str, grouping: str, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     task = mask_target(pair)
-    estimator = make_estimator(make_spec(pair, method, selection="fixed", grouping=grouping), pair)
+    estimator = make_estimator(make_spec(pair, method, selection="fixed", grouping=grouping, only_defaults=True), pair)
     sweep = prepare_sweep(estimator, task.X, task.y, task.X_target, n_classes=len(task.class_names))
     return sweep([params])[0].codes
 

@@ -186,6 +186,7 @@ def make_spec(
     axes: Mapping[str, list[Any]] | None = None,
     sampler: str = "grid",
     seed: int = 0,
+    only_defaults: bool = False,
 ) -> StudySpec:
     """The specification of a study.
 
@@ -203,6 +204,8 @@ def make_spec(
         search.
     sampler : str
     seed : int
+    only_defaults : bool
+        Search nothing: a study of the one trial whose settings were fixed beforehand.
 
     Raises
     ------
@@ -219,7 +222,7 @@ def make_spec(
         given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
     shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
     grid: list[dict[str, list[Any]]] = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
-    if selection != "fixed":
+    if not only_defaults:
         grid = definition.param_grid(shape)
     # a value that is given decides in every part of the grid, also in one that did not have the parameter
     grid = [{**part, **{name: list(values) for name, values in (axes or {}).items()}} for part in grid]

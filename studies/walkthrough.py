@@ -17,7 +17,7 @@ from studies.study import run_study
 from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
 from tgsr.evaluation.selection import DEFAULT_RULE
-from tgsr.protocols import XIS, Experiment, get_experiment
+from tgsr.protocols import Experiment, get_experiment
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._style import save_figure
 from tgsr.tracking._prediction import first_frame, predict_clips
@@ -32,7 +32,7 @@ __all__ = ["Walkthrough", "walk_through"]
 
 _log = logging.getLogger(__name__)
 
-_AXES = {"kappa": [5, 10, 20, 40, 60, 85], "xi": XIS[::30].tolist()}
+_AXES = {"kappa": [5, 10, 20, 40, 60, 85], "xi": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}
 _CLIPS = 6
 
 
@@ -75,7 +75,7 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     _log.info("2. LBP-TOP features of both databases")
     folder = _features(root, chosen)
     pair = load_pair(chosen.source, chosen.target, folder)
-    spec = make_spec(pair, selection=DEFAULT_RULE, axes=_AXES if DEFAULT_RULE != "fixed" else None, seed=seed)
+    spec = make_spec(pair, selection=DEFAULT_RULE, axes=_AXES, seed=seed)
     _log.info("3. a short study of %s: %d trials, each an MLflow run", chosen.name, len(spec.cells()))
     study = run_study(spec, pair, StudyOptions(config, str(folder)))
     _log.info("4. the best trial becomes the champion of the model registry")

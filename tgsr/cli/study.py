@@ -26,8 +26,8 @@ __all__ = ["command"]
     "--selection",
     default="auto",
     show_default=True,
-    help="What ranks the trials: source-cv and other rules need no target labels; oracle uses them, as the paper does; "
-    "fixed: settings fixed beforehand.",
+    help="What ranks the trials; auto: fixed, the settings fixed beforehand. source-cv and other rules need no target "
+    "labels either; oracle uses them, as the paper does.",
 )
 @click.option(
     "--trials", type=shared.NATURAL, default=0, show_default=True, help="Trials in all; 0: the grid, or 200 sampled."

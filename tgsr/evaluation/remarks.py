@@ -35,7 +35,7 @@ def choice_remarks(
         return []
     found = []
     if selection == "fixed":
-        found.append("The settings were fixed beforehand: nothing was chosen.")
+        found.append("The trial nearest to the settings that were fixed beforehand: no result was looked at.")
     else:
         found += _ties(best, table)
         if sampler == "grid" and best.n_ties < len(table):

@@ -28,8 +28,8 @@ __all__ = [
     "source_folds",
 ]
 
-DEFAULT_RULE = "source-cv"
-"""What whoever has no target labels can use."""
+DEFAULT_RULE = "fixed"
+"""Of what needs no target label nothing was better with any certainty: see this folder's README.md."""
 
 RULES: dict[str, SelectionRule] = {}
 """Name → rule."""
