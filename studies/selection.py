@@ -65,7 +65,7 @@ class Case:
     scaling: str = ""  # of methods that scale them
     references: Mapping[str, Settings] = field(default_factory=dict)  # other fixed choices, by name
     rules: Sequence[str] = tuple(RULES)
-    cells: int = 400
+    cells: int = 200
     seed: int = 0
 
 
@@ -274,7 +274,7 @@ def _settings(text: str) -> dict[str, Any]:
 @click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", type=click.Choice(["all", "cheap"]), default="all", show_default=True, help="Which rules run.")
 @click.option(
-    "--cells", default=400, show_default=True, help="Cells to which larger grids are thinned, at equal steps."
+    "--cells", default=200, show_default=True, help="Cells to which larger grids are thinned, at equal steps."
 )
 @click.option("--draws", default=2000, show_default=True, help="Bootstrap draws of the target's subjects.")
 @click.option("--seed", default=0, show_default=True, help="Of folds and refits.")
