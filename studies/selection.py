@@ -49,6 +49,7 @@ __all__ = ["Case", "main", "run_case", "thin_grid"]
 Codes = npt.NDArray[np.intp]
 Array = npt.NDArray[np.float64]
 
+_TEXTS = ("grouping", "scaling", "predictions")  # may be empty, or look like numbers
 CHEAP = ("oracle", "source-cv", "iw-cv", "dev", "entropy", "snd", "mano", "class-balance", "ensemble")
 """Rules that refit nothing or the folds only."""
 
@@ -220,8 +221,13 @@ def _kept(case: Case, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         choices, cells = run_case(case)
         for path, table in zip(paths, (cells, choices), strict=True):
             write_text(path, table.to_csv(index=False))
-    cells, choices = (pd.read_csv(path, dtype={"predictions": str}) for path in paths)
+    cells, choices = (_read(path) for path in paths)
     return choices, cells
+
+
+def _read(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, str))
+    return table.fillna({name: "" for name in _TEXTS if name in table})
 
 
 def _cases(
@@ -243,8 +249,7 @@ def _cases(
 
 
 def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    whole = pd.concat(list(tables)).fillna({"grouping": "", "scaling": ""})
-    return whole.sort_values(["method", "grouping", "scaling", "pair"], kind="stable")
+    return pd.concat(list(tables)).sort_values(["method", "grouping", "scaling", "pair"], kind="stable")
 
 
 def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Codes, Array]]:

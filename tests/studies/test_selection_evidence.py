@@ -30,8 +30,8 @@ def run(folder, *arguments):
 
 
 def test_tables_hold_every_choice_and_an_interrupted_run_goes_on(folder, monkeypatch):
-    arguments = ("--pair", "left-right", "--scaling", "none", "--also", "kappa=1,xi=1")
-    run(folder, *arguments)
+    arguments = ("--pair", "left-right", "--scaling", "none")
+    run(folder, *arguments, "--also", "kappa=1,xi=1")
     choices, summary = (pd.read_csv(folder / "out" / f"{name}.csv") for name in ("choices", "summary"))
     found = set(choices["choice"])
     assert {"oracle", "median", "fixed", "kappa=1,xi=1", "source-cv", "stability", "all voting", "all by IWA"} <= found
@@ -43,8 +43,16 @@ def test_tables_hold_every_choice_and_an_interrupted_run_goes_on(folder, monkeyp
     assert "| oracle |" in (folder / "out" / "summary.md").read_text(encoding="utf-8")
 
     monkeypatch.setattr(studies.selection, "run_case", None)
-    run(folder, *arguments)
+    run(folder, *arguments, "--also", "kappa=1,xi=1")
     pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "choices.csv"), choices)
+
+
+def test_a_method_without_groups_is_voted_on_and_spared_the_rules_it_does_not_suit(folder):
+    run(folder, "--method", "SA", "--pair", "left-right")
+    choices = pd.read_csv(folder / "out" / "choices.csv")
+    assert choices["grouping"].isna().all()
+    assert {"circular", "all voting"} <= set(choices["choice"])
+    assert not {"stability", "all averaged"} & set(choices["choice"])
 
 
 def test_a_thinned_grid_keeps_the_ends_of_its_axes():
