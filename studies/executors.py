@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -106,18 +107,26 @@ class DaskExecutor:
         self._pairs: dict[str, Any] = {}
         self._submitted: dict[Future[list[Trial]], tuple[Any, tuple[Any, ...]]] = {}
         self._client: Any = None
+        self._capacity = 4
         self._connect()
 
     @property
     def capacity(self) -> int:
         """Twice the cluster's threads, so that none waits for the coordinator."""
-        return int(max(4, 2 * sum(self._client.nthreads().values())))
+        with contextlib.suppress(OSError):  # lost: `wait` sees to it
+            self._capacity = max(4, 2 * sum(self._client.nthreads().values()))
+        return self._capacity
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
         """See `studies.engine.Executor`."""
         future: Future[list[Trial]] = Future()
         arguments = (spec, pair, task, keep)
-        self._submitted[future] = (self._send(*arguments), arguments)
+        try:
+            handle = self._send(*arguments)
+        except OSError as error:
+            self._reconnect(error)
+            handle = self._send(*arguments)
+        self._submitted[future] = (handle, arguments)
         return future
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import cpu_count
@@ -32,7 +32,7 @@ __all__ = ["Walkthrough", "walk_through"]
 
 _log = logging.getLogger(__name__)
 
-_AXES = {"kappa": [5, 10, 20, 40, 60, 85], "xi": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}
+_AXES: dict[str, list[Any]] = {"kappa": [5, 10, 20, 40, 60, 85], "xi": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}
 _CLIPS = 6
 
 

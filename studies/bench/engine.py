@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,7 +29,7 @@ from tgsr.protocols import XIS
 from tgsr.tracking.config import open_client, resolve_config
 from tgsr.tracking.reading import list_studies, read_artifact, read_trials
 
-_KILLS = {"kappa": list(range(1, 86, 17)), "xi": [float(xi) for xi in XIS[:200:2]]}
+_KILLS: dict[str, list[Any]] = {"kappa": list(range(1, 86, 17)), "xi": [float(xi) for xi in XIS[:200:2]]}
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
         _kills(pair, given)
 
 
-def _spec(pair: DatabasePair, axes: dict[str, list[float]]) -> StudySpec:
+def _spec(pair: DatabasePair, axes: dict[str, list[Any]]) -> StudySpec:
     return make_spec(pair, selection="oracle", grouping="released", axes=axes)
 
 
@@ -58,8 +59,8 @@ def _cost(pair: DatabasePair, given: argparse.Namespace) -> None:
     spec = _spec(pair, {"xi": [float(xi) for xi in XIS[:: given.every]]})
     n_trials = len(spec.cells())
 
-    def timed(name: str, sink: str, **more: object) -> float:
-        options = StudyOptions(config, str(given.data), progress=False, page=False, **more)  # type: ignore[arg-type]
+    def timed(name: str, sink: str, **more: Any) -> float:
+        options = StudyOptions(config, str(given.data), progress=False, page=False, **more)
         started = time.perf_counter()
         run_study(spec, pair, options, sink)
         seconds = time.perf_counter() - started
@@ -107,15 +108,15 @@ def _kills(pair: DatabasePair, given: argparse.Namespace) -> None:
     )
 
 
-def _n_trials(client: object) -> int:
+def _n_trials(client: Any) -> int:
     return sum(_states(client).values())
 
 
-def _states(client: object) -> dict[str, int]:
+def _states(client: Any) -> dict[str, int]:
     """Active runs by state, straight from the database."""
     import sqlite3
 
-    path = str(client.tracking_uri).removeprefix("sqlite:///")  # type: ignore[attr-defined]
+    path = str(client.tracking_uri).removeprefix("sqlite:///")
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as connection:
         rows = connection.execute("SELECT status, count(*) FROM runs WHERE lifecycle_stage='active' GROUP BY status")
         return {str(state): int(count) for state, count in rows}
