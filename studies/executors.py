@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -196,7 +197,9 @@ class DaskExecutor:
         key = f"{pair.source.digest}{pair.target.digest}"
         if key not in self._pairs:
             # the result of a task and not scattered: what a lost worker held is then made again by another
-            self._pairs[key] = self._client.submit(_identity, pair, key=f"tgsr-data-{key}")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                self._pairs[key] = self._client.submit(_identity, pair, key=f"tgsr-data-{key}")
         name = f"tgsr-{spec.name.rpartition(' ')[2]}-{task.numbers[0]}-{len(task.numbers)}"
         return self._client.submit(_fit, spec, self._pairs[key], task, keep, key=name)
 
