@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -17,6 +18,12 @@ from studies.sinks.mlflow import MlflowSink
 from studies.study import StudyRequest, run_studies, run_study
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'tgsr[cluster]'")
+
+# a client whose scheduler was killed leaves sockets to the garbage collector
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +77,7 @@ def cluster(tmp_path):
     made.start_worker()
     yield made
     made.stop()
+    gc.collect()
 
 
 def _same(table, other):
@@ -77,7 +85,6 @@ def _same(table, other):
     pd.testing.assert_frame_equal(table.drop(columns=drop), other.drop(columns=drop), rtol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_workers_and_the_scheduler_are_lost_and_nothing_else_is(
     cluster, make_spec, make_options, small_pair, monkeypatch
 ):
