@@ -247,6 +247,15 @@ def _imported(name: str) -> Any:
         raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
 
 
+def _constructed(estimator: Any) -> dict[str, Any]:
+    """What a class that declares no defaults is constructed with, of the parameters that its grid has."""
+    grid = getattr(estimator, "param_grid", {})
+    if callable(grid) or not hasattr(estimator, "get_params"):
+        return {}
+    names = {name for block in ([grid] if isinstance(grid, Mapping) else grid) for name in block}
+    return {name: value for name, value in estimator().get_params().items() if name in names}
+
+
 def _own_method(name: str, estimator: Any) -> Method:
     if not (isinstance(estimator, type) and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
         raise ParameterError(f"method {name!r} is no class with fit and predict")
@@ -263,7 +272,7 @@ def _own_method(name: str, estimator: Any) -> Method:
         name,
         estimator,
         {},
-        dict(getattr(estimator, "defaults", {})),
+        dict(getattr(estimator, "defaults", None) or _constructed(estimator)),
         param_grid,
         lambda shape: dict(declared("param_distributions", shape, {})),
         batch=8,

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
 from tgsr.evaluation._metrics import score_batch
 from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule
@@ -29,8 +28,6 @@ def _oracle(context: RuleContext, target_codes: npt.NDArray[np.integer]) -> Scor
 
 
 def _fixed(context: RuleContext) -> Scorer:
-    if not context.defaults:
-        raise ParameterError("the selection 'fixed' needs default settings, and this method declares none")
     return lambda outcomes: np.array([-_distance(outcome.settings, context.defaults) for outcome in outcomes])
 
 
