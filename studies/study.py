@@ -78,7 +78,8 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
 
         def show(job: Job, count: int) -> None:
             bar.update(count)
-            bar.set_postfix_str(f"best {job.best:.4f}", refresh=False)
+            if job.best > 0:  # a score; a distance to fixed settings says nothing
+                bar.set_postfix_str(f"best {job.best:.4f}", refresh=False)
 
         try:
             run(jobs(), executor, show)
