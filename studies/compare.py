@@ -167,19 +167,16 @@ def comparison_table(pairs: Sequence[DatabasePair], plan: ComparePlan, options: 
         for request, result in zip(requests, results, strict=True)
         for row in comparison_rows(request.spec, request.pair, result, plan)
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = {name: rank for rank, name in enumerate(plan.selections)}
-    ranks = table["selection"].map(order)
-    table = table.assign(rank=ranks).sort_values("rank", kind="stable")
-    table = table.sort_values(
-        ["experiment", "method"], kind="stable", key=lambda column: column.map(_first_seen(column))
+    pair_order, method_order = (list(dict.fromkeys(row[name] for row in rows)) for name in ("experiment", "method"))
+    rows.sort(
+        key=lambda row: (
+            pair_order.index(row["experiment"]),
+            method_order.index(row["method"]),
+            plan.selections.index(row["selection"]),
+        )
     )
-    table = table.drop(columns="rank").reset_index(drop=True)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     for mark in ("generated", "partial"):
         if not table[mark].astype(bool).any():
             table = table.drop(columns=mark)
     return table
-
-
-def _first_seen(column: pd.Series) -> dict[Any, int]:
-    return {value: rank for rank, value in enumerate(dict.fromkeys(column))}

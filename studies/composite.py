@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import cpu_count
+from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -90,10 +91,10 @@ def run_composite(
     rows = []
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(jobs or cpu_count()) as pool_of_threads:
         for method in methods:
-            params = _params(folds[0][1], method, grouping, fixed or {})
+            estimator, params = _fixed_estimator(folds[0][1], method, grouping, fixed or {})
             bar = tqdm(total=len(folds), desc=f"{data.name} {method}", unit="subject", disable=not progress)
             codes = np.empty(len(data), dtype=np.intp)
-            fits = pool_of_threads.map(lambda fold: _predict(fold[1], method, grouping, params), folds)  # noqa: B023
+            fits = pool_of_threads.map(lambda fold: _predict(estimator, fold[1]), folds)  # noqa: B023
             for (left_out, _), predicted in zip(folds, fits, strict=True):
                 codes[left_out] = predicted
                 bar.update(1)
@@ -103,17 +104,20 @@ def run_composite(
     return pd.DataFrame(rows), shown
 
 
-def _params(pair: DatabasePair, method: str, grouping: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
+def _fixed_estimator(
+    pair: DatabasePair, method: str, grouping: str, fixed: Mapping[str, Any]
+) -> tuple[BaseEstimator, dict[str, Any]]:
+    """The estimator of all folds, and the settings that were fixed beforehand."""
     spec = make_spec(pair, method, selection="fixed", grouping=grouping, only_defaults=True)
     known = make_estimator(spec, pair).get_params()
-    return {**spec.cells()[0][1], **{name: value for name, value in fixed.items() if name in known}}
+    params = {**spec.cells()[0][1], **{name: value for name, value in fixed.items() if name in known}}
+    return make_estimator(spec, pair, params), params
 
 
-def _predict(pair: DatabasePair, method: str, grouping: str, params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+def _predict(estimator: BaseEstimator, pair: DatabasePair) -> np.ndarray[Any, Any]:
     task = mask_target(pair)
-    estimator = make_estimator(make_spec(pair, method, selection="fixed", grouping=grouping, only_defaults=True), pair)
     sweep = prepare_sweep(estimator, task.X, task.y, task.X_target, n_classes=len(task.class_names))
-    return sweep([params])[0].codes
+    return sweep([{}])[0].codes
 
 
 def _rows(

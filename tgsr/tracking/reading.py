@@ -37,7 +37,6 @@ __all__ = [
     "read_artifact",
     "read_coefficients",
     "read_confusion",
-    "read_extraction",
     "read_regions",
     "read_spec_json",
     "read_study",
@@ -156,16 +155,6 @@ def read_spec_json(client: MlflowClient, run_id: str) -> dict[str, Any]:
     """
     stored: dict[str, Any] = json.loads(read_artifact(client, run_id, STUDY_JSON))
     return stored
-
-
-def read_extraction(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """How a study's source features were made, as its feature file told; empty where it did not."""
-    inputs = find_run(client, run_id).inputs
-    for logged in inputs.dataset_inputs if inputs else []:
-        if any(tag.key == "mlflow.data.context" and tag.value == "source" for tag in logged.tags):
-            parameters: dict[str, Any] = json.loads(logged.dataset.profile or "{}").get("parameters", {})
-            return parameters
-    return {}
 
 
 def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True) -> pd.DataFrame:
