@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import DatabasePair, FeatureDataset
+from tgsr.tracking.config import open_client
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,16 @@ def generated_database(name: str, n_samples: int, seed: int, shift: float = 0.3)
         subjects=np.array([f"s{index // 6:02d}" for index in range(n_samples)]),
         parameters={"origin": "generated"},
     )
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database with its tables: making them takes MLflow a second each time."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_client(f"sqlite:///{path}")
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import studies.spec
 from studies.options import StudyOptions
 from studies.spec import StudySpec
 from tgsr.datasets import DatabasePair, save_features
-from tgsr.tracking.config import open_client, resolve_config
+from tgsr.tracking.config import resolve_config
 
 AXES = {"kappa": [3, 20, 85], "xi": [0.01, 1.0, 30.0, 200.0]}
 
@@ -42,16 +41,6 @@ def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
         return studies.spec.make_spec(pair, method, **{"selection": "oracle", "axes": axes, **changes})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracking database with its tables: making them takes MLflow a second each time."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_client(f"sqlite:///{path}")
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
 
 
 @pytest.fixture

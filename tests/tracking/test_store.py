@@ -36,25 +36,15 @@ WAYS = ("bulk", "client", "fluent")
 Make = Callable[..., TrackingConfig]
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracking database with its tables: making them takes MLflow a second each time."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_client(f"sqlite:///{path}")
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
-
-
 @pytest.fixture
-def make_config(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make_config(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
         monkeypatch.delenv(variable, raising=False)
 
     def make(home: str = "home") -> TrackingConfig:
         config = resolve_config(tmp_path / home)
         config.home.mkdir(exist_ok=True)
-        shutil.copy(empty_database, config.home / "mlflow.db")
+        shutil.copy(empty_store, config.home / "mlflow.db")
         return config
 
     return make
