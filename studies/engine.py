@@ -20,6 +20,8 @@ __all__ = ["Executor", "Job", "Sink", "run"]
 
 _PATIENCE_SECONDS = 5.0
 """What is finished is written after so long, also when it is few."""
+_TICK_SECONDS = 1.0
+"""A sign of life is given after so long, also when nothing is finished."""
 
 
 class Sink(Protocol):
@@ -127,7 +129,7 @@ def run(
         Opened one by one, each closed as soon as it is complete.
     executor : Executor
     on_trials : callable, optional
-        Called with a job and the number of its new trials.
+        Called with a job and the number of its new trials; 0 where time went by without any.
     """
     active: list[Job] = []
     waiting: dict[Future[list[Trial]], Job] = {}
@@ -136,11 +138,14 @@ def run(
             _fill(active, jobs, executor, waiting)
             if not waiting:
                 return
-            for future in executor.wait(set(waiting), _PATIENCE_SECONDS):
+            done = executor.wait(set(waiting), _TICK_SECONDS)
+            for future in done:
                 job = waiting.pop(future)
                 on_trials(job, job.receive(future.result()))
             for job in active:
                 job.flush()
+                if not done:
+                    on_trials(job, 0)
     finally:
         for future in waiting:
             future.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import time
 
@@ -79,3 +80,21 @@ def test_status_and_trials_show_the_study(make_options, run_tgsr, data_folder, t
     assert "chosen by source-cv" in outputs[0]
     assert "finished, 2 trials" in outputs[1]
     assert len(pd.read_csv(tmp_path / "t.csv")) == 2
+
+
+def test_a_study_of_endless_cells_says_so_shows_that_time_goes_by_and_ends_at_ctrl_c(
+    make_options, run_tgsr, data_folder
+):
+    endless = ["--rho", "1", "--tol", "1e-300", "--max-iter", "1000000"]
+    home = ["--data", str(data_folder), "--home", str(make_options().config.home)]
+    process = run_tgsr("study", "--experiment", "V-N", "--selection", "oracle", *GRID, *endless, *home)
+    text = ""
+    while "use a larger rho" not in text or text.count("0/12 [") < 5:
+        text += process.stdout.read(1)
+        assert process.poll() is None, text
+    process.send_signal(signal.SIGINT)
+    # cells of a million iterations take minutes: whoever waited for them would not come to an end here
+    text += process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "stopped; the same command goes on from here" in text
+    assert "Traceback" not in text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +26,11 @@ from tgsr.protocols import N_REGIONS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings, project_simplex
 
 __all__ = ["TGSRClassifier", "TiedGroupsWarning"]
+
+_log = logging.getLogger(__name__)
+
+_SLOW_RHO = 1.01
+"""The penalty hardly grows below this, and the iteration may go on to its limit."""
 
 
 class TiedGroupsWarning(UserWarning):
@@ -131,6 +138,8 @@ class TGSRClassifier(TransferClassifier):
         source, _, target = worker._check_fit(X, codes, X_target)
         new = None if X_new is None else worker._check_samples("X_new", X_new, source.shape[1])
         numbers = np.asarray(codes, dtype=np.intp)
+        if worker.rho < _SLOW_RHO:
+            _tell_slow(worker.rho, worker.max_iter)
         return _TGSRSweep(worker, source, numbers, n_classes or int(numbers.max()) + 1, target, new)
 
     def path(
@@ -228,6 +237,17 @@ class TGSRClassifier(TransferClassifier):
             text = f"kappa = {kappa}, but groups = {self.groups!r} has {n_groups} here: all are kept"
             warnings.warn(text, UserWarning, stacklevel=2)
         return min(kappa, n_groups), check_xi(self.xi)
+
+
+@cache
+def _tell_slow(rho: float, max_iter: int) -> None:
+    """Say it once a process: a sweep is prepared for each fold of a rule, too."""
+    _log.warning(
+        "rho = %g: the penalty hardly grows, and a cell may take all of max_iter = %d iterations (with rho = 1.1 about "
+        "100): this can take many times as long; use a larger rho, or a smaller max_iter",
+        rho,
+        max_iter,
+    )
 
 
 @dataclass(frozen=True, eq=False)
