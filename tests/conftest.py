@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import empty_postgres, postgres, server
 
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.tracking.config import open_client
+
+__all__ = ["empty_postgres", "postgres", "server"]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
@@ -37,6 +36,7 @@ __all__ = [
     "resolve_config",
     "sqlite_path",
     "storage_errors",
+    "storage_problem",
 ]
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
@@ -193,8 +193,20 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     return client
 
 
+_STORES = ("sqlite3", "sqlalchemy", "alembic", "mlflow", "pyarrow")
+"""Packages whose errors are read for what is wrong with the place."""
 _CAUSES = (
-    (r"no space left|disk is full|disk quota", "the disk is full", "free some space"),
+    (
+        r"error code 401",
+        "the server asks who you are",
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
+    (
+        r"error code 403",
+        "the server does not permit this",
+        "ask its administrator for the permission EDIT on the experiment",
+    ),
+    (r"no space left|disk is full|disk quota|file too large", "the disk is full", "free some space"),
     (
         r"readonly database|read-only|permission denied|unable to open database",
         "it is not writable",
@@ -210,15 +222,15 @@ _CAUSES = (
 
 
 @contextmanager
-def storage_errors(where: str, otherwise: str = "it cannot be used as a tracking store") -> Iterator[None]:
+def storage_errors(where: str, otherwise: str | None = "it cannot be used as a tracking store") -> Iterator[None]:
     """Turn what databases, files and MLflow raise into one line: what is full or not writable, and what is safe.
 
     Parameters
     ----------
     where : str
         Tracking URI or folder that is written to.
-    otherwise : str
-        What to say of an error of another kind.
+    otherwise : str, optional
+        What to say of an error of another kind; None lets it pass.
 
     Raises
     ------
@@ -230,18 +242,33 @@ def storage_errors(where: str, otherwise: str = "it cannot be used as a tracking
         raise
     except Exception as error:  # MLflow wraps; SQLAlchemy, requests and artifact stores raise their own
         path = sqlite_path(where)
-        what, cause = str(path) if path else masked(where), _cause(error)
-        if cause is None:
-            raise TrackingError(f"{what}: {otherwise} ({masked(str(error)).strip().splitlines()[0]})") from error
-        at = error.filename if isinstance(error, OSError) and error.filename else what
-        raise TrackingError(
-            f"{at}: {cause[0]}; {cause[1]}, then run the same command again: finished trials are safe"
-        ) from error
+        what = str(path) if path else masked(where)
+        line = storage_problem(error, what)
+        if line is None and otherwise is None:
+            raise
+        raise TrackingError(line or f"{what}: {otherwise} ({masked(str(error)).strip().splitlines()[0]})") from error
+
+
+def storage_problem(error: BaseException, what: str = "") -> str | None:
+    """One line on a place that is full, not writable, locked, damaged or closed to us; None on any other error.
+
+    Parameters
+    ----------
+    error : exception
+    what : str, optional
+        The place, where the error does not name it.
+    """
+    cause = _cause(error)
+    if cause is None:
+        return None
+    at = error.filename if isinstance(error, OSError) and error.filename else what
+    start = f"{at}: " if at else ""
+    return f"{start}{cause[0]}; {cause[1]}, then run the same command again: finished trials are safe"
 
 
 def _cause(error: BaseException) -> tuple[str, str] | None:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _CAUSES[0][1:]
+    if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _STORES:
+        return None
     for pattern, what, remedy in _CAUSES:
         if re.search(pattern, str(error), re.IGNORECASE):
             return what, remedy

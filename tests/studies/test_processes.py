@@ -1,4 +1,4 @@
-"""kill -9 at any moment, and the same command ends with the table and the matrix of an undisturbed study."""
+"""The command in processes of its own: one at a time, its end at Ctrl-C, what it shows afterwards."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import sqlite3
 import time
 
 import pandas as pd
-import pytest
-
-from studies.study import run_study
-from tgsr.tracking.config import open_client
-from tgsr.tracking.reading import list_studies, read_artifact, read_trials
 
 COMMAND = ["study", "--experiment", "V-N", "--selection", "oracle", "--quiet"]
 GRID = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200"]
@@ -24,34 +19,6 @@ def n_runs(database) -> int:
             return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
     except sqlite3.Error:
         return 0
-
-
-@pytest.mark.parametrize("writer", ["bulk", "client"])
-def test_killed_studies_end_like_undisturbed_ones(make_spec, make_options, small_pair, run_tgsr, data_folder, writer):
-    expected = run_study(make_spec(), small_pair, make_options("undisturbed"))
-    options = make_options("killed")
-    home = ["--data", str(data_folder), "--home", str(options.config.home), "--writer", writer]
-    for kill in range(2):
-        process = run_tgsr(*COMMAND, *GRID, *home, "--batch", "1")
-        while n_runs(options.config.home / "mlflow.db") < 1 + 4 * kill and process.poll() is None:
-            time.sleep(0.002)
-        process.kill()
-        process.communicate()
-    done = run_tgsr(*COMMAND, *GRID, *home)
-    output, _ = done.communicate()
-    assert done.returncode == 0, output
-    client = open_client(options.config.tracking_uri)
-    (study,) = list_studies(client)
-    table = read_trials(client, study.run_id, stored_table=False)
-    pd.testing.assert_frame_equal(
-        table.drop(columns=["fit_seconds", "run_id"]), expected.table.drop(columns=["fit_seconds", "run_id", "cell"])
-    )
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    assert len(runs) == 13
-    matrix = read_artifact(client, str(study.best_run_id), "coefficients.npz")
-    plain = open_client(make_options("undisturbed").config.tracking_uri)
-    assert matrix == read_artifact(plain, expected.best.row["run_id"], "coefficients.npz")
 
 
 def test_a_second_command_is_refused_at_once_and_the_first_goes_on(make_options, run_tgsr, data_folder):
