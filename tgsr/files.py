@@ -51,7 +51,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(target)
     except OSError as error:
-        if error.filename in (None, name):  # what writes to an open file does not know its name
+        if error.errno and error.filename in (None, name):  # what writes to an open file does not know its name
             error.filename = str(target)
         raise
     finally:

@@ -22,6 +22,8 @@ __all__ = ["import_features"]
 
 _KNOWN = ("label", "subject", "clip")
 _MOST_BYTES = 2**29
+"""Of a file, and of its values as float64."""
+_MOST_COLUMNS = 200_000
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
 
 
@@ -81,8 +83,8 @@ def import_features(path: str | os.PathLike[str], name: str, label_map: LabelMap
         return _dataset(rows, path, check_database(name), None if label_map is None else read_label_map(label_map))
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, ImportError, EOFError) as error:
-        raise DataError(f"{path}: the features cannot be read ({error})") from error
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, ImportError, EOFError, MemoryError) as error:
+        raise DataError(f"{path}: the features cannot be read ({' '.join(str(error).split())[:300]})") from error
 
 
 def _read_archive(path: Path) -> _Rows:
@@ -99,8 +101,10 @@ def _read_archive(path: Path) -> _Rows:
             None if values is None else values.astype(np.str_) for values in map(members.get, ("subjects", "clips"))
         )
         subjects, clips = texts
+        features = members["features"]
+        _check_size(path, features.size)
         return _Rows(
-            members["features"],
+            features,
             None if labels is None else labels.astype(np.str_),
             subjects,
             clips,
@@ -117,7 +121,15 @@ def _named(labels: npt.NDArray[Any], names: npt.NDArray[Any]) -> npt.NDArray[Any
 def _read_table(path: Path) -> _Rows:
     import pandas as pd
 
-    table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    if path.suffix.lower() == ".csv":
+        _check_text(path)
+        table = pd.read_csv(path)
+    else:
+        import pyarrow.parquet
+
+        stated: Any = pyarrow.parquet.read_metadata(path)
+        _check_size(path, stated.num_rows * stated.num_columns, stated.num_columns)
+        table = pd.read_parquet(path)
     table.columns = [str(column).strip() for column in table.columns]
     known = {column.lower(): column for column in table.columns if column.lower() in _KNOWN}
     names = [column for column in table.columns if column not in known.values()]
@@ -134,10 +146,30 @@ def _read_table(path: Path) -> _Rows:
     return _Rows(features, texts.get("label"), texts.get("subject"), texts.get("clip"), np.array(groups))
 
 
+def _check_text(path: Path) -> None:
+    """Count the values of a CSV before it is parsed: a megabyte of commas is a table of a million columns."""
+    with path.open("rb") as stream:
+        n_columns = stream.readline().count(b",") + 1
+        n_values = n_columns + sum(
+            part.count(b",") + part.count(b"\n") for part in iter(lambda: stream.read(2**20), b"")
+        )
+    _check_size(path, n_values, n_columns)
+
+
+def _check_size(path: Path, n_values: int, n_columns: int = 0) -> None:
+    if 8 * n_values > _MOST_BYTES or n_columns > _MOST_COLUMNS:
+        raise DataError(
+            f"{path}: {n_values:,} values{f' in {n_columns:,} columns' if n_columns else ''} are too many; split the "
+            "database, or give fewer features"
+        )
+
+
 def _dataset(rows: _Rows, path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
     parameters: dict[str, Any] = {"origin": "imported", "file": path.name}
     groups = rows.groups
     if groups is not None:
+        if groups.shape != rows.features.shape[1:2]:
+            raise DataError(f"{path}: groups must be {rows.features.shape[1]} integers or names, got {groups.size}")
         values, first, codes = np.unique(groups, return_index=True, return_inverse=True)
         order = np.argsort(first) if values.dtype.kind == "U" else np.arange(len(values))
         groups = np.argsort(order)[codes].astype(np.int64)
