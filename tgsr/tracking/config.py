@@ -139,14 +139,18 @@ def _without_credentials(url: str) -> str:
     scheme, _, rest = url.partition("://")
     try:
         parts = urlsplit(url)
-        if "@" in rest and "@" not in parts.netloc and ":" in parts.netloc and not parts.port:
-            raise ValueError  # a password with a slash in it
+        if "@" in rest[len(parts.netloc) :]:
+            raise ValueError  # a password with a slash, question mark or hash in it
     except ValueError:  # it cannot be parsed: show no more than what stands behind the last @
-        return f"{scheme}://…@{rest.rpartition('@')[2].partition('?')[0]}"
+        return f"{scheme}://…@{re.split('[?&#]', rest.rpartition('@')[2])[0]}"
     host = ("…@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
-    pairs = [pair.partition("=") for pair in parts.query.split("&")]
-    query = "&".join(f"{key}=…" if _SECRET.search(key) else key + sign + value for key, sign, value in pairs)
-    return urlunsplit((parts.scheme, host, parts.path, query, parts.fragment)) if host or query else url
+    query, fragment = (_without_secrets(part) for part in (parts.query, parts.fragment))
+    return urlunsplit((parts.scheme, host, parts.path, query, fragment)) if host or query else url
+
+
+def _without_secrets(query: str) -> str:
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    return "&".join(f"{key}=…" if _SECRET.search(key) else key + sign + value for key, sign, value in pairs)
 
 
 def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
