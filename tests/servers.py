@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,23 +36,21 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of an empty database on a server of its own."""
     psycopg = pytest.importorskip("psycopg", reason="the driver psycopg is not installed: pip install 'tgsr[postgres]'")
     folder = _binaries()
     if folder is None:
         pytest.skip("no PostgreSQL server found: install the package postgresql")
     user: list[str] = []
-    base = tmp_path_factory.mktemp("postgres")
+    # not in pytest's folders: these are private, and each session that starts makes them so again
+    base = Path(tempfile.mkdtemp(prefix="tgsr-postgres-"))
     if os.geteuid() == 0:  # the server refuses to run as root
         try:
             account = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("running as root, and there is no user postgres to run the server as")
         user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-        for above in base.parents:  # pytest keeps its folders private
-            if above.owner() == "root" and above.name.startswith(("pytest-", "popen-")):
-                above.chmod(above.stat().st_mode | 0o755)
         os.chown(base, account.pw_uid, account.pw_gid)
 
     def run(*command: str) -> None:
@@ -69,6 +68,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg://tgsr@127.0.0.1:{port}/mlflow"
     finally:
         subprocess.run([*user, str(folder / "pg_ctl"), "-D", cluster, "-m", "immediate", "stop"], capture_output=True)
+        shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.fixture
