@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._table_formats import as_csv, as_html, as_latex, as_markdown, save_tables
