@@ -1,8 +1,8 @@
 """Which regions are kept, and how much that can be relied on: ``python -m studies.regions --data DIR --out DIR``.
 
-For every pair of databases in a folder and both groupings: the whole grid with its oracle, and, for one setting, how often
-each group is kept by refits on bootstrap samples of the source's subjects, and by the neighbouring cells of the grid.
-Writes ``regions.csv`` (a row a pair and grouping), ``frequencies.csv`` (a row a group), ``surfaces.png`` (the groupings
+For every pair of databases in a folder and both groupings: the whole grid with its oracle, and, for one setting, how
+often each group is kept by refits on bootstrap samples of the source's subjects, and by the neighbouring cells. Writes
+``regions.csv`` (a row a pair and grouping), ``frequencies.csv`` (a row a group), ``surfaces.png`` (the two groupings
 side by side) and ``stability.png``. For generated databases (``--demo``) also precision and recall against the regions
 that move. The target's labels are used for scores and for the oracle only.
 """
@@ -10,7 +10,7 @@ that move. The target's labels are used for scores and for the oracle only.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
 from tgsr.datasets import DatabasePair, find_databases, load_pair
+from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.best import best_trial
@@ -107,6 +108,11 @@ def study_regions(
         See `tgsr.estimators.TGSRClassifier`.
     n_jobs : int
         Threads.
+
+    Raises
+    ------
+    ParameterError
+        If the grid has no cell near the setting.
     """
     task, labels = mask_target(pair), pair.target.known_labels
     model = TGSRClassifier(groups=grouping, scaling=scaling, n_jobs=n_jobs)
@@ -117,6 +123,10 @@ def study_regions(
     norms = np.array([outcome.group_norms for outcome in outcomes])
     kappa, xi = setting
     near = (abs(cells["kappa"] - kappa) <= _NEAR_KAPPA) & cells["xi"].between(xi / _NEAR_XI, xi * _NEAR_XI)
+    if not near.any():
+        raise ParameterError(
+            f"no cell of the grid is near κ = {kappa}, ξ = {xi:g}; choose another setting, or more of ξ"
+        )
     model.set_params(kappa=kappa, xi=xi)
     refits = [
         model.fit(task.X[sample], task.y[sample], X_target=task.X_target).region_norms_ > 0
@@ -137,8 +147,8 @@ def study_regions(
 def border_regions() -> npt.NDArray[np.bool_]:
     """Which of the 85 regions touch the image's border; of the 8 × 8 blocks 28 of 64 do."""
     boxes = region_boxes(106, 106)
-    inner = (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < 106).all(axis=1)
-    return ~inner
+    border: npt.NDArray[np.bool_] = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == 106).any(axis=1)
+    return border
 
 
 def _facts(study: RegionStudy, moving: frozenset[int]) -> dict[str, Any]:
@@ -194,7 +204,7 @@ def _draw_surfaces(studies: Sequence[RegionStudy]) -> Any:
         best = best_trial(study.cells, "macro_f1").row
         axis.plot(best["xi"], best["kappa"], "o", mfc="none", mec="white", ms=7)
         axis.set_xscale("log")
-        axis.set_title(f"{study.name}: oracle {best['macro_f1']:.3f} at κ = {best['kappa']}, ξ = {best['xi']:g}")
+        axis.set_title(f"{study.name}: oracle {best['macro_f1']:.3f} at κ = {best['kappa']:.0f}, ξ = {best['xi']:g}")
         axis.set(xlabel="ξ", ylabel="κ")
         axis.label_outer()
         if study.grouping == GROUPINGS[-1]:
@@ -204,23 +214,24 @@ def _draw_surfaces(studies: Sequence[RegionStudy]) -> Any:
 
 @styled
 def _draw_stability(studies: Sequence[RegionStudy], setting: tuple[int, float]) -> Any:
-    columns = (
-        ("the oracle's ‖C$_i$‖", lambda study: study.oracle_norms / study.oracle_norms.max()),
-        ("bootstrap", lambda study: study.bootstrap),
-        ("neighbouring cells", lambda study: study.neighbours),
-    )
+    columns: dict[str, Callable[[RegionStudy], Array]] = {
+        "the oracle's ‖C$_i$‖": lambda study: study.oracle_norms / study.oracle_norms.max(),
+        "bootstrap": lambda study: study.bootstrap,
+        "neighbouring cells": lambda study: study.neighbours,
+    }
     figure = new_figure(PAGE, 1.35 * len(studies) / len(GROUPINGS) + 0.6)
     rows = list(dict.fromkeys(study.pair for study in studies))
     panels = figure.subplots(len(rows), len(columns) * len(GROUPINGS), squeeze=False)
     for study in studies:
         row, start = rows.index(study.pair), len(columns) * GROUPINGS.index(study.grouping)
-        for column, (name, values) in enumerate(columns, start):
+        for column, (name, values) in enumerate(columns.items(), start):
             axis = panels[row, column]
             drawn = draw_overlay(axis, _over_face(values(study), study.grouping), 1.0)
             if row == 0:
                 axis.set_title(f"{study.grouping}:\n{name}", fontsize=7)
         panels[row, 0].set_ylabel(study.pair)
-    label = f"share that keeps a region at κ = {setting[0]}, ξ = {setting[1]:g} (the oracle's: norm, largest 1); summed over scales"
+    at = f"κ = {setting[0]}, ξ = {setting[1]:g}"
+    label = f"share that keeps a region at {at}, summed over the scales (oracle: its norm, the largest 1)"
     figure.colorbar(drawn, ax=panels, location="bottom", aspect=60, pad=0.02, label=label)
     return figure
 
@@ -234,7 +245,9 @@ def _draw_stability(studies: Sequence[RegionStudy], setting: tuple[int, float]) 
 @click.option("--scaling", default="none", show_default=True, help="Of the groups.")
 @click.option("--every-xi", default=1, show_default=True, help="Every n-th ξ of the grid only.")
 @click.option("--refits", default=50, show_default=True, help="Bootstrap samples of the source's subjects.")
-@click.option("--demo", type=click.Path(exists=True, path_type=Path), help="Folder of tgsr demo-data the features are of.")
+@click.option(
+    "--demo", type=click.Path(exists=True, path_type=Path), help="Folder of tgsr demo-data the features are of."
+)
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--jobs", default=cpu_count(), show_default=True, help="Threads.")
 def main(
@@ -258,9 +271,7 @@ def main(
     studies, facts = [], []
     for (source, target), grouping in tqdm(list(itertools.product(wanted, GROUPINGS)), unit="study"):
         pair = load_pair(source, target, data)
-        study = kept(
-            pair, grouping, (kappa, xi), xis=xis, n_refits=refits, scaling=scaling, seed=seed, n_jobs=jobs
-        )
+        study = kept(pair, grouping, (kappa, xi), xis=xis, n_refits=refits, scaling=scaling, seed=seed, n_jobs=jobs)
         studies.append(study)
         facts.append(_facts(study, moving_regions(demo, source) if demo else frozenset()))
     frequencies = pd.concat(

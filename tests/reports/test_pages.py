@@ -21,8 +21,7 @@ from tgsr.protocols import EXPERIMENTS
 from tgsr.reports._completing import complete_record
 from tgsr.reports._explorer import packed_surfaces, surface_figure
 from tgsr.reports._figures import CURVES, SURFACE, study_figures
-from tgsr.reports._pages import render_study
-from tgsr.reports._paper_page import render_paper, select_records
+from tgsr.reports._pages import render_paper, render_study, select_records
 from tgsr.reports._records import StudyRecord, record_from_grid
 
 Factory = Callable[..., StudyRecord]
@@ -133,10 +132,9 @@ def test_the_page_of_all_studies_has_one_of_each_kind(trials: Trials, record_fac
     comparison = pd.DataFrame(
         [("C-V", "SVM", "oracle", 0.5, 0.5)], columns=["experiment", "method", "selection", "macro_f1", "accuracy"]
     )
-    page = render_paper([other], comparison, ["something to know"])
+    page = render_paper([other], comparison)
     _check_self_contained(page)
     assert "2 of 12 have results here" in page
-    assert "something to know" in page
     assert "Table II, macro-F1, oracle" in page
     _check_self_contained(render_paper([], None))
 
@@ -172,7 +170,8 @@ def test_scores_of_twelve_whole_grids_fit_into_a_page(paper_grid: pd.DataFrame) 
 def test_missing_cells_of_a_grid_are_null() -> None:
     rows = [(1, 0.1, 0.5), (1, 1.0, 0.6), (2, 0.1, 0.7)]
     table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1"]).assign(accuracy=0.5)
-    assert surface_figure(table, OVER)["data"][0]["z"] == [[0.5, 0.6], [0.7, None]]
+    packed = json.loads(gzip.decompress(base64.b64decode(packed_surfaces({"V-N": (table, OVER)}))))
+    assert packed["V-N"]["data"][0]["z"] == [[0.5, 0.6], [0.7, None]]
 
 
 @pytest.fixture

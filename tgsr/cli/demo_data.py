@@ -26,18 +26,10 @@ def command(out: Path, subjects: int, clips_per_class: int, seed: int, size: str
 
     Nothing in them was recorded. truth.json beside each database lists the regions that move in each class.
     """
-    from tqdm import tqdm
-
     from tgsr.demo import DemoSettings, write_demo
 
     settings = DemoSettings(subjects=subjects, clips_per_class=clips_per_class, seed=seed, size=size)
-    with tqdm(unit="clip", desc="rendering", disable=None) as bar:
-
-        def progress(database: str, done: int, total: int) -> None:
-            bar.set_postfix_str(f"{database} {done}/{total}", refresh=False)
-            bar.update()
-
-        counts = write_demo(out, settings, progress)
+    counts = write_demo(out, settings, progress=True)
     for database, count in counts.items():
         click.echo(f"{database:10s} {count:4d} generated clips")
     click.echo(f"in {out}; next: tgsr features --database SMIC_VIS --root {out} --out features/SMIC_VIS.tgsr.npz")

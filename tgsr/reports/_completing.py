@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from tgsr.errors import DataError
 from tgsr.estimators.methods import get_method
 from tgsr.estimators.sweep import prepare_sweep
-from tgsr.evaluation._metrics import confusion_matrices
+from tgsr.evaluation import score
 from tgsr.reports._records import StudyRecord
+from tgsr.tracking._trial import decode_predictions
 
 if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
@@ -30,8 +28,8 @@ def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
     DataError
         If the databases are not those of the study.
     """
-    best = record.best
-    if best is None or (record.confusion is not None and (record.group_norms is not None or not record.grouping)):
+    best, norms, confusion = record.best, record.group_norms, record.confusion
+    if best is None or (confusion is not None and (norms is not None or not record.grouping)):
         return record
     for role, data in (("source", pair.source), ("target", pair.target)):
         if data.digest != record.digests[role]:
@@ -39,28 +37,13 @@ def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
                 f"{data.name} (digest {data.digest[:12]}) is not the {role} that {record.title} was made with "
                 f"({record.digests[role][:12]}); give the folder with the same feature files"
             )
-    norms = record.group_norms
+    source, target, n_classes = pair.source, pair.target, len(pair.class_names)
     if norms is None and record.grouping:
-        norms = _fitted_norms(record, pair, best.settings)
-    return replace(record, group_norms=norms, confusion=_confusion(record, pair), class_names=pair.class_names)
-
-
-def _confusion(record: StudyRecord, pair: DatabasePair) -> npt.NDArray[np.int64] | None:
-    assert record.best is not None
-    labels, predictions = pair.target.labels, record.best.row.get("predictions")
-    if labels is None or not isinstance(predictions, str) or len(predictions) != len(labels):
-        return record.confusion
-    codes = np.array([[int(digit, 36) for digit in predictions]])
-    matrix: npt.NDArray[np.int64] = confusion_matrices(labels, codes, len(pair.class_names))[0]
-    return matrix
-
-
-def _fitted_norms(
-    record: StudyRecord, pair: DatabasePair, settings: dict[str, object]
-) -> npt.NDArray[np.float64] | None:
-    fixed = record.fixed if pair.source.groups is None else {**record.fixed, "groups": pair.source.groups}
-    estimator = get_method(record.method).make(**fixed)
-    source = pair.source
-    sweep = prepare_sweep(estimator, source.X, source.known_labels, pair.target.X, n_classes=len(pair.class_names))
-    norms: npt.NDArray[np.float64] | None = sweep([settings])[0].group_norms
-    return norms
+        own_groups = {} if source.groups is None else {"groups": source.groups}
+        estimator = get_method(record.method).make(**{**record.fixed, **own_groups})
+        sweep = prepare_sweep(estimator, source.X, source.known_labels, target.X, n_classes=n_classes)
+        norms = sweep([best.settings])[0].group_norms
+    predictions = best.row.get("predictions")
+    if target.labels is not None and isinstance(predictions, str):
+        confusion = score(target.labels, decode_predictions(predictions), n_classes).confusion
+    return replace(record, group_norms=norms, confusion=confusion, class_names=pair.class_names)

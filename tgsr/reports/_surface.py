@@ -6,14 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tgsr.evaluation.best import best_trial
-from tgsr.evaluation.remarks import show_setting
-from tgsr.reports._axes import choices, numbers, same, scores_of, set_axis
+from tgsr.evaluation.remarks import show_settings
+from tgsr.reports._axes import as_shown, choices, numbers, same, score_label, score_panels, set_axis
 from tgsr.reports._curves import draw_over
-from tgsr.reports._style import COLUMN, PAGE, new_figure, save_figure, score_label, styled
+from tgsr.reports._style import save_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,23 +35,20 @@ def draw_surface(table: pd.DataFrame, chosen: Mapping[str, Any], over: tuple[str
         The settings on the y and on the x axis.
     title : str
     """
-    metrics, (vertical, horizontal) = scores_of(table), over
-    figure = new_figure(PAGE if len(metrics) > 1 else COLUMN, 3.1)
-    for axis, metric in zip(figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics, strict=True):
-        label, factor = score_label(metric)
-        drawn = _draw_scores(axis, table, over, metric, factor)
-        figure.colorbar(drawn, ax=axis, label=label, pad=0.02, aspect=30)
+    vertical, horizontal = over
+    place = show_settings({name: chosen[name] for name in over})
+    figure, panels = score_panels(table, 3.1, title, sharey=True)
+    for axis, metric in panels:
+        drawn = _draw_scores(axis, as_shown(table), over, metric)
+        figure.colorbar(drawn, ax=axis, label=score_label(metric), pad=0.02, aspect=30)
         set_axis(axis, "y", vertical, table[vertical])
         set_axis(axis, "x", horizontal, table[horizontal])
         for colour, width in (("white", 2.4), ("black", 1)):
             look: dict[str, Any] = {"mfc": "none", "mec": colour, "mew": width, "ms": 8, "clip_on": False}
             axis.plot(chosen[horizontal], chosen[vertical], "o", **look)
-        value = factor * chosen[metric]
-        shown = f"{value:.2f} %" if metric == "accuracy" else f"{value:.4f}"
-        axis.set_title(f"○ {shown} at {', '.join(show_setting(name, chosen[name]) for name in over)}")
+        value = f"{100 * chosen[metric]:.2f} %" if metric == "accuracy" else f"{chosen[metric]:.4f}"
+        axis.set_title(f"○ {value} at {place}")
         axis.label_outer()
-    if title:
-        figure.suptitle(title)
     return figure
 
 
@@ -64,7 +60,7 @@ def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) 
     table : DataFrame
         A row a cell.
     path : path
-        Written in one step; PNG, SVG or PDF by its suffix.
+        Written in one step; PNG or PDF by its suffix.
     title : str
 
     Returns
@@ -73,13 +69,13 @@ def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) 
         Whether there was anything to draw over: a setting that is a number, of which several values were tried.
     """
     best, over = best_trial(table).row, numbers(table)
-    if not over:
-        return False
     if len(over) == 2:
-        part = surface_part(table, best)
-        save_figure(draw_surface(part, best, (over[0], over[1]), title), path, dpi=160)
+        figure = draw_surface(surface_part(table, best), best, (over[0], over[1]), title)
+    elif over:
+        figure = draw_over(table, best, over[0], title)
     else:
-        save_figure(draw_over(table, best, over[0], title), path, dpi=160)
+        return False
+    save_figure(figure, path, dpi=160)
     return True
 
 
@@ -96,12 +92,11 @@ def is_grid(table: pd.DataFrame, over: tuple[str, str]) -> bool:
     return min(rows, columns) > 1 and 2 * len(table) >= rows * columns
 
 
-def _draw_scores(axis: Axes, table: pd.DataFrame, over: tuple[str, str], metric: str, factor: float) -> Any:
+def _draw_scores(axis: Axes, table: pd.DataFrame, over: tuple[str, str], metric: str) -> Any:
     vertical, horizontal = over
     if not is_grid(table, over):
         axis.margins(0.06)
         look: dict[str, Any] = {"s": 16, "linewidths": 0.3, "edgecolors": "white", "zorder": 2}
-        return axis.scatter(table[horizontal], table[vertical], c=factor * table[metric], **look)
+        return axis.scatter(table[horizontal], table[vertical], c=table[metric], **look)
     scores = table.pivot_table(index=vertical, columns=horizontal, values=metric)
-    places = [scores.columns.to_numpy(dtype=np.float64), scores.index.to_numpy(dtype=np.float64)]
-    return axis.pcolormesh(*places, factor * scores.to_numpy(), shading="nearest", rasterized=True)
+    return axis.pcolormesh(scores.columns, scores.index, scores, shading="nearest", rasterized=True)

@@ -36,9 +36,8 @@ def as_html(table: PaperTable) -> str:
     """The table as an HTML fragment: a ``figure`` with its caption and note."""
     shown = _texts(table, "<strong>{}</strong>", "<sup>{}</sup>", escape)
     body = shown.style.to_html(exclude_styles=True)
-    badge = "oracle" if table.oracle else "label-free"
     return (
-        f'<figure class="table {badge}"><figcaption><strong>{escape(table.title)}</strong></figcaption>'
+        f'<figure class="table"><figcaption><strong>{escape(table.title)}</strong></figcaption>'
         f'<div class="scroll" tabindex="0">{body}</div><p class="note">{escape(table.note)}</p></figure>'
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +17,10 @@ from tgsr.datasets import load_pair
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError, TrackingError
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
-from tgsr.reports._face import read_face
 from tgsr.reports._figures import study_figures
-from tgsr.reports._pages import render_study
-from tgsr.reports._paper_page import render_paper, select_records
-from tgsr.reports._records import StudyRecord, record_from_grid, record_from_run
+from tgsr.reports._masks import read_face
+from tgsr.reports._pages import render_paper, render_study, select_records
+from tgsr.reports._records import StudyRecord, read_table, record_from_grid, record_from_run
 from tgsr.reports._style import save_figure
 from tgsr.reports._table_formats import save_tables
 from tgsr.reports._tables import NEEDED_COLUMNS, collect_results, paper_tables
@@ -98,10 +96,9 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     table = None if comparison is None else _read_comparison(comparison)
     records = [request.complete(record_from_grid(path)) for path in grids]
     records = [record for record in records if request.pair in (None, record.pair)]
-    with _writing(request.out):
-        for record in records:
-            _log.info("%s: %s", record.label, write_study_report(record, request.out / record.slug, frame))
-        return write_paper_report(records, table, request.out, frame)
+    for record in records:
+        write_study_report(record, request.out / record.slug, frame)
+    return write_paper_report(records, table, request.out, frame)
 
 
 def report_runs(
@@ -136,42 +133,39 @@ def report_runs(
     TrackingError
         If MLflow cannot store the pages; they are in the folder.
     """
+    from tgsr.tracking._runs import log_report
     from tgsr.tracking.config import open_client
 
     client = open_client(config.tracking_uri, create=False)
     frame = request.frame()
     stored = [record_from_run(client, run_id) for run_id in runs] or stored_records(client, request.pair)
-    if not any(len(record.table) for record in stored) and not runs:
+    chosen = stored if runs else select_records(stored)
+    if not chosen:
         raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
-    records = []
-    for found in stored if runs else select_records(stored):
-        record = request.complete(found if runs else record_from_run(client, found.run_id))
-        folder = request.out / (record.slug if not runs else f"{record.slug}-{record.run_id[:8]}")
-        with _writing(folder):
-            page = write_study_report(record, folder, frame)
-        _log.info("%s: %s", record.label, page)
+    done = {}
+    for record in map(request.complete, chosen):
+        folder = request.out / (f"{record.slug}-{record.run_id[:8]}" if runs else record.slug)
+        page = write_study_report(record, folder, frame)
         if log:
             with _logging(client, page):
-                _log_study_report(client, record, folder)
-        records.append(record)
-    done = {record.run_id for record in records}
-    everything = [*records, *(record for record in stored if record.run_id not in done)]
-    with _writing(request.out):
-        page = write_paper_report(everything, None, request.out / "paper", frame)
+                log_report(client, record.run_id, folder)
+        done[record.run_id] = record
+    everything = [done.get(record.run_id, record) for record in stored]
+    page = write_paper_report(everything, None, request.out / "paper", frame)
     if not log:
         return page, ""
     with _logging(client, page):
-        return page, _log_paper_report(client, config, page.parent, records)
+        return page, _log_paper_report(client, config, page.parent, list(done.values()))
 
 
 def stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
-    """All stored studies that can be read, the newest first, without regions and confusion matrices."""
+    """All stored studies that can be read, the newest first."""
     from tgsr.tracking.reading import list_studies
 
     found = []
     for study in list_studies(client, pair):
         try:
-            found.append(record_from_run(client, study.run_id, details=False))
+            found.append(record_from_run(client, study.run_id))
         except (MissingDataError, DataError) as error:  # cut off before it was stored, or of an older version
             _log.info("left out: %s", error)
     return found
@@ -207,17 +201,6 @@ def log_paper_report(
         client.log_artifacts(run_id, folder)
 
 
-def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -> None:
-    from tgsr.tracking._runs import log_report
-    from tgsr.tracking.names import CONFUSION
-
-    log_report(client, record.run_id, folder)
-    if record.confusion is not None and record.best is not None:
-        content = {"classes": list(record.class_names), "confusion": record.confusion.tolist()}
-        trial = {"run_id": record.best.row.get("run_id")}
-        client.log_text(record.run_id, json.dumps(content | trial), CONFUSION)
-
-
 def _log_paper_report(
     client: MlflowClient, config: TrackingConfig, folder: Path, records: Sequence[StudyRecord]
 ) -> str:
@@ -239,31 +222,29 @@ def _log_paper_report(
     return run_id
 
 
-def write_study_report(
-    record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None = None, *, kinds: Sequence[str] = ("png", "pdf")
-) -> Path:
-    """Write a study's page, and its figures beside it in ``figures/``.
+def write_study_report(record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None = None) -> Path:
+    """Write a study's page, and its figures beside it in ``figures/`` (made if missing); returns the page.
 
     Parameters
     ----------
     record : StudyRecord
     folder : Path
-        Made if missing.
     frame : array, optional
         A cropped face to draw the regions on.
-    kinds : sequence of str
-        Files of each figure: ``png``, ``pdf``, ``svg``.
 
-    Returns
-    -------
-    Path
-        The page.
+    Raises
+    ------
+    ParameterError
+        If the folder cannot be written.
     """
     figures = list(study_figures(record, frame))
-    for figure in figures:
-        for kind in kinds:
-            save_figure(figure.figure, folder / "figures" / f"{figure.name}.{kind}", dpi=300)
-    return _write(folder / _PAGE, render_study(record, figures))
+    with _writing(folder):
+        for figure in figures:
+            for kind in ("png", "pdf"):
+                save_figure(figure.figure, folder / "figures" / f"{figure.name}.{kind}", dpi=300)
+        write_text(folder / _PAGE, render_study(record, figures))
+    _log.info("%s: %s", record.label, folder / _PAGE)
+    return folder / _PAGE
 
 
 def write_paper_report(
@@ -271,24 +252,24 @@ def write_paper_report(
     comparison: pd.DataFrame | None,
     folder: Path,
     frame: npt.NDArray[Any] | None = None,
-    warnings: Sequence[str] = (),
 ) -> Path:
-    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page."""
-    save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
-    return _write(folder / _PAGE, render_paper(records, comparison, warnings, frame=frame))
+    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page.
 
-
-def _write(path: Path, page: str) -> Path:
-    write_text(path, page)
-    return path
+    Raises
+    ------
+    ParameterError
+        If the folder cannot be written.
+    """
+    with _writing(folder):
+        save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
+        write_text(folder / _PAGE, render_paper(records, comparison, frame))
+    return folder / _PAGE
 
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except TgsrError:
-        raise
     except OSError as error:
         raise ParameterError(f"{folder}: cannot be written ({error}); choose another folder with --out") from error
 
@@ -309,12 +290,7 @@ def _logging(client: MlflowClient, page: Path) -> Iterator[None]:
 
 
 def _read_comparison(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise MissingDataError(f"{path}: no such file; `tgsr compare --out {path}` writes it")
-    try:
-        table = pd.read_csv(path)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    table = read_table(path, "tgsr compare")
     missing = set(NEEDED_COLUMNS) - set(table)
     if missing:
         raise DataError(f"{path}: a comparison needs the columns {', '.join(NEEDED_COLUMNS)}; missing: {missing}")
