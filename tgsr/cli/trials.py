@@ -29,17 +29,17 @@ def command(
     home: str | None,
 ) -> None:
     """Show the best trials of a study, or export all of them."""
-    from tgsr.errors import MissingDataError, ParameterError
+    from tgsr.errors import MissingDataError
     from tgsr.estimators.methods import get_method
     from tgsr.evaluation.best import rank_trials, setting_columns
     from tgsr.evaluation.remarks import choice_remarks
-    from tgsr.files import atomic_path
+    from tgsr.files import atomic_path, check_output
     from tgsr.protocols import pair_name, parse_pair
     from tgsr.tracking.config import open_client, resolve_config
     from tgsr.tracking.reading import list_studies, read_trials
 
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise ParameterError(f"--out {out}: use a name that ends in .csv or .parquet")
+    if out is not None:
+        check_output(out, ".csv", ".parquet")
     client = open_client(resolve_config(home).tracking_uri, create=False)
     wanted = None if method is None else get_method(method).name
     studies = [
