@@ -319,7 +319,7 @@ def test_a_cell_that_is_there_twice_is_there_once_afterwards(make_config: Make) 
     client, study = start_study(make_config())
     for _ in range(2):
         store = TrialStore(client, study, "client")
-        store._runs = {}  # two coordinators that do not know of each other
+        store._whole = {}  # two coordinators that do not know of each other
         store.write(TRIALS[:2])
     assert store.clean() == 2
     assert store.table()["trial"].tolist() == [0, 1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgsr.errors import TrackingError
-from tgsr.tracking._files import parse_sizes, sizes_text, write_trial_files
+from tgsr.tracking._files import sizes_text, write_trial_files
 from tgsr.tracking._trial import StudyRun, Trial
 from tgsr.tracking.config import is_server, local_artifact_folder, masked
 from tgsr.tracking.names import Tag
@@ -24,76 +24,50 @@ __all__ = ["ClientWriter", "StoredRun", "search_runs"]
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A trial's run as it is stored.
-
-    Attributes
-    ----------
-    run_id, status : str
-    is_deleted : bool
-    cell : str
-        Empty if it has none.
-    files : mapping of str to int
-        Sizes of the files that it should have, by name.
-    is_discarded : bool
-        Whether it was deleted by the program, not by a person.
-    """
+    """A trial's run as it is stored; of its tags those of its cell, its files and whether the program deleted it."""
 
     run_id: str
-    status: str
+    is_finished: bool
     is_deleted: bool
-    cell: str
-    files: Mapping[str, int]
-    is_discarded: bool
-
-    @classmethod
-    def from_tags(cls, run_id: str, status: str, is_deleted: bool, tags: Mapping[str, str]) -> StoredRun:
-        """Make one from a run's tags."""
-        files = parse_sizes(tags.get(Tag.FILES))
-        return cls(run_id, status, is_deleted, tags.get(Tag.CELL, ""), files, Tag.DISCARDED in tags)
+    tags: Mapping[str, str]
 
 
 class ClientWriter:
-    """The public way.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    study : StudyRun
-    """
+    """The public way; `tgsr.tracking._bulk.BulkWriter` does the same faster."""
 
     name = "client"
 
     def __init__(self, client: MlflowClient, study: StudyRun) -> None:
         self._client = client
         self._study = study
-        # for a database on this machine threads would only wait for each other
-        self._n_threads = 8 if is_server(client.tracking_uri) else 1
 
     def runs(self) -> Iterator[StoredRun]:
         """All trials' runs, whatever their state, in the order of their ids."""
         condition = f"tags.`{Tag.PARENT}` = '{self._study.run_id}' and tags.`{Tag.KIND}` = 'trial'"
-        runs = list(search_runs(self._client, [self._study.experiment_id], condition, deleted=None))
+        runs = search_runs(self._client, [self._study.experiment_id], condition, with_deleted=True)
         for run in sorted(runs, key=lambda run: str(run.info.run_id)):
-            is_deleted = run.info.lifecycle_stage != "active"
-            yield StoredRun.from_tags(str(run.info.run_id), str(run.info.status), is_deleted, run.data.tags)
+            info = run.info
+            yield StoredRun(
+                str(info.run_id), info.status == "FINISHED", info.lifecycle_stage != "active", run.data.tags
+            )
 
     def write(self, trials: Sequence[Trial]) -> list[str]:
         """Write trials of which none is there; the run ids come back in the same order."""
-        if self._n_threads == 1:
+        if not is_server(self._client.tracking_uri):  # with a database on this machine threads only wait for each other
             return [self._write_one(trial) for trial in trials]
-        with ThreadPoolExecutor(self._n_threads) as pool:
+        with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self._write_one, trials))
 
-    def remove(self, runs: Sequence[StoredRun], reason: str) -> None:
+    def remove(self, run_ids: Sequence[str]) -> None:
         """Delete runs, and note that it was not a person who did."""
-        for run in runs:
-            self._client.set_tag(run.run_id, Tag.DISCARDED, reason)
-            self._client.delete_run(run.run_id)
+        for run_id in run_ids:
+            self._client.set_tag(run_id, Tag.DISCARDED, "unfinished, or there twice")
+            self._client.delete_run(run_id)
 
-    def restore(self, runs: Sequence[StoredRun]) -> None:
+    def restore(self, run_ids: Sequence[str]) -> None:
         """Bring deleted runs back."""
-        for run in runs:
-            self._client.restore_run(run.run_id)
+        for run_id in run_ids:
+            self._client.restore_run(run_id)
 
     def _write_one(self, trial: Trial) -> str:
         from mlflow.entities import Metric, Param
@@ -121,9 +95,9 @@ class ClientWriter:
 
 
 def search_runs(
-    client: MlflowClient, experiment_ids: Sequence[str], condition: str, *, deleted: bool | None = False
+    client: MlflowClient, experiment_ids: Sequence[str], condition: str, *, with_deleted: bool = False
 ) -> Iterator[Run]:
-    """Search runs, page by page, newest first; ``deleted=None`` gives active and deleted ones.
+    """Search runs, page by page, newest first.
 
     Raises
     ------
@@ -133,16 +107,14 @@ def search_runs(
     from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
 
-    view = {None: ViewType.ALL, True: ViewType.DELETED_ONLY, False: ViewType.ACTIVE_ONLY}[deleted]
-    token: str | None = None
-    while True:
+    view = ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY
+    token: str | None = ""
+    while token is not None:
         try:
-            page = client.search_runs(list(experiment_ids), condition, view, max_results=5000, page_token=token)
+            page = client.search_runs(list(experiment_ids), condition, view, max_results=5000, page_token=token or None)
         except MlflowException as error:
             raise TrackingError(
                 f"{masked(client.tracking_uri)}: runs cannot be searched ({masked(str(error))})"
             ) from error
         yield from page
-        token = page.token
-        if not token:
-            return
+        token = page.token or None
