@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tgsr.errors import ProtocolError
 from tgsr.protocols import get_experiment
-from tgsr.tracking._retry import retry
+from tgsr.tracking.config import retry
 from tgsr.tracking.names import COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE, Tag
 
 if TYPE_CHECKING:
