@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.errors import TrackingError
+from tgsr.datasets import DatabasePair, FeatureDataset, load_pair
+from tgsr.errors import MissingDataError, ParameterError, ProtocolError, TrackingError
+from tgsr.estimators.methods import get_method
 from tgsr.evaluation._metrics import score
 from tgsr.evaluation.best import best_trial
+from tgsr.protocols import pair_name, parse_pair
 from tgsr.tracking._model_input import CLIP_SHAPE
 from tgsr.tracking._trial import decode_predictions, settings_text
 from tgsr.tracking.model import HEADER, Header, save_files
 from tgsr.tracking.model_bundle import DIGEST_TAG, FOLDER, LOADER
 from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
-from tgsr.tracking.reading import StudySummary, find_run, read_spec_json, read_study, read_trials
+from tgsr.tracking.reading import StudySummary, find_run, list_studies, read_spec_json, read_study, read_trials
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register"]
+__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register", "register_study"]
+
+_log = logging.getLogger(__name__)
 
 CHAMPION, ORACLE = "champion", "oracle"
 """Alias of the version to use, and of one that the target's labels chose, where it is not to be the champion."""
@@ -40,18 +46,10 @@ _REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered model version.
+    """A registered model version, such as ``"tgsr-V-N"``, ``"3"``, ``"champion"``.
 
-    Attributes
-    ----------
-    name, version, alias : str
-        Such as ``"tgsr-V-N"``, ``"3"``, ``"champion"``.
-    run_id : str
-        The trial that it comes from.
-    described : str
-        What it is: study, method, selection, groups, settings, scores.
-    replaced : str
-        The version that had the alias before, and what that was; empty if none had.
+    ``described`` says what it is, ``replaced`` which version had the alias before, and what that was (or nothing);
+    ``run_id`` is the trial that it comes from.
     """
 
     name: str
@@ -67,6 +65,85 @@ class Registered:
         return f"models:/{self.name}@{self.alias}"
 
 
+def register_study(
+    client: MlflowClient,
+    *,
+    study: str | None = None,
+    experiment: str | None = None,
+    method: str = "TGSR",
+    trial: str | None = None,
+    data: str | None = None,
+    alias: str | None = None,
+    allow_oracle: bool = False,
+) -> Registered:
+    """Find a study and register its best trial, or the one named; see `register`.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    study : str, optional
+        Run id of the study; by default that of ``trial``, else the newest with a best trial: of those without target
+        labels if there are any, or, with the alias ``oracle``, of the oracle's.
+    experiment, method : str
+        Only studies of this pair, such as ``"V-N"``, and, where none is named, of this method.
+    trial : str, optional
+        Run id of the trial; by default the study's best.
+    data : str, optional
+        Folder with the databases; by default the one that the study was run with.
+    alias, allow_oracle
+        See `register`.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such study, or its data are not where they were.
+    ParameterError
+        If the study is one of another pair.
+    """
+    name = None if experiment is None else pair_name(*parse_pair(experiment))
+    if study is None and trial is not None:
+        study = find_run(client, trial).data.tags.get(Tag.PARENT)
+    found = read_study(client, study) if study else _choose(client, name, method, alias)
+    if name is not None and found.experiment != name:
+        raise ParameterError(f"run {study} ({found.name}) is no study of {name}; leave out the one or the other")
+    pair = _load(found, data)
+    return register(client, found.run_id, pair, trial_run_id=trial, alias=alias, allow_oracle=allow_oracle)
+
+
+def _choose(client: MlflowClient, name: str | None, method: str, alias: str | None) -> StudySummary:
+    """The study that is meant where none is named; says which and why if there are several."""
+    wanted = get_method(method).name
+    finished = [entry for entry in list_studies(client, name) if entry.method == wanted and entry.best_run_id]
+    if not finished:
+        of = "" if name is None else f" of {name}"
+        raise MissingDataError(f"no study{of} by {wanted} with a finished trial in this store; run `tgsr study`")
+    oracle = alias == ORACLE
+    preferred = [entry for entry in finished if (entry.selection == ORACLE) == oracle]
+    taken = (preferred or finished)[0]
+    if len(finished) > 1:
+        kind = "" if not preferred else " of the oracle's" if oracle else " of those without target labels"
+        _log.info(
+            "%d studies match; taking %s (%s, selection %s): the newest%s. Name another with --study RUN_ID",
+            len(finished), taken.name, taken.run_id, taken.selection, kind,
+        )  # fmt: skip
+    return taken
+
+
+def _load(study: StudySummary, data: str | None) -> DatabasePair:
+    folder = data or study.tags.get(Tag.DATA_FOLDER)
+    if folder is None:
+        raise ParameterError(f"{study.name!r} does not say where its databases are: give their folder with --data")
+    try:
+        return load_pair(*parse_pair(study.experiment), folder)
+    except (MissingDataError, ProtocolError) as error:
+        if data is not None:
+            raise
+        raise MissingDataError(
+            f"a model is fitted again to be registered, and the databases of {study.name!r} are no longer in {folder} "
+            f"({error}); give their folder with --data"
+        ) from error
+
+
 def register(
     client: MlflowClient,
     study_run_id: str,
@@ -76,9 +153,7 @@ def register(
     alias: str | None = None,
     allow_oracle: bool = False,
 ) -> Registered:
-    """Register a study's best trial (or another of its trials), whatever its method.
-
-    The estimator is fitted again on the study's data, and has to predict what the trial recorded.
+    """Register a study's best trial, or another of its trials, fitted again on the study's databases.
 
     Parameters
     ----------
@@ -116,7 +191,7 @@ def register(
     _check_predictions(estimator, pair, trial)
     facts = _facts(study, spec, settings, pair, trial)
     facts["replaces"] = "" if holder is None else f"version {holder.version}"
-    version = _log(client, trial, name, estimator, _header(estimator, pair, facts))
+    version = _log_model(client, trial, name, estimator, _header(estimator, pair, facts))
     described = describe(facts)
     try:
         _publish(client, name, version, pair, facts, described)
@@ -195,10 +270,6 @@ def _trial(client: MlflowClient, study: StudySummary, run_id: str | None) -> Run
 
 def _refit(spec: Mapping[str, Any], settings: Mapping[str, Any], pair: DatabasePair) -> Any:
     """The trial's estimator, fitted as in the study: one BLAS thread, class indices as labels."""
-    from threadpoolctl import threadpool_limits
-
-    from tgsr.estimators.methods import get_method
-
     fixed = dict(spec["fixed"])
     if "groups" in fixed and pair.source.groups is not None:
         fixed["groups"] = pair.source.groups
@@ -267,7 +338,7 @@ def _extraction(source: FeatureDataset) -> dict[str, Any]:
     return ExtractionSettings.from_dict(source.parameters).to_dict()
 
 
-def _log(client: MlflowClient, trial: Run, name: str, estimator: Any, header: Header) -> str:
+def _log_model(client: MlflowClient, trial: Run, name: str, estimator: Any, header: Header) -> str:
     """Log a model as its trial's and make it a version of ``name``; returns the version."""
     import mlflow
     from mlflow.entities import LoggedModelOutput
