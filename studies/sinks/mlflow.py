@@ -166,8 +166,7 @@ class MlflowSink:
         with self._stack:
             if self._was_finished and not self._written:
                 return
-            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            finish_parent(self._client, self.run_id, "KILLED" if stopped else "FAILED")
+            finish_parent(self._client, self.run_id, error)
 
     def _start(self) -> str:
         spec, pair, options = self._spec, self._pair, self._options
@@ -188,7 +187,7 @@ class MlflowSink:
             parent_run_id=options.parent_run_id,
             files={STUDY_JSON: spec.to_json()},
         )
-        run_id = start_parent(self._client, parent, options.config.artifact_root, join=options.parent_run_id is None)
+        run_id = start_parent(self._client, parent, options.config.artifact_root)
         log_inputs(self._client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
         return run_id
 
