@@ -17,8 +17,6 @@ class StudyOptions:
 
     Attributes
     ----------
-    config : TrackingConfig
-        Where results are kept.
     data_folder : str
         Where the databases were read from; logged with them.
     out : Path or None
@@ -27,10 +25,8 @@ class StudyOptions:
         Trials of the study in all; None for the whole grid, or 200 sampled ones.
     batch : int
         Trials that are written together.
-    jobs : int or None
-        Threads that fit; None for one a core.
-    scheduler : str or None
-        Address of a Dask scheduler whose workers fit instead.
+    jobs, scheduler
+        Threads that fit, None for one a core; or the address of a Dask scheduler whose workers fit instead.
     matrices : str
         Regression matrices that are kept: ``all``, ``best:n`` of what is fitted together (a ξ of the grid), or ``none``
         (the best trial's always is).
@@ -39,7 +35,6 @@ class StudyOptions:
         An Optuna storage to be filled besides.
     restore : bool
         Whether runs that somebody deleted come back.
-    progress : bool
     page : bool
         Whether a finished study gets its report page.
     parent_run_id : str or None

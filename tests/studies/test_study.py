@@ -237,7 +237,7 @@ def test_a_target_without_labels_is_studied_by_label_free_rules_only(make_spec, 
 
 def test_other_data_than_the_studys_are_refused(make_spec, make_options, small_pair, pair_factory):
     other = pair_factory(n_source=15, n_target=12, seed=9)
-    with pytest.raises(TrackingError, match="is not the source"):
+    with pytest.raises(TrackingError, match="not the content that"):
         run_study(make_spec(), other, make_options())
 
 
