@@ -23,7 +23,7 @@ from tgsr.errors import TrackingError
 from tgsr.tracking._client import ClientWriter, StoredRun
 from tgsr.tracking._files import sizes_text, write_trial_files
 from tgsr.tracking._trial import StudyRun, Trial
-from tgsr.tracking.config import is_server, local_artifact_folder, storage_errors
+from tgsr.tracking.config import local_artifact_folder, storage_errors
 from tgsr.tracking.names import Tag
 
 if TYPE_CHECKING:
@@ -71,10 +71,8 @@ def connect(tracking_uri: str) -> sa.Engine:
     TrackingError
         If it is no database, or one of the tables has other columns: the difference is named.
     """
-    if is_server(tracking_uri):
-        raise TrackingError("a tracking server is written to by its API")
     if not tracking_uri.startswith(("sqlite:", "postgres")):
-        raise TrackingError("only SQLite and PostgreSQL were tested")
+        raise TrackingError("bulk writing is for databases of SQLite and PostgreSQL")
     engine = _engine(tracking_uri)
     difference = _difference(engine)
     if difference:
@@ -339,6 +337,5 @@ def analyze(client: MlflowClient) -> None:
         engine = connect(client.tracking_uri)
     except TrackingError:
         return
-    if engine.dialect.name in ("sqlite", "postgresql"):
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("ANALYZE"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("ANALYZE"))

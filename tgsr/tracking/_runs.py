@@ -105,19 +105,10 @@ def ending(client: MlflowClient, run_id: str) -> Iterator[None]:
 
 
 def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
-    """Run id of the active parent of this kind that was started under this key (tag ``tgsr.study``), if any.
-
-    The run that ``mlflow run`` has started says which run it goes on with.
-    """
+    """Run id of the active parent of this kind that was started under this key (tag ``tgsr.study``), if any."""
     ids = [found.experiment_id for found in client.search_experiments()]
     found = client.search_runs(ids, f"tags.`{Tag.KIND}` = '{kind}' and tags.`{Tag.STUDY}` = '{key}'", max_results=1)
-    if not found:
-        return None
-    run_id = str(found[0].info.run_id)
-    joined = os.environ.get("MLFLOW_RUN_ID")
-    if joined and joined != run_id:
-        client.set_tag(joined, Tag.CONTINUES, run_id)
-    return run_id
+    return str(found[0].info.run_id) if found else None
 
 
 def mark_generated(client: MlflowClient, run_id: str) -> None:

@@ -62,8 +62,6 @@ class Tag:
     SOURCE_DIGEST = "tgsr.source_digest"
     TARGET_DIGEST = "tgsr.target_digest"
     CODE_VERSION = "tgsr.code_version"
-    CONTINUES = "tgsr.continues"
-    """On a project run that went on with an earlier study: the run id of that study's parent."""
     GENERATED = "tgsr.generated"
     """``true`` where the databases were drawn by ``tgsr demo-data`` and not recorded."""
 
