@@ -6,12 +6,12 @@ so that a study that was interrupted asks for the same settings as one that was 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -23,13 +23,9 @@ from tgsr.tracking._trial import cell_id
 from tgsr.tracking.config import masked
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tgsr.tracking._trial import Trial
 
 __all__ = ["SampledPlan", "fill_storage", "frozen_trials"]
-
-_log = logging.getLogger(__name__)
 
 _BATCH = 8
 """Trials that are asked for before the first of them is told."""
@@ -105,13 +101,13 @@ def frozen_trials(spec: StudySpec, table: pd.DataFrame) -> list[FrozenTrial]:
     names = [name for name in setting_columns(table) if name in distributions]
     trials = []
     for row in (row for row in table.to_dict("records") if np.isfinite(row["selection_value"])):
-        params = {name: _param(row[name], distributions[name]) for name in names if not _missing(row[name])}
+        params = {name: _param(row[name], distributions[name]) for name in names if not pd.isna(row[name])}
         trials.append(
             create_trial(
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 value=float(row["selection_value"]),
-                user_attrs={name: row[name] for name in _SHOWN if name in row and not _missing(row[name])},
+                user_attrs={name: row[name] for name in _SHOWN if name in row and not pd.isna(row[name])},
             )
         )
     return trials
@@ -154,7 +150,3 @@ def _param(value: Any, distribution: BaseDistribution) -> Any:
     """A table's value as the distribution knows it: a column of integers with gaps is one of floats."""
     choices = getattr(distribution, "choices", ())
     return next((choice for choice in choices if choice == value), value.item() if hasattr(value, "item") else value)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))

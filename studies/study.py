@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from studies.engine import Job, run
 from studies.executors import open_executor
-from studies.options import StudyOptions, matrices_kept
+from studies.options import StudyOptions
 from studies.plans import make_plan
 from studies.sinks import open_sink
 from studies.spec import StudySpec
@@ -93,4 +93,4 @@ def _open(request: StudyRequest, sink: str, bar: tqdm[Any]) -> Job:
         bar.initial += there  # so that the rate counts only what is computed now
         bar.update(there)
     skip = {*place.table["cell"], *place.deleted}
-    return Job(spec, pair, plan, place, skip, options.batch, matrices_kept(options.matrices))
+    return Job(spec, pair, plan, place, skip, options.batch, options.keep)

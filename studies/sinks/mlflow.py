@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from studies.fitting import Fitter, make_context
-from studies.options import StudyOptions, matrices_kept
+from studies.options import StudyOptions
 from studies.plans import Task, grid_tasks
 from studies.spec import StudySpec
 from tgsr.errors import TrackingError
@@ -64,20 +64,15 @@ class StudyResult:
         scores = ", ".join(f"{name} {best.row[key]:.4f}" for key, name in named if key in best.row)
         by_labels = get_rule(spec.selection).uses_target_labels
         chosen = ", ".join(show_setting(name, value) for name, value in best.settings.items()) or "no setting to choose"
+        n_groups = spec.shape.n_groups if spec.grouping else None
         return [
             f"{spec.title}: {len(self.table):,} trials; MLflow run {self.run_id}",
             f"best: {chosen}; {f'on the target {scores}' if scores else 'the target has no labels'}",
             f"{spec.selection}: chosen by the target's labels" if by_labels else f"chosen by {spec.selection}",
-            *self.remarks,
+            *choice_remarks(self.table, selection=spec.selection, sampler=spec.sampler, n_groups=n_groups),
             f"register it: tgsr register --study {self.run_id}{config.option}",
             f"look at it:  {config.ui_hint}",
         ]
-
-    @property
-    def remarks(self) -> list[str]:
-        """How the choice was come by; see `tgsr.evaluation.remarks`."""
-        n_groups = self.spec.shape.n_groups if self.spec.grouping else None
-        return choice_remarks(self.table, selection=self.spec.selection, sampler=self.spec.sampler, n_groups=n_groups)
 
 
 class MlflowSink:
@@ -208,7 +203,7 @@ class MlflowSink:
 
     def _keep_best_matrix(self, best: Best) -> None:
         """Keep the best trial's matrix where others are not: its task is run again, so that the bytes are the same."""
-        if matrices_kept(self._options.matrices) is None:
+        if self._options.keep is None:
             return
         tasks = grid_tasks(self._spec, self._options.n_trials) if self._spec.sampler == "grid" else []
         tasks.append(Task((int(best.row["trial"]),), (best.settings,)))

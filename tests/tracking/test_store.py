@@ -462,8 +462,8 @@ def test_a_study_is_summed_up_with_curves_whose_names_fit_every_study(make_confi
     assert sorted((point.step, point.value) for point in history["xi"]) == [(0, 0.3), (1, 0.6)]
     assert not any("20" in name or "_at_" in name for name in run.data.metrics)
     surface = read_surface(client, study.run_id)
-    assert surface.axes == ("kappa", "xi")
-    np.testing.assert_array_equal(surface.scores["macro_f1"], np.reshape(scores, (3, 2)))
+    assert surface["axes"].tolist() == ["kappa", "xi"]
+    np.testing.assert_array_equal(surface["macro_f1"], np.reshape(scores, (3, 2)))
     assert read_trials(client, study.run_id).equals(read_trials(client, study.run_id, stored_table=False))
     assert (read_spec_json(client, study.run_id), len(list_studies(client, "V-N"))) == ({"pair": "V-N"}, 1)
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tgsr.errors import TrackingError
 from tgsr.tracking._files import sizes_text, write_trial_files
 from tgsr.tracking._trial import StudyRun, Trial
-from tgsr.tracking.config import is_server, local_artifact_folder, masked
+from tgsr.tracking.config import is_server, storage_errors
 from tgsr.tracking.names import Tag
 
 if TYPE_CHECKING:
@@ -79,16 +78,11 @@ class ClientWriter:
         metrics = [Metric(key, float(value), trial.end_ms, 0) for key, value in trial.metrics.items()]
         params = [Param(key, value) for key, value in study.trial_params(trial).items()]
         client.log_batch(run_id, metrics=metrics, params=params)
-        folder = local_artifact_folder(run.info.artifact_uri)
-        if folder is not None:
-            files = write_trial_files(folder, trial, study.grouping)
-        else:
-            with tempfile.TemporaryDirectory() as temporary:
-                files = write_trial_files(Path(temporary), trial, study.grouping)
-                if files:
-                    client.log_artifacts(run_id, temporary)
-        if files:
-            client.set_tag(run_id, Tag.FILES, sizes_text(files))
+        with tempfile.TemporaryDirectory() as folder:
+            files = write_trial_files(Path(folder), trial, study.grouping)
+            if files:
+                client.log_artifacts(run_id, folder)
+                client.set_tag(run_id, Tag.FILES, sizes_text(files))
         # last, so that a run in state FINISHED is whole
         client.set_terminated(run_id, status="FINISHED", end_time=trial.end_ms)
         return run_id
@@ -105,16 +99,11 @@ def search_runs(
         If the store cannot be searched.
     """
     from mlflow.entities import ViewType
-    from mlflow.exceptions import MlflowException
 
     view = ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY
     token: str | None = ""
     while token is not None:
-        try:
+        with storage_errors(client.tracking_uri, "runs cannot be searched"):
             page = client.search_runs(list(experiment_ids), condition, view, max_results=5000, page_token=token or None)
-        except MlflowException as error:
-            raise TrackingError(
-                f"{masked(client.tracking_uri)}: runs cannot be searched ({masked(str(error))})"
-            ) from error
         yield from page
         token = page.token or None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StudySummary",
-    "Surface",
     "find_run",
     "find_runs",
     "list_studies",
@@ -88,24 +87,6 @@ class StudySummary:
     def best_run_id(self) -> str | None:
         """Run id of the best trial, None while there is none."""
         return self.tags.get(Tag.BEST_RUN)
-
-
-class Surface(NamedTuple):
-    """Scores over two numeric settings.
-
-    Attributes
-    ----------
-    axes : tuple of str
-        Names of the settings, such as ``("kappa", "xi")``.
-    values : tuple of arrays
-        Ascending values of each.
-    scores : dict
-        By score an array of shape (len(values[0]), len(values[1])), NaN where there is no trial.
-    """
-
-    axes: tuple[str, str]
-    values: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-    scores: dict[str, npt.NDArray[np.float64]]
 
 
 def list_studies(client: MlflowClient, experiment: str | None = None) -> list[StudySummary]:
@@ -215,8 +196,14 @@ def _search_trials(
     return {str(run.info.run_id): run.data.tags for run in runs}, metrics
 
 
-def read_surface(client: MlflowClient, run_id: str) -> Surface:
-    """Read the score surface of a study from its parent run.
+def read_surface(client: MlflowClient, run_id: str) -> dict[str, npt.NDArray[Any]]:
+    """Read the scores of a study over its two numeric settings from its parent run.
+
+    Returns
+    -------
+    dict
+        ``axes``, the settings' names, such as ``["kappa", "xi"]``; under each name its ascending values; and by score
+        a matrix (first × second setting), NaN where there is no trial.
 
     Raises
     ------
@@ -224,9 +211,7 @@ def read_surface(client: MlflowClient, run_id: str) -> Surface:
         If the study has none.
     """
     with _artifact(client, find_run(client, run_id), SURFACE) as path, np.load(path, allow_pickle=False) as stored:
-        first, second = (str(name) for name in stored["axes"])
-        scores = {key: stored[key] for key in stored.files if key not in ("axes", first, second)}
-        return Surface((first, second), (stored[first], stored[second]), scores)
+        return dict(stored)
 
 
 def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float64]:
