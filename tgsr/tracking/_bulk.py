@@ -182,21 +182,12 @@ class BulkWriter(ClientWriter):
 
     def remove(self, run_ids: Sequence[str]) -> None:
         """Remove runs for good, with their files: their cells' ids are needed again."""
-        self._for_each(
-            run_ids, *(sa.delete(table).where(table.c.run_uuid == sa.bindparam("run")) for table in reversed(_TABLES))
-        )
+        with self._engine.begin() as connection:
+            for table in reversed(_TABLES) if run_ids else ():
+                named = table.c.run_uuid == sa.bindparam("run")
+                connection.execute(sa.delete(table).where(named), [{"run": run_id} for run_id in run_ids])
         for run_id in run_ids:
             shutil.rmtree(self._folder / run_id, ignore_errors=True)
-
-    def restore(self, run_ids: Sequence[str]) -> None:
-        """See `ClientWriter.restore`."""
-        restored = sa.update(_RUNS).values(lifecycle_stage="active", deleted_time=None)
-        self._for_each(run_ids, restored.where(_RUNS.c.run_uuid == sa.bindparam("run")))
-
-    def _for_each(self, run_ids: Sequence[str], *statements: sa.Executable) -> None:
-        with self._engine.begin() as connection:
-            for statement in statements if run_ids else ():
-                connection.execute(statement, [{"run": run_id} for run_id in run_ids])
 
     def _write_files(self, entry: tuple[str, Trial]) -> dict[str, int]:
         return write_trial_files(self._folder / entry[0] / "artifacts", entry[1], self._study.grouping)

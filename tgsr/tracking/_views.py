@@ -21,7 +21,7 @@ from tgsr.tracking.names import COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE, Ta
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["VIEWS", "View", "prepare_experiment", "view_path"]
+__all__ = ["VIEWS", "View", "prepare_experiment"]
 
 _KIND = "mlflow.experimentKind"
 
@@ -76,11 +76,6 @@ def prepare_experiment(client: MlflowClient, experiment_id: str) -> None:
     for key, value in wanted.items():
         if key not in stored.tags:
             retry(functools.partial(client.set_experiment_tag, experiment_id, key, value))
-
-
-def view_path(experiment_id: str, view: View = VIEWS[0]) -> str:
-    """Where the UI shows the view: to be appended to its address."""
-    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
 
 
 def _description(name: str) -> str:
