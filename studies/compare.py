@@ -116,7 +116,7 @@ def comparison_rows(
 
 
 def _rows(request: StudyRequest, result: StudyResult, plan: ComparePlan) -> list[dict[str, Any]]:
-    spec, pair, _ = request
+    spec, pair = request.spec, request.pair
     choices = {spec.selection: "selection_value"}
     if _ORACLE in plan.selections and spec.selection != _FIXED:
         choices[_ORACLE] = "macro_f1"

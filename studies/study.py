@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["StudyRequest", "run_studies", "run_study"]
 
 
-class StudyRequest(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class StudyRequest:
     """A study that is to be run, and how."""
 
     spec: StudySpec
@@ -51,7 +53,8 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
     requests = list(requests)
     if not requests:
         return []
-    first, jobs = requests[0].options, list[Job]()
+    first = requests[0].options
+    jobs: list[Job] = []
     with (
         open_executor(first.scheduler, first.jobs) as executor,
         tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True) as bar,
@@ -79,7 +82,7 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
 
 def _open(request: StudyRequest, sink: str, bar: tqdm[Any]) -> Job:
     """Open a study and plan what it lacks."""
-    spec, pair, options = request
+    spec, pair, options = request.spec, request.pair, request.options
     place = open_sink(sink, spec, pair, options)
     try:
         plan = make_plan(spec, options.n_trials, place.table, place.deleted)

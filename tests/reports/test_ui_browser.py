@@ -168,19 +168,19 @@ def _picture(page: Any, name: str) -> None:
 _ORACLE = VIEWS[-1]
 
 
-def _path(experiment: str, view: View = VIEWS[0]) -> str:
+def view_path(experiment: str, view: View = VIEWS[0]) -> str:
     return f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
 
 
 def test_the_studies_have_a_view_of_their_own(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + _path(ui.experiment))
+    page.goto(ui.address + view_path(ui.experiment))
     page.get_by_role("button", name=VIEWS[0].name).wait_for()
     page.get_by_text("V-N TGSR grid oracle region").first.wait_for()
     _picture(page, "ui-studies")
 
 
 def test_the_oracles_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + _path(ui.experiment, _ORACLE))
+    page.goto(ui.address + view_path(ui.experiment, _ORACLE))
     page.get_by_role("button", name=_ORACLE.name).wait_for()
     cells = page.locator('.ag-row [col-id*="macro_f1"]')
     cells.first.wait_for()
@@ -193,7 +193,7 @@ def test_the_oracles_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
 
 
 def test_the_charts_of_the_view_draw_kappa_and_xi(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + _path(ui.experiment, _ORACLE) + "&compareRunsMode=CHART")
+    page.goto(ui.address + view_path(ui.experiment, _ORACLE) + "&compareRunsMode=CHART")
     page.locator(".contourlayer .contour").first.wait_for()
     assert page.locator(".js-plotly-plot").count() >= 2
     _picture(page, "ui-charts")
