@@ -164,36 +164,22 @@ def trial_table(client: MlflowClient, run_id: str, experiment_id: str) -> pd.Dat
     """
     import pandas as pd
 
-    keys = (Tag.TRIAL, Tag.CELL, Tag.SETTINGS, Tag.PREDICTIONS)
+    keys = [Tag.TRIAL, Tag.CELL, Tag.SETTINGS, Tag.PREDICTIONS]
     try:
-        engine = connect(client.tracking_uri)
+        tags, metrics = query_trials(connect(client.tracking_uri), run_id, keys)
     except TrackingError:
-        tags, metrics = _search_trials(client, run_id, experiment_id)
-    else:
-        tags, metrics = query_trials(engine, run_id, keys)
-    ids = sorted(tags, key=lambda run_id: (int(tags[run_id][Tag.TRIAL]), run_id))
-    rows = [
-        {"trial": int(found[Tag.TRIAL]), "run_id": run_id, "cell": found.get(Tag.CELL, "")}
-        | json.loads(found.get(Tag.SETTINGS, "{}"))
-        for run_id, found in ((run_id, tags[run_id]) for run_id in ids)
-    ]
-    facts = pd.DataFrame(rows) if rows else pd.DataFrame({"trial": [], "run_id": [], "cell": []})
-    scores = metrics.reindex(ids).reset_index(drop=True)
+        condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial'"
+        runs = list(search_runs(client, [experiment_id], f"{condition} and attributes.status = 'FINISHED'"))
+        ids = pd.Index([str(run.info.run_id) for run in runs], dtype=object)
+        tags, metrics = (pd.DataFrame([getattr(run.data, kind) for run in runs], ids) for kind in ("tags", "metrics"))
+    facts = tags.reindex(columns=keys).set_axis(["trial", "cell", "settings", "predictions"], axis=1)
+    facts = facts.astype({"trial": "int64"}).rename_axis("run_id").reset_index()
+    facts = facts.sort_values(["trial", "run_id"], ignore_index=True)
+    settings = pd.DataFrame([json.loads(text) for text in facts["settings"].fillna("{}")])
+    scores = metrics.reindex(facts["run_id"]).reset_index(drop=True)
     names = [name for name in _FIRST if name in scores] + sorted(set(map(str, scores)) - {*_FIRST, _LAST})
-    predictions = pd.Series([tags[run_id].get(Tag.PREDICTIONS) for run_id in ids], name="predictions")
-    return pd.concat([facts, scores[names], predictions, scores.filter([_LAST])], axis=1)
-
-
-def _search_trials(
-    client: MlflowClient, run_id: str, experiment_id: str
-) -> tuple[dict[str, dict[str, str]], pd.DataFrame]:
-    """What `query_trials` gives, by the public client."""
-    import pandas as pd
-
-    condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial' and attributes.status = 'FINISHED'"
-    runs = list(search_runs(client, [experiment_id], condition))
-    metrics = pd.DataFrame([run.data.metrics for run in runs], index=[str(run.info.run_id) for run in runs])
-    return {str(run.info.run_id): run.data.tags for run in runs}, metrics
+    parts = [facts[["trial", "run_id", "cell"]], settings, scores[names], facts["predictions"], scores.filter([_LAST])]
+    return pd.concat(parts, axis=1)
 
 
 def read_surface(client: MlflowClient, run_id: str) -> dict[str, npt.NDArray[Any]]:
