@@ -75,8 +75,10 @@ class Header:
             raise ValueError(f"{len(norms)} group_norms do not fit the grouping {self.grouping!r}")
         if not all(isinstance(value, str) for value in (self.grouping, self.weights_sha256, *self.facts.values())):
             raise ValueError("grouping, facts and weights_sha256 must be text")
-        if not _in_range(list(self.extraction.values())):
-            raise ValueError("extraction holds a value that is out of range")
+        for value in self.extraction.values():
+            numbers = [n for n in (value if isinstance(value, (list, tuple)) else [value]) if not isinstance(n, str)]
+            if len(numbers) > 16 or not all(0 <= number <= _LARGEST_SETTING for number in numbers):
+                raise ValueError("extraction holds a value that is out of range")
 
     @property
     def regions_known(self) -> bool:
@@ -89,16 +91,6 @@ class Header:
         norms = np.array(self.group_norms)
         order = [int(group) for group in np.argsort(-norms, kind="stable") if norms[group] > 0]
         return "regions" if self.grouping == "region" else "groups", order
-
-
-def _in_range(values: Sequence[Any]) -> bool:
-    for value in values:
-        if isinstance(value, list):
-            if len(value) > 16 or not _in_range(value):
-                return False
-        elif isinstance(value, (int, float)) and not 0 <= value <= _LARGEST_SETTING:
-            return False
-    return True
 
 
 class RegisteredModel:
