@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 
 from tgsr.datasets import DatabasePair, FeatureDataset, load_clips
 from tgsr.demo._layout import database_folder
@@ -25,23 +25,11 @@ from tgsr.estimators._tgsr import TGSRClassifier
 from tgsr.evaluation import evaluate
 from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
-from tgsr.protocols import DATABASES, EXPERIMENTS, N_REGIONS, Experiment
+from tgsr.protocols import DATABASES, EXPERIMENTS, N_REGIONS
 
-__all__ = ["DemoResult", "demo_features", "format_table", "moving_regions", "run_experiment", "run_experiments"]
+__all__ = ["demo_features", "moving_regions", "run_experiments"]
 
 KAPPA, XI = 10, 0.1
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """One experiment: scores on the target, the majority class's share, and how many kept regions move."""
-
-    experiment: Experiment
-    accuracy: float
-    majority: float
-    macro_f1: float
-    precision: float
-    chance: float
 
 
 def demo_features(root: Path, jobs: int = 1) -> dict[str, FeatureDataset]:
@@ -68,48 +56,32 @@ def moving_regions(root: Path, database: str) -> frozenset[int]:
     return frozenset(json.loads(path.read_text(encoding="utf-8"))["moving_in_any_class"])
 
 
-def run_experiment(
-    experiment: Experiment,
-    features: Mapping[str, FeatureDataset],
-    moving: frozenset[int],
-    kappa: int = KAPPA,
-    xi: float = XI,
-) -> DemoResult:
-    """Fit TGSR on the source, score it on the target, and compare the kept regions with those that move."""
-    source, target = features[experiment.source], features[experiment.target]
-    evaluation = evaluate(TGSRClassifier(kappa=kappa, xi=xi), DatabasePair(source, target))
-    kept = {int(region) for region in evaluation.estimator.selected_regions_}
-    return DemoResult(
-        experiment=experiment,
-        accuracy=evaluation.scores.accuracy,
-        majority=float(np.bincount(target.known_labels).max() / len(target)),
-        macro_f1=evaluation.scores.macro_f1,
-        precision=len(kept & moving) / len(kept),
-        chance=len(moving) / N_REGIONS,
-    )
-
-
 def run_experiments(
     root: Path, kappa: int = KAPPA, xi: float = XI, jobs: int = 1, features: Mapping[str, FeatureDataset] | None = None
-) -> list[DemoResult]:
-    """Run all twelve on a folder that `tgsr.demo.write_demo` made."""
+) -> pd.DataFrame:
+    """Fit TGSR on each source, score it on the target, and compare the kept regions with those that move.
+
+    Returns
+    -------
+    DataFrame
+        By experiment of a folder that `tgsr.demo.write_demo` made: scores on the target, the majority class's share,
+        the share of the kept regions that move, and what random regions would give.
+    """
     features = features if features is not None else demo_features(root, jobs)
-    return [
-        run_experiment(experiment, features, moving_regions(root, experiment.source), kappa, xi)
-        for experiment in EXPERIMENTS
-    ]
-
-
-def format_table(results: list[DemoResult]) -> str:
-    """A text table with a last line of means."""
-    header = f"{'experiment':>10} {'accuracy':>9} {'majority':>9} {'macro-F1':>9} {'precision':>10} {'chance':>7}"
-    values = np.array([[r.accuracy, r.majority, r.macro_f1, r.precision, r.chance] for r in results])
-    names = [result.experiment.name for result in results] + ["mean"]
-    lines = [
-        f"{name:>10} {row[0]:9.3f} {row[1]:9.3f} {row[2]:9.3f} {row[3]:10.3f} {row[4]:7.3f}"
-        for name, row in zip(names, [*values, values.mean(axis=0)], strict=True)
-    ]
-    return "\n".join([header, *lines])
+    rows = {}
+    for experiment in EXPERIMENTS:
+        source, target = features[experiment.source], features[experiment.target]
+        moving = moving_regions(root, experiment.source)
+        evaluation = evaluate(TGSRClassifier(kappa=kappa, xi=xi), DatabasePair(source, target))
+        kept = {int(region) for region in evaluation.estimator.selected_regions_}
+        rows[experiment.name] = {
+            "accuracy": evaluation.scores.accuracy,
+            "majority": np.bincount(target.known_labels).max() / len(target),
+            "macro-F1": evaluation.scores.macro_f1,
+            "precision": len(kept & moving) / len(kept),
+            "chance": len(moving) / N_REGIONS,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 @click.command()
@@ -119,7 +91,9 @@ def format_table(results: list[DemoResult]) -> str:
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes for the extraction.")
 def main(root: Path, kappa: int, xi: float, jobs: int) -> None:
     """Run the twelve experiments on generated clips and print the table."""
-    click.echo(format_table(run_experiments(root, kappa, xi, jobs)))
+    table = run_experiments(root, kappa, xi, jobs)
+    table.loc["mean"] = table.mean()
+    click.echo(table.rename_axis("experiment").reset_index().to_string(index=False, float_format="{:.3f}".format))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 
 from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.tracking._views import VIEWS, view_path
+from tgsr.tracking._views import VIEWS, View
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed with undelivered notifications")
@@ -170,6 +170,10 @@ def _picture(page: Any, name: str) -> None:
 
 
 _ORACLE = VIEWS[-1]
+
+
+def view_path(experiment: str, view: View = VIEWS[0]) -> str:
+    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
 
 
 def test_the_studies_have_a_view_of_their_own(ui: Ui, page: Any) -> None:
