@@ -13,7 +13,8 @@ from sklearn.base import clone
 
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier, check_positive
+from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier
+from tgsr.protocols import check_number
 from tgsr.solvers._simplex import project_simplex
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
@@ -78,7 +79,7 @@ class DRLSClassifier(SweepClassifier):
     def _rules(self, prepared: RegressionProblem, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
         one_hot = np.eye(int(codes.max()) + 1)[codes]
         for lam, cells in by_lam(self, grid).items():
-            mus = [check_positive("mu", settings.mu, zero=True) for _, settings in cells]
+            mus = [check_number("mu", settings.mu) for _, settings in cells]
             resolvents = Resolvents(prepared.K_source, prepared.delta, lam)
             solution = sparse_regression(prepared.K_source, one_hot, mus, resolvents)
             near = solution.converged & (solution.gaps <= GAP_LIMIT * len(codes))  # ‖L‖² is the number of samples
@@ -96,5 +97,5 @@ def by_lam(estimator: Any, grid: Sequence[Settings]) -> dict[float, list[tuple[i
     found: dict[float, list[tuple[int, Any]]] = defaultdict(list)
     for index, params in enumerate(grid):
         settings = clone(estimator).set_params(**params)
-        found[check_positive("lam", settings.lam, zero=True)].append((index, settings))
+        found[check_number("lam", settings.lam)].append((index, settings))
     return found

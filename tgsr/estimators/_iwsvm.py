@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tgsr.estimators._base import Array, Codes
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.protocols import check_number
 from tgsr.solvers._importance import gaussian, kliep, kmm, median_distance, ulsif
 
 __all__ = ["IWSVMClassifier", "importance_weights"]
@@ -15,7 +15,7 @@ __all__ = ["IWSVMClassifier", "importance_weights"]
 WEIGHTINGS = ("kliep", "ulsif", "kmm")
 
 
-class IWSVMClassifier(SweepClassifier):
+class IWSVMClassifier(SVMSweepClassifier):
     """Linear SVM in which each source sample's C is multiplied by its importance for the target.
 
     The weights have mean 1. With far more features than samples they matter only where C·w_i binds.
@@ -60,14 +60,13 @@ class IWSVMClassifier(SweepClassifier):
 
     def _solve(self, prepared: tuple[Span, dict[tuple[object, ...], Array]], codes: Codes) -> LinearRule:
         span, known = prepared
-        width = None if self.width is None else check_positive("width", self.width)
-        bound = check_positive("bound", self.bound)
+        width = None if self.width is None else check_number("width", self.width, strict=True)
+        bound = check_number("bound", self.bound, strict=True)
         key = (self.weighting, width, bound if self.weighting == "kmm" else None)
         if key not in known:
             known[key] = importance_weights(span, self.weighting, width, bound)
         self.weights_ = known[key]
-        C = check_positive("C", self.C)
-        return fit_svm(span.source, codes, C=C, class_order=self.class_order, weights=self.weights_)
+        return self._fit_svm(span.source, codes, weights=self.weights_)
 
 
 def importance_weights(span: Span, weighting: str, width: float | None, bound: float) -> Array:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from sklearn.svm import SVC
 
+from tgsr.errors import ParameterError
 from tgsr.estimators._base import Array, Codes
+from tgsr.estimators.sweep import SweepClassifier
+from tgsr.protocols import check_number
 
-__all__ = ["CLASS_ORDERS", "MAX_ITER", "LinearRule", "class_ranks", "fit_svm"]
+__all__ = ["MAX_ITER", "LinearRule", "SVMSweepClassifier", "class_ranks"]
 
 CLASS_ORDERS = ("sorted", "first_appearance")
 """How classes are numbered for LIBSVM, which gives a tie between its pairwise votes to the class numbered first."""
@@ -70,51 +73,34 @@ def _votes(margins: Array, n_classes: int) -> Array:
 
 
 def class_ranks(codes: Codes, class_order: str) -> tuple[Codes, Codes]:
-    """Number the classes for LIBSVM.
-
-    Parameters
-    ----------
-    codes : array of int, shape (n,)
-    class_order : {"sorted", "first_appearance"}
-
-    Returns
-    -------
-    ranks : array of int, shape (n,)
-        The class number of each sample.
-    order : array of int, shape (n_classes,)
-        The code of each class number.
-
-    Raises
-    ------
-    ValueError
-        If ``class_order`` is unknown.
-    """
+    """Number the classes for LIBSVM: each sample's class number (n,), and the code of each number (n_classes,)."""
     if class_order not in CLASS_ORDERS:
-        raise ValueError(f"class_order must be one of {CLASS_ORDERS}, got {class_order!r}")
+        raise ParameterError(f"class_order must be one of {CLASS_ORDERS}, got {class_order!r}")
     order, first = np.unique(codes, return_index=True)
     if class_order == "first_appearance":
         order = order[np.argsort(first)]
     return np.argsort(order)[codes], order
 
 
-def fit_svm(
-    features: Array,
-    codes: Codes,
-    *,
-    C: float,
-    class_order: str,
-    weights: Array | None = None,
-    projection: Array | None = None,
-) -> LinearRule:
-    """Fit LIBSVM's C-SVC (pairwise votes) on the linear kernel of ``features`` (n_source, q).
+class SVMSweepClassifier(SweepClassifier):
+    """A method that ends in LIBSVM's C-SVC (pairwise votes) on a linear kernel: with the parameters C, class_order."""
 
-    ``weights`` (n_source,) multiply C sample by sample; weights of zero drop a sample, so that they are kept above
-    a millionth of their mean: no class may vanish. Where LIBSVM has not converged after `MAX_ITER` iterations,
-    scikit-learn warns (`sklearn.exceptions.ConvergenceWarning`).
-    """
-    ranks, order = class_ranks(codes, class_order)
-    if weights is not None:
-        weights = np.maximum(weights, 1e-6 * weights.mean())
-    svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER, decision_function_shape="ovo")
-    svc.fit(features @ features.T, ranks, sample_weight=weights)
-    return LinearRule(svc, order, features, projection)
+    C: float
+    class_order: str
+
+    def _fit_svm(
+        self, features: Array, codes: Codes, *, weights: Array | None = None, projection: Array | None = None
+    ) -> LinearRule:
+        """Fit on ``features`` (n_source, q).
+
+        ``weights`` (n_source,) multiply C sample by sample; weights of zero drop a sample, so that they are kept above
+        a millionth of their mean: no class may vanish. Where LIBSVM has not converged after `MAX_ITER` iterations,
+        scikit-learn warns (`sklearn.exceptions.ConvergenceWarning`).
+        """
+        C = check_number("C", self.C, strict=True)
+        ranks, order = class_ranks(codes, self.class_order)
+        if weights is not None:
+            weights = np.maximum(weights, 1e-6 * weights.mean())
+        svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER, decision_function_shape="ovo")
+        svc.fit(features @ features.T, ranks, sample_weight=weights)
+        return LinearRule(svc, order, features, projection)

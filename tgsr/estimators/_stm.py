@@ -10,7 +10,8 @@ from sklearn.svm import SVC
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._kernel_svm import MAX_ITER
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.estimators.sweep import SweepClassifier
+from tgsr.protocols import check_number
 from tgsr.solvers._importance import gaussian, kmm, median_distance
 from tgsr.solvers._squared_hinge import KernelMachine, fit_squared_hinge
 
@@ -120,7 +121,7 @@ class STMClassifier(SweepClassifier):
             raise ValueError(f"kernel must be one of {KERNELS}, got {self.kernel!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
-        width = check_positive("width", self.width)
+        width = check_number("width", self.width, strict=True)
         matching = prepared.get("rbf", width)
         classifier = matching[0] if self.kernel == "rbf" else prepared.get("linear", 1.0)[0]
         machines, weights, n_iter, converged = zip(
@@ -142,8 +143,8 @@ class STMClassifier(SweepClassifier):
     def _alternate(
         self, kernel: Array, matching: Array, cross: Array, signs: Array
     ) -> tuple[KernelMachine, Array, int, bool]:
-        C, lam = check_positive("C", self.C), check_positive("lam", self.lam)
-        bound = check_positive("bound", self.bound)
+        C, lam = check_number("C", self.C, strict=True), check_number("lam", self.lam, strict=True)
+        bound = check_number("bound", self.bound, strict=True)
         kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
         weights = kmm(matching, cross, bound=bound)
         previous = np.inf

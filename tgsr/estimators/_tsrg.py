@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._drls import RegressionProblem, by_lam
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier, check_positive
+from tgsr.estimators.sweep import Fitted, Settings
+from tgsr.protocols import check_number
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
@@ -22,7 +23,7 @@ __all__ = ["TSRGClassifier"]
 _BLOCK = 512
 
 
-class TSRGClassifier(SweepClassifier):
+class TSRGClassifier(SVMSweepClassifier):
     """The target is regenerated so that its mean comes close to the source's; the source's SVM predicts it.
 
     min_P ‖X_s − P^T K_s‖_F² + λ‖P^T(mean source column − mean target column of K)‖² + μ‖P‖₁; the linear SVM trained
@@ -82,9 +83,9 @@ class TSRGClassifier(SweepClassifier):
         for lam, cells in by_lam(self, grid).items():
             resolvents = Resolvents(problem.K_source, problem.delta, lam, dtype=dtype)
             for index, settings in cells:
-                mu = check_positive("mu", settings.mu, zero=True)
+                mu = check_number("mu", settings.mu)
                 regenerated = _regenerate(span, problem, mu, resolvents, effective_n_jobs(self.n_jobs))
-                base = fit_svm(span.source, codes, C=check_positive("C", settings.C), class_order=settings.class_order)
+                base = settings._fit_svm(span.source, codes)
                 # the SVM's kernel between a regenerated sample P^T k(x) and the source is k(x)^T (P X_s^T)
                 projection = problem.samples.T @ regenerated.kernel
                 rule = LinearRule(base.svc, base.order, np.eye(len(span.source)), projection)

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from tgsr.estimators._base import Array, Codes, TransferClassifier
 from tgsr.estimators._span import Span
 
-__all__ = ["Fitted", "Outcome", "Rule", "Settings", "Sweep", "SweepClassifier", "check_positive", "prepare_sweep"]
+__all__ = ["Fitted", "Outcome", "Rule", "Settings", "Sweep", "SweepClassifier", "prepare_sweep"]
 
 Settings = Mapping[str, Any]
 """Hyper-parameters by name, such as ``{"kappa": 12, "xi": 44.0}``."""
@@ -250,16 +250,3 @@ class _SharedSweep:
 
     def _decisions(self, rule: Rule, coordinates: tuple[Array, ...]) -> Array:
         return _all_classes(rule(*coordinates), self.worker.classes_, self.n_classes)
-
-
-def check_positive(name: str, value: float, *, zero: bool = False) -> float:
-    """Return ``value`` as float if it is finite and positive (or, if ``zero`` is allowed, not negative).
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    if not np.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be a finite number {'≥' if zero else '>'} 0, got {value!r}")
-    return float(value)

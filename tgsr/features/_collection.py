@@ -20,10 +20,10 @@ import numpy.typing as npt
 from tgsr import __version__
 from tgsr.datasets._clips import Clip, ClipCollection, Skipped, read_frames
 from tgsr.datasets._dataset import FeatureDataset, read_only
-from tgsr.errors import DataError, ParameterError, TgsrError
+from tgsr.errors import DataError, TgsrError
 from tgsr.features._cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, check_integer
 
 __all__ = ["Extraction", "extract_collection"]
 
@@ -184,8 +184,7 @@ def _end_with_parent() -> None:
 
 
 def _check(collection: ClipCollection, jobs: int) -> None:
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ParameterError(f"jobs must be a positive integer, got {jobs!r}")
+    check_integer("jobs", jobs, 1)
     labelled = any(clip.label is not None for clip in collection.clips)
     for clip in collection.clips:
         if labelled and clip.label not in collection.class_names:

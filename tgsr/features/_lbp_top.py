@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, ParameterError
+from tgsr.protocols import check_integer
 from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
     ParameterError
         If the number of neighbours is not in 2…16 or the mapping is unknown.
     """
-    if isinstance(neighbours, bool) or not isinstance(neighbours, (int, np.integer)) or not 2 <= neighbours <= 16:
-        raise ParameterError(f"neighbours must be an integer from 2 to 16, got {neighbours!r}")
+    neighbours = check_integer("neighbours", neighbours, 2, 16)
     codes = np.arange(1 << neighbours, dtype=np.int64)
     rotated = (codes >> 1) | ((codes & 1) << (neighbours - 1))
     ones = np.bitwise_count(codes).astype(np.int64)
@@ -175,9 +175,10 @@ def _cells(height: int, width: int, grid: tuple[int, ...]) -> tuple[Ints, Ints, 
 
 def _check_radii(radii: int | tuple[int, int, int]) -> tuple[int, int, int]:
     given = (radii,) * 3 if isinstance(radii, (int, np.integer)) else tuple(radii)
-    if len(given) != 3 or any(isinstance(r, bool) or not isinstance(r, (int, np.integer)) or r < 1 for r in given):
+    if len(given) != 3:
         raise ParameterError(f"radii must be a positive integer, or three for X, Y and T, got {radii!r}")
-    return int(given[0]), int(given[1]), int(given[2])
+    x, y, t = (check_integer("a radius", radius, 1) for radius in given)
+    return x, y, t
 
 
 def _check_volume(clip: npt.ArrayLike, radius: tuple[int, int, int]) -> npt.NDArray[np.float64]:

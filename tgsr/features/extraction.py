@@ -16,6 +16,7 @@ from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
 from tgsr.preprocessing._pipeline import DECIMALS, prepare_clip
+from tgsr.protocols import check_integer
 from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
@@ -68,11 +69,11 @@ class ExtractionSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "radii", tuple(self.radii))
         object.__setattr__(self, "grid", tuple(self.grid))
-        numbers = (self.n_frames, self.size, *self.radii, *self.grid)
-        if len(self.radii) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
-            raise ParameterError(f"n_frames, size, the three radii and grid must be positive integers: {self}")
-        if not self.grid or any(np.max(getattr(self, name)) > most for name, most in _LARGEST.items()):
-            raise ParameterError(f"these settings are beyond what fits into memory ({_LARGEST}): {self}")
+        if len(self.radii) != 3 or not self.grid:
+            raise ParameterError(f"there must be three radii, and a grid: {self}")
+        for name, largest in _LARGEST.items():
+            for value in np.array(getattr(self, name), dtype=object).flat:
+                check_integer(name, value, 1, largest)
         choices = (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS), ("extractor", EXTRACTORS))
         for name, allowed in choices:
             if getattr(self, name) not in tuple(allowed):
