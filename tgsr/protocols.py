@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "N_REGIONS",
     "XIS",
     "Experiment",
+    "check_choice",
     "check_database",
     "check_integer",
     "check_kappa",
@@ -221,6 +223,19 @@ def check_number(name: str, value: Any, lowest: float = 0.0, *, strict: bool = F
         if np.isfinite(number) and (number > lowest or (number == lowest and not strict)):
             return number
     raise ParameterError(f"{name} must be a finite number {'>' if strict else '≥'} {lowest:g}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a parameter that is none of the names it can take.
+
+    Raises
+    ------
+    ParameterError
+        It lists them.
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def check_kappa(kappa: int, n_groups: int = N_REGIONS) -> int:

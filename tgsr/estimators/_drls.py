@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, Fitted, SweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier
+from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_number
 from tgsr.solvers._simplex import project_simplex
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import ParameterError
-from tgsr.protocols import N_REGIONS
+from tgsr.protocols import N_REGIONS, check_choice
 from tgsr.regions import N_BINS, N_PLANES, released_groups
 
 __all__ = ["GROUPINGS", "SCALINGS", "feature_groups", "group_scales"]
@@ -56,7 +56,7 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
                     "pass an array with a group for every feature"
                 )
             return released_groups()
-        raise ParameterError(f"groups = {groups!r} is unknown; use {', '.join(map(repr, GROUPINGS))} or an array")
+        check_choice("groups (unless it is an array)", groups, GROUPINGS)
     numbers = np.asarray(groups)
     if numbers.shape != (n_features,) or numbers.dtype.kind not in "iu":
         raise ParameterError(
@@ -100,8 +100,7 @@ def group_scales(
         if factors.shape != (n_groups,) or not np.isfinite(factors).all() or not (factors > 0).all():
             raise ParameterError(f"scaling must hold a positive number for each of the {n_groups} groups")
         return factors
-    if scaling not in SCALINGS:
-        raise ParameterError(f"scaling = {scaling!r} is unknown; use {', '.join(map(repr, SCALINGS))} or an array")
+    check_choice("scaling (unless it is an array)", scaling, SCALINGS)
     if scaling == "none":
         return None
     both = X if X_target is None else np.vstack([X, X_target])

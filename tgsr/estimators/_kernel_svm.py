@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.svm import SVC
 
-from tgsr.errors import ParameterError
-from tgsr.estimators._base import Array, Codes
-from tgsr.estimators.sweep import SweepClassifier
-from tgsr.protocols import check_number
+from tgsr.estimators._base import Array, Codes, SweepClassifier
+from tgsr.protocols import check_choice, check_number
 
 __all__ = ["MAX_ITER", "LinearRule", "SVMSweepClassifier", "class_ranks"]
 
@@ -74,8 +72,7 @@ def _votes(margins: Array, n_classes: int) -> Array:
 
 def class_ranks(codes: Codes, class_order: str) -> tuple[Codes, Codes]:
     """Number the classes for LIBSVM: each sample's class number (n,), and the code of each number (n_classes,)."""
-    if class_order not in CLASS_ORDERS:
-        raise ParameterError(f"class_order must be one of {CLASS_ORDERS}, got {class_order!r}")
+    check_choice("class_order", class_order, CLASS_ORDERS)
     order, first = np.unique(codes, return_index=True)
     if class_order == "first_appearance":
         order = order[np.argsort(first)]

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.svm import SVC
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.estimators._kernel_svm import MAX_ITER
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier
-from tgsr.protocols import check_number
+from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._importance import gaussian, kmm, median_distance
 from tgsr.solvers._squared_hinge import KernelMachine, fit_squared_hinge
 
 __all__ = ["STMClassifier"]
-
-KERNELS = ("linear", "rbf")
-LOSSES = ("squared_hinge", "hinge")
 
 
 @dataclass(frozen=True)
@@ -117,10 +113,8 @@ class STMClassifier(SweepClassifier):
         return _Kernels(span, median_distance(span.source, span.target), {})
 
     def _solve(self, prepared: _Kernels, codes: Codes) -> _OneAgainstRest:
-        if self.kernel not in KERNELS:
-            raise ValueError(f"kernel must be one of {KERNELS}, got {self.kernel!r}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+        check_choice("kernel", self.kernel, ("linear", "rbf"))
+        check_choice("loss", self.loss, ("squared_hinge", "hinge"))
         width = check_number("width", self.width, strict=True)
         matching = prepared.get("rbf", width)
         classifier = matching[0] if self.kernel == "rbf" else prepared.get("linear", 1.0)[0]

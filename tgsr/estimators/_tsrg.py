@@ -10,12 +10,12 @@ import numpy as np
 from joblib import effective_n_jobs
 from threadpoolctl import threadpool_limits
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, Fitted
 from tgsr.estimators._drls import RegressionProblem, by_lam
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Fitted, Settings
-from tgsr.protocols import check_number
+from tgsr.estimators.sweep import Settings
+from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
@@ -77,8 +77,7 @@ class TSRGClassifier(SVMSweepClassifier):
         self, prepared: tuple[Span, RegressionProblem], codes: Codes, grid: Sequence[Settings]
     ) -> Iterable[Fitted]:
         span, problem = prepared
-        if self.precision not in ("single", "double"):
-            raise ValueError(f"precision must be 'single' or 'double', got {self.precision!r}")
+        check_choice("precision", self.precision, ("single", "double"))
         dtype = np.float32 if self.precision == "single" else np.float64
         for lam, cells in by_lam(self, grid).items():
             resolvents = Resolvents(problem.K_source, problem.delta, lam, dtype=dtype)

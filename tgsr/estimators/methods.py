@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -80,9 +80,9 @@ class Method:
     name: str
     estimator: type[BaseEstimator]
     protocol: Mapping[str, Any]
-    defaults: Mapping[str, Any]
-    param_grid: Callable[[TaskShape], Grid]
-    param_distributions: Callable[[TaskShape], Distributions]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    param_grid: Callable[[TaskShape], Grid] = lambda _: [{}]
+    param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
     shares: str | None = None
     batch: int = 32
 
@@ -139,7 +139,7 @@ def _sparse(name: str, estimator: type[BaseEstimator], protocol: Mapping[str, An
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("SVM", SVMClassifier, _ORDER, {"C": 1.0}, lambda _: [{}], lambda _: {}),
+        Method("SVM", SVMClassifier, _ORDER, {"C": 1.0}),
         Method(
             "IW-SVM",
             IWSVMClassifier,
@@ -191,18 +191,13 @@ METHODS: dict[str, Method] = {
 """The ten methods in the order of the paper's tables."""
 
 
-def _consensus(name: str, estimator: type[BaseEstimator], protocol: dict[str, Any]) -> Method:
-    """A method with nothing to search."""
-    return Method(name, estimator, protocol, {}, lambda _: [{}], lambda _: {})
-
-
 CONSENSUS: dict[str, Method] = {
     method.name: method
     for method in (
-        _consensus("TGSR-average", ConsensusTGSR, {"combine": "average"}),
-        _consensus("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
-        _consensus("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
-        *(_consensus(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
+        Method("TGSR-average", ConsensusTGSR, {"combine": "average"}),
+        Method("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
+        Method("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
+        *(Method(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
     )
 }
 """Combinations of a whole grid: nothing is chosen (see `tgsr.estimators._consensus`)."""

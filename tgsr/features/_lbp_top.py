@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, ParameterError
-from tgsr.protocols import check_integer
+from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def lbp_top(
     radius = _check_radii(radii)
     bins, n_bins = code_bins(neighbours, mapping)
     volume = _check_volume(clip, radius)
-    if interpolation not in INTERPOLATIONS:
-        raise ParameterError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     interior = (volume.shape[1] - 2 * radius[1], volume.shape[2] - 2 * radius[0])
     row_edges, column_edges, members = _cells(*interior, tuple(int(n_blocks) for n_blocks in grid))
     offsets, weights, exact = _neighbourhood(radius, neighbours, interpolation, volume.shape[1:])
@@ -112,6 +111,7 @@ def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
         If the number of neighbours is not in 2…16 or the mapping is unknown.
     """
     neighbours = check_integer("neighbours", neighbours, 2, 16)
+    check_choice("mapping", mapping, MAPPINGS)
     codes = np.arange(1 << neighbours, dtype=np.int64)
     rotated = (codes >> 1) | ((codes & 1) << (neighbours - 1))
     ones = np.bitwise_count(codes).astype(np.int64)
@@ -120,10 +120,8 @@ def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
         bins, n_bins = np.where(uniform, np.cumsum(uniform) - 1, uniform.sum()), int(uniform.sum()) + 1
     elif mapping == "riu2":
         bins, n_bins = np.where(uniform, ones, neighbours + 1), int(neighbours) + 2
-    elif mapping == "none":
-        bins, n_bins = codes, len(codes)
     else:
-        raise ParameterError(f"mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
+        bins, n_bins = codes, len(codes)
     bins = bins.astype(np.int64)
     bins.setflags(write=False)
     return bins, n_bins

@@ -16,7 +16,7 @@ from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
 from tgsr.preprocessing._pipeline import DECIMALS, prepare_clip
-from tgsr.protocols import check_integer
+from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
@@ -76,8 +76,7 @@ class ExtractionSettings:
                 check_integer(name, value, 1, largest)
         choices = (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS), ("extractor", EXTRACTORS))
         for name, allowed in choices:
-            if getattr(self, name) not in tuple(allowed):
-                raise ParameterError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), allowed)
         code_bins(self.neighbours, self.mapping)
         if self.n_frames <= 2 * self.radii[2] or self.size <= 2 * max(self.radii[:2]):
             raise ParameterError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import DataError, ParameterError
-from tgsr.protocols import check_integer, check_number
+from tgsr.errors import DataError
+from tgsr.protocols import check_choice, check_integer, check_number
 
 __all__ = ["Problem", "SolverSettings"]
 
@@ -45,8 +45,7 @@ class SolverSettings:
             check_number(name, getattr(self, name), strict=True)
         check_number("rho", self.rho, 1.0)
         check_integer("max_iter", self.max_iter, 1)
-        if self.init not in ("ones", "zeros"):
-            raise ParameterError(f"init = {self.init!r} is unknown; Algorithm 1 starts from 'ones' or 'zeros'")
+        check_choice("init", self.init, ("ones", "zeros"))
 
     @property
     def start(self) -> float:
