@@ -206,10 +206,10 @@ def test_stm_sees_what_a_new_sample_has_outside_the_span(domains):
 
 def test_drls_without_mean_term_is_a_label_space_lasso(domains):
     X, y, X_target = domains
-    problem = RegressionProblem.of(Span.of(X, X_target))
+    problem = RegressionProblem(Span.of(X, X_target))
     one_hot = np.eye(3)[y]
     slow = Resolvents(problem.K_source, problem.delta, 0.0, Schedule(kappa=0.1, growth=1.001, max_iter=20000))
-    P = sparse_regression(problem.K_source, one_hot, [0.5], slow).P[0]
+    P = sparse_regression(slow, one_hot, [0.5]).P[0]
     design = problem.K_source.T
     lasso = Lasso(alpha=0.5 / (2 * len(design)), fit_intercept=False, tol=1e-12, max_iter=1_000_000)
     fitted = design @ lasso.fit(design, one_hot).coef_.T

@@ -29,11 +29,6 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
         ``"region"``: every 177 consecutive features are one facial region (three planes × 59 bins); up to 177
         features are one region. ``"released"``: the grouping of the released records, see
         `tgsr.regions.released_groups`.
-    n_features : int
-
-    Returns
-    -------
-    array of int, shape (n_features,)
 
     Raises
     ------
@@ -41,22 +36,17 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
         If the grouping is unknown or does not fit the number of features.
     """
     if isinstance(groups, str):
-        if groups == "region":
-            if n_features > _REGION_SIZE and n_features % _REGION_SIZE:
-                raise ParameterError(
-                    f"groups='region' needs a multiple of {_REGION_SIZE} features "
-                    f"(the face: {N_REGIONS * _REGION_SIZE}), got {n_features}; "
-                    "pass an array with a group for every feature"
-                )
-            return np.arange(n_features) // _REGION_SIZE
-        if groups == "released":
-            if n_features != N_REGIONS * _REGION_SIZE:
-                raise ParameterError(
-                    f"groups='released' needs {N_REGIONS * _REGION_SIZE} features, got {n_features}; "
-                    "pass an array with a group for every feature"
-                )
-            return released_groups()
         check_choice("groups (unless it is an array)", groups, GROUPINGS)
+        face = N_REGIONS * _REGION_SIZE
+        fits = n_features == face or (
+            groups == "region" and (n_features <= _REGION_SIZE or not n_features % _REGION_SIZE)
+        )
+        if not fits:
+            raise ParameterError(
+                f"groups={groups!r} needs {face} features, or for 'region' another multiple of {_REGION_SIZE}; got "
+                f"{n_features}; pass an array with a group for every feature"
+            )
+        return released_groups() if groups == "released" else np.arange(n_features) // _REGION_SIZE
     numbers = np.asarray(groups)
     if numbers.shape != (n_features,) or numbers.dtype.kind not in "iu":
         raise ParameterError(

@@ -86,20 +86,11 @@ class GFKClassifier(_SubspaceClassifier):
 
 
 def geodesic_flow(source_axes: Array, target_axes: Array) -> Array:
-    """Factor F of the geodesic flow kernel's matrix G = ∫₀¹ Φ(t)Φ(t)^T dt = FF^T.
+    """Factor F (r, 2d) of the geodesic flow kernel's matrix G = ∫₀¹ Φ(t)Φ(t)^T dt = FF^T, of orthonormal bases (r, d).
 
     With P_s^T P_t = U cos(θ) V^T the geodesic is Φ(t) = A cos(tθ) + R sin(tθ), A = P_s U, R = (P_t V − A cos θ)/sin θ;
     each angle adds [A_i R_i] [[a, b], [b, g]] [A_i R_i]^T (closed forms of the integrals). No D × D matrix and no
     complement of the source's subspace is needed.
-
-    Parameters
-    ----------
-    source_axes, target_axes : arrays of shape (r, d)
-        Orthonormal bases.
-
-    Returns
-    -------
-    array of shape (r, 2d)
     """
     left, cosines, right = np.linalg.svd(source_axes.T @ target_axes)
     start = source_axes @ left

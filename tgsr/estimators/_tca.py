@@ -64,20 +64,10 @@ class TCAClassifier(SVMSweepClassifier):
 
 
 def transfer_components(centred: Array, mean_gap: Array, mu: float) -> Array:
-    """Eigenvectors of (KLK + μI)^{-1} KHK in decreasing order of their eigenvalues, of unit norm.
+    """Eigenvectors W (n, n) of (KLK + μI)^{-1} KHK in decreasing order of their eigenvalues.
 
-    Parameters
-    ----------
-    centred : array of shape (n, n)
-        K H K.
-    mean_gap : array of shape (n,)
-        K e, with L = e e^T: mean source column minus mean target column of K.
-    mu : float
-
-    Returns
-    -------
-    array of shape (n, n)
-        W, with columns of unit Euclidean norm, as a general eigensolver returns them.
+    Its columns have unit Euclidean norm, as a general eigensolver returns them. ``centred`` is KHK (n, n), ``mean_gap``
+    K e (n,) with L = e e^T: the mean source column of K minus the mean target column.
     """
     # with R = √μ(KLK + μI)^{-1/2}, the eigenvectors are R times those of the symmetric R KHK R. As KLK = gg^T has rank
     # one, R = I − (1 − √(μ/(μ + ‖g‖²)))gg^T/‖g‖²: no factorisation that rounding could spoil where ‖g‖² ≫ μ

@@ -52,7 +52,7 @@ def _canonical_order(X: Array, Z: Array) -> tuple[Array, Array]:
     return X[by_distance[0]], Z[by_distance[1]]
 
 
-# --- KLIEP ----------------------------------------------------------------------------------------------------------
+# --- KLIEP ---------------------------------------------------------------------------------------------------------
 
 
 def kliep(X: Array, X_target: Array, *, width: float | None = None) -> Array:
@@ -62,18 +62,8 @@ def kliep(X: Array, X_target: Array, *, width: float | None = None) -> Array:
     k(X, centres): a convex program, solved to its optimum (`tgsr.solvers._quadratic.mixture_likelihood`) for the
     shares β = b∘α, which stay finite where b is next to 0.
 
-    Parameters
-    ----------
-    X : array of shape (n_source, r)
-    X_target : array of shape (n_target, r)
-    width : float, optional
-        σ; by default the multiple of the median distance with the best likelihood in cross-validation over the
-        target.
-
-    Returns
-    -------
-    array of shape (n_source,)
-        Weights of mean 1.
+    Weights (n_source,) of mean 1 for X (n_source, r) and X_target (n_target, r). ``width`` is σ, by default the
+    multiple of the median distance with the best likelihood in cross-validation over the target.
     """
     # many small factorisations: a second BLAS thread would only wait
     with threadpool_limits(limits=1, user_api="blas"):
@@ -109,7 +99,7 @@ def _kliep_likelihood(source: Array, target: Array, width: float) -> float:
     return float(np.mean(likelihoods))
 
 
-# --- uLSIF ----------------------------------------------------------------------------------------------------------
+# --- uLSIF ---------------------------------------------------------------------------------------------------------
 
 
 def ulsif(X: Array, X_target: Array, *, width: float | None = None, ridge: float | None = None) -> Array:
@@ -117,17 +107,8 @@ def ulsif(X: Array, X_target: Array, *, width: float | None = None, ridge: float
 
     α = max(0, (Φ^T Φ/N_s + l·I)^{-1} φ̄) with Φ = k(X, centres), φ̄ the mean of k(X_target, centres).
 
-    Parameters
-    ----------
-    X : array of shape (n_source, r)
-    X_target : array of shape (n_target, r)
-    width, ridge : float, optional
-        σ and l; where one is not given, the value with the best leave-one-out score (`ulsif_loo_score`) is taken.
-
-    Returns
-    -------
-    array of shape (n_source,)
-        Weights of mean 1 (all 1 if every weight is 0).
+    Weights (n_source,) of mean 1 (all 1 if every weight is 0) for X (n_source, r) and X_target (n_target, r). Where
+    ``width`` σ or ``ridge`` l is not given, the value with the best leave-one-out score is taken.
     """
     source, target = _canonical_order(X, X_target)
     scale = median_distance(X, X_target)
@@ -149,19 +130,8 @@ def ulsif_loo_score(at_source: Array, at_target: Array, ridge: float) -> float:
     """Leave-one-out score of uLSIF in closed form (Kanamori, Hido and Sugiyama 2009, section 4.2).
 
     Pair i leaves out source sample i and target sample i, for the first n = min(N_s, N_t) of each; the score is the
-    mean of w_i(x_i^s)²/2 − w_i(x_i^t) with w_i fitted without the pair. Lower is better.
-
-    Parameters
-    ----------
-    at_source : array of shape (n_source, m)
-        Kernel values between source samples and centres.
-    at_target : array of shape (n_target, m)
-    ridge : float
-
-    Returns
-    -------
-    float
-        0 where there is only one sample of either (nothing is left to fit).
+    mean of w_i(x_i^s)²/2 − w_i(x_i^t) with w_i fitted without the pair. Lower is better; 0 where there is only one
+    sample of either. ``at_source`` (n_source, m) and ``at_target`` (n_target, m) are the kernel with the centres.
     """
     (n_source, m), n_target = at_source.shape, len(at_target)
     n = min(n_source, n_target)
@@ -181,7 +151,7 @@ def ulsif_loo_score(at_source: Array, at_target: Array, ridge: float) -> float:
     return float(np.mean(at_left_source**2 / 2 - at_left_target))
 
 
-# --- KMM ------------------------------------------------------------------------------------------------------------
+# --- KMM -----------------------------------------------------------------------------------------------------------
 
 
 def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | None = None) -> Array:
@@ -190,20 +160,9 @@ def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | N
     min ½ s^T K s − κ^T s with κ_i = (N_s/N_t) Σ_j k(x_i, x_j^t), 0 ≤ s ≤ B and |Σ s − N_s| ≤ N_s·ε,
     ε = (√N_s − 1)/√N_s.
 
-    Parameters
-    ----------
-    kernel : array of shape (n_source, n_source)
-    cross : array of shape (n_source, n_target)
-        Kernel between source and target samples.
-    bound : float, default=1000.0
-        B.
-    linear : array of shape (n_source,), optional
-        Added to −κ: the weighted losses of the selective transfer machine.
-
-    Returns
-    -------
-    array of shape (n_source,)
-        Weights as the program gives them (their mean is within ε of 1).
+    Weights (n_source,) for the source's kernel with itself and ``cross`` (n_source, n_target) with the target, as the
+    program gives them (their mean is within ε of 1). ``linear`` (n_source,) is added to −κ: the weighted losses of the
+    selective transfer machine.
     """
     n_source, n_target = cross.shape
     epsilon = (np.sqrt(n_source) - 1) / np.sqrt(n_source)
