@@ -57,22 +57,9 @@ def aggregation_weights(target: Array, held_out: Array, codes: npt.NDArray[np.in
     """Weights of models by importance-weighted least squares (IWA; Dinu et al., ICLR 2023).
 
     Minimises the estimated squared error Σ_kl c_k c_l ⟨f_k, f_l⟩_target − 2 Σ_k c_k ⟨f_k, y⟩_weighted source. There are
-    more models than the samples can tell apart, so a ridge pulls the weights towards equal ones.
-
-    Parameters
-    ----------
-    target : array of shape (n_models, n_target, n_classes)
-        Scores of the target samples.
-    held_out : array of shape (n_models, n_source, n_classes)
-        Scores of each source sample by models that were fitted without it.
-    codes : array of int, shape (n_source,)
-    importance : array of shape (n_source,)
-        Density ratios of mean 1.
-
-    Returns
-    -------
-    array of shape (n_models,)
-        They may be negative, and need not sum to 1.
+    more models than the samples can tell apart, so a ridge pulls the weights towards equal ones. They may be negative,
+    and need not sum to 1. Scores are (n_models, n_samples, n_classes): of the target, and of each source sample by
+    models fitted without it; ``importance`` (n_source,) are density ratios of mean 1.
     """
     n_models, n_target, n_classes = target.shape
     flat = target.reshape(n_models, -1)

@@ -38,10 +38,8 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
     if isinstance(groups, str):
         check_choice("groups (unless it is an array)", groups, GROUPINGS)
         face = N_REGIONS * _REGION_SIZE
-        fits = n_features == face or (
-            groups == "region" and (n_features <= _REGION_SIZE or not n_features % _REGION_SIZE)
-        )
-        if not fits:
+        other = groups == "region" and (n_features <= _REGION_SIZE or not n_features % _REGION_SIZE)
+        if n_features != face and not other:
             raise ParameterError(
                 f"groups={groups!r} needs {face} features, or for 'region' another multiple of {_REGION_SIZE}; got "
                 f"{n_features}; pass an array with a group for every feature"

@@ -24,23 +24,12 @@ need at most 640,000 iterations on the released features."""
 
 @dataclass(frozen=True)
 class LinearRule:
-    """A linear SVM on mapped samples: kernel ⟨A^T z, f_i⟩ with the source's features f_i.
+    """A linear SVM on mapped samples: kernel ⟨A^T z, f_i⟩ with the source's features f_i."""
 
-    Attributes
-    ----------
-    svc : SVC
-        Fitted on the precomputed kernel of ``features``.
-    order : array of int
-        Class code of each of the SVM's class numbers.
-    features : array of shape (n_source, q)
-    projection : array of shape (r, q), optional
-        The map A from span coordinates to features; None for the identity.
-    """
-
-    svc: Any
-    order: Codes
-    features: Array
-    projection: Array | None = None
+    svc: Any  # an SVC fitted on the precomputed kernel of the features
+    order: Codes  # class code of each of the SVM's class numbers
+    features: Array  # (n_source, q)
+    projection: Array | None = None  # A (r, q), from span coordinates to features; None for the identity
 
     def __call__(self, z: Array) -> Array:
         """Score of each class for samples in span coordinates (n, r); LIBSVM's own prediction has the largest."""
