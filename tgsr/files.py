@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: read so that every error names them, written so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tgsr.errors import ParameterError
+from tgsr.errors import DataError, ParameterError, TgsrError
 
-__all__ = ["atomic_path", "check_output", "write_text"]
+__all__ = ["atomic_path", "check_output", "reading", "write_text"]
 
 
 def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
@@ -27,6 +27,17 @@ def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
     if target.is_dir():
         raise ParameterError(f"{target} is a folder; name a file in it")
     return target
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], failure: str = "cannot be read", remedy: str = "") -> Iterator[None]:
+    """Let whatever goes wrong with a foreign file be one of our errors that names it: parsers raise what they like."""
+    try:
+        yield
+    except TgsrError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    except Exception as error:
+        raise DataError(f"{path}: {failure} ({error}){'; ' * bool(remedy)}{remedy}") from error
 
 
 @contextmanager

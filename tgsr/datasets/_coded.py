@@ -15,12 +15,12 @@ from pathlib import Path
 from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
 from tgsr.datasets._sheet import Sheet, read_sheet
 from tgsr.datasets._table import LabelMap, read_label_map
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_trees, is_cropped, leads_out
+from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_tree, is_cropped
 from tgsr.datasets._tree import folders as sub_folders
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES
 
-__all__ = ["EMOTIONS", "CodedDatabase", "Columns", "Correction"]
+__all__ = ["EMOTIONS", "CodedDatabase", "Correction"]
 
 EMOTIONS: dict[str, str] = {
     **dict.fromkeys(("happiness", "happy", "positive"), "positive"),
@@ -29,18 +29,8 @@ EMOTIONS: dict[str, str] = {
 }
 """Emotion of a sheet (lower case) → class, where a database has no map of its own: the protocol ``cdmer``."""
 
+_COLUMNS = {name: name for name in ("subject", "filename", "onset", "offset", "emotion")}
 _OUTSIDE = {*EMOTIONS, "others", "other", "repression", "tense", "confused", "helpless", "pain", "neutral"}
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The names of a sheet's columns, in lower case."""
-
-    subject: str = "subject"
-    clip: str = "filename"
-    onset: str = "onset"
-    offset: str = "offset"
-    emotion: str = "emotion"
 
 
 @dataclass(frozen=True)
@@ -82,12 +72,7 @@ class _Coded:
     emotion: str
     onset: int | None
     offset: int | None
-    event: bool
-
-    @property
-    def id(self) -> str:
-        name = f"{self.subject}/{self.clip}"
-        return f"{name}@{self.onset}-{self.offset}" if self.event else name
+    id: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +88,8 @@ class CodedDatabase:
         The sheet that this was written for, as a message names it.
     n_rows : tuple of int
         Rows of the versions known; another number is noted.
-    columns : Columns
+    columns : mapping
+        What the sheet calls subject, filename, onset, offset and emotion, where otherwise; in lower case.
     folder : str
         Where a clip is: ``"{first}/{clip}"`` with what the first-level folders are called, or ``"{clip}"``: anywhere.
     first : str, optional
@@ -133,7 +119,7 @@ class CodedDatabase:
     sheet: str
     sheet_known: str
     n_rows: tuple[int, ...] = ()
-    columns: Columns = field(default_factory=Columns)
+    columns: Mapping[str, str] = field(default_factory=dict)
     folder: str = "{clip}"
     first: str | None = None
     subject: str = "sub{:02d}"
@@ -183,16 +169,10 @@ class CodedDatabase:
                 f"{root}: no {self.sheet_known} from {tree} up to two folders above {root}; put it there, or name "
                 "it with --annotations"
             )
-        sheet = self._read(path)
         collector = Collector(self.name, root, is_cropped(tree, root))
-        collector.notes.append(f"emotions and frames from {path}")
-        if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
-            known = " or ".join(map(str, self.n_rows))
-            collector.notes.append(
-                f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
-            )
+        rows = list(self._rows(path, collector))
         on_disk = self._clips_on_disk(collector, tree)
-        rows = self._corrected(list(self._rows(sheet, collector)), protocol, on_disk, collector)
+        rows = self._corrected(rows, protocol, on_disk, collector)
         self._add_rows(collector, path, rows, on_disk, emotions)
         return collector.finish(self.expected.get(protocol), protocol)
 
@@ -213,39 +193,32 @@ class CodedDatabase:
         if self.first is None:
             return root
         first = re.compile(self.first, re.IGNORECASE)
-        trees = find_trees(root, lambda folder: any(first.fullmatch(child.name) for child in sub_folders(folder)))
-        if len(trees) > 1:
-            raise DataError(f"{root}: {self.name} is in {' and in '.join(map(str, trees))}; name one with --root")
-        if not trees:
-            raise MissingDataError(f"{root}: {self.name} is not there; expected {self._example} below it")
-        return trees[0]
+        expected = self.folder.format(subject=self.subject.format(1), clip="<clip>", emotion="<emotion>") + "/"
+        return find_tree(
+            root, lambda folder: any(first.fullmatch(child.name) for child in sub_folders(folder)), self.name, expected
+        )
 
-    @property
-    def _example(self) -> str:
-        subject = self.subject.format(1)
-        return self.folder.format(subject=subject, clip="<clip>", emotion="<emotion>") + "/"
-
-    def _read(self, path: Path) -> Sheet:
+    def _rows(self, path: Path, collector: Collector) -> Iterator[_Coded]:
+        columns = {**_COLUMNS, **self.columns}
         if self.read is not None:
-            return self.read(path)
-        names = (self.columns.subject, self.columns.clip, self.columns.onset, self.columns.offset, self.columns.emotion)
-        return read_sheet(path, names, worksheet=self.worksheet)
-
-    def _rows(self, sheet: Sheet, collector: Collector) -> Iterator[_Coded]:
-        for row in sheet.rows:
-            number, clip = _last_number(row.text(self.columns.subject)), row.text(self.columns.clip)
-            if number is None or not clip:
-                collector.notes.append(f"{sheet.path}: row {row.number} names no subject and clip; passed over")
-                continue
-            yield _Coded(
-                f"row {row.number} of {sheet.path}",
-                self.subject.format(number),
-                clip,
-                row.text(self.columns.emotion).lower(),
-                row.integer(self.columns.onset),
-                row.integer(self.columns.offset),
-                self.events,
+            sheet = self.read(path)
+        else:
+            sheet = read_sheet(path, columns.values(), worksheet=self.worksheet)
+        collector.notes.append(f"emotions and frames from {path}")
+        if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
+            known = " or ".join(map(str, self.n_rows))
+            collector.notes.append(
+                f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
             )
+        for row in sheet.rows:
+            number, clip = _last_number(row.text(columns["subject"])), row.text(columns["filename"])
+            if number is None or not clip:
+                collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
+                continue
+            subject, emotion = self.subject.format(number), row.text(columns["emotion"]).lower()
+            onset, offset = row.integer(columns["onset"]), row.integer(columns["offset"])
+            name = f"{subject}/{clip}@{onset}-{offset}" if self.events else f"{subject}/{clip}"
+            yield _Coded(f"row {row.number} of {path}", subject, clip, emotion, onset, offset, name)
 
     def _key(self, row: _Coded) -> tuple[str, ...]:
         folder = self.folder.format(subject=row.subject, clip=row.clip, emotion=row.emotion)
@@ -262,10 +235,7 @@ class CodedDatabase:
         for folder in sub_folders(tree):
             if not re.fullmatch(self.first, folder.name, re.IGNORECASE):
                 collector.note_strays(tree, [folder])
-            elif leads_out(folder, collector.root):
-                reason = f"a link that leads out of {collector.root}; copy the folder into the tree"
-                collector.skip(folder.name, folder, reason)
-            else:
+            elif not collector.skips_link(folder.name, folder):
                 entries = [*sub_folders(folder), *_videos(folder)]
                 for path in entries:
                     found.setdefault((_plain(folder.name), self._clip_name(path)), []).append(path)
@@ -285,8 +255,8 @@ class CodedDatabase:
             if protocol not in fix.protocols and not (protocol == "own" and fix.emotion):
                 continue
             same = [i for i, row in enumerate(rows) if (row.subject, row.clip) == (fix.subject, fix.clip)]
-            onset, offset = fix.frames or (None, None)
-            added = _Coded(fix.source, fix.subject, fix.clip, fix.emotion, onset, offset, False)
+            name, (onset, offset) = f"{fix.subject}/{fix.clip}", fix.frames or (None, None)
+            added = _Coded(fix.source, fix.subject, fix.clip, fix.emotion, onset, offset, name)
             if fix.frames is not None and not same and self._key(added) in on_disk:
                 rows.append(added)
                 told = f"added as {fix.emotion}, frames {fix.frames[0]} to {fix.frames[1]}"
@@ -296,7 +266,7 @@ class CodedDatabase:
                     rows[i] = replace(rows[i], emotion=fix.emotion or "left out")
             else:
                 continue
-            collector.notes.append(f"correction: {fix.subject}/{fix.clip}: {told} ({fix.source})")
+            collector.notes.append(f"correction: {name}: {told} ({fix.source})")
         return rows
 
     def _add_rows(
@@ -345,12 +315,9 @@ class CodedDatabase:
             return collector.skip(row.id, sheet, f"{row.where} lists this {label} clip, but it is not on disk")
         if cut and (row.onset is None or row.offset is None):
             return collector.skip(row.id, paths[0], f"{row.where} gives no onset and offset frame")
-        if row.onset is not None and row.offset is not None and row.offset <= row.onset:
-            reason = f"{row.where}: offset {row.offset} is not after onset {row.onset}"
-            return collector.skip(row.id, paths[0], reason)
         for path in paths:
             inner = path / self.inner if self.inner and (path / self.inner).is_dir() else path
-            collector.add(row.id, inner, row.subject, label, row.onset, row.offset, cut=cut)
+            collector.add(row.id, inner, row.subject, label, row.onset, row.offset, stated=row.where, cut=cut)
         return None
 
 

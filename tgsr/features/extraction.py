@@ -15,6 +15,7 @@ from tgsr.datasets._clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
+from tgsr.files import reading
 from tgsr.preprocessing._pipeline import DECIMALS, prepare_clip
 from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import SCALES
@@ -114,11 +115,7 @@ class ExtractionSettings:
 
 
 def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
-    """Read a clip for inference: a folder of numbered frames, or a video file.
-
-    Returns
-    -------
-    list of ndarray of uint8, each of shape (height, width)
+    """Read a clip for inference, as grey frames (height, width): a folder of numbered frames, or a video file.
 
     Raises
     ------
@@ -149,10 +146,8 @@ def path_features(path: str | os.PathLike[str], settings: ExtractionSettings | N
         If the clip is not there or cannot be used.
     """
     frames = load_clip(path)
-    try:
+    with reading(path):
         return clip_features(frames, settings)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def clip_features(

@@ -13,8 +13,8 @@ from pathlib import Path
 from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
 from tgsr.datasets._sheet import Row, read_sheet
 from tgsr.datasets._table import LabelMap
-from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_trees, folders, is_cropped, leads_out
-from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
+from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
 __all__ = ["load_hs", "load_nir", "load_smic", "load_vis"]
@@ -86,14 +86,7 @@ def _find_tree(root: Path, camera: str) -> Path:
         named = re.search(rf"(^|[^A-Za-z]){camera}([^A-Za-z]|$)", folder.resolve().name, re.IGNORECASE)
         return named is not None and any(_SUBJECT.fullmatch(p.name) and _holds_clips(p) for p in folders(folder))
 
-    trees = find_trees(root, is_tree)
-    if len(trees) > 1:
-        raise DataError(f"{root}: {camera} is in {' and in '.join(map(str, trees))}; name one of them with --root")
-    if not trees:
-        raise MissingDataError(
-            f"{root}: SMIC {camera} is not there; expected {camera}/s<number>/micro/<emotion>/<clip>/ below it"
-        )
-    return trees[0]
+    return find_tree(root, is_tree, f"SMIC {camera}", f"{camera}/s<number>/micro/<emotion>/<clip>/")
 
 
 def _holds_clips(subject: Path) -> bool:
@@ -115,8 +108,7 @@ def _sheet_pattern(camera: str) -> str:
 def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> None:
     match = _SUBJECT.fullmatch(folder.name)
     subject = f"s{match.group(1)}" if match else folder.name
-    if leads_out(folder, collector.root):
-        collector.skip(subject, folder, f"a link that leads out of {collector.root}; copy the folder into the tree")
+    if collector.skips_link(subject, folder):
         return
     micro = _micro(folder)
     if micro is None:
@@ -144,10 +136,8 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
         return collector.skip(clip_id, path, f"the folder says {label}, row {row.number} of the sheet says {stated}")
     onset = row.integer("onsetf", "onsetf nir", "onsetf vis", "onsetf hs") if row else None
     offset = row.integer("offsetf", "offsetf nir", "offsetf vis", "offsetf hs") if row else None
-    if onset is not None and offset is not None and offset <= onset:
-        number = row.number if row else 0
-        return collector.skip(clip_id, path, f"row {number} of the sheet: offset {offset} is not after onset {onset}")
-    return collector.add(clip_id, path, subject, label, onset, offset)
+    stated = f"row {row.number} of the sheet" if row else ""
+    return collector.add(clip_id, path, subject, label, onset, offset, stated=stated)
 
 
 def _read_rows(path: Path, collector: Collector) -> dict[str, Row]:
