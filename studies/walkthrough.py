@@ -120,6 +120,6 @@ def _known(path: Path) -> FeatureDataset | None:
 def _extract(root: Path, database: str, path: Path) -> FeatureDataset:
     from tgsr.features._collection import extract_collection
 
-    extraction = extract_collection(load_clips(database, root), jobs=cpu_count(), root=root)
+    extraction = extract_collection(load_clips(database, root), jobs=cpu_count())
     save_features(extraction.dataset, path)
     return extraction.dataset

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,13 +196,7 @@ def read_image(path: Path) -> Image:
 
 
 def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Image]:
-    """Read frames of a video file as grey images of shape (height, width).
-
-    Parameters
-    ----------
-    path : Path
-    first, last : int
-        The frames wanted, counted from 1, both included; by default all.
+    """Read frames ``first`` to ``last`` (counted from 1, both included; by default all) of a video as grey images.
 
     Raises
     ------
@@ -249,25 +242,16 @@ def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Imag
     return frames
 
 
-def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
+def read_frames(clip: Clip) -> list[Image]:
     """Read the frames of a clip, grey, each of the same shape (height, width).
-
-    Parameters
-    ----------
-    clip : Clip
-    root : Path, optional
-        Refuse files that lie outside this folder once symbolic links are followed.
 
     Raises
     ------
     MissingDataError
         If a file is not there.
     DataError
-        If a file cannot be read, lies outside ``root``, or shows one grey value only; if sizes are mixed; if there
-        are fewer than two frames.
+        If a file cannot be read or shows one grey value only; if sizes are mixed; if there are fewer than two frames.
     """
-    if root is not None:
-        _check_inside((clip.video,) if clip.video is not None else clip.frames, root)
     if clip.video is None:
         frames, names = _read_images(clip), [str(path) for path in clip.frames]
     else:
@@ -318,13 +302,6 @@ def _declared_size(path: Path, data: bytes) -> tuple[int, int]:
 
 def _size(frame: Image) -> str:
     return f"{frame.shape[1]} × {frame.shape[0]}"
-
-
-def _check_inside(paths: Sequence[Path], root: Path) -> None:
-    folder = root.resolve()
-    for path in paths:
-        if not path.resolve().is_relative_to(folder):
-            raise DataError(f"{path}: a link that leads out of {root}; copy the file into the tree")
 
 
 def _is_deep(data: bytes) -> bool:

@@ -71,7 +71,6 @@ class _Task:
     settings: ExtractionSettings
     parameters: dict[str, Any]
     cache: Path | None
-    root: Path | None
 
     def __call__(self, clip: Clip) -> _Outcome:
         try:
@@ -79,7 +78,7 @@ class _Task:
             cache = None if self.cache is None else FeatureCache(self.cache)
             if cache is not None and (known := cache.get(key)) is not None:
                 return _Outcome(known, key, cached=True)
-            features = clip_features(read_frames(clip, root=self.root), self.settings, cropped=clip.cropped)
+            features = clip_features(read_frames(clip), self.settings, cropped=clip.cropped)
         except TgsrError as error:
             return _Outcome(None, reason=str(error))
         if cache is not None:
@@ -93,7 +92,6 @@ def extract_collection(
     *,
     jobs: int = 1,
     cache: Path | None = None,
-    root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction:
     """Compute the features of all clips of a database.
@@ -109,8 +107,6 @@ def extract_collection(
         Processes at most; a small database is not worth starting them.
     cache : Path, optional
         Folder of the feature cache; None computes everything.
-    root : Path, optional
-        Skip clips whose files lie outside this folder once links are followed.
     progress : callable, optional
         Called with the clips done and the clips in all.
 
@@ -124,7 +120,7 @@ def extract_collection(
     settings = settings or ExtractionSettings()
     _check(collection, jobs)
     parameters = _parameters(settings)
-    task = _Task(settings, parameters, cache, root)
+    task = _Task(settings, parameters, cache)
     outcomes = []
     for outcome in _run(task, collection.clips, jobs):
         outcomes.append(outcome)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, ParameterError
+from tgsr.preprocessing._interpolation import check_clip
 from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
@@ -174,13 +175,8 @@ def _check_radii(radii: int | tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def _check_volume(clip: npt.ArrayLike, radius: tuple[int, int, int]) -> npt.NDArray[np.float64]:
-    volume = np.asarray(clip)
-    if volume.dtype.kind not in "fiu" or volume.ndim != 3:
-        raise DataError(f"a clip must be numbers of shape (T, height, width), got {volume.dtype} {volume.shape}")
+    volume = np.ascontiguousarray(check_clip(clip), dtype=np.float64)
     smallest = tuple(2 * r + 1 for r in radius[::-1])
     if any(have < need for have, need in zip(volume.shape, smallest, strict=True)):
         raise DataError(f"a clip of shape {volume.shape} is too small for the radii; it must be at least {smallest}")
-    volume = np.ascontiguousarray(volume, dtype=np.float64)
-    if not np.isfinite(volume).all():
-        raise DataError("a clip holds NaN or infinity")
     return volume

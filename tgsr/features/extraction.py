@@ -73,7 +73,8 @@ class ExtractionSettings:
         if len(self.radii) != 3 or not self.grid:
             raise ParameterError(f"there must be three radii, and a grid: {self}")
         for name, largest in _LARGEST.items():
-            for value in np.array(getattr(self, name), dtype=object).flat:
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
                 check_integer(name, value, 1, largest)
         choices = (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS), ("extractor", EXTRACTORS))
         for name, allowed in choices:
