@@ -35,31 +35,15 @@ _OUTSIDE = {*EMOTIONS, "others", "other", "repression", "tense", "confused", "he
 
 @dataclass(frozen=True)
 class Correction:
-    """What is known to be wrong with one clip of a sheet, and from where.
+    """What is known to be wrong with one clip of a sheet."""
 
-    Attributes
-    ----------
-    subject, clip : str
-        As in the clip's id.
-    source : str
-        Who says so; shown to the user.
-    emotion : str
-        What it is; empty leaves the clip out.
-    stated : str, optional
-        Corrected only where the sheet says this; by default whatever it says.
-    frames : (int, int), optional
-        Onset and offset of a clip that the sheet lacks: it is added if it is on disk.
-    protocols : tuple of str
-        The label maps that it belongs to.
-    """
-
-    subject: str
+    subject: str  # as in the clip's id
     clip: str
-    source: str
-    emotion: str = ""
-    stated: str | None = None
-    frames: tuple[int, int] | None = None
-    protocols: tuple[str, ...] = ("cdmer", "megc2019")
+    source: str  # who says so; shown to the user
+    emotion: str = ""  # what it is; empty leaves the clip out
+    stated: str | None = None  # corrected only where the sheet says this; by default whatever it says
+    frames: tuple[int, int] | None = None  # of a clip that the sheet lacks: it is added if it is on disk
+    protocols: tuple[str, ...] = ("cdmer", "megc2019")  # the label maps that it belongs to
 
 
 @dataclass(frozen=True)
@@ -77,61 +61,27 @@ class _Coded:
 
 @dataclass(frozen=True)
 class CodedDatabase:
-    """How a database is delivered.
-
-    Attributes
-    ----------
-    name : str
-    sheet : str
-        Regular expression of the sheet's file name.
-    sheet_known : str
-        The sheet that this was written for, as a message names it.
-    n_rows : tuple of int
-        Rows of the versions known; another number is noted.
-    columns : mapping
-        What the sheet calls subject, filename, onset, offset and emotion, where otherwise; in lower case.
-    folder : str
-        Where a clip is: ``"{first}/{clip}"`` with what the first-level folders are called, or ``"{clip}"``: anywhere.
-    first : str, optional
-        Regular expression of the first-level folders; without one, clips lie anywhere below the root.
-    subject : str
-        Format of the subject's id from its number.
-    inner : str
-        Folder within the clip's that holds the frames, where there is one.
-    named : str
-        Regular expression whose group is what a sheet calls a clip's folder.
-    events : bool
-        Whether a recording has several rows: clips are then called after their frames.
-    always_cut : bool
-        Whether cropped frames too go beyond onset and offset.
-    label_maps : mapping
-        Protocol → emotion → class. ``cdmer`` is the default.
-    expected : mapping
-        Protocol → published numbers of clips: negative, positive, surprise.
-    corrections : tuple of Correction
-    worksheet : str, optional
-        Of the workbook; by default the first.
-    read : callable, optional
-        Reads a sheet that has another form than rows below a header.
-    """
+    """How a database is delivered."""
 
     name: str
-    sheet: str
-    sheet_known: str
-    n_rows: tuple[int, ...] = ()
+    sheet: str  # regular expression of the sheet's file name
+    sheet_known: str  # the sheet that this was written for, as a message names it
+    n_rows: tuple[int, ...] = ()  # of the versions known; another number is noted
+    # what the sheet calls subject, filename, onset, offset and emotion, where otherwise; in lower case
     columns: Mapping[str, str] = field(default_factory=dict)
-    folder: str = "{clip}"
-    first: str | None = None
-    subject: str = "sub{:02d}"
-    inner: str = ""
-    named: str = "(.*)"
-    events: bool = False
-    always_cut: bool = False
+    folder: str = "{clip}"  # where a clip is: anywhere, or with ``first``, such as "{subject}/{clip}"
+    first: str | None = None  # regular expression of the first-level folders, if clips lie in such
+    subject: str = "sub{:02d}"  # format of the subject's id from its number
+    inner: str = ""  # folder within the clip's that holds the frames, where there is one
+    named: str = "(.*)"  # regular expression whose group is what a sheet calls a clip's folder
+    events: bool = False  # whether a recording has several rows: clips are then called after their frames
+    always_cut: bool = False  # whether cropped frames too go beyond onset and offset
+    # protocol → emotion → class, and the published numbers of clips: negative, positive, surprise
     label_maps: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"cdmer": EMOTIONS})
     expected: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     corrections: tuple[Correction, ...] = ()
-    worksheet: str | None = None
-    read: Callable[[Path], Sheet] | None = None
+    worksheet: str | None = None  # of the workbook; by default the first
+    read: Callable[[Path], Sheet] | None = None  # of a sheet that has another form than rows below a header
 
     def load(
         self,
@@ -139,27 +89,7 @@ class CodedDatabase:
         annotations: str | os.PathLike[str] | None = None,
         label_map: LabelMap | None = None,
     ) -> ClipCollection:
-        """Find the clips that belong to the protocol.
-
-        Parameters
-        ----------
-        root : path
-            The folder of the first-level folders, or one up to four folders above it; cropped trees win over raw ones.
-        annotations : path, optional
-            The sheet; by default looked for in the tree and above it.
-        label_map : str, mapping or path, optional
-            A protocol's name; or emotion (lower case) → class, also as a file. Emotions that are not in it, or have an
-            empty class, are counted in the notes and left out.
-
-        Raises
-        ------
-        MissingDataError
-            If there is no such tree or no sheet: the folders' names say nothing of the emotion.
-        DataError
-            If several trees fit, the sheet cannot be used, or the map leads to an unknown class.
-        ParameterError
-            If the protocol has no map for this database.
-        """
+        """Find the clips that belong to the protocol; arguments and errors are those of `tgsr.datasets.load_clips`."""
         root = existing_folder(root)
         protocol, emotions = self._label_map(label_map)
         tree = self._find_tree(root)

@@ -78,22 +78,6 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
-        """Accuracy of the predicted labels of X (n, n_features).
-
-        Raises
-        ------
-        ValueError
-            If ``y`` holds no class labels of the type that the method was fitted with.
-        """
-        check_is_fitted(self)
-        labels = np.asarray(y)
-        check_classification_targets(labels)
-        numeric = [array.dtype.kind in "biuf" for array in (labels, self.classes_)]
-        if numeric[0] != numeric[1]:
-            raise ValueError(f"y holds {labels.dtype} labels, but the classes are {self.classes_.tolist()}")
-        return float(super().score(X, labels, sample_weight))
-
     def prepare_sweep(
         self,
         X: npt.ArrayLike,

@@ -63,19 +63,9 @@ def group_scales(
 
     Group norms compete in ‖C_i‖: sparse histograms of small blocks have larger ones than those of large blocks.
 
-    Parameters
-    ----------
-    scaling : {"none", "norm", "spread"} or array of shape (n_groups,)
-        ``"norm"``: the Frobenius norm of a group's features over both databases. ``"spread"``: the root of their summed
-        squared deviations from the mean over both. A group whose factor would be 0 is left as it is.
-    X : array of shape (n_source, n_features)
-    X_target : array of shape (n_target, n_features) or None
-    positions : array of int, shape (n_features,)
-        Each feature's group, counted from 0.
-
-    Returns
-    -------
-    array of shape (n_groups,), or None for ``"none"``
+    ``"norm"``: the Frobenius norm of a group's features over both databases. ``"spread"``: the root of their summed
+    squared deviations from the mean over both. A group whose factor would be 0 is left as it is. ``"none"`` gives None.
+    Or it is an array (n_groups,). ``positions`` (n_features,) has each feature's group, counted from 0.
 
     Raises
     ------
@@ -94,8 +84,7 @@ def group_scales(
     both = X if X_target is None else np.vstack([X, X_target])
     if scaling == "spread":
         both = both - both.mean(axis=0)
-    squares = np.zeros(n_groups)
-    np.add.at(squares, positions, (both**2).sum(axis=0))
+    squares = np.bincount(positions, weights=(both**2).sum(axis=0))
     factors = np.sqrt(squares / (squares.mean() or 1.0))
     # a constant group's spread is rounding
     return np.where(factors > 1e-12 * factors.max(), factors, 1.0)

@@ -34,24 +34,12 @@ _FRAMES_OF_A_VIDEO = 100
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features of a database, and what happened on the way.
+    """Features of a database, and what happened on the way."""
 
-    Attributes
-    ----------
-    dataset : FeatureDataset
-        One sample for each usable clip, in the collection's order.
-    skipped : tuple of Skipped
-        Clips that are not in it: those the collection had skipped, then those that could not be read or used.
-    notes : tuple of str
-        The collection's own; classes that lost clips, clips with the same content, unknown subjects.
-    n_cached : int
-        Clips whose features were found in the cache.
-    """
-
-    dataset: FeatureDataset
-    skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
-    n_cached: int
+    dataset: FeatureDataset  # a sample for each usable clip, in the collection's order
+    skipped: tuple[Skipped, ...]  # those the collection had skipped, then those that could not be read or used
+    notes: tuple[str, ...]  # the collection's; classes that lost clips, clips of equal content, unknown subjects
+    n_cached: int  # clips whose features were found in the cache
 
 
 @dataclass(frozen=True)
@@ -99,16 +87,8 @@ def extract_collection(
     A clip that cannot be used is skipped and reported. Interrupted and run again with the same cache, it goes on where
     it stopped.
 
-    Parameters
-    ----------
-    collection : ClipCollection
-    settings : ExtractionSettings, optional
-    jobs : int
-        Processes at most; a small database is not worth starting them.
-    cache : Path, optional
-        Folder of the feature cache; None computes everything.
-    progress : callable, optional
-        Called with the clips done and the clips in all.
+    ``jobs`` are processes at most: a small database is not worth starting them. ``cache`` is the folder of the feature
+    cache; None computes everything. ``progress`` is called with the clips done and the clips in all.
 
     Raises
     ------

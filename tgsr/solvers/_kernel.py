@@ -48,38 +48,21 @@ _SHRINK, _NORM, _SUMMANDS, _OLD_SHRINK, _OLD_NORM, _OLD_SUMMANDS, _CROSS, _ANCHO
 
 
 class Slots(NamedTuple):
-    """The state of the pairs being solved: one entry or row a slot, of ``size`` slots.
+    """The state of the pairs being solved: one entry or row a slot, of ``size`` slots."""
 
-    Attributes
-    ----------
-    kappa, n_iter, converged : (size,)
-    scalars : (size, len(SCALAR_COLUMNS))
-    groups : (size, K, len(GROUP_COLUMNS))
-    y, fitted, unshrunk : (size, C, m)
-        y with X̃R = Ũy; Ũ^T C and Ũ^T Q.
-    steps, shrinks : (size, capacity, C, m), (size, capacity, K)
-        y/μ and s_i of every iteration: C is rebuilt from them.
-    order : (size, K)
-        The groups in the order in which the stopping test looks at them.
-    u : (K, size, C·m)
-        Ũ_i^T Q_i; meaningless where s_i = 0.
-    products : (1,)
-        Products with an H_i made so far, counted in pairs.
-    """
-
-    kappa: _Index
+    kappa: _Index  # (size,)
     n_iter: _Index
     converged: _Flags
-    scalars: _Array
-    groups: _Array
-    y: _Array
-    fitted: _Array
-    unshrunk: _Array
-    steps: _Array
-    shrinks: _Array
-    order: _Index
-    u: _Array
-    products: _Index
+    scalars: _Array  # (size, len(SCALAR_COLUMNS))
+    groups: _Array  # (size, K, len(GROUP_COLUMNS))
+    y: _Array  # (size, C, m): with X̃R = Ũy
+    fitted: _Array  # (size, C, m): Ũ^T C
+    unshrunk: _Array  # (size, C, m): Ũ^T Q
+    steps: _Array  # (size, capacity, C, m): y/μ of every iteration: C is rebuilt from them and from
+    shrinks: _Array  # (size, capacity, K): s_i of every iteration
+    order: _Index  # (size, K): the groups in the order in which the stopping test looks at them
+    u: _Array  # (K, size, C·m): Ũ_i^T Q_i; meaningless where s_i = 0
+    products: _Index  # (1,): products with an H_i made so far, counted in pairs
 
 
 # `reassoc` lets the compiler add in vector lanes; the order of the sum stays the same from run to run

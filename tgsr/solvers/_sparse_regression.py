@@ -55,21 +55,13 @@ class Schedule:
 class RegressionSolution:
     """P for each μ, and how the iteration went.
 
-    Attributes
-    ----------
-    P : array of shape (n_mu, n, n_responses)
-    n_iter : array of int, shape (n_mu,)
-    converged : array of bool, shape (n_mu,)
-        Whether max|P − Q| (in the units of the iteration) came below the schedule's tolerance. The penalty rises
-        whether or not P is near the minimum: that is what ``gaps`` tell.
-    gaps : array of shape (n_mu,)
-        `duality_gap` at P.
+    The penalty rises whether or not P is near the minimum: ``converged`` does not tell of that, ``gaps`` do.
     """
 
-    P: npt.NDArray[Any]
-    n_iter: npt.NDArray[np.int64]
-    converged: npt.NDArray[np.bool_]
-    gaps: Array
+    P: npt.NDArray[Any]  # (n_mu, n, n_responses)
+    n_iter: npt.NDArray[np.int64]  # (n_mu,)
+    converged: npt.NDArray[np.bool_]  # (n_mu,): whether max|P − Q|, in the iteration's units, came below the tolerance
+    gaps: Array  # (n_mu,): `duality_gap` at P
 
 
 class Resolvents:

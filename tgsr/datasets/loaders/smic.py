@@ -36,24 +36,8 @@ def load_smic(
     Labels are the folders' names; the sheet, where there is one, must agree, and gives raw clips their onset and
     offset. ``non_micro`` beside ``micro`` is left alone.
 
-    Parameters
-    ----------
-    database : {"SMIC_HS", "SMIC_VIS", "SMIC_NIR"}
-    root : path
-        The camera's folder or one up to four folders above it; cropped trees win over raw ones.
-    annotations : path, optional
-        The sheet; by default ``SMIC-<camera>-E_annotation*.xlsx`` in the tree or above it.
-    label_map : str, optional
-        A protocol's name: ``cdmer`` and ``megc2019`` take the same classes.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such tree, or the sheet asked for is not there.
-    DataError
-        If several trees fit, or the sheet cannot be used.
-    ParameterError
-        If another label map is given: the folders are the labels.
+    Of label maps only the names of protocols are taken, ``cdmer`` and ``megc2019``, which have the same classes. The
+    other arguments and the errors are those of `tgsr.datasets.load_clips`.
     """
     if label_map is not None and label_map not in _PROTOCOLS:
         raise ParameterError("a label map is of no use for SMIC: its folders are negative, positive and surprise")
