@@ -44,6 +44,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     """
 
     classes_: npt.NDArray[Any]
+    n_iter_: int  # of methods that iterate
+    converged_: bool
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, *, X_target: npt.ArrayLike | TargetSamples | None = None) -> Self:
         """Fit on labelled source samples and unlabelled target samples.
@@ -63,8 +65,18 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If shapes or column names disagree, a value is not finite, fewer than two classes are present, or a
             parameter is out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the method iterates and has not converged: see its ``converged_``.
         """
         self._fit(*self._check_fit(X, y, X_target))
+        if not getattr(self, "converged_", True):
+            text = f"{type(self).__name__} did not converge in {self.n_iter_} iterations"
+            warnings.warn(
+                f"{text}: raise max_iter, scale the features, or see its docstring", ConvergenceWarning, stacklevel=2
+            )
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -150,13 +162,11 @@ class SweepClassifier(TransferClassifier):
 
     A subclass implements ``_prepare(span)``, which must not look at the hyper-parameters of the method's grid, and
     ``_solve(prepared, codes)``; both see samples in span coordinates only. An iterative method has the attributes
-    ``n_iter_`` and ``converged_``, and warns where it did not converge.
+    ``n_iter_`` and ``converged_``.
     """
 
     span_: Span
     rule_: Rule
-    n_iter_: int
-    converged_: bool
 
     def _sweep(self, task: SweepTask) -> Sweep:
         span = Span.of(task.X, task.X_target)
@@ -196,13 +206,6 @@ class SweepClassifier(TransferClassifier):
         self.rule_ = fitted.rule
         if fitted.n_iter is not None:
             self.n_iter_, self.converged_ = fitted.n_iter, fitted.converged
-        if not fitted.converged:
-            warnings.warn(
-                f"{type(self).__name__} did not converge in {fitted.n_iter} iterations: scale the features, or see "
-                "its docstring",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
 
     def _decide(self, X: Array) -> Array:
         return self.rule_(*self._coordinates(self.span_, X))

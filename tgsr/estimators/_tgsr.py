@@ -7,13 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from tgsr.estimators._base import Array, Codes, TargetSamples, TransferClassifier
@@ -99,8 +97,6 @@ class TGSRClassifier(GroupRegression):
     """
 
     complete_: bool
-    n_iter_: int
-    converged_: bool
     objective_: float
 
     def __init__(
@@ -160,27 +156,6 @@ class TGSRClassifier(GroupRegression):
             solved = list(pool.map(sweep, columns))
         return [outcome for row in zip(*solved, strict=True) for outcome in row]
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, *, X_target: npt.ArrayLike | TargetSamples | None = None) -> Self:
-        """Fit on labelled source samples and unlabelled target samples; see `TransferClassifier.fit`.
-
-        Warns where nothing adapts for lack of ``X_target``, where the iteration has not converged, and where fewer
-        than κ groups were kept.
-        """
-        super().fit(X, y, X_target=X_target)
-        if X_target is None and self.xi:
-            warnings.warn(f"fitted without X_target: xi = {self.xi} has no effect", UserWarning, stacklevel=2)
-        if not self.converged_:
-            warnings.warn(
-                f"Algorithm 1 has not converged in max_iter = {self.max_iter} iterations; raise max_iter",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        if not self.complete_:
-            kept = len(self.selected_regions_)
-            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
-            warnings.warn(text, TiedGroupsWarning, stacklevel=2)
-        return self
-
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
         (outcome,) = self._sweep(SweepTask(X, codes, X_target, None, len(self.classes_)))([{}])
         assert outcome.coef is not None
@@ -193,6 +168,12 @@ class TGSRClassifier(GroupRegression):
         self.n_iter_ = int(outcome.metrics["iterations"])
         self.converged_ = bool(outcome.metrics["converged"])
         self.objective_ = outcome.metrics["objective"]
+        if X_target is None and self.xi:
+            warnings.warn(f"fitted without X_target: xi = {self.xi} has no effect", UserWarning, stacklevel=3)
+        if not self.complete_:
+            kept = len(self.selected_regions_)
+            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
+            warnings.warn(text, TiedGroupsWarning, stacklevel=3)
 
     def _sweep(self, task: SweepTask) -> Sweep:
         return _TGSRSweep(self, task)

@@ -6,8 +6,8 @@ elsewhere are found by an entry point of the group ``tgsr.methods``, or by ``pac
 
 from __future__ import annotations
 
-import importlib
 import itertools
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -225,21 +225,17 @@ def get_method(name: str) -> Method:
         if _plain(entry.name) == wanted:
             found = entry.load()
             return found if isinstance(found, Method) else _own_method(entry.name, found)
-    if ":" in name:
-        return _own_method(name, _imported(name))
-    raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
+    if ":" not in name:
+        raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
+    return _own_method(name, found)
 
 
 def _plain(name: str) -> str:
     return name.strip().upper().replace("-", "").replace("_", "")
-
-
-def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
 
 
 def _constructed(estimator: Any) -> dict[str, Any]:

@@ -92,14 +92,8 @@ def lbp_top(
 
 def region_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
     """`lbp_top` with the parameters that the settings hold: the extractor ``lbp-top``."""
-    return lbp_top(
-        clip,
-        radii=settings.radii,
-        neighbours=settings.neighbours,
-        mapping=settings.mapping,
-        grid=settings.grid,
-        interpolation=settings.interpolation,
-    )
+    names = ("radii", "neighbours", "mapping", "grid", "interpolation")
+    return lbp_top(clip, **{name: getattr(settings, name) for name in names})
 
 
 @lru_cache(maxsize=16, typed=True)
