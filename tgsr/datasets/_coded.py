@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Sheet, read_sheet
 from tgsr.datasets._table import LabelMap, read_label_map
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_tree, is_cropped
+from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_tree, is_cropped, videos
 from tgsr.datasets._tree import folders as sub_folders
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES
@@ -93,7 +93,7 @@ class CodedDatabase:
         root = existing_folder(root)
         protocol, emotions = self._label_map(label_map)
         tree = self._find_tree(root)
-        path = Path(annotations) if annotations is not None else find_sheet(root, tree, rf"(?!~\$){self.sheet}")
+        path = Path(annotations) if annotations is not None else find_sheet(root, tree, self.sheet)
         if path is None:
             raise MissingDataError(
                 f"{root}: no {self.sheet_known} from {tree} up to two folders above {root}; put it there, or name "
@@ -159,17 +159,15 @@ class CodedDatabase:
         found: dict[tuple[str, ...], list[Path]] = {}
         if self.first is None:
             for path in all_folders(tree):
-                for entry in (path, *_videos(path)):
+                for entry in (path, *videos(path)):
                     found.setdefault((self._clip_name(entry),), []).append(entry)
             return found
         for folder in sub_folders(tree):
             if not re.fullmatch(self.first, folder.name, re.IGNORECASE):
                 collector.note_strays(tree, [folder])
             elif not collector.skips_link(folder.name, folder):
-                entries = [*sub_folders(folder), *_videos(folder)]
-                for path in entries:
+                for path in collector.entries(folder):
                     found.setdefault((_plain(folder.name), self._clip_name(path)), []).append(path)
-                collector.note_strays(folder, [p for p in sorted(folder.iterdir()) if p not in entries])
         return found
 
     def _clip_name(self, path: Path) -> str:
@@ -249,10 +247,6 @@ class CodedDatabase:
             inner = path / self.inner if self.inner and (path / self.inner).is_dir() else path
             collector.add(row.id, inner, row.subject, label, row.onset, row.offset, stated=row.where, cut=cut)
         return None
-
-
-def _videos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _plain(name: str) -> str:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
 from tgsr.datasets._sheet import Row, Sheet, read_sheet
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, is_cropped
+from tgsr.datasets._tree import Collector, all_folders, existing_folder, is_cropped, videos
 from tgsr.errors import DataError, MissingDataError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
@@ -117,9 +117,8 @@ def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
     root = existing_folder(root)
     collector = Collector(database, root, cropped=True)
     for folder in all_folders(root):
-        entries = sorted(folder.iterdir())
-        clips = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
-        if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in entries):
+        clips = [path for path in videos(folder) if path.is_file()]
+        if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in folder.iterdir()):
             clips.append(folder)
         for path in clips:
             name = path.relative_to(root).as_posix() if path != root else root.resolve().name

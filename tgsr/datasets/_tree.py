@@ -29,7 +29,7 @@ __all__ = [
     "find_tree",
     "folders",
     "is_cropped",
-    "leads_out",
+    "videos",
 ]
 
 _DEPTH = 4  # folders between what the user names and the subjects' folders
@@ -69,6 +69,11 @@ def folders(path: Path) -> list[Path]:
         return sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural)
     except PermissionError:
         raise DataError(f"{path}: the folder cannot be opened; check its permissions") from None
+
+
+def videos(folder: Path) -> list[Path]:
+    """The video files in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def all_folders(root: Path, depth: int = _DEPTH + 2, leaf: Callable[[Path], bool] = lambda _: False) -> list[Path]:
@@ -135,7 +140,7 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
     places = _up_to_root(tree, root)
     places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
     places += root.resolve().parents[:2]
-    wanted = re.compile(pattern, re.IGNORECASE)
+    wanted = re.compile(rf"(?!~\$){pattern}", re.IGNORECASE)  # no lock of an open workbook
     for place in filter(lambda folder: os.access(folder, os.R_OK), places):
         sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
         if sheets:
@@ -174,6 +179,12 @@ class Collector:
         if outside:
             self.skip(clip, folder, f"a link that leads out of {self.root}; copy the folder into the tree")
         return outside
+
+    def entries(self, folder: Path) -> list[Path]:
+        """What may be clips in a folder: its sub-folders and videos; the rest is noted."""
+        found = [*folders(folder), *videos(folder)]
+        self.note_strays(folder, [path for path in sorted(folder.iterdir()) if path not in found])
+        return found
 
     def skip(self, clip: str, path: Path, reason: str) -> None:
         """Record a clip that cannot be used."""

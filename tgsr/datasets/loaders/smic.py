@@ -10,7 +10,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Row, read_sheet
 from tgsr.datasets._table import LabelMap
 from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
@@ -45,16 +45,20 @@ def load_smic(
     camera = database.removeprefix("SMIC_")
     tree = _find_tree(root, camera)
     collector = Collector(database, root, is_cropped(tree, root))
-    sheet = Path(annotations) if annotations is not None else find_sheet(root, tree, _sheet_pattern(camera))
+    sheet = (
+        Path(annotations)
+        if annotations is not None
+        else find_sheet(root, tree, rf".*{camera}.*annotation.*\.(xlsx|csv)")
+    )
     rows = _read_rows(sheet, collector) if sheet is not None else {}
     if sheet is not None:
         collector.notes.append(f"onset, offset and emotions compared with {sheet}")
     if sheet is None and not collector.cropped:
         collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
-    for subject in folders(tree):
-        if _SUBJECT.fullmatch(subject.name):
-            _add_subject(collector, subject, rows)
-    collector.note_strays(tree, [p for p in sorted(tree.iterdir()) if _is_stray_folder(p)])
+    subjects = [folder for folder in folders(tree) if _SUBJECT.fullmatch(folder.name)]
+    for subject in subjects:
+        _add_subject(collector, subject, rows)
+    collector.note_strays(tree, [folder for folder in sorted(folders(tree)) if folder not in subjects])
     if rows:
         _compare(collector, rows, sheet)
     return collector.finish(EXPECTED_COUNTS[database], str(label_map or "cdmer"))
@@ -81,14 +85,6 @@ def _micro(subject: Path) -> Path | None:
     return next((folder for folder in folders(subject) if folder.name.lower() == "micro"), None)
 
 
-def _is_stray_folder(path: Path) -> bool:
-    return path.is_dir() and not _SUBJECT.fullmatch(path.name) and not path.name.startswith(".")
-
-
-def _sheet_pattern(camera: str) -> str:
-    return rf"(?!~\$).*{camera}.*annotation.*\.(xlsx|csv)"
-
-
 def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> None:
     match = _SUBJECT.fullmatch(folder.name)
     subject = f"s{match.group(1)}" if match else folder.name
@@ -103,10 +99,8 @@ def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> No
             _add_clip(collector, subject, _SHORT[path.name.lower().split("_")[1]], path, rows)
         return
     for emotion in folders(micro):
-        entries = [*folders(emotion), *sorted(p for p in emotion.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
-        for path in entries:
+        for path in collector.entries(emotion):
             _add_clip(collector, subject, emotion.name.strip().lower(), path, rows)
-        collector.note_strays(emotion, [p for p in sorted(emotion.iterdir()) if p not in entries])
 
 
 def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: dict[str, Row]) -> None:
