@@ -43,38 +43,19 @@ _MOST_IN_A_CLIP = 2**29
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled clip of a database, as found on disk.
+    """One clip of a database, as found on disk: a folder's frames, or a video file."""
 
-    Attributes
-    ----------
-    id : str
-        Unique within the database, such as ``"sub01/EP02_01f"``.
-    database : str
-        Database name, such as ``"CASME2"``.
-    subject : str or None
-        Who is seen, where known.
-    label : str or None
-        Class name, where known.
-    frames : tuple of Path
-        Frame files in their order, onset to offset only; empty when the clip is a video file.
-    video : Path, optional
-        The video file.
-    onset, offset : int, optional
-        First and last frame that count, numbered as in the database's sheet. They are already applied to ``frames``;
-        to ``video`` they are applied by `read_frames`, with 1 as the first frame.
-    cropped : bool
-        False for raw frames, in which the face is still to be found.
-    """
-
-    id: str
+    id: str  # unique within the database, such as "sub01/EP02_01f"
     database: str
-    subject: str | None
-    label: str | None
-    frames: tuple[Path, ...] = ()
+    subject: str | None  # who is seen, where known
+    label: str | None  # class name, where known
+    frames: tuple[Path, ...] = ()  # in their order, onset to offset only; empty when the clip is a video file
     video: Path | None = None
+    # first and last frame that count, as the sheet numbers them: applied to ``frames`` already, to ``video`` (counted
+    # from 1) by `read_frames`
     onset: int | None = None
     offset: int | None = None
-    cropped: bool = True
+    cropped: bool = True  # False for raw frames, in which the face is still to be found
 
     @property
     def path(self) -> Path:
