@@ -35,7 +35,9 @@ def reading(path: str | os.PathLike[str], failure: str = "cannot be read", remed
     try:
         yield
     except TgsrError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:
         raise DataError(f"{path}: {failure} ({error}){'; ' * bool(remedy)}{remedy}") from error
 
