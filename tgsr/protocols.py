@@ -17,7 +17,6 @@ __all__ = [
     "DATABASES",
     "EXPECTED_COUNTS",
     "EXPERIMENTS",
-    "KAPPAS",
     "N_REGIONS",
     "XIS",
     "Experiment",
@@ -62,9 +61,6 @@ def _paper_xi_grid() -> npt.NDArray[np.float64]:
 XIS: npt.NDArray[np.float64] = _paper_xi_grid()
 """The paper's grid of ξ, ascending: shape (271,)."""
 XIS.setflags(write=False)
-
-KAPPAS: range = range(1, N_REGIONS + 1)
-"""The paper's range of κ, the number of regions kept."""
 
 
 @dataclass(frozen=True)
