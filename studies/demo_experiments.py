@@ -35,9 +35,7 @@ KAPPA, XI = 10, 0.1
 def demo_features(root: Path, jobs: int = 1) -> dict[str, FeatureDataset]:
     """Extract the features of the four demo databases under ``root``; nothing is cached or written."""
     return {
-        database: extract_collection(
-            load_clips(database, root), ExtractionSettings(), jobs=jobs, cache=None, root=root
-        ).dataset
+        database: extract_collection(load_clips(database, root), ExtractionSettings(), jobs=jobs, cache=None).dataset
         for database in DATABASES.values()
     }
 

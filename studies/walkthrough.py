@@ -91,6 +91,6 @@ def _features(root: Path, database: str, path: Path) -> FeatureDataset:
 
     with suppress(TgsrError):
         return load_features(path)
-    extraction = extract_collection(load_clips(database, root), jobs=cpu_count(), root=root)
+    extraction = extract_collection(load_clips(database, root), jobs=cpu_count())
     save_features(extraction.dataset, path)
     return extraction.dataset

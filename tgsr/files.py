@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: read so that every error names them, written so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tgsr.errors import ParameterError
+from tgsr.errors import DataError, ParameterError, TgsrError
 
-__all__ = ["atomic_path", "check_output", "write_text"]
+__all__ = ["atomic_path", "check_output", "reading", "write_text"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +32,19 @@ def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
     if not target.parent.is_dir():
         _log.info("%s: there is no such folder yet; it will be made", target.parent)
     return target
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], failure: str = "cannot be read", remedy: str = "") -> Iterator[None]:
+    """Let whatever goes wrong with a foreign file be one of our errors that names it: parsers raise what they like."""
+    try:
+        yield
+    except TgsrError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
+    except Exception as error:
+        raise DataError(f"{path}: {failure} ({error}){'; ' * bool(remedy)}{remedy}") from error
 
 
 @contextmanager

@@ -105,7 +105,6 @@ def _extract(
             settings,
             jobs=jobs or cpu_count(),
             cache=None if no_cache else cache or default_cache_folder(),
-            root=root if root.is_dir() else root.parent,
             progress=progress,
         )
     _tell(extraction, Counter("cropped" if clip.cropped else "raw" for clip in collection.clips))

@@ -9,11 +9,13 @@ import os
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tgsr.errors import DataError, MissingDataError
+from tgsr.files import reading
 
 __all__ = ["Row", "Sheet", "read_sheet", "whole_number"]
 
@@ -127,38 +129,25 @@ def _lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[Any, ...]]:
-    try:
+    with reading(path, "not a readable CSV", "save it as CSV UTF-8"):
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason}); save it as CSV UTF-8") from error
-    try:
         return iter([tuple(cell.strip() for cell in line) for line in csv.reader(text.splitlines(), strict=True)])
-    except csv.Error as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from error
 
 
 def _workbook_lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
     import openpyxl
 
-    try:
+    with reading(path, "not a readable workbook", "copy it again"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MB; this is no annotation sheet")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                if worksheet is not None and worksheet not in book.sheetnames:
-                    raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
-                sheet = book.worksheets[0] if worksheet is None else book[worksheet]
-                sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
-                lines = list(itertools.islice(sheet.iter_rows(values_only=True), _MOST_ROWS + 1))
-            finally:
-                book.close()
+        with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+            if worksheet is not None and worksheet not in book.sheetnames:
+                raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
+            sheet = book.worksheets[0] if worksheet is None else book[worksheet]
+            sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
+            lines = list(itertools.islice(sheet.iter_rows(values_only=True), _MOST_ROWS + 1))
         if len(lines) > _MOST_ROWS:
             raise DataError(f"{path}: more than {_MOST_ROWS} rows; this is no annotation sheet")
         return iter(lines)
-    except DataError:
-        raise
-    except Exception as error:  # openpyxl raises whatever its zip and XML parts raise on damaged files
-        raise DataError(f"{path}: not a readable workbook ({error}); copy it again") from error
