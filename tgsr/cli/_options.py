@@ -21,24 +21,12 @@ def parse_names(text: str) -> list[str]:
 
 
 def parse_kappas(text: str) -> list[int]:
-    """Read κ values such as ``1-5,20`` or ``1-85:6`` (every sixth), ascending, each once.
-
-    Raises
-    ------
-    ParameterError
-        If the text is no list of integers and ranges.
-    """
+    """Read κ values such as ``1-5,20`` or ``1-85:6`` (every sixth), ascending, each once."""
     return sorted(set(_parts(text, _integers, "kappa values", "1-85, 1-85:6 or 1-5,20")))
 
 
 def parse_xis(text: str) -> list[float]:
-    """Read ξ values: ``paper`` for the paper's grid, ``paper/N`` for every N-th of it, or numbers with commas.
-
-    Raises
-    ------
-    ParameterError
-        If the text is none of these.
-    """
+    """Read ξ values: ``paper`` for the paper's grid, ``paper/N`` for every N-th of it, or numbers with commas."""
     name, slash, every = text.strip().partition("/")
     if name == "paper":
         if slash and not (every.isdigit() and int(every) > 0):
@@ -48,13 +36,7 @@ def parse_xis(text: str) -> list[float]:
 
 
 def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Read ``NAME=VALUES`` of any parameter: numbers, ranges of integers such as ``1-50:7``, or words, with commas.
-
-    Raises
-    ------
-    ParameterError
-        If a text is none of these.
-    """
+    """Read ``NAME=VALUES`` of any parameter: numbers, ranges of integers such as ``1-50:7``, or words, with commas."""
     axes: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
@@ -67,13 +49,7 @@ def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def parse_limits(texts: Sequence[str]) -> dict[str, int]:
-    """Read ``METHOD=N``: so many settings of a method's grid.
-
-    Raises
-    ------
-    ParameterError
-        If a text is none.
-    """
+    """Read ``METHOD=N``: so many settings of a method's grid."""
     limits = {}
     for text in texts:
         name, _, count = text.partition("=")

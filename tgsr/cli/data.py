@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
+@click.option("--data", default="features", help="Folder with the feature files.")
 def command(data: str) -> None:
     """List the databases found: samples of each class, subjects, digest, file; what is damaged, and what is missing.
 
