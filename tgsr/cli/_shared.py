@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -60,6 +61,15 @@ def flag(name: str, text: str) -> Callable[[Command], Command]:
     return click.option(name, type=bool, default=False, is_flag=False, flag_value=True, show_default=False, help=text)
 
 
+def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Options that several commands have in common, as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+    return decorate
+
+
 data = click.option("--data", type=PATH, default="features", help="Folder with the feature files.")
 home = click.option("--home", help="Folder of mlflow.db and mlruns.  [default: TGSR_HOME, else this folder]")
 method = click.option(
@@ -72,7 +82,7 @@ scheduler = click.option(
 )
 quiet = flag("--quiet", "No progress bar.")
 
-_PAIR = (
+pair_options = _together(
     click.option("--experiment", help="1 to 12, or a name such as V-N (source-target by letter)."),
     click.option("--source", help="Instead of --experiment: database by name, letter or file; A+B pools two."),
     click.option("--target", help="Instead of --experiment: the target database; it may be without labels."),
@@ -89,7 +99,7 @@ def grouping(default: str = "region") -> Callable[[Command], Command]:
     )
 
 
-_GRID = (
+grid_options = _together(
     click.option("--kappas", default="auto", help="κ of the grid, such as 1-85:6 or 1-5,20."),
     click.option("--xis", default="auto", help="ξ of the grid: paper, paper/10, or numbers."),
     click.option(
@@ -102,13 +112,13 @@ _GRID = (
         help="Divide each region's features by their norm or spread; none: the paper's.",
     ),
 )
-_SOLVER = (
+solver_options = _together(
     click.option("--mu", type=float, help="First penalty of Algorithm 1.  [default: 1e-3]"),
     click.option("--rho", type=float, help="Its factor an iteration.  [default: 1.1]"),
     click.option("--tol", type=float, help="Stop when max|C − D| is below.  [default: 1e-8]"),
     click.option("--max-iter", type=int, help="Give up after so many iterations; the trial says so.  [default: 1000]"),
 )
-_RUN = (
+run_options = _together(
     jobs,
     scheduler,
     click.option(
@@ -134,22 +144,6 @@ _RUN = (
     flag("--restore", "Bring deleted runs back."),
     quiet,
 )
-
-
-def _apply(options: Iterable[Callable[[Command], Command]], what: str) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in reversed(tuple(options)):
-            command = option(command)
-        return command
-
-    decorate.__doc__ = f"Add the options that say {what}."
-    return decorate
-
-
-pair_options = _apply(_PAIR, "which databases")
-grid_options = _apply(_GRID, "what is searched")
-solver_options = _apply(_SOLVER, "how Algorithm 1 runs")
-run_options = _apply(_RUN, "how studies run")
 
 
 def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> StudyOptions:
