@@ -37,15 +37,8 @@ class BatchScores:
         return len(self.accuracy)
 
     def __getitem__(self, index: int) -> Scores:
-        return Scores(
-            confusion=self.confusion[index],
-            accuracy=float(self.accuracy[index]),
-            macro_f1=float(self.macro_f1[index]),
-            recall=float(self.recall[index]),
-            class_precision=self.class_precision[index],
-            class_recall=self.class_recall[index],
-            class_f1=self.class_f1[index],
-        )
+        own = {name: values[index] for name, values in vars(self).items()}
+        return Scores(**{name: value if np.ndim(value) else value.item() for name, value in own.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from tgsr.reports._explorer import packed_plotly, packed_surfaces
 from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, choice_tables, study_figures
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._table_formats import as_html
-from tgsr.reports._tables import METHODS, collect_results, paper_tables, published
+from tgsr.reports._tables import collect_results, paper_order, paper_tables, published
 
 __all__ = ["render_paper", "render_study", "select_records"]
 
@@ -70,17 +70,15 @@ def render_study(record: StudyRecord, figures: Iterable[ReportFigure] | None = N
 def select_records(records: Sequence[StudyRecord]) -> list[StudyRecord]:
     """One study for each pair, method, groups, scaling and selection, of a whole grid if there is one, else the first.
 
-    Studies without trials are left out. They come in the order of the paper's tables, oracles first.
+    Studies without trials are left out. Pairs come in the paper's order, methods in its reverse: TGSR first.
     """
     kept: dict[tuple[str, str, str], StudyRecord] = {}
     for record in sorted(records, key=lambda record: record.coverage != ""):
         if len(record.table):
             kept.setdefault((record.pair, record.row, record.selection), record)
-    pairs = {experiment.name: experiment.number for experiment in EXPERIMENTS}
-    methods = {name: rank for rank, name in enumerate(METHODS)}
     return sorted(
         kept.values(),
-        key=lambda one: (pairs.get(one.pair, 99), one.pair, -methods.get(one.method, 99), one.row, not one.oracle),
+        key=lambda one: (paper_order(one.pair), -paper_order(one.method)[0], one.row, not one.oracle),
     )
 
 
