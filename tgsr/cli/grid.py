@@ -34,7 +34,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     from studies.study import run_study
     from tgsr.evaluation.best import best_trial
     from tgsr.evaluation.remarks import show_settings
-    from tgsr.reports._surface import save_surface
+    from tgsr.reports._settings import save_surface
     from tgsr.tracking.config import resolve_config
 
     out = given["out"]

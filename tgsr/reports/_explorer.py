@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tgsr.evaluation.remarks import symbol
-from tgsr.reports._axes import as_shown, axis_label, is_log, score_label, scores_of
-from tgsr.reports._surface import is_grid
+from tgsr.reports._settings import as_shown, axis_label, is_grid, is_log, score_label, scores_of
 
 __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 

@@ -13,14 +13,12 @@ import pandas as pd
 from tgsr.evaluation.best import Best
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.protocols import N_REGIONS
-from tgsr.reports._axes import choices, numbers, scores_of
 from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, predicted_counts
-from tgsr.reports._curves import draw_over
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._sampled import draw_history, parameter_importances
+from tgsr.reports._settings import choices, draw_over, draw_surface, is_grid, numbers, scores_of, surface_part
 from tgsr.reports._style import as_data_uri
-from tgsr.reports._surface import draw_surface, is_grid, surface_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -195,8 +195,6 @@ def _warnings(record: StudyRecord) -> list[str]:
     found = [_GENERATED] if record.generated else []
     if record.status != "FINISHED":
         found.append(f"The study's state is {record.status}: this report shows the trials that were finished.")
-    if record.n_cells is not None and len(record.table) < record.n_cells:
-        found.append(f"{len(record.table):,} of the {record.n_cells:,} cells of this study's grid were tried.")
     if record.coverage:
         found.append(f"This is not the method's whole grid: {record.coverage}. What was chosen is the best of these.")
     stopped = int((record.table["converged"] == 0).sum()) if "converged" in record.table else 0

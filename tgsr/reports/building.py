@@ -20,7 +20,7 @@ from tgsr.protocols import parse_pair
 from tgsr.reports._figures import study_figures
 from tgsr.reports._masks import read_face
 from tgsr.reports._pages import render_paper, render_study, select_records
-from tgsr.reports._records import StudyRecord, read_table, record_from_grid, record_from_run
+from tgsr.reports._records import StudyRecord, complete_record, read_table, record_from_grid, record_from_run
 from tgsr.reports._style import save_figure
 from tgsr.reports._table_formats import save_tables
 from tgsr.reports._tables import NEEDED_COLUMNS, collect_results, paper_tables
@@ -77,8 +77,6 @@ class ReportRequest:
         """Add what is missing, if there are data."""
         if self.data is None:
             return record
-        from tgsr.reports._completing import complete_record
-
         return complete_record(record, load_pair(*parse_pair(record.pair), self.data))
 
 
