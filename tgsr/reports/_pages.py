@@ -12,6 +12,7 @@ import pandas as pd
 
 from tgsr import __version__
 from tgsr.evaluation.best import Best, rank_trials
+from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.remarks import show_value, symbol
 from tgsr.evaluation.selection import RULES
 from tgsr.protocols import EXPERIMENTS
@@ -20,7 +21,7 @@ from tgsr.reports._explorer import packed_plotly, packed_surfaces
 from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, choice_tables, study_figures
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._table_formats import as_html
-from tgsr.reports._tables import collect_results, paper_order, paper_tables, published
+from tgsr.reports._tables import collect_results, paper_order, paper_tables
 
 __all__ = ["render_paper", "render_study", "select_records"]
 
@@ -181,7 +182,7 @@ def _standing(record: StudyRecord, best: Best) -> str:
             f"All {len(scores):,} trials on the target: median macro-F1 {median:.4f}, quartiles {low:.4f} and "
             f"{high:.4f}, best {scores.max():.4f}; the chosen one is above {below:.1f} % of them."
         )
-    paper = None if record.generated else published(record.pair, record.method)
+    paper = None if record.generated else published_result(record.pair, record.method)
     if paper is not None:
         groups = ", with the groups of the released records," if record.grouping else ""
         parts.append(
@@ -238,7 +239,7 @@ def _present(results: pd.DataFrame) -> str:
 
 def _summary(record: StudyRecord) -> dict[str, str]:
     """A study's row in the table of all studies."""
-    paper = None if record.generated else published(record.pair, record.method)
+    paper = None if record.generated else published_result(record.pair, record.method)
     scores = dict.fromkeys(("macro-F1", "accuracy (%)", "median"), "–")
     if record.best is not None and record.scored:
         row, median = record.best.row, record.table["macro_f1"].median()

@@ -10,22 +10,14 @@ import numpy as np
 import pandas as pd
 
 from tgsr.evaluation.best import best_trial
-from tgsr.evaluation.paper import PublishedResult, published_results
+from tgsr.evaluation.paper import published_results
 from tgsr.protocols import EXPERIMENTS
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._style import METRICS
 
-__all__ = ["MISSING", "NEEDED_COLUMNS", "PaperTable", "collect_results", "paper_order", "paper_tables", "published"]
+__all__ = ["MISSING", "NEEDED_COLUMNS", "PaperTable", "collect_results", "paper_order", "paper_tables"]
 
-_PUBLISHED = pd.DataFrame(
-    [
-        (EXPERIMENTS[number - 1].name, method, cell.macro_f1, cell.accuracy, cell.impossible)
-        for (number, method), cell in published_results().items()
-    ],
-    columns=["experiment", "method", "macro_f1", "accuracy", "impossible"],
-)
-"""The paper's tables, a row a cell."""
-_METHODS = _PUBLISHED["method"].unique().tolist()
+_METHODS = published_results()["method"].unique().tolist()
 _ORDER = [*(experiment.name for experiment in EXPERIMENTS), *_METHODS]
 MISSING = "–"
 NEEDED_COLUMNS = ("experiment", "method", "selection", "macro_f1", "accuracy")
@@ -38,12 +30,6 @@ _KINDS = {
     "": "Other pairs, {}, {}",
 }
 _PAIRS = {number: [one.name for one in EXPERIMENTS if one.type == f"TYPE-{number}"] for number in ("I", "II")}
-
-
-def published(pair: str, method: str) -> PublishedResult | None:
-    """The paper's result of a method on a pair; None where it has none."""
-    number = next((one.number for one in EXPERIMENTS if one.name == pair), 0)
-    return published_results().get((number, method))
 
 
 def paper_order(name: str) -> tuple[int, str]:
@@ -216,8 +202,9 @@ def _kind(pair: str) -> str:
 
 def _arrange(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
-    paper = rows[["experiment", "method"]].merge(_PUBLISHED, how="left")
-    printed = _as_printed(_PUBLISHED[metric], metric).groupby(_PUBLISHED["experiment"]).max()
+    published = published_results()
+    paper = rows[["experiment", "method"]].merge(published, how="left")
+    largest = _as_printed(published.groupby("experiment")[metric].max(), metric)
     cells = rows[["method", "experiment", *_MARKS]]
     cells.insert(2, "ours", _as_printed(rows[metric], metric))
     cells.insert(3, "paper", _as_printed(paper[metric], metric))
@@ -225,8 +212,8 @@ def _arrange(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     # what is on generated data competes only with its like
     rivals = cells.groupby(["experiment", "generated"])["ours"]
     cells["best"] = (cells["ours"] == rivals.transform("max")) & (rivals.transform("count") > 1)
-    cells["paper_best"] = cells["paper"] == cells["experiment"].map(printed)
-    cells["paper_impossible"] = paper["impossible"].eq(True) & (metric == "accuracy")
+    cells["paper_best"] = cells["paper"] == cells["experiment"].map(largest)
+    cells["paper_impossible"] = paper["possible_accuracy"].notna() & (metric == "accuracy")
     return cells
 
 
