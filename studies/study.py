@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from joblib import cpu_count
 from tqdm import tqdm
 
 from studies.engine import Job, run
+from studies.estimates import describe_estimate, estimate_seconds
 from studies.executors import open_executor
 from studies.options import StudyOptions, matrices_kept
 from studies.plans import make_plan
@@ -64,6 +66,9 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
     if not requests:
         return []
     first = requests[0].options
+    if first.progress and len(requests) > 1 and (seconds := estimate_seconds(requests)):
+        threads = 1 if first.scheduler else first.jobs or cpu_count()
+        _log.info("%s", describe_estimate(seconds, threads))
     results: dict[int, Any] = {}
     opened: dict[int, OpenSink] = {}
 

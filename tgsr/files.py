@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from tgsr.errors import ParameterError
 
 __all__ = ["atomic_path", "check_output", "write_text"]
 
+_log = logging.getLogger(__name__)
+
 
 def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
-    """Check, before the work, the name of a file that will be written.
+    """Check, before the work, the name of a file that will be written; says so if its folder will be made.
 
     Raises
     ------
@@ -26,6 +29,8 @@ def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
         raise ParameterError(f"{target}: use a name that ends in {' or '.join(suffixes)}")
     if target.is_dir():
         raise ParameterError(f"{target} is a folder; name a file in it")
+    if not target.parent.is_dir():
+        _log.info("%s: there is no such folder yet; it will be made", target.parent)
     return target
 
 

@@ -87,9 +87,8 @@ def _show(table: pd.DataFrame, out: Path | None) -> None:
     if out is None:
         click.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
         return
-    made = "" if out.parent.is_dir() else f" (folder {out.parent} made)"
     shared.write_csv(table, out)
-    click.echo(f"{len(table)} predictions written to {out}{made}")
+    click.echo(f"{len(table)} predictions written to {out}")
 
 
 def _text(groups: list[int], most: int | None) -> str:

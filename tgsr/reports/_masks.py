@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-__all__ = ["as_face", "draw_mask", "histogram_norms", "overlay", "read_face"]
+__all__ = ["as_face", "draw_mask", "draw_overlay", "histogram_norms", "overlay", "read_face"]
 
 _SIDE, _MARGIN = 112, 3
 """A face's frame in pixels, as features are computed on it; regions begin LBP-TOP's radius from its edge."""
@@ -60,6 +60,11 @@ def draw_mask(
         return _draw_bars(norms, title)
     face = _generated() if frame is None else as_face(frame)
     return _draw_over_face(norms[None, :] if grouping == "region" else histogram_norms(norms), face, title)
+
+
+def draw_overlay(axis: Axes, weights: npt.NDArray[np.float64], largest: float) -> AxesImage:
+    """Draw the weights (85,) of the regions, summed over the scales, over a generated face."""
+    return _draw_panel(axis, weights, _PANELS["all scales"], largest, _generated())
 
 
 def histogram_norms(group_norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
