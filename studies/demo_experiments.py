@@ -25,7 +25,7 @@ from tgsr.evaluation import evaluate
 from tgsr.features._collection import extract_collection
 from tgsr.protocols import DATABASES, EXPERIMENTS, N_REGIONS
 
-__all__ = ["run_experiments"]
+__all__ = ["moving_regions", "run_experiments"]
 
 KAPPA, XI = 10, 0.1
 
@@ -47,7 +47,7 @@ def run_experiments(root: Path, kappa: int = KAPPA, xi: float = XI, jobs: int = 
     for experiment in EXPERIMENTS:
         source, target = features[experiment.source], features[experiment.target]
         evaluation = evaluate(TGSRClassifier(kappa=kappa, xi=xi), DatabasePair(source, target))
-        kept, moving = set(evaluation.estimator.selected_regions_), _moving_regions(root, experiment.source)
+        kept, moving = set(evaluation.estimator.selected_regions_), moving_regions(root, experiment.source)
         rows[experiment.name] = {
             "accuracy": evaluation.scores.accuracy,
             "majority": np.bincount(target.known_labels).max() / len(target),
@@ -58,12 +58,18 @@ def run_experiments(root: Path, kappa: int = KAPPA, xi: float = XI, jobs: int = 
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
 
 
-def _moving_regions(root: Path, database: str) -> set[int]:
-    """Regions that move in any class of a demo database, from its truth file."""
+def moving_regions(root: Path, database: str) -> frozenset[int]:
+    """Regions that move in any class of a demo database, from its truth file.
+
+    Raises
+    ------
+    MissingDataError
+        If the folder holds no demo database.
+    """
     path = database_folder(root, database) / "truth.json"
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; make the demo databases with `tgsr demo-data`")
-    return set(json.loads(path.read_text(encoding="utf-8"))["moving_in_any_class"])
+    return frozenset(json.loads(path.read_text(encoding="utf-8"))["moving_in_any_class"])
 
 
 @click.command()
