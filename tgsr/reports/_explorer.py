@@ -26,19 +26,10 @@ _DIGITS = {"accuracy": 2}
 
 
 def surface_figure(table: pd.DataFrame, over: tuple[str, str]) -> Any:
-    """The scores over two settings as a figure of plotly.
+    """The scores of a table over two settings (y, x) as a figure of plotly.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A row a trial: two settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``.
-    over : tuple of str
-        The settings on the y and on the x axis; on a log axis a value of 0 is left out.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        A map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points.
+    It is a map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points. On a log
+    axis a value of 0 is left out.
     """
     import plotly.graph_objects as go
 

@@ -33,19 +33,7 @@ _KINDS = {"oracle": "oracle", "fixed": "fixed defaults"}
 
 
 def render_study(record: StudyRecord, figures: Iterable[ReportFigure] | None = None) -> str:
-    """Write the report of one study of any method.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    figures : iterable of ReportFigure, optional
-        As `study_figures` drew them, if they are there already.
-
-    Returns
-    -------
-    str
-        An HTML page that needs no other file.
-    """
+    """Write the report of one study of any method, with the figures that `study_figures` has drawn, or draws now."""
     best = record.best
     sections: dict[str, list[ReportFigure]] = {}
     for figure in study_figures(record) if figures is None else figures:
@@ -86,21 +74,9 @@ def select_records(records: Sequence[StudyRecord]) -> list[StudyRecord]:
 def render_paper(
     records: Sequence[StudyRecord], comparison: pd.DataFrame | None = None, frame: npt.NDArray[Any] | None = None
 ) -> str:
-    """Write the report of all studies.
+    """Write the report of all studies (the newest first): its tables are made of all, figures of `select_records`.
 
-    Parameters
-    ----------
-    records : sequence of StudyRecord
-        The newest first; the tables are made of all of them, figures of `select_records`.
-    comparison : DataFrame, optional
-        As ``tgsr compare`` writes it.
-    frame : array, optional
-        A cropped face to draw the regions on.
-
-    Returns
-    -------
-    str
-        An HTML page that needs no other file.
+    ``comparison`` is a table as ``tgsr compare`` writes it; ``frame`` a cropped face to draw the regions on.
     """
     results = collect_results(records, comparison)
     groups: dict[str, list[str]] = {}

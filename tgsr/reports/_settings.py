@@ -1,4 +1,8 @@
-"""Scores over settings: curves over one (the paper's Fig. 3 and 4 for κ and ξ), surfaces over two, and their axes."""
+"""Scores over settings: curves over one (the paper's Fig. 3 and 4 for κ and ξ), surfaces over two, and their axes.
+
+A ``table`` has a row a trial: its settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``;
+``best`` is the row that was chosen; ``over`` are the settings on the y and on the x axis.
+"""
 
 from __future__ import annotations
 
@@ -137,17 +141,8 @@ def draw_over(
 ) -> Figure:
     """Draw the scores over one setting, the others as chosen; median and quartiles over all other values of these.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A row a trial: its settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``.
-    best : mapping
-        The chosen row.
-    along : str
-        The setting on the x axis.
-    title : str
-    connected : bool
-        Whether lines join the trials, as on a grid; between a few far trials they would show what nobody computed.
+    Lines join the trials if they are ``connected``, as on a grid; between a few far trials they would show what nobody
+    computed.
     """
     known = np.isfinite(table[scores_of(table)].to_numpy(dtype=np.float64)).all(axis=1) & table[along].notna()
     table, chosen = as_shown(table[known]), as_shown(pd.DataFrame([best]))
@@ -188,21 +183,10 @@ def summarise_rest(table: pd.DataFrame, along: str, metric: str) -> pd.DataFrame
 
 
 @styled
-def draw_surface(table: pd.DataFrame, chosen: Mapping[str, Any], over: tuple[str, str], title: str = "") -> Figure:
-    """Draw the scores over two settings; scattered trials are drawn as points.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A row a trial: its settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``.
-    chosen : mapping
-        The row to mark.
-    over : tuple of str
-        The settings on the y and on the x axis.
-    title : str
-    """
+def draw_surface(table: pd.DataFrame, best: Mapping[str, Any], over: tuple[str, str], title: str = "") -> Figure:
+    """Draw the scores over two settings; scattered trials are drawn as points."""
     vertical, horizontal = over
-    place = show_settings({name: chosen[name] for name in over})
+    place = show_settings({name: best[name] for name in over})
     figure, panels = _score_panels(table, 3.1, title, sharey=True)
     for axis, metric in panels:
         drawn = _draw_scores(axis, as_shown(table), over, metric)
@@ -211,28 +195,17 @@ def draw_surface(table: pd.DataFrame, chosen: Mapping[str, Any], over: tuple[str
         _set_axis(axis, "x", horizontal, table[horizontal])
         for colour, width in (("white", 2.4), ("black", 1)):
             look: dict[str, Any] = {"mfc": "none", "mec": colour, "mew": width, "ms": 8, "clip_on": False}
-            axis.plot(chosen[horizontal], chosen[vertical], "o", **look)
-        value = f"{100 * chosen[metric]:.2f} %" if metric == "accuracy" else f"{chosen[metric]:.4f}"
+            axis.plot(best[horizontal], best[vertical], "o", **look)
+        value = f"{100 * best[metric]:.2f} %" if metric == "accuracy" else f"{best[metric]:.4f}"
         axis.set_title(f"○ {value} at {place}")
         axis.label_outer()
     return figure
 
 
 def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str) -> bool:
-    """Draw a grid's scores, the best cell marked, into a file: a surface over two settings, a curve over one.
+    """Draw a grid's scores, the best cell marked, into a PNG or PDF: a surface over two settings, a curve over one.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A row a cell.
-    path : path
-        Written in one step; PNG or PDF by its suffix.
-    title : str
-
-    Returns
-    -------
-    bool
-        Whether there was anything to draw over: a setting that is a number, of which several values were tried.
+    Returns whether there was anything to draw over: a setting that is a number, of which several values were tried.
     """
     best, over = best_trial(table).row, numbers(table)
     if len(over) == 2:

@@ -37,8 +37,6 @@ __all__ = [
     "report_files",
     "report_runs",
     "stored_records",
-    "write_paper_report",
-    "write_study_report",
 ]
 
 _log = logging.getLogger(__name__)
@@ -95,8 +93,8 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     records = [request.complete(record_from_grid(path)) for path in grids]
     records = [record for record in records if request.pair in (None, record.pair)]
     for record in records:
-        write_study_report(record, request.out / record.slug, frame)
-    return write_paper_report(records, table, request.out, frame)
+        _write_study(record, request.out / record.slug, frame)
+    return _write_paper(records, table, request.out, frame)
 
 
 def report_runs(
@@ -143,13 +141,13 @@ def report_runs(
     done = {}
     for record in map(request.complete, chosen):
         folder = request.out / (f"{record.slug}-{record.run_id[:8]}" if runs else record.slug)
-        page = write_study_report(record, folder, frame)
+        page = _write_study(record, folder, frame)
         if log:
             with _logging(client, page):
                 log_report(client, record.run_id, folder)
         done[record.run_id] = record
     everything = [done.get(record.run_id, record) for record in stored]
-    page = write_paper_report(everything, None, request.out / "paper", frame)
+    page = _write_paper(everything, None, request.out / "paper", frame)
     if not log:
         return page, ""
     with _logging(client, page):
@@ -195,7 +193,7 @@ def log_paper_report(
     records = [record_from_run(client, study) for study in dict.fromkeys(studies)]
     comparison = pd.DataFrame(rows) if rows else None
     with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
-        write_paper_report(records, comparison, Path(folder))
+        _write_paper(records, comparison, Path(folder))
         client.log_artifacts(run_id, folder)
 
 
@@ -220,21 +218,8 @@ def _log_paper_report(
     return run_id
 
 
-def write_study_report(record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None = None) -> Path:
-    """Write a study's page, and its figures beside it in ``figures/`` (made if missing); returns the page.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    folder : Path
-    frame : array, optional
-        A cropped face to draw the regions on.
-
-    Raises
-    ------
-    ParameterError
-        If the folder cannot be written.
-    """
+def _write_study(record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None) -> Path:
+    """Write a study's page, and its figures beside it in ``figures/``; returns the page."""
     figures = list(study_figures(record, frame))
     with _writing(folder):
         for figure in figures:
@@ -245,19 +230,13 @@ def write_study_report(record: StudyRecord, folder: Path, frame: npt.NDArray[Any
     return folder / _PAGE
 
 
-def write_paper_report(
+def _write_paper(
     records: Sequence[StudyRecord],
     comparison: pd.DataFrame | None,
     folder: Path,
     frame: npt.NDArray[Any] | None = None,
 ) -> Path:
-    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page.
-
-    Raises
-    ------
-    ParameterError
-        If the folder cannot be written.
-    """
+    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page."""
     with _writing(folder):
         save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
         write_text(folder / _PAGE, render_paper(records, comparison, frame))
