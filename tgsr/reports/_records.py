@@ -152,15 +152,7 @@ def row_name(method: str, fixed: Mapping[str, Any]) -> str:
 
 
 def read_table(path: Path, command: str) -> pd.DataFrame:
-    """Read a CSV that a command wrote.
-
-    Raises
-    ------
-    MissingDataError
-        If it is not there.
-    DataError
-        If it is no table.
-    """
+    """Read a CSV that a command wrote; see `record_from_grid` for the errors."""
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; `{command} --out {path}` writes it")
     try:
