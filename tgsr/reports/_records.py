@@ -223,7 +223,7 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     for role in ("source", "target"):
         known = [databases[role].name, *(f"{n} {name}" for name, n in counts[role].items())] if role in counts else []
         facts[role] = ", ".join([*known, f"digest {spec.get(f'{role}_digest')}"])
-    facts["code version"] = tags.get(Tag.CODE_VERSION, "unknown")
+    facts |= {"code version": tags.get(Tag.CODE_VERSION, "unknown"), "MLflow run": run_id}
     facts |= {key: str(params[key]) for key in _SHOWN_PARAMS if key in params}
     record = _from_spec(
         spec,
@@ -243,7 +243,6 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     matrix = counted.get("confusion") if counted.get("run_id") == best_run else None  # a study that went on has another
     return replace(
         record,
-        facts=record.facts | {"MLflow run": run_id},
         group_norms=None if norms is None else np.array(norms, dtype=np.float64),
         confusion=None if matrix is None else np.array(matrix, dtype=np.int64),
     )
