@@ -244,7 +244,7 @@ def _half_decades(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _cut_name(best: Mapping[str, Any], others: list[str]) -> str:
-    if len(others) == 1 and isinstance(best[others[0]], (int, float)):
+    if len(others) == 1:
         return f"at the chosen {show_setting(others[0], best[others[0]])}"
     return "the others as chosen" if others else "all trials"
 
