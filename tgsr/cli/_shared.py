@@ -65,6 +65,7 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Options that several commands have in common, as one decorator."""
 
     def decorate(command: Command) -> Command:
+        """Add these options to a command."""
         return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
     return decorate

@@ -36,7 +36,6 @@ __all__ = [
     "log_paper_report",
     "report_files",
     "report_runs",
-    "stored_records",
 ]
 
 _log = logging.getLogger(__name__)
@@ -134,7 +133,7 @@ def report_runs(
 
     client = open_client(config.tracking_uri, create=False)
     frame = request.frame()
-    stored = [record_from_run(client, run_id) for run_id in runs] or stored_records(client, request.pair)
+    stored = [record_from_run(client, run_id) for run_id in runs] or _stored_records(client, request.pair)
     chosen = stored if runs else select_records(stored)
     if not chosen:
         raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
@@ -154,7 +153,7 @@ def report_runs(
         return page, _log_paper_report(client, config, page.parent, list(done.values()))
 
 
-def stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
+def _stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
     """All stored studies that can be read, the newest first."""
     from tgsr.tracking.reading import list_studies
 
