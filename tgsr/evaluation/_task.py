@@ -61,7 +61,7 @@ class Evaluation:
 
     estimator: Any
     predictions: npt.NDArray[np.int64]
-    scores: Scores
+    scores: Scores[float]
     fit_seconds: float
 
 
