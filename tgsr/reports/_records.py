@@ -35,11 +35,8 @@ class StudyRecord:
 
     Attributes
     ----------
-    title : str
-        Such as ``"V-N TGSR grid oracle region"``.
-    pair : str
-        Such as ``"V-N"``.
-    method, selection, sampler : str
+    title, pair, method, selection, sampler : str
+        Such as ``"V-N TGSR grid oracle region"``, and what that is made of.
     table : DataFrame
         A row a finished trial: ``trial``, a column for each setting, ``selection_value``, scores on the target where
         that has labels, and what else was stored; may be empty.
@@ -60,10 +57,8 @@ class StudyRecord:
         Groups of features, of a method that has them.
     generated : bool
         Whether the databases were drawn by ``tgsr demo-data``, so that the paper's numbers do not apply.
-    status : str
-        ``FINISHED``, ``RUNNING``, ``FAILED`` or ``KILLED``.
-    run_id : str
-        MLflow's, empty if there is none.
+    status, run_id : str
+        MLflow's state, such as ``KILLED``, and id, empty if there is none.
     """
 
     title: str
