@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from studies.demo_experiments import demo_features, run_experiments
+from studies.demo_experiments import run_experiments
 from tgsr.cli import cli
 from tgsr.datasets import load_clips, load_database, save_features
 from tgsr.datasets._clips import frame_number, read_frames
@@ -194,7 +194,7 @@ def test_settings_out_of_range_are_refused(bad: dict[str, object]) -> None:
 def test_tgsr_beats_the_majority_and_keeps_the_regions_that_move(tmp_path: Path) -> None:
     """The demo experiments at the default, small size."""
     write_demo(tmp_path / "demo")
-    table = run_experiments(tmp_path / "demo", features=demo_features(tmp_path / "demo"))
+    table = run_experiments(tmp_path / "demo")
     assert len(table) == 12
     assert table["accuracy"].mean() > table["majority"].mean() + 0.2
     assert (table["precision"] > table["chance"]).all()

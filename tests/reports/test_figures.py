@@ -13,13 +13,12 @@ from tgsr.evaluation.best import best_trial
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
 from tgsr.reports._classes import class_scores, draw_confusions, predicted_counts
-from tgsr.reports._curves import draw_over, summarise_rest
 from tgsr.reports._figures import CURVES, SURFACE, choice_tables, study_figures
 from tgsr.reports._masks import as_face, draw_mask, histogram_norms, overlay, read_face
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._sampled import draw_history, parameter_importances
+from tgsr.reports._settings import draw_over, draw_surface, is_grid, save_surface, summarise_rest
 from tgsr.reports._style import figure_bytes
-from tgsr.reports._surface import draw_surface, is_grid, save_surface
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]

@@ -18,11 +18,10 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.errors import DataError
 from tgsr.protocols import EXPERIMENTS
-from tgsr.reports._completing import complete_record
 from tgsr.reports._explorer import packed_surfaces, surface_figure
 from tgsr.reports._figures import CURVES, SURFACE, study_figures
 from tgsr.reports._pages import render_paper, render_study, select_records
-from tgsr.reports._records import StudyRecord, record_from_grid
+from tgsr.reports._records import StudyRecord, complete_record, record_from_grid
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]
@@ -82,9 +81,8 @@ def test_few_trials_still_give_a_page(n_trials: int, trials: Trials, record_fact
 def test_unfinished_and_thinned_studies_are_named(trials: Trials, record_factory: Factory) -> None:
     table = trials(kappa=(1, 2), xi=(0.1, 1.0, 2.0)).assign(converged=[1.0, 0.0, 1.0, 1.0, 1.0, 1.0])
     table.loc[2, ["macro_f1", "accuracy"]] = np.nan
-    record = record_factory(table, n_cells=510, n_whole=23_035, status="KILLED", group_norms=None, confusion=None)
+    record = record_factory(table, n_whole=23_035, status="KILLED", group_norms=None, confusion=None)
     page = render_study(record, figures=[])
-    assert "6 of the 510 cells" in page
     assert "not the method&#39;s whole grid: 6 of 23,035 cells" in page
     assert "KILLED" in page
     assert "1 trials stopped at the limit" in page
@@ -208,7 +206,7 @@ def grid_file(tmp_path: Path, trials: Trials) -> Path:
 def test_a_grids_file_reads_back_and_is_refused_when_it_was_changed(grid_file: Path) -> None:
     record = record_from_grid(grid_file)
     assert (record.title, record.pair, record.row) == ("V-N TGSR grid oracle released", "V-N", "TGSR")
-    assert (record.coverage, record.n_cells, record.generated) == ("4 of 23,035 cells", 4, True)
+    assert (record.coverage, record.generated) == ("4 of 23,035 cells", True)
     assert record.confusion is not None
     assert record.best is not None
     assert record.best.row["predictions"] == "012012"

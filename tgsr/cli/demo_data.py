@@ -11,14 +11,13 @@ __all__ = ["command"]
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder for the generated databases.")
-@click.option("--subjects", type=int, default=4, show_default=True, help="Generated people in each database (2 to 8).")
-@click.option("--clips-per-class", type=int, default=8, show_default=True, help="Clips of each class and database.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--subjects", type=int, default=4, help="Generated people in each database (2 to 8).")
+@click.option("--clips-per-class", type=int, default=8, help="Clips of each class and database.")
+@click.option("--seed", type=int, default=0, help="The same seed gives the same bytes.")
 @click.option(
     "--size",
     type=click.Choice(["small", "full"]),
     default="small",
-    show_default=True,
     help="full: as many people and clips, and frames as large, as in the real databases.",
 )
 def command(out: Path, subjects: int, clips_per_class: int, seed: int, size: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
@@ -87,18 +86,15 @@ def write_demo(
         if not out.is_dir() or any(out.iterdir()):
             raise DataError(f"{out}: not empty; name a new folder for the generated databases")
     out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        building = Path(folder) / "demo"
         for database, clips in recordings.items():
             bar = tqdm(clips, unit="clip", desc=database, disable=None if progress else True)
             _write_database(building, CAMERAS[database], bar, 0.8 if settings.size == "small" else 1.0)
         (building / _MARK).write_text(header, encoding="utf-8")
-        building.chmod(0o755)
         if out.exists():
             out.rmdir()
         building.replace(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return counts
 
 

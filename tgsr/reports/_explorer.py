@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tgsr.evaluation.remarks import symbol
-from tgsr.reports._axes import as_shown, axis_label, is_log, score_label, scores_of
-from tgsr.reports._surface import is_grid
+from tgsr.reports._settings import as_shown, axis_label, is_grid, is_log, score_label, scores_of
 
 __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 
@@ -27,19 +26,10 @@ _DIGITS = {"accuracy": 2}
 
 
 def surface_figure(table: pd.DataFrame, over: tuple[str, str]) -> Any:
-    """The scores over two settings as a figure of plotly.
+    """The scores of a table over two settings (y, x) as a figure of plotly.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A row a trial: two settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``.
-    over : tuple of str
-        The settings on the y and on the x axis; on a log axis a value of 0 is left out.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        A map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points.
+    It is a map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points. On a log
+    axis a value of 0 is left out.
     """
     import plotly.graph_objects as go
 

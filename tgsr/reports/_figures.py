@@ -13,14 +13,12 @@ import pandas as pd
 from tgsr.evaluation.best import Best
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.protocols import N_REGIONS
-from tgsr.reports._axes import choices, numbers, scores_of
 from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, predicted_counts
-from tgsr.reports._curves import draw_over
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._sampled import draw_history, parameter_importances
+from tgsr.reports._settings import choices, draw_over, draw_surface, is_grid, numbers, scores_of, surface_part
 from tgsr.reports._style import as_data_uri
-from tgsr.reports._surface import draw_surface, is_grid, surface_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,33 +39,17 @@ _PAPERS = {"kappa": ("fig-3-", "Fig. 3, scores"), "xi": ("fig-4-", "Fig. 4, scor
 
 @dataclass(frozen=True, eq=False)
 class ReportFigure:
-    """A figure with its words.
+    """A figure with its words."""
 
-    Attributes
-    ----------
-    name : str
-        For files and links, such as ``"fig-3-over-kappa"``.
-    section, title, caption : str
-    figure : Figure
-    surface : tuple, optional
-        Trials and settings (y, x) that can be shown interactively.
-    narrow : bool
-        Whether two fit beside each other.
-    of : str
-        What it belongs to, in a page of several studies.
-    dpi : int
-        Resolution on a page.
-    """
-
-    name: str
+    name: str  # for files and links, such as "fig-3-over-kappa"
     section: str
     title: str
     caption: str
     figure: Figure
-    surface: tuple[pd.DataFrame, tuple[str, str]] | None = None
-    narrow: bool = False
-    of: str = ""
-    dpi: int = 190
+    surface: tuple[pd.DataFrame, tuple[str, str]] | None = None  # trials and settings (y, x), shown interactively
+    narrow: bool = False  # two fit beside each other
+    of: str = ""  # what it belongs to, in a page of several studies
+    dpi: int = 190  # on a page
 
     @property
     def anchor(self) -> str:
@@ -86,14 +68,7 @@ class ReportFigure:
 
 
 def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) -> Iterator[ReportFigure]:
-    """Draw what the stored results of a study of any method allow.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    frame : array, optional
-        A cropped face to draw the regions on.
-    """
+    """Draw what the stored results of a study of any method allow; ``frame`` is a cropped face to draw regions on."""
     best = record.best
     if best is None:
         return

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tgsr import __version__
 from tgsr.evaluation.best import Best, rank_trials
+from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.remarks import show_value, symbol
 from tgsr.evaluation.selection import RULES
 from tgsr.protocols import EXPERIMENTS
@@ -20,7 +21,7 @@ from tgsr.reports._explorer import packed_plotly, packed_surfaces
 from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, choice_tables, study_figures
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._table_formats import as_html
-from tgsr.reports._tables import METHODS, collect_results, paper_tables, published
+from tgsr.reports._tables import collect_results, paper_order, paper_tables
 
 __all__ = ["render_paper", "render_study", "select_records"]
 
@@ -32,19 +33,7 @@ _KINDS = {"oracle": "oracle", "fixed": "fixed defaults"}
 
 
 def render_study(record: StudyRecord, figures: Iterable[ReportFigure] | None = None) -> str:
-    """Write the report of one study of any method.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    figures : iterable of ReportFigure, optional
-        As `study_figures` drew them, if they are there already.
-
-    Returns
-    -------
-    str
-        An HTML page that needs no other file.
-    """
+    """Write the report of one study of any method, with the figures that `study_figures` has drawn, or draws now."""
     best = record.best
     sections: dict[str, list[ReportFigure]] = {}
     for figure in study_figures(record) if figures is None else figures:
@@ -70,38 +59,24 @@ def render_study(record: StudyRecord, figures: Iterable[ReportFigure] | None = N
 def select_records(records: Sequence[StudyRecord]) -> list[StudyRecord]:
     """One study for each pair, method, groups, scaling and selection, of a whole grid if there is one, else the first.
 
-    Studies without trials are left out. They come in the order of the paper's tables, oracles first.
+    Studies without trials are left out. Pairs come in the paper's order, methods in its reverse: TGSR first.
     """
     kept: dict[tuple[str, str, str], StudyRecord] = {}
     for record in sorted(records, key=lambda record: record.coverage != ""):
         if len(record.table):
             kept.setdefault((record.pair, record.row, record.selection), record)
-    pairs = {experiment.name: experiment.number for experiment in EXPERIMENTS}
-    methods = {name: rank for rank, name in enumerate(METHODS)}
     return sorted(
         kept.values(),
-        key=lambda one: (pairs.get(one.pair, 99), one.pair, -methods.get(one.method, 99), one.row, not one.oracle),
+        key=lambda one: (paper_order(one.pair), -paper_order(one.method)[0], one.row, not one.oracle),
     )
 
 
 def render_paper(
     records: Sequence[StudyRecord], comparison: pd.DataFrame | None = None, frame: npt.NDArray[Any] | None = None
 ) -> str:
-    """Write the report of all studies.
+    """Write the report of all studies (the newest first): its tables are made of all, figures of `select_records`.
 
-    Parameters
-    ----------
-    records : sequence of StudyRecord
-        The newest first; the tables are made of all of them, figures of `select_records`.
-    comparison : DataFrame, optional
-        As ``tgsr compare`` writes it.
-    frame : array, optional
-        A cropped face to draw the regions on.
-
-    Returns
-    -------
-    str
-        An HTML page that needs no other file.
+    ``comparison`` is a table as ``tgsr compare`` writes it; ``frame`` a cropped face to draw the regions on.
     """
     results = collect_results(records, comparison)
     groups: dict[str, list[str]] = {}
@@ -183,7 +158,7 @@ def _standing(record: StudyRecord, best: Best) -> str:
             f"All {len(scores):,} trials on the target: median macro-F1 {median:.4f}, quartiles {low:.4f} and "
             f"{high:.4f}, best {scores.max():.4f}; the chosen one is above {below:.1f} % of them."
         )
-    paper = None if record.generated else published(record.pair, record.method)
+    paper = None if record.generated else published_result(record.pair, record.method)
     if paper is not None:
         groups = ", with the groups of the released records," if record.grouping else ""
         parts.append(
@@ -197,8 +172,6 @@ def _warnings(record: StudyRecord) -> list[str]:
     found = [_GENERATED] if record.generated else []
     if record.status != "FINISHED":
         found.append(f"The study's state is {record.status}: this report shows the trials that were finished.")
-    if record.n_cells is not None and len(record.table) < record.n_cells:
-        found.append(f"{len(record.table):,} of the {record.n_cells:,} cells of this study's grid were tried.")
     if record.coverage:
         found.append(f"This is not the method's whole grid: {record.coverage}. What was chosen is the best of these.")
     stopped = int((record.table["converged"] == 0).sum()) if "converged" in record.table else 0
@@ -242,7 +215,7 @@ def _present(results: pd.DataFrame) -> str:
 
 def _summary(record: StudyRecord) -> dict[str, str]:
     """A study's row in the table of all studies."""
-    paper = None if record.generated else published(record.pair, record.method)
+    paper = None if record.generated else published_result(record.pair, record.method)
     scores = dict.fromkeys(("macro-F1", "accuracy (%)", "median"), "–")
     if record.best is not None and record.scored:
         row, median = record.best.row, record.table["macro_f1"].median()

@@ -15,13 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
+from tgsr.evaluation import score
 from tgsr.evaluation.best import Best, best_trial
 from tgsr.evaluation.remarks import choice_remarks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["StudyRecord", "read_table", "record_from_grid", "record_from_run", "row_name"]
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["StudyRecord", "complete_record", "read_table", "record_from_grid", "record_from_run", "row_name"]
 
 _SHOWN_PARAMS = ("mu", "rho", "mu_max", "tol", "max_iter")
 
@@ -32,11 +35,8 @@ class StudyRecord:
 
     Attributes
     ----------
-    title : str
-        Such as ``"V-N TGSR grid oracle region"``.
-    pair : str
-        Such as ``"V-N"``.
-    method, selection, sampler : str
+    title, pair, method, selection, sampler : str
+        Such as ``"V-N TGSR grid oracle region"``, and what that is made of.
     table : DataFrame
         A row a finished trial: ``trial``, a column for each setting, ``selection_value``, scores on the target where
         that has labels, and what else was stored; may be empty.
@@ -51,18 +51,14 @@ class StudyRecord:
         ‖C_i‖_F of the chosen trial.
     confusion : array of shape (n_classes, n_classes), optional
         Of the chosen trial on the target.
-    n_cells : int, optional
-        Cells of the study's grid; None for sampled studies, and where it is not stored.
     n_whole : int, optional
-        Cells of the method's whole grid on these databases.
+        Cells of the method's whole grid on these databases; None for sampled studies.
     n_groups : int, optional
         Groups of features, of a method that has them.
     generated : bool
         Whether the databases were drawn by ``tgsr demo-data``, so that the paper's numbers do not apply.
-    status : str
-        ``FINISHED``, ``RUNNING``, ``FAILED`` or ``KILLED``.
-    run_id : str
-        MLflow's, empty if there is none.
+    status, run_id : str
+        MLflow's state, such as ``KILLED``, and id, empty if there is none.
     """
 
     title: str
@@ -77,7 +73,6 @@ class StudyRecord:
     digests: dict[str, str] = field(default_factory=dict)
     group_norms: npt.NDArray[np.float64] | None = None
     confusion: npt.NDArray[np.int64] | None = None
-    n_cells: int | None = None
     n_whole: int | None = None
     n_groups: int | None = None
     generated: bool = False
@@ -120,14 +115,12 @@ class StudyRecord:
     @property
     def coverage(self) -> str:
         """What part of the method's whole grid was tried, such as ``"510 of 23,035 cells"``; empty for all of it."""
-        n_trials, n_whole = len(self.table), self.n_whole or self.n_cells
+        n_trials = len(self.table)
         if self.selection == "fixed":
             return ""
         if self.sampler != "grid":
             return f"{n_trials:,} sampled trials"
-        if n_whole is not None:
-            return f"{n_trials:,} of {n_whole:,} cells" if n_trials < n_whole else ""
-        return "" if self.status == "FINISHED" else f"{n_trials:,} trials, then {self.status}"
+        return f"{n_trials:,} of {self.n_whole:,} cells" if self.n_whole and n_trials < self.n_whole else ""
 
     @property
     def label(self) -> str:
@@ -154,15 +147,7 @@ def row_name(method: str, fixed: Mapping[str, Any]) -> str:
 
 
 def read_table(path: Path, command: str) -> pd.DataFrame:
-    """Read a CSV that a command wrote.
-
-    Raises
-    ------
-    MissingDataError
-        If it is not there.
-    DataError
-        If it is no table.
-    """
+    """Read a CSV that a command wrote; see `record_from_grid` for the errors."""
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; `{command} --out {path}` writes it")
     try:
@@ -233,7 +218,7 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     for role in ("source", "target"):
         known = [databases[role].name, *(f"{n} {name}" for name, n in counts[role].items())] if role in counts else []
         facts[role] = ", ".join([*known, f"digest {spec.get(f'{role}_digest')}"])
-    facts["code version"] = tags.get(Tag.CODE_VERSION, "unknown")
+    facts |= {"code version": tags.get(Tag.CODE_VERSION, "unknown"), "MLflow run": run_id}
     facts |= {key: str(params[key]) for key in _SHOWN_PARAMS if key in params}
     record = _from_spec(
         spec,
@@ -253,10 +238,44 @@ def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
     matrix = counted.get("confusion") if counted.get("run_id") == best_run else None  # a study that went on has another
     return replace(
         record,
-        facts=record.facts | {"MLflow run": run_id},
         group_norms=None if norms is None else np.array(norms, dtype=np.float64),
         confusion=None if matrix is None else np.array(matrix, dtype=np.int64),
     )
+
+
+def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
+    """Add the confusion matrix and the kept groups of the chosen trial, where they are missing.
+
+    The confusion matrix is counted from the stored predictions; for the groups the chosen trial is fitted again.
+
+    Raises
+    ------
+    DataError
+        If the databases are not those of the study.
+    """
+    from tgsr.estimators.methods import get_method
+    from tgsr.estimators.sweep import prepare_sweep
+    from tgsr.tracking._trial import decode_predictions
+
+    best, norms, confusion = record.best, record.group_norms, record.confusion
+    if best is None or (confusion is not None and (norms is not None or not record.grouping)):
+        return record
+    for role, data in (("source", pair.source), ("target", pair.target)):
+        if data.digest != record.digests[role]:
+            raise DataError(
+                f"{data.name} (digest {data.digest[:12]}) is not the {role} that {record.title} was made with "
+                f"({record.digests[role][:12]}); give the folder with the same feature files"
+            )
+    source, target, n_classes = pair.source, pair.target, len(pair.class_names)
+    if norms is None and record.grouping:
+        own_groups = {} if source.groups is None else {"groups": source.groups}
+        estimator = get_method(record.method).make(**{**record.fixed, **own_groups})
+        sweep = prepare_sweep(estimator, source.X, source.known_labels, target.X, n_classes=n_classes)
+        norms = sweep([best.settings])[0].group_norms
+    predictions = best.row.get("predictions")
+    if target.labels is not None and isinstance(predictions, str):
+        confusion = score(target.labels, decode_predictions(predictions), n_classes).confusion
+    return replace(record, group_norms=norms, confusion=confusion, class_names=pair.class_names)
 
 
 def _from_spec(
@@ -284,8 +303,7 @@ def _from_spec(
         fixed=fixed,
         facts={**facts, **{name: str(value) for name, value in fixed.items()}, "seed": str(spec.get("seed", ""))},
         digests=digests,
-        n_cells=n_cells if sampler == "grid" else None,
-        n_whole=_whole_grid(method, shape),
+        n_whole=(_whole_grid(method, shape) or n_cells) if sampler == "grid" else None,
         n_groups=shape.get("n_groups") if "groups" in fixed else None,
         **known,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tgsr.reports._axes import choices, is_log, numbers
+from tgsr.reports._settings import choices, is_log, numbers
 from tgsr.reports._style import BLUE, GREY, PAGE, VERMILLION, new_figure, styled
 
 if TYPE_CHECKING:

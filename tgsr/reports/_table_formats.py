@@ -82,7 +82,7 @@ def as_csv(tables: Sequence[PaperTable]) -> str:
     return str(rounded[list(_CSV_COLUMNS)].to_csv(index=False, lineterminator="\n"))
 
 
-def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
+def save_tables(tables: Sequence[PaperTable], folder: Path) -> None:
     """Write ``tables.csv``, ``tables.md``, ``tables.html`` and ``tables.tex`` into a folder, each in one step."""
     page = "<!doctype html><meta charset='utf-8'><title>Tables I and II</title>{}"
     contents = {
@@ -93,7 +93,6 @@ def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
     }
     for name, content in contents.items():
         write_text(folder / name, content)
-    return [folder / name for name in contents]
 
 
 def _texts(table: PaperTable, bold: str, raised: str, safe: Callable[[str], str]) -> pd.DataFrame:

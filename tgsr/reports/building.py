@@ -20,7 +20,7 @@ from tgsr.protocols import parse_pair
 from tgsr.reports._figures import study_figures
 from tgsr.reports._masks import read_face
 from tgsr.reports._pages import render_paper, render_study, select_records
-from tgsr.reports._records import StudyRecord, read_table, record_from_grid, record_from_run
+from tgsr.reports._records import StudyRecord, complete_record, read_table, record_from_grid, record_from_run
 from tgsr.reports._style import save_figure
 from tgsr.reports._table_formats import save_tables
 from tgsr.reports._tables import NEEDED_COLUMNS, collect_results, paper_tables
@@ -36,9 +36,6 @@ __all__ = [
     "log_paper_report",
     "report_files",
     "report_runs",
-    "stored_records",
-    "write_paper_report",
-    "write_study_report",
 ]
 
 _log = logging.getLogger(__name__)
@@ -77,8 +74,6 @@ class ReportRequest:
         """Add what is missing, if there are data."""
         if self.data is None:
             return record
-        from tgsr.reports._completing import complete_record
-
         return complete_record(record, load_pair(*parse_pair(record.pair), self.data))
 
 
@@ -97,8 +92,8 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     records = [request.complete(record_from_grid(path)) for path in grids]
     records = [record for record in records if request.pair in (None, record.pair)]
     for record in records:
-        write_study_report(record, request.out / record.slug, frame)
-    return write_paper_report(records, table, request.out, frame)
+        _write_study(record, request.out / record.slug, frame)
+    return _write_paper(records, table, request.out, frame)
 
 
 def report_runs(
@@ -138,27 +133,27 @@ def report_runs(
 
     client = open_client(config.tracking_uri, create=False)
     frame = request.frame()
-    stored = [record_from_run(client, run_id) for run_id in runs] or stored_records(client, request.pair)
+    stored = [record_from_run(client, run_id) for run_id in runs] or _stored_records(client, request.pair)
     chosen = stored if runs else select_records(stored)
     if not chosen:
         raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
     done = {}
     for record in map(request.complete, chosen):
         folder = request.out / (f"{record.slug}-{record.run_id[:8]}" if runs else record.slug)
-        page = write_study_report(record, folder, frame)
+        page = _write_study(record, folder, frame)
         if log:
             with _logging(client, page):
                 log_report(client, record.run_id, folder)
         done[record.run_id] = record
     everything = [done.get(record.run_id, record) for record in stored]
-    page = write_paper_report(everything, None, request.out / "paper", frame)
+    page = _write_paper(everything, None, request.out / "paper", frame)
     if not log:
         return page, ""
     with _logging(client, page):
         return page, _log_paper_report(client, config, page.parent, list(done.values()))
 
 
-def stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
+def _stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
     """All stored studies that can be read, the newest first."""
     from tgsr.tracking.reading import list_studies
 
@@ -197,7 +192,7 @@ def log_paper_report(
     records = [record_from_run(client, study) for study in dict.fromkeys(studies)]
     comparison = pd.DataFrame(rows) if rows else None
     with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
-        write_paper_report(records, comparison, Path(folder))
+        _write_paper(records, comparison, Path(folder))
         client.log_artifacts(run_id, folder)
 
 
@@ -222,21 +217,8 @@ def _log_paper_report(
     return run_id
 
 
-def write_study_report(record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None = None) -> Path:
-    """Write a study's page, and its figures beside it in ``figures/`` (made if missing); returns the page.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    folder : Path
-    frame : array, optional
-        A cropped face to draw the regions on.
-
-    Raises
-    ------
-    ParameterError
-        If the folder cannot be written.
-    """
+def _write_study(record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None) -> Path:
+    """Write a study's page, and its figures beside it in ``figures/``; returns the page."""
     figures = list(study_figures(record, frame))
     with _writing(folder):
         for figure in figures:
@@ -247,19 +229,13 @@ def write_study_report(record: StudyRecord, folder: Path, frame: npt.NDArray[Any
     return folder / _PAGE
 
 
-def write_paper_report(
+def _write_paper(
     records: Sequence[StudyRecord],
     comparison: pd.DataFrame | None,
     folder: Path,
     frame: npt.NDArray[Any] | None = None,
 ) -> Path:
-    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page.
-
-    Raises
-    ------
-    ParameterError
-        If the folder cannot be written.
-    """
+    """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page."""
     with _writing(folder):
         save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
         write_text(folder / _PAGE, render_paper(records, comparison, frame))
