@@ -21,6 +21,8 @@ __all__ = ["Job", "run"]
 
 _PATIENCE_SECONDS = 5.0
 """What is finished is written after so long, also when it is few."""
+_TICK_SECONDS = 1.0
+"""A sign of life is given after so long, also when nothing is finished."""
 
 
 @dataclass
@@ -94,7 +96,7 @@ def run(
     """Run studies to their ends; the next is begun when the earlier ones no longer fill the executor.
 
     Jobs are taken one by one, and each is finished as soon as it is complete; ``on_trials`` is called with a job and
-    the number of its new trials. Whatever ends it early, what was finished is written.
+    the number of its new trials, 0 where time went by without any. Whatever ends it, what was finished is written.
     """
     active: list[Job] = []
     waiting: dict[Future[list[Trial]], Job] = {}
@@ -103,11 +105,14 @@ def run(
             _fill(active, jobs, executor, waiting)
             if not waiting:
                 return
-            for future in executor.wait(set(waiting), _PATIENCE_SECONDS):
+            done = executor.wait(set(waiting), _TICK_SECONDS)
+            for future in done:
                 job = waiting.pop(future)
                 on_trials(job, job.receive(future.result()))
             for job in active:
                 job.flush()
+                if not done:
+                    on_trials(job, 0)
     finally:
         for future in waiting:
             future.cancel()

@@ -7,9 +7,10 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING, Any
 
 from joblib import cpu_count
@@ -51,25 +52,39 @@ class _Fitters:
 
 
 class ThreadExecutor:
-    """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock."""
+    """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock.
+
+    They are daemons, which ``concurrent.futures``' own are not: an interruption does not wait for what they compute.
+    """
 
     def __init__(self, jobs: int | None = None) -> None:
-        self._pool = ThreadPoolExecutor(jobs or cpu_count())
+        self._pool = ThreadPool(jobs or cpu_count())
         self._fitters = _Fitters()
         self.capacity = 2 * (jobs or cpu_count())
         """Tasks that it should have at a time: twice the threads, so that none waits for the coordinator."""
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
         """Begin a task."""
-        return self._pool.submit(lambda: self._fitters.get(spec, pair).fit(task.numbers, task.settings, keep))
+        future: Future[list[Trial]] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._fitters.get(spec, pair).fit(task.numbers, task.settings, keep))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._pool.apply_async(work)
+        return future
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
         """Wait until one or more are done, or time is up; returns those."""
         return wait_for(futures, timeout, FIRST_COMPLETED).done
 
     def close(self) -> None:
-        """End, without what has not begun."""
-        self._pool.shutdown(cancel_futures=True)
+        """End, without what has not ended."""
+        self._pool.terminate()
 
 
 class DaskExecutor:

@@ -32,7 +32,7 @@ from tgsr.evaluation.best import best_trial
 from tgsr.evaluation.rules._folds import bootstrap_samples
 from tgsr.evaluation.rules._refits import selection_stability
 from tgsr.files import write_text
-from tgsr.protocols import KAPPAS, XIS, parse_pair
+from tgsr.protocols import N_REGIONS, XIS, parse_pair
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports._masks import draw_overlay, histogram_norms
 from tgsr.reports._style import PAGE, new_figure, save_figure, styled
@@ -84,7 +84,7 @@ def study_regions(
     grouping: str,
     setting: tuple[int, float],
     *,
-    kappas: Sequence[int] = tuple(KAPPAS),
+    kappas: Sequence[int] = tuple(range(1, N_REGIONS + 1)),
     xis: Sequence[float] = tuple(XIS.tolist()),
     n_refits: int = 50,
     scaling: str = "none",

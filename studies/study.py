@@ -74,6 +74,9 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
                 yield jobs[-1]
 
         def show(job: Job, count: int) -> None:
+            if not count:
+                bar.refresh()  # the time goes on
+                return
             bar.update(count)
             if job.best > 0:  # a score; a distance to fixed settings says nothing
                 bar.set_postfix_str(f"best {job.best:.4f}", refresh=False)

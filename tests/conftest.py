@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import empty_postgres, postgres, server
 
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.tracking.config import open_client
+
+__all__ = ["empty_postgres", "postgres", "server"]
+
+
+@pytest.fixture(autouse=True)
+def _plain_logging() -> Iterator[None]:
+    """What the command line does to the loggers ends with its test: the next one may look at what is logged."""
+    yield
+    for name in ("tgsr", "studies"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.errno and error.filename in (None, name):  # what writes to an open file does not know its name
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -88,12 +88,17 @@ def bodies_of(rows: npt.NDArray[np.float64]) -> dict[str, tuple[bytes, str]]:
     """The same rows in each form that the server takes: body and content type."""
     parquet = io.BytesIO()
     pd.DataFrame({"features": list(rows)}).to_parquet(parquet)
-    column = {"columns": ["features"], "data": [[row] for row in rows.tolist()]}
+    short = [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
     return {
         "JSON, inputs": (json.dumps({"inputs": rows.tolist()}).encode(), "application/json"),
-        "JSON, one column": (json.dumps({"dataframe_split": column}).encode(), "application/json"),
+        "JSON, one column": (_one_column(rows.tolist()), "application/json"),
+        "JSON, one column, 7 digits": (_one_column(short), "application/json"),
         "Parquet": (parquet.getvalue(), "application/vnd.apache.parquet"),
     }
+
+
+def _one_column(rows: list[list[float]]) -> bytes:
+    return json.dumps({"dataframe_split": {"columns": ["features"], "data": [[row] for row in rows]}}).encode()
 
 
 def time_serving(uri: str, body_rows: int, n_bodies: int, workers: int) -> tuple[float, dict[str, float]]:

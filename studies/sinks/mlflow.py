@@ -33,7 +33,7 @@ from tgsr.tracking._runs import (
 )
 from tgsr.tracking._store import TrialStore
 from tgsr.tracking._trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
-from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client
+from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, storage_errors
 from tgsr.tracking.names import CONFUSION, STUDY_JSON, Tag, experiment_title
 from tgsr.tracking.reading import read_trials
 from tgsr.version import code_version
@@ -88,8 +88,9 @@ class MlflowSink:
 
     def __init__(self, spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> None:
         self._spec, self._pair, self._options = spec, pair, options
-        self._client = open_client(options.config.tracking_uri)
-        with ExitStack() as opening:
+        self._uri = options.config.tracking_uri
+        self._client = open_client(self._uri)
+        with storage_errors(self._uri, None), ExitStack() as opening:
             self._open(opening)
             self._stack = opening.pop_all()
 
@@ -120,7 +121,7 @@ class MlflowSink:
 
     def finish(self, seconds: dict[str, float]) -> StudyResult:
         """Sum the study up and let go of it."""
-        with self._stack, ending(self._client, self.run_id):
+        with storage_errors(self._uri, None), self._stack, ending(self._client, self.run_id):
             if self._was_finished and not self._written:
                 if self._options.parent_run_id is not None:  # it stands below the run that asked for it
                     self._client.set_tag(self.run_id, Tag.PARENT, self._options.parent_run_id)
@@ -136,7 +137,7 @@ class MlflowSink:
 
     def abort(self, error: BaseException) -> None:
         """Let go of the study, its run KILLED or FAILED unless it was finished before."""
-        with self._stack:
+        with storage_errors(self._uri, None), self._stack:
             if self._was_finished and not self._written:
                 return
             finish_parent(self._client, self.run_id, error)

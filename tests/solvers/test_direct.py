@@ -1,10 +1,13 @@
 """Algorithm 1 in its readable form: what must hold of it whatever the data."""
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
 from tgsr.errors import DataError, ParameterError
 from tgsr.solvers import Problem, SolverSettings, solve_direct
+from tgsr.solvers._direct import _shrink_factors
 
 
 @pytest.fixture
@@ -97,3 +100,20 @@ def test_settings_out_of_range_are_named(name):
     for value in (0, None, "a", float("nan")):
         with pytest.raises(ParameterError, match=name):
             SolverSettings(**{name: value})
+
+
+@hypothesis.settings(deadline=None, max_examples=100, derandomize=True)
+@hypothesis.given(st.lists(st.floats(0, 1e6), min_size=2, max_size=12), st.data())
+def test_shrinkage_is_the_proximal_step_of_the_group_norm(norms, data):
+    q = np.array(norms)
+    threshold = data.draw(st.sampled_from(norms))
+    c = _shrink_factors(q, threshold) * q
+    assert (c >= 0).all()
+    assert (c[q <= threshold] == 0).all()
+
+    # the step minimises ½(c − q)² + threshold · c: no other length does better
+    def cost(c):
+        return 0.5 * (c - q) ** 2 + threshold * c
+
+    for other in (np.zeros_like(q), q, c * 0.99, c * 1.01 + 1e-6):
+        assert (cost(c) <= cost(other) + 1e-9 * (1 + q**2)).all()

@@ -74,6 +74,13 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except TgsrError as error:
             raise click.ClickException(str(error)) from error
+        except Exception as error:
+            from tgsr.tracking.config import storage_problem
+
+            line = storage_problem(error)
+            if line is None:
+                raise
+            raise click.ClickException(line) from error
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}

@@ -92,9 +92,12 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
             raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
         if not re.fullmatch(r"[\w.+ -]{1,200}", str(header["name"])):
             raise DataError(f"{path}: a database cannot be called {header['name']!r}; make the file again")
+        features = members["features"]
+        if features.dtype != np.float64:  # converted, it would be up to eight times as large
+            raise DataError(f"{path}: features are {features.dtype} and not float64; make the file again")
         dataset = FeatureDataset(
             name=header["name"],
-            features=read_only(members["features"]),
+            features=read_only(features),
             class_names=tuple(header["class_names"]),
             parameters=header["parameters"],
             **{name: members.get(name) for name in _OPTIONAL},

@@ -25,6 +25,8 @@ Rows = dict[str, Any]
 
 _KNOWN = ("label", "subject", "clip")
 _MOST_BYTES = 2**29
+"""Of a file, and of its values as float64."""
+_MOST_COLUMNS = 200_000
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
 
 
@@ -85,14 +87,25 @@ def _read_archive(path: Path) -> Rows:
             if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
                 raise DataError(f"{path}: labels must be 0…{len(names) - 1}, got {np.unique(labels)}")
             labels = names[labels]
-        columns = {"label": labels, "subject": members.get("subjects"), "clip": members.get("clips")}
-        return {"features": members["features"], "groups": members.get("groups"), **columns}
+        features = members["features"]
+        _check_size(path, features.size)
+        texts = {"label": labels, "subject": members.get("subjects"), "clip": members.get("clips")}
+        columns = {name: values if values is None else values.astype(np.str_) for name, values in texts.items()}
+        return {"features": features, "groups": members.get("groups"), **columns}
 
 
 def _read_table(path: Path) -> Rows:
     import pandas as pd
 
-    table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    if path.suffix.lower() == ".csv":
+        _check_text(path)
+        table = pd.read_csv(path)
+    else:
+        import pyarrow.parquet
+
+        stated: Any = pyarrow.parquet.read_metadata(path)
+        _check_size(path, stated.num_rows * stated.num_columns, stated.num_columns)
+        table = pd.read_parquet(path)
     table.columns = [str(column).strip() for column in table.columns]
     known = {column.lower(): column for column in table.columns if column.lower() in _KNOWN}
     names = [column for column in table.columns if column not in known.values()]
@@ -108,10 +121,30 @@ def _read_table(path: Path) -> Rows:
     return {"features": table[names].to_numpy(dtype=np.float64), "groups": np.array(groups), **rows}
 
 
+def _check_text(path: Path) -> None:
+    """Count the values of a CSV before it is parsed: a megabyte of commas is a table of a million columns."""
+    with path.open("rb") as stream:
+        n_columns = stream.readline().count(b",") + 1
+        n_values = n_columns + sum(
+            part.count(b",") + part.count(b"\n") for part in iter(lambda: stream.read(2**20), b"")
+        )
+    _check_size(path, n_values, n_columns)
+
+
+def _check_size(path: Path, n_values: int, n_columns: int = 0) -> None:
+    if 8 * n_values > _MOST_BYTES or n_columns > _MOST_COLUMNS:
+        raise DataError(
+            f"{path}: {n_values:,} values{f' in {n_columns:,} columns' if n_columns else ''} are too many; split the "
+            "database, or give fewer features"
+        )
+
+
 def _dataset(rows: Rows, path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
     parameters: dict[str, Any] = {"origin": "imported", "file": path.name}
     features, groups = rows["features"], rows["groups"]
     if groups is not None:
+        if groups.shape != features.shape[1:2]:
+            raise DataError(f"{path}: groups must be {features.shape[1]} integers or names, got {groups.size}")
         values, first, codes = np.unique(groups, return_index=True, return_inverse=True)
         order = np.argsort(first) if values.dtype.kind == "U" else np.arange(len(values))
         groups = np.argsort(order)[codes].astype(np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import math
 import os
 import warnings
@@ -21,7 +20,9 @@ __all__ = ["Row", "Sheet", "read_sheet", "whole_number"]
 
 _HEADER_WITHIN = 20  # rows in which the header is looked for: some sheets start with a title or a legend
 _MOST_ROWS = 100_000
-_MOST_BYTES = 2**28  # of a CSV, or of all that a workbook unpacks to
+_MOST_CELLS = 2**22  # a small workbook can state cells far to the right in every row
+_MOST_BYTES = 2**25  # of the file
+_MOST_UNPACKED = 2**26  # of all that a workbook unpacks to
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,24 @@ def _lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[Any, ...]]:
-    with reading(path, "not a readable CSV", "save it as CSV UTF-8"):
-        text = path.read_text(encoding="utf-8-sig")
-        return iter([tuple(cell.strip() for cell in line) for line in csv.reader(text.splitlines(), strict=True)])
+    with (
+        reading(path, "not a readable CSV", "save it as CSV UTF-8"),
+        path.open(encoding="utf-8-sig", newline="") as stream,
+    ):
+        rows = csv.reader(stream, strict=True)
+        return iter(_few(path, (tuple(cell.strip() for cell in line) for line in rows)))
+
+
+def _few(path: Path, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows, unless they are more than a sheet has."""
+    kept: list[tuple[Any, ...]] = []
+    n_cells = 0
+    for row in rows:
+        kept.append(row)
+        n_cells += len(row)
+        if len(kept) > _MOST_ROWS or n_cells > _MOST_CELLS:
+            raise DataError(f"{path}: more than {_MOST_ROWS} rows or {_MOST_CELLS} cells; this is no annotation sheet")
+    return kept
 
 
 def _workbook_lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
@@ -140,14 +156,11 @@ def _workbook_lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ..
     with reading(path, "not a readable workbook", "copy it again"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
         with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
-                raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MB; this is no annotation sheet")
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
+                raise DataError(f"{path}: unpacks to more than {_MOST_UNPACKED >> 20} MB; this is no annotation sheet")
         with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
             if worksheet is not None and worksheet not in book.sheetnames:
                 raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
             sheet = book.worksheets[0] if worksheet is None else book[worksheet]
             sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
-            lines = list(itertools.islice(sheet.iter_rows(values_only=True), _MOST_ROWS + 1))
-        if len(lines) > _MOST_ROWS:
-            raise DataError(f"{path}: more than {_MOST_ROWS} rows; this is no annotation sheet")
-        return iter(lines)
+            return iter(_few(path, sheet.iter_rows(values_only=True)))

@@ -83,5 +83,5 @@ def _group_norms(coef: npt.NDArray[np.float64], starts: npt.NDArray[np.intp]) ->
 
 def _shrink_factors(norms: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.float64]:
     """max(0, 1 − threshold/‖Q_i‖), with 0 for an empty Q_i: the proximal operator of the group lasso."""
-    safe = np.where(norms > 0, norms, 1.0)
-    return np.where(norms > 0, np.maximum(0.0, 1.0 - threshold / safe), 0.0)
+    kept = norms > threshold
+    return np.where(kept, 1.0 - threshold / np.where(kept, norms, 1.0), 0.0)

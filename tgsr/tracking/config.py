@@ -37,6 +37,7 @@ __all__ = [
     "retry",
     "sqlite_path",
     "storage_errors",
+    "storage_problem",
 ]
 
 T = TypeVar("T")
@@ -173,8 +174,20 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     return client
 
 
+_STORES = ("sqlite3", "sqlalchemy", "alembic", "mlflow", "pyarrow")
+"""Packages whose errors are read for what is wrong with the place."""
 _CAUSES = (
-    (r"no space left|disk is full|disk quota", "the disk is full", "free some space"),
+    (
+        r"error code 401",
+        "the server asks who you are",
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
+    (
+        r"error code 403",
+        "the server does not permit this",
+        "ask its administrator for the permission EDIT on the experiment",
+    ),
+    (r"no space left|disk is full|disk quota|file too large", "the disk is full", "free some space"),
     (
         r"readonly database|read-only|permission denied|unable to open database",
         "it is not writable",
@@ -190,15 +203,15 @@ _CAUSES = (
 
 
 @contextmanager
-def storage_errors(where: str, otherwise: str = "it cannot be used as a tracking store") -> Iterator[None]:
+def storage_errors(where: str, otherwise: str | None = "it cannot be used as a tracking store") -> Iterator[None]:
     """Turn what databases, files and MLflow raise into one line: what is full or not writable, and what is safe.
 
     Parameters
     ----------
     where : str
         Tracking URI or folder that is written to.
-    otherwise : str
-        What to say of an error of another kind.
+    otherwise : str, optional
+        What to say of an error of another kind; None lets it pass.
 
     Raises
     ------
@@ -209,15 +222,31 @@ def storage_errors(where: str, otherwise: str = "it cannot be used as a tracking
     except TgsrError:
         raise
     except Exception as error:  # MLflow wraps; SQLAlchemy, requests and artifact stores raise their own
-        path, reason = sqlite_path(where), str(error)
+        path = sqlite_path(where)
         what = str(path) if path else masked(where)
-        for pattern, cause, remedy in _CAUSES:
-            if re.search(pattern, reason, re.IGNORECASE):
-                at = error.filename if isinstance(error, OSError) and error.filename else what
-                raise TrackingError(
-                    f"{at}: {cause}; {remedy}, then run the same command again: finished trials are safe"
-                ) from error
-        raise TrackingError(f"{what}: {otherwise} ({masked(reason).strip().splitlines()[0]})") from error
+        line = storage_problem(error, what)
+        if line is None and otherwise is None:
+            raise
+        raise TrackingError(line or f"{what}: {otherwise} ({masked(str(error)).strip().splitlines()[0]})") from error
+
+
+def storage_problem(error: BaseException, what: str = "") -> str | None:
+    """One line on a place that is full, not writable, locked, damaged or closed to us; None on any other error.
+
+    Parameters
+    ----------
+    error : exception
+    what : str, optional
+        The place, where the error does not name it.
+    """
+    if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _STORES:
+        return None
+    at = error.filename if isinstance(error, OSError) and error.filename else what
+    for pattern, cause, remedy in _CAUSES:
+        if re.search(pattern, str(error), re.IGNORECASE):
+            start = f"{at}: " if at else ""
+            return f"{start}{cause}; {remedy}, then run the same command again: finished trials are safe"
+    return None
 
 
 def ask_server(uri: str) -> Mapping[str, str]:

@@ -1,16 +1,12 @@
-"""kill -9 at any moment, and the same command ends with the table and the matrix of an undisturbed study."""
+"""The command in processes of its own: one at a time, its end at Ctrl-C, what it shows afterwards."""
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import time
 
 import pandas as pd
-import pytest
-
-from studies.study import run_study
-from tgsr.tracking.config import open_client
-from tgsr.tracking.reading import list_studies, read_artifact, read_trials
 
 COMMAND = ["study", "--experiment", "V-N", "--selection", "oracle", "--quiet"]
 GRID = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200"]
@@ -23,34 +19,6 @@ def n_runs(database) -> int:
             return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
     except sqlite3.Error:
         return 0
-
-
-@pytest.mark.parametrize("writer", ["bulk", "client"])
-def test_killed_studies_end_like_undisturbed_ones(make_spec, make_options, small_pair, run_tgsr, data_folder, writer):
-    expected = run_study(make_spec(), small_pair, make_options("undisturbed"))
-    options = make_options("killed")
-    home = ["--data", str(data_folder), "--home", str(options.config.home), "--writer", writer]
-    for kill in range(2):
-        process = run_tgsr(*COMMAND, *GRID, *home, "--batch", "1")
-        while n_runs(options.config.home / "mlflow.db") < 1 + 4 * kill and process.poll() is None:
-            time.sleep(0.002)
-        process.kill()
-        process.communicate()
-    done = run_tgsr(*COMMAND, *GRID, *home)
-    output, _ = done.communicate()
-    assert done.returncode == 0, output
-    client = open_client(options.config.tracking_uri)
-    (study,) = list_studies(client)
-    table = read_trials(client, study.run_id, stored_table=False)
-    pd.testing.assert_frame_equal(
-        table.drop(columns=["fit_seconds", "run_id"]), expected.table.drop(columns=["fit_seconds", "run_id", "cell"])
-    )
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    assert len(runs) == 13
-    matrix = read_artifact(client, str(study.best_run_id), "coefficients.npz")
-    plain = open_client(make_options("undisturbed").config.tracking_uri)
-    assert matrix == read_artifact(plain, expected.best.row["run_id"], "coefficients.npz")
 
 
 def test_a_second_command_is_refused_at_once_and_the_first_goes_on(make_options, run_tgsr, data_folder):
@@ -79,3 +47,21 @@ def test_status_and_trials_show_the_study(make_options, run_tgsr, data_folder, t
     assert "chosen by source-cv" in outputs[0]
     assert "finished, 2 trials" in outputs[1]
     assert len(pd.read_csv(tmp_path / "t.csv")) == 2
+
+
+def test_a_study_of_endless_cells_says_so_shows_that_time_goes_by_and_ends_at_ctrl_c(
+    make_options, run_tgsr, data_folder
+):
+    endless = ["--rho", "1", "--tol", "1e-300", "--max-iter", "1000000"]
+    home = ["--data", str(data_folder), "--home", str(make_options().config.home)]
+    process = run_tgsr("study", "--experiment", "V-N", "--selection", "oracle", *GRID, *endless, *home)
+    text = ""
+    while "use a larger rho" not in text or text.count("0/12 [") < 5:
+        text += process.stdout.read(1)
+        assert process.poll() is None, text
+    process.send_signal(signal.SIGINT)
+    # cells of a million iterations take minutes: whoever waited for them would not come to an end here
+    text += process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "stopped; the same command goes on from here" in text
+    assert "Traceback" not in text

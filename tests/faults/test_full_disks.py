@@ -1,0 +1,133 @@
+"""A disk that is full at any moment, or read-only: one line that names it, and with more room the same result."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tgsr.cli import cli
+from tgsr.datasets import save_features
+from tgsr.tracking.config import open_client
+from tgsr.tracking.reading import list_studies, read_trials
+
+CELLS = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200", "--selection", "oracle", "--quiet", "--jobs", "1"]
+
+
+class Disk:
+    """A small file system of its own, in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._mount("-t", "tmpfs", "-o", "size=32k", "tmpfs")
+
+    def _mount(self, *options: str) -> None:
+        done = subprocess.run(["mount", *options, str(self.folder)], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+
+    def grow(self, kilobytes: int) -> None:
+        self._mount("-o", f"remount,rw,size={kilobytes}k")
+
+    def lock(self) -> None:
+        self._mount("-o", "remount,ro")
+
+    def close(self) -> None:
+        subprocess.run(["umount", "-l", str(self.folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "disk")
+    yield disk
+    disk.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path, pair_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME", "TGSR_STORAGE"):
+        monkeypatch.delenv(variable, raising=False)
+    pair = pair_factory(n_source=15, n_target=12)
+    for database in (pair.source, pair.target):
+        save_features(database, tmp_path / "features" / f"{database.name}.tgsr.npz")
+    np.savez(tmp_path / "own.npz", features=np.ones((30, 15045)) / 59, labels=np.array(["a", "b", "c"] * 10))
+    return tmp_path / "features"
+
+
+def command(name: str, data: Path, out: Path) -> list[str]:
+    pair = ["--experiment", "V-N", "--data", str(data), *CELLS]
+    return {
+        "study": ["study", *pair, "--home", str(out)],
+        "study by the client": ["study", *pair, "--home", str(out), "--writer", "client"],
+        "grid": ["grid", *pair[:-5], "--out", str(out / "grid.csv")],
+        "features": ["features", "--database", "own", "--import", str(data.parent / "own.npz"), "--out", str(out)],
+    }[name]
+
+
+def fails(arguments: list[str], disk: Disk, reason: str) -> bool:
+    """Whether a command ended with one line that names the disk and the reason; else it ended well."""
+    done = CliRunner().invoke(cli, arguments)
+    assert isinstance(done.exception, (SystemExit, type(None))), done.exception
+    if done.exit_code == 0:
+        return False
+    last = done.output.splitlines()[-1]
+    assert last.startswith("Error: "), done.output
+    assert str(disk.folder) in last, last
+    assert reason in last, last
+    assert "safe" in last
+    return True
+
+
+def content(name: str, out: Path) -> Any:
+    if name == "grid":
+        return (out / "grid.csv").read_bytes()
+    if name == "features":
+        return next(out.glob("*.npz")).read_bytes()
+    client = open_client(f"sqlite:///{out / 'mlflow.db'}")
+    (study,) = list_studies(client)
+    table = read_trials(client, study.run_id, stored_table=False)
+    assert {run.info.status for run in client.search_runs([study_experiment(client, study)])} == {"FINISHED"}
+    return table.drop(columns=["fit_seconds", "run_id"]).to_dict("list")
+
+
+def study_experiment(client: Any, study: Any) -> str:
+    return str(client.get_run(study.run_id).info.experiment_id)
+
+
+@pytest.mark.parametrize("name", ["study", "study by the client", "grid", "features"])
+def test_a_full_disk_is_named_and_with_more_room_the_result_is_the_same(
+    name: str, disk: Disk, data: Path, tmp_path: Path
+) -> None:
+    kilobytes, failures = 32, 0
+    while fails(command(name, data, disk.folder), disk, "the disk is full"):
+        failures += 1
+        kilobytes += max(kilobytes // 3, 32)
+        assert kilobytes < 100_000
+        disk.grow(kilobytes)
+    print(name, failures, kilobytes)
+    assert failures > 0
+    (tmp_path / "undisturbed").mkdir()
+    assert CliRunner().invoke(cli, command(name, data, tmp_path / "undisturbed")).exit_code == 0
+    assert content(name, disk.folder) == content(name, tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("name", ["study", "grid", "features"])
+def test_a_read_only_disk_is_named(name: str, disk: Disk, data: Path) -> None:
+    disk.lock()
+    assert fails(command(name, data, disk.folder), disk, "it is not writable")
+
+
+def test_a_disk_that_becomes_read_only_after_a_study_stops_the_next(disk: Disk, data: Path) -> None:
+    disk.grow(50_000)
+    assert CliRunner().invoke(cli, command("study", data, disk.folder)).exit_code == 0
+    disk.lock()
+    more = [word.replace("0.01,1,30,200", "0.01,7") for word in command("study", data, disk.folder)]
+    assert fails(more, disk, "it is not writable")
+    report = ["report", "--home", str(disk.folder), "--out", str(disk.folder / "report")]
+    assert fails(report, disk, "it is not writable")
