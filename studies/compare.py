@@ -49,7 +49,7 @@ class ComparePlan:
     """
 
     methods: Sequence[str] = tuple(METHODS)
-    selections: Sequence[str] = (_ORACLE, _FIXED)
+    selections: Sequence[str] = (_ORACLE, "class-balance", _FIXED)
     grouping: str = "released"
     fixed: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, list[Any]] = field(default_factory=dict)

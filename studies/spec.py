@@ -147,7 +147,7 @@ def make_spec(
     pair: DatabasePair,
     method: str = "TGSR",
     *,
-    selection: str,
+    selection: str | None = None,
     grouping: str = "region",
     fixed: Mapping[str, Any] | None = None,
     axes: Mapping[str, list[Any]] | None = None,
@@ -197,6 +197,6 @@ def make_spec(
         fixed=dict(sorted(given.items())),
         grid=grid,
         sampler=sampler,
-        selection=selection,
+        selection=selection or definition.rule,
         seed=seed,
     )

@@ -16,7 +16,6 @@ from studies.spec import make_spec
 from studies.study import run_study
 from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
-from tgsr.evaluation.selection import DEFAULT_RULE
 from tgsr.protocols import get_experiment
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._style import save_figure
@@ -67,7 +66,7 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
         counts = _features(root, database, folder / f"{database}.tgsr.npz").counts
         _log.info("   %s: %s", database, ", ".join(f"{count} {name}" for name, count in counts.items()))
     pair = load_pair(chosen.source, chosen.target, folder)
-    spec = make_spec(pair, selection=DEFAULT_RULE, axes=_AXES, seed=seed)
+    spec = make_spec(pair, axes=_AXES, seed=seed)
     _log.info("3. a short study of %s: %d trials, each an MLflow run", chosen.name, len(spec.cells()))
     study = run_study(spec, pair, StudyOptions(config, str(folder)))
     _log.info("4. the best trial becomes the champion of the model registry")

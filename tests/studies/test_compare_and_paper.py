@@ -18,7 +18,7 @@ PLAN = ComparePlan(methods=("SVM", "SA", "TGSR"), axes=AXES, limits={"SA": 4})
 def test_a_row_for_each_method_and_selection_and_a_partial_grid_says_so(make_options, small_pair):
     table = comparison_table([small_pair], PLAN, make_options())
     assert list(zip(table["method"], table["selection"], strict=True)) == [
-        (method, selection) for method in ("SVM", "SA", "TGSR") for selection in ("oracle", "fixed")
+        (method, selection) for method in ("SVM", "SA", "TGSR") for selection in ("oracle", "class-balance", "fixed")
     ]
     rows = table.set_index(["method", "selection"])
     assert rows["partial"]["SA", "oracle"] == "4 of 11 cells"

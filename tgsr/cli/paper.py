@@ -36,7 +36,10 @@ __all__ = ["command"]
 @shared.grouping()
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")
 @click.option(
-    "--compare-by", default="oracle,fixed", show_default=True, help="Selections of the comparison, as in tgsr compare."
+    "--compare-by",
+    default="oracle,class-balance,fixed",
+    show_default=True,
+    help="Selections of the comparison, as in tgsr compare.",
 )
 @click.option(
     "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."
@@ -54,7 +57,6 @@ def command(**given: Any) -> None:
     from studies.paper import run_paper
     from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS
-    from tgsr.evaluation.selection import DEFAULT_RULE
     from tgsr.tracking.config import resolve_config
 
     fixed, axes = shared.fixed_of(given)
@@ -70,7 +72,7 @@ def command(**given: Any) -> None:
             seed=given["seed"],
         )
     studied = {
-        "selection": DEFAULT_RULE if given["selection"] == "auto" else given["selection"],
+        "selection": None if given["selection"] == "auto" else given["selection"],
         "fixed": fixed,
         "axes": axes,
         **{name: given[name] for name in ("sampler", "grouping", "seed")},

@@ -25,8 +25,8 @@ __all__ = ["command"]
     "--selection",
     type=shared.unless("auto"),
     default="auto",
-    help="What ranks the trials; auto: fixed, the settings fixed beforehand. source-cv and other rules need no target "
-    "labels either; oracle uses them, as the paper does.",
+    help="What ranks the trials; auto: fixed, the settings fixed beforehand (IW-SVM, TKL: class-balance). source-cv "
+    "and other rules need no target labels either; oracle uses them, as the paper does.",
 )
 @click.option("--trials", type=shared.NATURAL, default=0, help="Trials in all; 0: the grid, or 200 sampled.")
 @shared.grid_options
@@ -51,10 +51,9 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         return
     from studies.pairs import choose_pair
     from studies.study import run_study
-    from tgsr.evaluation.selection import DEFAULT_RULE
 
     pair = choose_pair(given["data"], experiment, source, target)
-    spec = shared.make_study_spec(pair, given | {"selection": given["selection"] or DEFAULT_RULE})
+    spec = shared.make_study_spec(pair, given)
     try:
         result = run_study(spec, pair, shared.make_options(config, given))
     except KeyboardInterrupt:

@@ -75,6 +75,9 @@ class Method:
     batch : int
         How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
         workers share it.
+    rule : str
+        The selection rule by default, which needs no target label: ``"fixed"``, which takes ``defaults``, unless
+        another was better with certainty (see the table in tgsr/evaluation/README.md).
     """
 
     name: str
@@ -85,6 +88,7 @@ class Method:
     param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
     shares: str | None = None
     batch: int = 32
+    rule: str = "fixed"
 
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
@@ -154,6 +158,7 @@ METHODS: dict[str, Method] = {
                 "width": _WIDTH,
                 "bound": FloatDistribution(1.0, 1000.0, log=True),
             },
+            rule="class-balance",
         ),
         Method("TCA", TCAClassifier, _ORDER, {"n_components": 20, "mu": 1.0}, *_COMPONENTS),
         Method("GFK", GFKClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
@@ -173,6 +178,7 @@ METHODS: dict[str, Method] = {
             {"zeta": 2.0},
             lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
             lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
+            rule="class-balance",
         ),
         _sparse("TSRG", TSRGClassifier, _ORDER, batch=2),
         _sparse("DRLS", DRLSClassifier, {}, batch=37),

@@ -126,8 +126,8 @@ def _absolute(uri: str) -> str:
     return uri
 
 
-# up to the last @, since a password may hold one, or a slash; a path that begins with a slash has no user before it
-_USER = re.compile(r"(?<=://)(?!/)[^\s'\"<>]*@")
+# up to the last @, since a password may hold one, or a slash; files have no user, and may have an @ in their names
+_USER = re.compile(r"(?<=://)(?<!sqlite://)(?<!file://)[^\s'\"<>]*@")
 _SECRET = re.compile(
     r"([?&][^\s'\"<>=&#]*(?:user|pass|pwd|token|secret|key|sig|cred|auth)[^\s'\"<>=&#]*=)[^\s'\"<>&#]*", re.IGNORECASE
 )
