@@ -16,11 +16,11 @@ from tgsr.reports._style import BLUE, GREY, VERMILLION, new_figure, save_figure,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_summary", "summarise", "to_markdown"]
+__all__ = ["draw_summary", "summarise", "summarise_variants", "to_markdown"]
 
 Draws = Mapping[str, tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.float64]]]
 
-_GROUP = ["method", "grouping", "scaling"]
+_GROUP = ["method", "grouping", "variant"]
 
 
 def summarise(choices: pd.DataFrame, draws: Draws) -> pd.DataFrame:
@@ -36,8 +36,8 @@ def summarise(choices: pd.DataFrame, draws: Draws) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each method, grouping, scaling and choice: macro_f1, accuracy, rho, above_median (pairs), difference,
-        low, high, p and p_holm (over the choices without labels of that method, grouping and scaling).
+        A row for each method, grouping, variant and choice: macro_f1, accuracy, rho, above_median (pairs), difference,
+        low, high, p and p_holm (over the choices without labels of that method, grouping and variant).
     """
     return pd.concat([_summarise_one(part, draws) for _, part in choices.groupby(_GROUP, sort=False)])
 
@@ -81,8 +81,16 @@ def _difference(part: pd.DataFrame, choice: str, draws: Draws) -> dict[str, floa
     }
 
 
+def summarise_variants(choices: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Oracle, median and fixed choice of each variant of a method, and how its solver went, as means over the pairs."""
+    shown = choices[choices["choice"].isin(["oracle", "median", "fixed"])]
+    scores = shown.pivot_table(index=_GROUP, columns="choice", values="macro_f1", sort=False)
+    metrics = [name for name in ("iterations", "converged", "regions_kept") if name in cells]
+    return scores.join(cells.groupby(_GROUP, sort=False)[metrics].mean()).reset_index()
+
+
 def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """One table for each method, grouping and scaling, best mean first."""
+    """One table for each method, grouping and variant, best mean first."""
     blocks = []
     for key, part in _groups(summary):
         own = choices[(choices[_GROUP] == key).all(axis=1)]
@@ -126,7 +134,7 @@ def _three(value: float) -> str:
 
 
 def draw_summary(summary: pd.DataFrame, path: Path) -> None:
-    """Differences to the fixed choice with their intervals, a panel for each method, grouping and scaling."""
+    """Differences to the fixed choice with their intervals, a panel for each method, grouping and variant."""
     save_figure(_figure(summary), path)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from studies.options import StudyOptions
-from studies.spec import StudySpec, make_spec
+from studies.spec import make_spec
 from studies.study import StudyRequest, run_studies
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, expand_grid, get_method
@@ -24,21 +24,8 @@ if TYPE_CHECKING:
     from studies.sinks.mlflow import StudyResult
     from tgsr.datasets import DatabasePair
 
-__all__ = ["COLUMNS", "ComparePlan", "comparison_rows", "comparison_table", "requests_of"]
+__all__ = ["ComparePlan", "comparison_rows", "comparison_table", "requests_of"]
 
-COLUMNS = (
-    "experiment",
-    "method",
-    "selection",
-    "macro_f1",
-    "accuracy",
-    "params",
-    "trials",
-    "partial",
-    "paper_macro_f1",
-    "paper_accuracy",
-    "generated",
-)
 _ORACLE, _FIXED = "oracle", "fixed"
 
 
@@ -48,7 +35,6 @@ class ComparePlan:
 
     Attributes
     ----------
-    methods : sequence of str
     selections : sequence of str
         ``oracle``: the best score on the target, as published; ``fixed``: settings fixed beforehand; or a label-free
         rule, whose studies then serve as the oracle's, too.
@@ -60,11 +46,10 @@ class ComparePlan:
         Values in place of the published grid's, for the methods that have the parameters.
     limits : mapping of str to int
         Method → so many settings, spread over its grid.
-    seed : int
     """
 
     methods: Sequence[str] = tuple(METHODS)
-    selections: Sequence[str] = (_ORACLE, _FIXED)
+    selections: Sequence[str] = (_ORACLE, "class-balance", _FIXED)
     grouping: str = "released"
     fixed: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, list[Any]] = field(default_factory=dict)
@@ -124,9 +109,14 @@ def requests_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: Study
 
 
 def comparison_rows(
-    spec: StudySpec, pair: DatabasePair, result: StudyResult, plan: ComparePlan
+    requests: Sequence[StudyRequest], results: Sequence[StudyResult], plan: ComparePlan
 ) -> list[dict[str, Any]]:
-    """What a study says in a comparison: its rule's choice, and the oracle's among the same trials where asked for."""
+    """What studies say in a comparison: their rule's choice, and the oracle's of the same trials where asked for."""
+    return [row for request, result in zip(requests, results, strict=True) for row in _rows(request, result, plan)]
+
+
+def _rows(request: StudyRequest, result: StudyResult, plan: ComparePlan) -> list[dict[str, Any]]:
+    spec, pair = request.spec, request.pair
     choices = {spec.selection: "selection_value"}
     if _ORACLE in plan.selections and spec.selection != _FIXED:
         choices[_ORACLE] = "macro_f1"
@@ -134,48 +124,32 @@ def comparison_rows(
     name = row_name(spec.method, spec.fixed)  # the published numbers belong to the groups of the released records
     published = None if experiment is None else published_result(experiment, name)
     n_grid, n_there = len(expand_grid(spec.grid)), len(result.table)
-    rows = []
-    for selection, by in choices.items():
-        best = best_trial(result.table, by)
-        rows.append(
-            {
-                "experiment": pair.name,
-                "method": name,
-                "selection": selection,
-                "macro_f1": best.row["macro_f1"],
-                "accuracy": best.row["accuracy"],
-                "params": json.dumps(best.settings, sort_keys=True),
-                "trials": n_there,
-                "partial": f"{n_there:,} of {n_grid:,} cells" if n_there < n_grid else "",
-                "paper_macro_f1": None if published is None else published.macro_f1,
-                "paper_accuracy": None if published is None else published.accuracy,
-                "generated": pair.is_generated,
-            }
-        )
-    return rows
+    best = {selection: best_trial(result.table, by) for selection, by in choices.items()}
+    return [
+        {
+            "experiment": pair.name,
+            "method": name,
+            "selection": selection,
+            "macro_f1": choice.row["macro_f1"],
+            "accuracy": choice.row["accuracy"],
+            "params": json.dumps(choice.settings, sort_keys=True),
+            "trials": n_there,
+            "partial": f"{n_there:,} of {n_grid:,} cells" if n_there < n_grid else "",
+            "paper_macro_f1": None if published is None else published.macro_f1,
+            "paper_accuracy": None if published is None else published.accuracy,
+            "generated": pair.is_generated,
+        }
+        for selection, choice in best.items()
+    ]
 
 
 def comparison_table(pairs: Sequence[DatabasePair], plan: ComparePlan, options: StudyOptions) -> pd.DataFrame:
-    """Run what is lacking of the studies, and put them side by side; the columns are `COLUMNS`.
-
-    All studies are MLflow's; run again, those that are there are taken as they are.
-    """
+    """Run what is lacking of the studies in MLflow, and put them side by side; those that are there are taken."""
     requests = requests_of(pairs, plan, options)
-    results = run_studies(requests)
-    rows = [
-        row
-        for request, result in zip(requests, results, strict=True)
-        for row in comparison_rows(request.spec, request.pair, result, plan)
-    ]
-    pair_order, method_order = (list(dict.fromkeys(row[name] for row in rows)) for name in ("experiment", "method"))
-    rows.sort(
-        key=lambda row: (
-            pair_order.index(row["experiment"]),
-            method_order.index(row["method"]),
-            plan.selections.index(row["selection"]),
-        )
-    )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    rows = comparison_rows(requests, run_studies(requests), plan)
+    asked = {key: place for place, key in enumerate(dict.fromkeys((row["experiment"], row["method"]) for row in rows))}
+    rows.sort(key=lambda row: (asked[row["experiment"], row["method"]], plan.selections.index(row["selection"])))
+    table = pd.DataFrame(rows)
     for mark in ("generated", "partial"):
         if not table[mark].astype(bool).any():
             table = table.drop(columns=mark)

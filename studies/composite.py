@@ -56,19 +56,14 @@ def run_composite(
     jobs: int | None = None,
     progress: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Run methods at their fixed settings.
+    """Run methods at their fixed settings on databases that are pooled (see `tgsr.datasets.pool`).
 
     Parameters
     ----------
-    databases : sequence of FeatureDataset
-        Pooled; see `tgsr.datasets.pool`.
-    methods : sequence of str
-    grouping : str
     fixed : mapping, optional
         Settings in place of a method's defaults, for the methods that have them.
     jobs : int, optional
         Threads; by default one a core.
-    progress : bool
 
     Returns
     -------
@@ -84,8 +79,10 @@ def run_composite(
         If the databases cannot be pooled, or subjects are not known.
     """
     data = pool(databases)
-    origin = np.repeat([part.name for part in databases], [_kept(part, data) for part in databases])
     folds = list(composite_folds(data))
+    # in the pool are samples of classes that all databases have
+    kept = [sum(part.counts.get(name, 0) for name in data.class_names) for part in databases]
+    origin = np.repeat([part.name for part in databases], kept)
     shown = pd.DataFrame({"sample": data.sample_ids, "database": origin, "subject": data.subjects})
     shown["true"] = [data.class_names[code] for code in data.known_labels]
     rows = []
@@ -100,7 +97,7 @@ def run_composite(
                 bar.update(1)
             bar.close()
             shown[method] = [data.class_names[code] for code in codes]
-            rows += _rows(method, params, codes, data, origin)
+            rows += _rows(method, params, codes, data, shown)
     return pd.DataFrame(rows), shown
 
 
@@ -125,27 +122,14 @@ def _rows(
     params: Mapping[str, Any],
     codes: np.ndarray[Any, Any],
     data: FeatureDataset,
-    origin: np.ndarray[Any, Any],
+    shown: pd.DataFrame,
 ) -> list[dict[str, Any]]:
-    parts = {"all": np.ones(len(data), dtype=bool), **{name: origin == name for name in dict.fromkeys(origin.tolist())}}
+    origin = shown["database"].to_numpy()
+    parts = {"all": np.ones(len(data), dtype=bool), **{name: origin == name for name in dict.fromkeys(origin)}}
     rows = []
     for name, inside in parts.items():
         scores = score(data.known_labels[inside], codes[inside], len(data.class_names))
-        rows.append(
-            {
-                "method": method,
-                "part": name,
-                "uf1": scores.macro_f1,
-                "uar": scores.recall,
-                "accuracy": scores.accuracy,
-                "samples": int(inside.sum()),
-                "subjects": len(np.unique(data.subjects[inside])) if data.subjects is not None else 0,
-                "params": json.dumps(dict(params), sort_keys=True),
-            }
-        )
+        values = {"uf1": scores.macro_f1, "uar": scores.recall, "accuracy": scores.accuracy}
+        counts = {"samples": int(inside.sum()), "subjects": len(set(shown["subject"][inside]))}
+        rows.append({"method": method, "part": name, **values, **counts, "params": json.dumps(params, sort_keys=True)})
     return rows
-
-
-def _kept(part: FeatureDataset, pooled: FeatureDataset) -> int:
-    """Samples of a database that are in the pool: those of classes that all databases have."""
-    return sum(part.counts.get(name, 0) for name in pooled.class_names)

@@ -20,13 +20,12 @@ from studies.fitting import Fitter
 from tgsr.errors import MissingDataError, TrackingError
 
 if TYPE_CHECKING:
-    from studies.engine import Executor
     from studies.plans import Task
     from studies.spec import StudySpec
     from tgsr.datasets import DatabasePair
     from tgsr.tracking._trial import Trial
 
-__all__ = ["DaskExecutor", "ThreadExecutor", "open_executor"]
+__all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "open_executor"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,28 +52,19 @@ class _Fitters:
 
 
 class ThreadExecutor:
-    """Threads, each with one BLAS thread; the compiled kernels release the interpreter's lock.
+    """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock.
 
     They are daemons, which ``concurrent.futures``' own are not: an interruption does not wait for what they compute.
-
-    Parameters
-    ----------
-    jobs : int, optional
-        By default one a core.
     """
 
     def __init__(self, jobs: int | None = None) -> None:
         self._pool = ThreadPool(jobs or cpu_count())
         self._fitters = _Fitters()
-        self._capacity = 2 * (jobs or cpu_count())
-
-    @property
-    def capacity(self) -> int:
-        """Twice the threads, so that none waits for the coordinator."""
-        return self._capacity
+        self.capacity = 2 * (jobs or cpu_count())
+        """Tasks that it should have at a time: twice the threads, so that none waits for the coordinator."""
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
-        """See `studies.engine.Executor`."""
+        """Begin a task."""
         future: Future[list[Trial]] = Future()
 
         def work() -> None:
@@ -89,7 +79,7 @@ class ThreadExecutor:
         return future
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
-        """See `studies.engine.Executor`."""
+        """Wait until one or more are done, or time is up; returns those."""
         return wait_for(futures, timeout, FIRST_COMPLETED).done
 
     def close(self) -> None:
@@ -98,16 +88,11 @@ class ThreadExecutor:
 
 
 class DaskExecutor:
-    """The workers of a running dask.distributed scheduler.
+    """The workers of a running dask.distributed scheduler, at an address such as ``tcp://host:8786``.
 
     The databases of a study reach a worker once, and what depends on them only is prepared once a worker. A worker
     that is lost is the scheduler's business; a scheduler that is lost and started again at its address is given anew
     what was under way.
-
-    Parameters
-    ----------
-    address : str
-        Such as ``tcp://host:8786``.
 
     Raises
     ------
@@ -133,23 +118,21 @@ class DaskExecutor:
         return self._capacity
 
     def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
-        """See `studies.engine.Executor`."""
+        """See `ThreadExecutor`."""
         future: Future[list[Trial]] = Future()
         arguments = (spec, pair, task, keep)
         try:
-            handle = self._send(*arguments)
+            self._submitted[future] = (self._send(*arguments), arguments)
         except OSError as error:
+            self._submitted[future] = (None, arguments)  # sent with all others
             self._reconnect(error)
-            handle = self._send(*arguments)
-        self._submitted[future] = (handle, arguments)
         return future
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
-        """See `studies.engine.Executor`."""
+        """See `ThreadExecutor`."""
         import distributed
 
         wait_for_dask: Any = distributed.wait
-
         try:
             remote = [self._submitted[future][0] for future in futures]
             with self._client.as_current():
@@ -160,10 +143,8 @@ class DaskExecutor:
             self._reconnect(error)
             return set()
         finished: set[Future[list[Trial]]] = set()
-        for future in futures:
-            handle, _ = self._submitted[future]
-            if handle not in done:
-                continue
+        for future in (future for future in futures if self._submitted[future][0] in done):
+            handle = self._submitted[future][0]
             try:
                 if handle.status == "error":
                     future.set_exception(handle.exception())
@@ -171,7 +152,7 @@ class DaskExecutor:
                     future.set_result(handle.result())
             except Exception as error:  # a result that was lost on its way
                 self._reconnect(error)
-                return finished
+                break
             del self._submitted[future]
             finished.add(future)
         return finished
@@ -229,6 +210,9 @@ _fitters = _Fitters()
 def _fit(spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> list[Trial]:
     with threadpool_limits(limits=1, user_api="blas"):
         return _fitters.get(spec, pair).fit(task.numbers, task.settings, keep)
+
+
+Executor = ThreadExecutor | DaskExecutor
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from studies.spec import OWN_GROUPS, StudySpec
 from tgsr.datasets import DatabasePair
+from tgsr.errors import TrackingError
 from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.selection import RuleContext, get_rule
@@ -50,11 +51,7 @@ def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
 class Fitter:
     """A study's sweep and selection rule, prepared once; may be used by several threads at once.
 
-    Parameters
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-        The databases; the target's labels go to the scores (and to a rule that is an oracle) only.
+    The target's labels go to the scores (and to a rule that is an oracle) only.
 
     Raises
     ------
@@ -65,7 +62,8 @@ class Fitter:
     """
 
     def __init__(self, spec: StudySpec, pair: DatabasePair) -> None:
-        spec.check_data(pair)
+        if (pair.source.digest, pair.target.digest) != (spec.source_digest, spec.target_digest):
+            raise TrackingError(f"{pair.name}: not the content that {spec.title!r} was begun with; use the same files")
         rule = get_rule(spec.selection)
         labels = pair.target.labels
         self._labels, self._class_names = labels, pair.source.class_names
@@ -77,15 +75,9 @@ class Fitter:
     def fit(
         self, numbers: Sequence[int], settings: Sequence[Mapping[str, Any]], keep: int | None = None
     ) -> list[Trial]:
-        """Fit and score settings together; the time is shared out evenly.
+        """Fit and score settings together, as the trials of these numbers; the time is shared out evenly.
 
-        Parameters
-        ----------
-        numbers : sequence of int
-            The trials' numbers.
-        settings : sequence of mappings
-        keep : int, optional
-            How many regression matrices to keep, of the best of these trials; None keeps all.
+        Of the best ``keep`` of these trials the regression matrices are kept; None keeps all.
         """
         start_ms, started = int(time.time() * 1000), time.perf_counter()
         outcomes = self._sweep(settings)

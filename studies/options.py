@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from tgsr.errors import ParameterError
 from tgsr.tracking.config import TrackingConfig
 
-__all__ = ["StudyOptions", "matrices_kept"]
+__all__ = ["StudyOptions"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,6 @@ class StudyOptions:
 
     Attributes
     ----------
-    config : TrackingConfig
-        Where results are kept.
     data_folder : str
         Where the databases were read from; logged with them.
     out : Path or None
@@ -27,10 +26,8 @@ class StudyOptions:
         Trials of the study in all; None for the whole grid, or 200 sampled ones.
     batch : int
         Trials that are written together.
-    jobs : int or None
-        Threads that fit; None for one a core.
-    scheduler : str or None
-        Address of a Dask scheduler whose workers fit instead.
+    jobs, scheduler
+        Threads that fit, None for one a core; or the address of a Dask scheduler whose workers fit instead.
     matrices : str
         Regression matrices that are kept: ``all``, ``best:n`` of what is fitted together (a ξ of the grid), or ``none``
         (the best trial's always is).
@@ -39,7 +36,6 @@ class StudyOptions:
         An Optuna storage to be filled besides.
     restore : bool
         Whether runs that somebody deleted come back.
-    progress : bool
     page : bool
         Whether a finished study gets its report page.
     parent_run_id : str or None
@@ -62,22 +58,14 @@ class StudyOptions:
     parent_run_id: str | None = None
 
     def __post_init__(self) -> None:
-        matrices_kept(self.matrices)
+        if not re.fullmatch(r"all|none|best:0*[1-9]\d*", self.matrices):
+            raise ParameterError(
+                f"--matrices {self.matrices!r}: use all, none, or best:3 (the three best trials of each ξ)"
+            )
         if self.n_trials is not None and self.n_trials < 1:
             raise ParameterError(f"{self.n_trials} trials: a study needs at least 1")
 
-
-def matrices_kept(matrices: str) -> int | None:
-    """Read which regression matrices are kept: None for ``all``, 0 for ``none``, n for ``best:n``.
-
-    Raises
-    ------
-    ParameterError
-        If it is none of these.
-    """
-    if matrices in ("all", "none"):
-        return None if matrices == "all" else 0
-    count = matrices.removeprefix("best:")
-    if matrices.startswith("best:") and count.isdigit() and int(count) > 0:
-        return int(count)
-    raise ParameterError(f"--matrices {matrices!r}: use all, none, or best:3 (the three best trials of each ξ)")
+    @property
+    def keep(self) -> int | None:
+        """How many regression matrices are kept of what is fitted together; None for all."""
+        return None if self.matrices == "all" else int(self.matrices.removeprefix("best:").replace("none", "0"))

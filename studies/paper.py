@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from studies.compare import ComparePlan, comparison_rows, requests_of
 from studies.options import StudyOptions
 from studies.sinks.mlflow import StudyResult
 from studies.spec import StudySpec, make_spec
 from studies.study import StudyRequest, run_studies
-from tgsr.evaluation.selection import DEFAULT_RULE, get_rule
+from tgsr.evaluation.selection import get_rule
 from tgsr.reports.building import log_paper_report
 from tgsr.tracking._runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.tracking.config import ensure_experiment, open_client
@@ -27,65 +27,31 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["PaperPlan", "PaperResult", "run_paper"]
+__all__ = ["PaperResult", "run_paper"]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PaperPlan:
-    """What is run for every pair.
-
-    Attributes
-    ----------
-    sampler, selection, grouping : str
-        Of TGSR's studies.
-    fixed, axes : mapping
-        See `studies.spec.make_spec`.
-    seed : int
-    compare : ComparePlan or None
-        What is compared; None leaves the comparison out.
-    """
-
-    sampler: str = "grid"
-    selection: str = DEFAULT_RULE
-    grouping: str = "region"
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    axes: Mapping[str, list[Any]] = field(default_factory=dict)
-    seed: int = 0
-    compare: ComparePlan | None = field(default_factory=ComparePlan)
-
-    def spec(self, pair: DatabasePair) -> StudySpec:
-        """The study of one pair."""
-        return make_spec(
-            pair,
-            selection=self.selection,
-            grouping=self.grouping,
-            fixed=self.fixed,
-            axes=self.axes,
-            sampler=self.sampler,
-            seed=self.seed,
-        )
-
-
-@dataclass(frozen=True)
-class PaperResult:
-    """What was run.
-
-    Attributes
-    ----------
-    run_id : str
-        The run above all.
-    studies : list of StudyResult
-        TGSR's, a pair each.
-    """
+class PaperResult(NamedTuple):
+    """The run above all, and TGSR's studies, a pair each."""
 
     run_id: str
     studies: list[StudyResult]
 
 
-def run_paper(pairs: Sequence[DatabasePair], plan: PaperPlan, options: StudyOptions) -> PaperResult:
+def run_paper(
+    pairs: Sequence[DatabasePair], options: StudyOptions, compare: ComparePlan | None = None, **studied: Any
+) -> PaperResult:
     """Run every pair; run again, it goes on where it stopped. All tasks go to one executor, so that it never idles.
+
+    Parameters
+    ----------
+    pairs : sequence of DatabasePair
+    options : StudyOptions
+    compare : ComparePlan, optional
+        What is compared; None leaves the comparison out.
+    **studied
+        What TGSR's studies are; see `studies.spec.make_spec`.
 
     Raises
     ------
@@ -93,21 +59,18 @@ def run_paper(pairs: Sequence[DatabasePair], plan: PaperPlan, options: StudyOpti
         If a method or a rule is unknown.
     """
     client = open_client(options.config.tracking_uri)
-    run_id = _open_parent(client, plan, pairs, options)
+    specs = [make_spec(pair, **studied) for pair in pairs]
+    run_id = _open_parent(client, specs, pairs, compare, options)
     inside = replace(options, parent_run_id=run_id)
     with ending(client, run_id):
-        own = [StudyRequest(plan.spec(pair), pair, inside) for pair in pairs]
+        own = [StudyRequest(spec, pair, inside) for spec, pair in zip(specs, pairs, strict=True)]
         labelled = [pair for pair in pairs if pair.target.is_labelled]
-        others = requests_of(labelled, plan.compare, inside) if plan.compare is not None else []
+        others = requests_of(labelled, compare, inside) if compare is not None else []
         results = run_studies([*own, *others])
         studies = results[: len(own)]
         for request, study in zip(own, studies, strict=True):
             _register(client, request, study)
-        rows = [
-            row
-            for request, result in zip(others, results[len(own) :], strict=True)
-            for row in comparison_rows(request.spec, request.pair, result, plan.compare or ComparePlan())
-        ]
+        rows = comparison_rows(others, results[len(own) :], compare) if compare is not None else []
         log_paper_report(client, run_id, [result.run_id for result in results], rows)
         for study in studies:
             for metric in ("macro_f1", "accuracy"):
@@ -125,28 +88,33 @@ def _register(client: MlflowClient, request: StudyRequest, study: StudyResult) -
         _log.info("%s version %s has the alias %s", model.name, model.version, alias)
 
 
-def _open_parent(client: MlflowClient, plan: PaperPlan, pairs: Sequence[DatabasePair], options: StudyOptions) -> str:
-    key = hashlib.sha256(
-        json.dumps([[plan.spec(pair).name for pair in pairs], repr(plan.compare)]).encode()
-    ).hexdigest()[:12]
+def _open_parent(
+    client: MlflowClient,
+    specs: Sequence[StudySpec],
+    pairs: Sequence[DatabasePair],
+    compare: ComparePlan | None,
+    options: StudyOptions,
+) -> str:
+    key = hashlib.sha256(json.dumps([[spec.name for spec in specs], repr(compare)]).encode()).hexdigest()[:12]
     ensure_experiment(client, PAPER_TITLE, options.config.artifact_root)
     known = find_parent(client, "paper", key)
     if known is not None:
         _log.info("going on with run %s", known)
         return known
+    first = specs[0]
     spec = ParentSpec(
         title=PAPER_TITLE,
-        name=f"paper {plan.sampler} {plan.selection} {plan.grouping}",
+        name=f"paper {first.sampler} {first.selection} {first.grouping}",
         description=f"{len(pairs)} pairs of databases: a study each, the methods' comparison, a report.",
         tags={
             Tag.KIND: "paper",
             Tag.STUDY: key,
-            Tag.SELECTION: plan.selection,
-            Tag.GROUPING: plan.grouping,
-            Tag.SAMPLER: plan.sampler,
+            Tag.SELECTION: first.selection,
+            Tag.GROUPING: first.grouping,
+            Tag.SAMPLER: first.sampler,
             Tag.CODE_VERSION: code_version(),
         },
-        params={"pairs": " ".join(pair.name for pair in pairs)[:6000], "seed": str(plan.seed)},
+        params={"pairs": " ".join(pair.name for pair in pairs)[:6000], "seed": str(first.seed)},
     )
     run_id = start_parent(client, spec, options.config.artifact_root)
     if any(pair.is_generated for pair in pairs):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from studies.spec import DEFAULT_TRIALS, StudySpec
 from tgsr.tracking._trial import cell_id
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tgsr.tracking._trial import Trial
 
-__all__ = ["GridPlan", "Plan", "Task", "grid_tasks", "make_plan"]
+__all__ = ["Plan", "Task", "grid_tasks", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -29,55 +29,30 @@ class Task:
     settings: tuple[Mapping[str, Any], ...]
 
 
-class Plan(Protocol):
-    """What an engine asks of a study."""
+class Plan:
+    """The tasks of a study that remain, of ``total`` trials; a sampled one asks for more once results are told."""
 
-    total: int
+    def __init__(self, tasks: Sequence[Task], total: int) -> None:
+        self.total = total
+        self._tasks = list(tasks)
 
     def take(self) -> Task | None:
         """The next task that can start; None when there is none (now)."""
-        ...
+        return self._tasks.pop(0) if self._tasks else None
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Take note of a task's results."""
-        ...
-
-
-class GridPlan:
-    """The cells of a grid that are not there yet.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    n_trials : int or None
-        So many cells, spread over the grid; None for all.
-    finished : collection of str
-        Cells that are there.
-    """
-
-    def __init__(self, spec: StudySpec, n_trials: int | None, finished: Collection[str]) -> None:
-        tasks = grid_tasks(spec, n_trials)
-        self.total = sum(len(task.numbers) for task in tasks)
-        self._tasks = iter(
-            [task for task in tasks if not all(cell_id(settings) in finished for settings in task.settings)]
-        )
-
-    def take(self) -> Task | None:
-        """See `Plan`."""
-        return next(self._tasks, None)
-
-    def tell(self, trials: Sequence[Trial]) -> None:
-        """See `Plan`; a grid is what it is."""
+        """Take note of a task's results; a grid is what it is."""
 
 
 def make_plan(spec: StudySpec, n_trials: int | None, table: pd.DataFrame, deleted: Collection[str]) -> Plan:
     """The plan of a study, given its finished trials and the cells that somebody has deleted."""
-    finished = {*table["cell"], *deleted} if len(table) else set(deleted)
-    if spec.sampler == "grid":
-        return GridPlan(spec, n_trials, finished)
-    from studies.sampling import SampledPlan
+    if spec.sampler != "grid":
+        from studies.sampling import SampledPlan
 
-    return SampledPlan(spec, n_trials or DEFAULT_TRIALS, table, deleted)
+        return SampledPlan(spec, n_trials or DEFAULT_TRIALS, table, deleted)
+    tasks, finished = grid_tasks(spec, n_trials), {*table["cell"], *deleted}
+    left = [task for task in tasks if not all(cell_id(settings) in finished for settings in task.settings)]
+    return Plan(left, sum(len(task.numbers) for task in tasks))
 
 
 def grid_tasks(spec: StudySpec, n_trials: int | None = None) -> list[Task]:

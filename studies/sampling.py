@@ -6,16 +6,16 @@ so that a study that was interrupted asks for the same settings as one that was 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.plans import Task
+from studies.plans import Plan, Task
 from studies.spec import StudySpec
 from tgsr.errors import TrackingError
 from tgsr.evaluation.best import setting_columns
@@ -23,40 +23,28 @@ from tgsr.tracking._trial import cell_id
 from tgsr.tracking.config import masked
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tgsr.tracking._trial import Trial
 
 __all__ = ["SampledPlan", "fill_storage", "frozen_trials"]
-
-_log = logging.getLogger(__name__)
 
 _BATCH = 8
 """Trials that are asked for before the first of them is told."""
 _TOGETHER = 4
 """Of these, how many a task has."""
 _TRIES = 50
+_SHOWN = ("trial", "run_id", "macro_f1", "accuracy")
 
 
-class SampledPlan:
-    """Trials that a sampler asks for, a batch at a time.
+class SampledPlan(Plan):
+    """Trials that a sampler asks for, a batch at a time, given those that are finished and cells that were deleted.
 
     Settings that were tried before are not tried again: another draw takes their place.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    n_trials : int
-    table : DataFrame
-        Finished trials.
-    deleted : collection of str
-        Cells that somebody has deleted.
     """
 
     def __init__(self, spec: StudySpec, n_trials: int, table: pd.DataFrame, deleted: Collection[str]) -> None:
+        super().__init__([], n_trials)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._spec, self._distributions = spec, spec.distributions()
-        self.total = n_trials
         self._study = optuna.create_study(direction="maximize")
         done = table.sort_values("trial") if len(table) else table
         # a batch that is not whole is asked for again, so that what comes after it is as if nothing had happened
@@ -66,22 +54,22 @@ class SampledPlan:
         self._known = {cell_id(trial.params) for trial in history} | set(deleted)
         self._told = len(history)
         self._asked: dict[str, optuna.Trial] = {}
-        self._tasks: list[Task] = []
 
     def take(self) -> Task | None:
-        """See `studies.plans.Plan`."""
+        """See `Plan`."""
         if not self._tasks and not self._asked and self._told < self.total:
             self._ask(min(_BATCH, self.total - self._told))
-        return self._tasks.pop(0) if self._tasks else None
+        return super().take()
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """See `studies.plans.Plan`."""
+        """See `Plan`."""
         for trial in trials:
             self._study.tell(self._asked.pop(trial.cell), float(trial.metrics["selection_value"]))
         self._told += len(trials)
 
     def _ask(self, count: int) -> None:
-        self._study.sampler = _sampler(self._spec, self._told)
+        kind = optuna.samplers.TPESampler if self._spec.sampler == "tpe" else optuna.samplers.RandomSampler
+        self._study.sampler = kind(seed=self._seed(self._told))
         found: list[dict[str, Any]] = []
         for _ in range(_TRIES * count):
             trial = self._study.ask(self._distributions)
@@ -107,43 +95,28 @@ class SampledPlan:
         return int(np.random.SeedSequence([self._spec.seed, number]).generate_state(1)[0])
 
 
-def _sampler(spec: StudySpec, n_told: int) -> optuna.samplers.BaseSampler:
-    seed = int(np.random.SeedSequence([spec.seed, n_told]).generate_state(1)[0])
-    if spec.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
 def frozen_trials(spec: StudySpec, table: pd.DataFrame) -> list[FrozenTrial]:
     """A study's finished trials as Optuna's, in their order; those without a value are left out."""
     distributions = spec.distributions()
     names = [name for name in setting_columns(table) if name in distributions]
     trials = []
-    for row in table.to_dict("records"):
-        if not np.isfinite(row["selection_value"]):
-            continue
-        params = {name: _param(row[name], distributions[name]) for name in names if not _missing(row[name])}
+    for row in (row for row in table.to_dict("records") if np.isfinite(row["selection_value"])):
+        params = {name: _param(row[name], distributions[name]) for name in names if not pd.isna(row[name])}
         trials.append(
             create_trial(
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 value=float(row["selection_value"]),
-                user_attrs=_attributes(row),
+                user_attrs={name: row[name] for name in _SHOWN if name in row and not pd.isna(row[name])},
             )
         )
     return trials
 
 
 def fill_storage(spec: StudySpec, table: pd.DataFrame, url: str) -> int:
-    """Add to a study in an Optuna storage the trials that it lacks; returns how many.
+    """Add to a study in an Optuna storage those of its finished trials that it lacks; returns how many.
 
-    Parameters
-    ----------
-    spec : StudySpec
-    table : DataFrame
-        The study's finished trials.
-    url : str
-        ``sqlite:///…``, ``postgresql://…`` or another URL of SQLAlchemy's; a path is a journal file.
+    The storage is ``sqlite:///…``, ``postgresql://…`` or another URL of SQLAlchemy's; a path is a journal file.
 
     Raises
     ------
@@ -173,16 +146,7 @@ def _open(url: str) -> optuna.storages.BaseStorage | str:
     return JournalStorage(JournalFileBackend(url, lock_obj=JournalFileOpenLock(url)))
 
 
-def _attributes(row: Mapping[Any, Any]) -> dict[str, Any]:
-    shown = ("trial", "run_id", "macro_f1", "accuracy")
-    return {name: row[name] for name in shown if name in row and not _missing(row[name])}
-
-
 def _param(value: Any, distribution: BaseDistribution) -> Any:
     """A table's value as the distribution knows it: a column of integers with gaps is one of floats."""
     choices = getattr(distribution, "choices", ())
     return next((choice for choice in choices if choice == value), value.item() if hasattr(value, "item") else value)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))

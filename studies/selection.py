@@ -2,8 +2,8 @@
 
 ``python -m studies.selection --data DIR --out DIR`` runs methods over a (thinned) grid on every pair of databases in a
 folder, lets every rule choose, and writes ``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the
-grid), ``summary.csv`` and ``.md`` (means over the pairs, with intervals) and ``selection.png``. The labels score the
-choices; only the oracle sees them.
+grid), ``summary.csv`` and ``.md`` (means over the pairs, with intervals), ``variants.csv`` (what other parameters of a
+method do) and ``selection.png``. The labels score the choices; only the oracle sees them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
-from studies._selection_summary import draw_summary, summarise, to_markdown
+from studies._selection_summary import draw_summary, summarise, summarise_variants, to_markdown
 from studies.fitting import make_context
 from studies.spec import make_spec
 from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
@@ -44,14 +44,16 @@ from tgsr.protocols import parse_pair
 from tgsr.solvers import project_simplex
 from tgsr.solvers._importance import kliep
 
-__all__ = ["Case", "main", "run_case", "thin_grid"]
+__all__ = ["Case", "main", "run_case", "thin_grid", "whiten_regions"]
 
 Codes = npt.NDArray[np.intp]
 Array = npt.NDArray[np.float64]
 
-_TEXTS = ("grouping", "scaling", "predictions")  # may be empty, or look like numbers
+_TEXTS = ("grouping", "variant", "predictions")  # may be empty, or look like numbers
 CHEAP = ("oracle", "source-cv", "iw-cv", "dev", "entropy", "snd", "mano", "class-balance", "ensemble")
 """Rules that refit nothing or the folds only."""
+_WHITENED = "whitened"
+"""No parameter of a method, but of the features: so many components of each region, of equal variance."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Case:
     target: str
     method: str
     grouping: str = ""  # of methods with groups
-    scaling: str = ""  # of methods that scale them
+    variant: str = ""  # further parameters of the method, such as scaling=spread
     references: Mapping[str, Settings] = field(default_factory=dict)  # other fixed choices, by name
     rules: Sequence[str] = tuple(RULES)
     cells: int = 200
@@ -116,7 +118,9 @@ def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
         A row a cell of the grid: its settings, macro_f1, the rules' values, and the predictions.
     """
     pair = load_pair(case.source, case.target, case.folder)
-    fixed = {"scaling": case.scaling} if case.scaling else {}
+    fixed = _settings(case.variant)
+    if _WHITENED in fixed:
+        pair = whiten_regions(pair, fixed.pop(_WHITENED))
     spec = make_spec(pair, case.method, selection="oracle", grouping=case.grouping, fixed=fixed, seed=case.seed)
     context = make_context(spec, pair)
     context = replace(context, sweep=_Memory(context.sweep))
@@ -142,10 +146,27 @@ def run_case(case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
     if outcomes[0].group_norms is not None:
         rows.append(_row(pair, "all averaged on the simplex", _on_simplex(outcomes)))
         rows.append(_row(pair, "all by IWA", _aggregated(context, outcomes)))
-    label = {"pair": pair.name, "method": spec.method, "grouping": spec.grouping, "scaling": case.scaling}
+    label = {"pair": pair.name, "method": spec.method, "grouping": spec.grouping, "variant": case.variant}
+    metrics = pd.DataFrame([outcome.metrics for outcome in outcomes])
     predictions = [_digits(outcome.codes) for outcome in outcomes]
-    cells = pd.DataFrame(settings).assign(**label, macro_f1=f1, **found, predictions=predictions)
+    cells = pd.DataFrame(settings).join(metrics).assign(**label, macro_f1=f1, **found, predictions=predictions)
     return pd.DataFrame([{**label, **row} for row in rows]), cells
+
+
+def whiten_regions(pair: DatabasePair, size: int) -> DatabasePair:
+    """Each region by its leading principal components over both databases, of equal variance.
+
+    The group lasso's usual remedy for groups of unequal scale, orthonormal columns (Simon and Tibshirani 2012), needs
+    more samples than a group has features. With fewer, all groups become alike: their Gram matrices are the identity.
+    """
+    if pair.source.features.ndim != 3:
+        raise ParameterError(f"{_WHITENED} needs the 85 facial regions, and {pair.source.name} has groups of its own")
+    both = np.vstack([pair.source.features, pair.target.features]).astype(np.float64)
+    both -= both.mean(axis=0)
+    left, values, _ = np.linalg.svd(both.transpose(1, 0, 2), full_matrices=False)
+    parts = np.where(values[:, None, :size] > 1e-9 * values.max(), left[:, :, :size], 0.0).transpose(1, 0, 2)
+    source, target = np.split(parts, [len(pair.source)])
+    return DatabasePair(replace(pair.source, features=source), replace(pair.target, features=target))
 
 
 def _values(case: Case, context: RuleContext, truth: Codes, outcomes: list[Outcome]) -> dict[str, Array]:
@@ -235,7 +256,7 @@ def _cases(
     pairs: Sequence[str],
     methods: Iterable[str],
     groupings: Sequence[str],
-    scalings: Sequence[str],
+    variants: Sequence[str],
     **options: Any,
 ) -> list[Case]:
     names = [found.name for found in find_databases(folder)]
@@ -243,13 +264,14 @@ def _cases(
     cases = []
     for method in (get_method(name) for name in methods):
         own = method.make().get_params()
-        kinds = itertools.product(groupings if "groups" in own else [""], scalings if "scaling" in own else [""])
+        suitable = [text for text in variants if _settings(text).keys() <= {*own, _WHITENED}]
+        kinds = itertools.product(groupings if "groups" in own else [""], suitable or [""])
         cases += [Case(folder, *pair, method.name, *kind, **options) for kind in kinds for pair in wanted]
     return cases
 
 
 def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(list(tables)).sort_values(["method", "grouping", "scaling", "pair"], kind="stable")
+    return pd.concat(list(tables)).sort_values(["method", "grouping", "variant", "pair"], kind="stable")
 
 
 def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Codes, Array]]:
@@ -263,10 +285,16 @@ def _draws(folder: str, table: pd.DataFrame, n_draws: int) -> dict[str, tuple[Co
 
 
 def _settings(text: str) -> dict[str, Any]:
-    try:
-        return {name: json.loads(value) for name, value in (one.split("=") for one in text.split(","))}
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no list of settings such as kappa=20,xi=1") from error
+    """Read settings such as ``kappa=20,init=zeros``."""
+    settings: dict[str, Any] = {}
+    for name, mark, value in (part.partition("=") for part in text.split(",") if part):
+        if not mark:
+            raise click.BadParameter(f"{text!r} is no list of settings such as kappa=20,xi=1")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
 
 
 @click.command()
@@ -275,9 +303,22 @@ def _settings(text: str) -> dict[str, Any]:
 @click.option("--pair", "pairs", multiple=True, help="A pair such as V-N; by default all in the folder.")
 @click.option("--method", "methods", multiple=True, default=("TGSR",), show_default=True, help="May be repeated.")
 @click.option("--grouping", "groupings", multiple=True, default=("region", "released"), show_default=True, help="TGSR.")
-@click.option("--scaling", "scalings", multiple=True, default=("none", "spread"), show_default=True, help="TGSR.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    default=("scaling=none", "scaling=spread"),
+    show_default=True,
+    help="Parameters of the method, where it has them; or whitened=10, for regions by 10 components each.",
+)
 @click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
-@click.option("--rules", type=click.Choice(["all", "cheap"]), default="all", show_default=True, help="Which rules run.")
+@click.option(
+    "--rules",
+    type=click.Choice(["all", "cheap", "none"]),
+    default="all",
+    show_default=True,
+    help="Which rules run beside the oracle; cheap: what refits nothing, or folds only.",
+)
 @click.option(
     "--cells", default=200, show_default=True, help="Cells to which larger grids are thinned, at equal steps."
 )
@@ -290,7 +331,7 @@ def main(
     pairs: Sequence[str],
     methods: Sequence[str],
     groupings: Sequence[str],
-    scalings: Sequence[str],
+    variants: Sequence[str],
     also: Sequence[str],
     rules: str,
     cells: int,
@@ -299,10 +340,10 @@ def main(
     jobs: int,
 ) -> None:
     """Compare rules of selection and consensus where the target's labels are known."""
-    names = tuple(RULES) if rules == "all" else CHEAP
+    names = {"all": tuple(RULES), "cheap": CHEAP, "none": CHEAP[:1]}[rules]
     references = {text: _settings(text) for text in also}
     options: dict[str, Any] = {"references": references, "rules": names, "cells": cells, "seed": seed}
-    cases = _cases(data, pairs, methods, groupings, scalings, **options)
+    cases = _cases(data, pairs, methods, groupings, variants, **options)
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     tables = []
@@ -316,6 +357,7 @@ def main(
     write_text(out / "cells.csv", grids.to_csv(index=False))
     write_text(out / "summary.csv", summary.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary))
+    write_text(out / "variants.csv", summarise_variants(choices, grids).to_csv(index=False))
     draw_summary(summary, out / "selection.png")
 
 

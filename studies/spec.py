@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from studies._spreading import spread
-from tgsr.errors import ParameterError, TrackingError
+import numpy as np
+from scipy.stats.qmc import Halton
+
+from tgsr.errors import ParameterError
 from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
 from tgsr.evaluation.selection import get_rule
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["DEFAULT_TRIALS", "OWN_GROUPS", "SAMPLERS", "StudySpec", "make_spec"]
+__all__ = ["DEFAULT_TRIALS", "OWN_GROUPS", "SAMPLERS", "StudySpec", "make_spec", "spread"]
 
 SAMPLERS = ("grid", "tpe", "random")
 DEFAULT_TRIALS = 200
@@ -28,20 +30,15 @@ OWN_GROUPS = "own"
 _FORMAT = 2
 
 Settings = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """A study of one method on one pair of databases.
+    """A study of one method on one pair of databases; other data (by their digests) make another study.
 
     Attributes
     ----------
-    pair : str
-        Such as ``"V-N"``.
-    source_digest, target_digest : str
-        Digests of the databases: other data make another study.
-    method : str
-        As the registry knows it, such as ``"TGSR"`` or ``"package.module:Class"``.
     shape : TaskShape
         Samples and groups of the databases, on which grids and ranges depend.
     fixed : dict
@@ -86,15 +83,8 @@ class StudySpec:
     def title(self) -> str:
         """Readable name: pair, method, sampler, selection, groups."""
         scaling = self.fixed.get("scaling", "none")
-        parts = (
-            self.pair,
-            self.method,
-            self.sampler,
-            self.selection,
-            self.grouping,
-            "" if scaling == "none" else scaling,
-        )
-        return " ".join(part for part in parts if part)
+        parts = (self.pair, self.method, self.sampler, self.selection, self.grouping, scaling)
+        return " ".join(part for part in parts if part and part != "none")
 
     @property
     def name(self) -> str:
@@ -110,77 +100,54 @@ class StudySpec:
         """Write it as JSON text: equal specifications give equal texts."""
         return json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> StudySpec:
-        """Read `to_json`'s result.
-
-        Raises
-        ------
-        TrackingError
-            If it was written by a version that stores something else.
-        """
-        try:
-            stored = json.loads(text)
-            if stored.pop("format") != _FORMAT:
-                raise ValueError("another format")
-            return cls(**{**stored, "shape": TaskShape(**stored["shape"])})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise TrackingError(
-                f"the study's specification cannot be read ({error}); use the tgsr that made it"
-            ) from error
-
     def cells(self, n_trials: int | None = None) -> list[tuple[int, Settings]]:
         """Number and settings of the grid's cells in its order; ``n_trials`` of them spread over it."""
         columns = len(list(self.grid[0].values())[-1]) if len(self.grid) == 1 and self.grid[0] else 1
         return spread(list(enumerate(expand_grid(self.grid))), n_trials, columns)
 
+    def values(self) -> dict[str, list[Any]]:
+        """The values of each parameter in any part of the grid."""
+        names = dict.fromkeys(name for part in self.grid for name in part)
+        return {
+            name: list(dict.fromkeys(value for part in self.grid for value in part.get(name, ()))) for name in names
+        }
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions: of a grid its values, else the method's ranges, cut to the grid's ends."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-        values: dict[str, dict[Any, None]] = {}
-        for part in self.grid:
-            for name, known in part.items():
-                values.setdefault(name, {}).update(dict.fromkeys(known))
+        values = self.values()
         if self.sampler == "grid":
-            return {name: CategoricalDistribution(list(known)) for name, known in values.items()}
+            return {name: CategoricalDistribution(known) for name, known in values.items()}
         ranges = self.definition.param_distributions(self.shape)
-        for name, given_values in values.items():
-            numbers = [value for value in given_values if isinstance(value, (int, float))]
-            given = ranges.get(name)
-            if len(numbers) < 2 or not isinstance(given, (FloatDistribution, IntDistribution)):
-                continue
-            low, high = min(numbers), max(numbers)
-            if isinstance(given, IntDistribution):
-                ranges[name] = IntDistribution(int(low), int(high), log=given.log)
-            else:
-                ranges[name] = FloatDistribution(low, high, log=given.log and low > 0)
+        for name, given in ranges.items():
+            numbers = [value for value in values.get(name, ()) if isinstance(value, (int, float))]
+            if len(numbers) > 1 and isinstance(given, IntDistribution):
+                ranges[name] = IntDistribution(int(min(numbers)), int(max(numbers)), log=given.log)
+            elif len(numbers) > 1 and isinstance(given, FloatDistribution):
+                ranges[name] = FloatDistribution(min(numbers), max(numbers), log=given.log and min(numbers) > 0)
         return ranges
 
-    def check_data(self, pair: DatabasePair) -> None:
-        """Compare the databases with those that the study was started with.
 
-        Raises
-        ------
-        TrackingError
-            If they differ.
-        """
-        for role, data, digest in (
-            ("source", pair.source, self.source_digest),
-            ("target", pair.target, self.target_digest),
-        ):
-            if data.digest != digest:
-                raise TrackingError(
-                    f"{data.name}: its content (digest {data.digest[:12]}) is not the {role} that the study was "
-                    f"started with ({digest[:12]}); use the same feature files"
-                )
+def spread(cells: Sequence[T], n_cells: int | None, n_columns: int = 1) -> list[T]:
+    """So many of a table's cells (row by row), evenly spread over rows and columns, in their order; None for all.
+
+    More of them contain the fewer: they are taken as Halton's points come, of which the first are evenly spread over
+    the square and over each side, however many they are.
+    """
+    if n_cells is None:
+        return list(cells)
+    points = Halton(2, scramble=False).random(4 * len(cells) + 1)[1:]
+    hit = (points * (len(cells) // n_columns, n_columns)).astype(np.int64) @ (n_columns, 1)
+    order = list(dict.fromkeys([*hit.tolist(), *range(len(cells))]))
+    return [cells[index] for index in sorted(order[:n_cells])]
 
 
 def make_spec(
     pair: DatabasePair,
     method: str = "TGSR",
     *,
-    selection: str,
+    selection: str | None = None,
     grouping: str = "region",
     fixed: Mapping[str, Any] | None = None,
     axes: Mapping[str, list[Any]] | None = None,
@@ -192,9 +159,6 @@ def make_spec(
 
     Parameters
     ----------
-    pair : DatabasePair
-    method : str
-    selection : str
     grouping : str
         For methods with groups; features that bring their own groups have ``"own"``.
     fixed : mapping, optional
@@ -202,8 +166,6 @@ def make_spec(
     axes : mapping, optional
         Values to search in place of the published grid's, by parameter; parameters with one value take it out of the
         search.
-    sampler : str
-    seed : int
     only_defaults : bool
         Search nothing: a study of the one trial whose settings were fixed beforehand.
 
@@ -226,16 +188,15 @@ def make_spec(
         grid = definition.param_grid(shape)
     # a value that is given decides in every part of the grid, also in one that did not have the parameter
     grid = [{**part, **{name: list(values) for name, values in (axes or {}).items()}} for part in grid]
-    spec = StudySpec(
+    return StudySpec(
         pair=pair.name,
         source_digest=pair.source.digest,
         target_digest=pair.target.digest,
         method=definition.name,
         shape=shape,
-        fixed=given,
+        fixed=dict(sorted(given.items())),
         grid=grid,
         sampler=sampler,
-        selection=selection,
+        selection=selection or definition.rule,
         seed=seed,
     )
-    return replace(spec, fixed=dict(sorted(given.items())))

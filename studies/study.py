@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from joblib import cpu_count
 from tqdm import tqdm
 
 from studies.engine import Job, run
+from studies.estimates import describe_estimate, estimate_seconds
 from studies.executors import open_executor
-from studies.options import StudyOptions, matrices_kept
+from studies.options import StudyOptions
 from studies.plans import make_plan
-from studies.sinks import OpenSink, open_sink
+from studies.sinks import open_sink
 from studies.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -26,14 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class StudyRequest:
-    """A study that is to be run, and how.
-
-    Attributes
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-    options : StudyOptions
-    """
+    """A study that is to be run, and how."""
 
     spec: StudySpec
     pair: DatabasePair
@@ -64,17 +59,19 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
     if not requests:
         return []
     first = requests[0].options
-    results: dict[int, Any] = {}
-    opened: dict[int, OpenSink] = {}
-
+    if first.progress and len(requests) > 1 and (seconds := estimate_seconds(requests)):
+        threads = 1 if first.scheduler else first.jobs or cpu_count()
+        _log.info("%s", describe_estimate(seconds, threads))
+    jobs: list[Job] = []
     with (
         open_executor(first.scheduler, first.jobs) as executor,
         tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True) as bar,
     ):
 
-        def jobs() -> Iterator[Job]:
-            for index, request in enumerate(requests):
-                yield _open(index, request, sink, opened, results, bar)
+        def opened() -> Iterator[Job]:
+            for request in requests:
+                jobs.append(_open(request, sink, bar))
+                yield jobs[-1]
 
         def show(job: Job, count: int) -> None:
             if not count:
@@ -85,45 +82,29 @@ def run_studies(requests: Iterable[StudyRequest], sink: str = "mlflow") -> list[
                 bar.set_postfix_str(f"best {job.best:.4f}", refresh=False)
 
         try:
-            run(jobs(), executor, show)
+            run(opened(), executor, show)
         except BaseException as error:
-            for still_open in opened.values():
-                still_open.abort(error)
+            for job in jobs:
+                if not job.done:
+                    job.sink.abort(error)
             raise
-    return [results[index] for index in range(len(requests))]
+    return [job.result for job in jobs]
 
 
-def _open(
-    index: int,
-    request: StudyRequest,
-    sink: str,
-    opened: dict[int, OpenSink],
-    results: dict[int, Any],
-    bar: tqdm[Any],
-) -> Job:
+def _open(request: StudyRequest, sink: str, bar: tqdm[Any]) -> Job:
     """Open a study and plan what it lacks."""
-    spec, options = request.spec, request.options
-    place = opened[index] = open_sink(sink, spec, request.pair, options)
-    plan = make_plan(spec, options.n_trials, place.table, place.deleted)
-    there = min(len(place.table), plan.total)
+    spec, pair, options = request.spec, request.pair, request.options
+    place = open_sink(sink, spec, pair, options)
+    try:
+        plan = make_plan(spec, options.n_trials, place.table, place.deleted)
+    except BaseException as error:
+        place.abort(error)
+        raise
     if not bar.disable:
+        there = min(len(place.table), plan.total)
         bar.set_description(spec.title, refresh=False)
         bar.total = (bar.total or 0) + plan.total
         bar.initial += there  # so that the rate counts only what is computed now
         bar.update(there)
-
-    def close() -> None:
-        results[index] = place.finish(job.seconds)
-        del opened[index]
-
-    job = Job(
-        spec=spec,
-        pair=request.pair,
-        plan=plan,
-        sink=place,
-        skip={*place.table["cell"], *place.deleted},
-        batch=options.batch,
-        keep=matrices_kept(options.matrices),
-        close=close,
-    )
-    return job
+    skip = {*place.table["cell"], *place.deleted}
+    return Job(spec, pair, plan, place, skip, options.batch, options.keep)

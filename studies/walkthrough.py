@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from joblib import cpu_count
@@ -16,8 +16,7 @@ from studies.spec import make_spec
 from studies.study import run_study
 from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
-from tgsr.evaluation.selection import DEFAULT_RULE
-from tgsr.protocols import Experiment, get_experiment
+from tgsr.protocols import get_experiment
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._style import save_figure
 from tgsr.tracking._prediction import first_frame, predict_clips
@@ -36,18 +35,11 @@ _AXES: dict[str, list[Any]] = {"kappa": [5, 10, 20, 40, 60, 85], "xi": [0.001, 0
 _CLIPS = 6
 
 
-@dataclass(frozen=True)
-class Walkthrough:
+class Walkthrough(NamedTuple):
     """What was made on the way.
 
-    Attributes
-    ----------
-    study : StudyResult
-    model : Registered
-    predictions : DataFrame
-        The model's answers for some clips of the target, with ``true``, the class that each was generated as.
-    overlay : Path
-        Picture of the kept regions over the first of them.
+    The predictions are the model's for some clips of the target, with ``true``, the class that each was generated as;
+    the overlay is the picture of the kept regions over the first of them.
     """
 
     study: StudyResult
@@ -57,25 +49,24 @@ class Walkthrough:
 
 
 def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0) -> Walkthrough:
-    """Go the whole way on generated clips; what was made before is found again.
+    """Go the whole way on generated clips, for one of the twelve experiments; what was made before is found again.
 
-    Parameters
-    ----------
-    config : TrackingConfig
-        Clips go to ``demo`` and features to ``demo/features-<seed>`` in its home folder.
-    experiment : str
-        One of the twelve.
-    seed : int
-        Of the clips and of the study.
+    Clips go to ``demo`` and features to ``demo/features-<seed>`` in the home folder; the seed is of clips and study.
     """
+    from tgsr.demo import DemoSettings, write_demo
+
     chosen = get_experiment(experiment)
     _log.info("1. generated clips in the databases' own layouts")
-    root = _clips(config.home / "demo", seed)
+    demo = config.home / "demo"
+    root, folder = demo / f"clips-{seed}", demo / f"features-{seed}"
+    write_demo(root, DemoSettings(seed=seed))
     _log.info("   %s", root)
     _log.info("2. LBP-TOP features of both databases")
-    folder = _features(root, chosen)
+    for database in (chosen.source, chosen.target):
+        counts = _features(root, database, folder / f"{database}.tgsr.npz").counts
+        _log.info("   %s: %s", database, ", ".join(f"{count} {name}" for name, count in counts.items()))
     pair = load_pair(chosen.source, chosen.target, folder)
-    spec = make_spec(pair, selection=DEFAULT_RULE, axes=_AXES, seed=seed)
+    spec = make_spec(pair, axes=_AXES, seed=seed)
     _log.info("3. a short study of %s: %d trials, each an MLflow run", chosen.name, len(spec.cells()))
     study = run_study(spec, pair, StudyOptions(config, str(folder)))
     _log.info("4. the best trial becomes the champion of the model registry")
@@ -87,39 +78,18 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     loaded = load_model(model.uri)
     predictions = predict_clips(loaded, [Path(clip.path) for clip in some]).table
     predictions.insert(1, "true", [clip.label for clip in some])
-    overlay = config.home / "demo" / "regions.png"
+    overlay = demo / "regions.png"
     frame = first_frame(loaded, Path(some[0].path))
     save_figure(draw_mask(np.array(loaded.header.group_norms), loaded.header.grouping, frame), overlay, dpi=150)
     return Walkthrough(study, model, predictions, overlay)
 
 
-def _clips(folder: Path, seed: int) -> Path:
-    from tgsr.demo import DemoSettings, write_demo
-
-    root = folder / f"clips-{seed}"
-    write_demo(root, DemoSettings(seed=seed))
-    return root
-
-
-def _features(root: Path, experiment: Experiment) -> Path:
-    folder = root.parent / f"features-{root.name.removeprefix('clips-')}"
-    for database in (experiment.source, experiment.target):
-        path = folder / f"{database}.tgsr.npz"
-        data = _known(path) or _extract(root, database, path)
-        _log.info("   %s: %s", path, ", ".join(f"{count} {name}" for name, count in data.counts.items()))
-    return folder
-
-
-def _known(path: Path) -> FeatureDataset | None:
-    try:
-        return load_features(path)
-    except TgsrError:
-        return None
-
-
-def _extract(root: Path, database: str, path: Path) -> FeatureDataset:
+def _features(root: Path, database: str, path: Path) -> FeatureDataset:
+    """A database's features, extracted unless they are there."""
     from tgsr.features._collection import extract_collection
 
-    extraction = extract_collection(load_clips(database, root), jobs=cpu_count(), root=root)
+    with suppress(TgsrError):
+        return load_features(path)
+    extraction = extract_collection(load_clips(database, root), jobs=cpu_count())
     save_features(extraction.dataset, path)
     return extraction.dataset

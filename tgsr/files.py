@@ -1,20 +1,23 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: read so that every error names them, written so that a reader never sees half of one."""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tgsr.errors import ParameterError
+from tgsr.errors import DataError, ParameterError, TgsrError
 
-__all__ = ["atomic_path", "check_output", "write_text"]
+__all__ = ["atomic_path", "check_output", "reading", "write_text"]
+
+_log = logging.getLogger(__name__)
 
 
 def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
-    """Check, before the work, the name of a file that will be written.
+    """Check, before the work, the name of a file that will be written; says so if its folder will be made.
 
     Raises
     ------
@@ -26,7 +29,22 @@ def check_output(path: str | os.PathLike[str], *suffixes: str) -> Path:
         raise ParameterError(f"{target}: use a name that ends in {' or '.join(suffixes)}")
     if target.is_dir():
         raise ParameterError(f"{target} is a folder; name a file in it")
+    if not target.parent.is_dir():
+        _log.info("%s: there is no such folder yet; it will be made", target.parent)
     return target
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], failure: str = "cannot be read", remedy: str = "") -> Iterator[None]:
+    """Let whatever goes wrong with a foreign file be one of our errors that names it: parsers raise what they like."""
+    try:
+        yield
+    except TgsrError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
+    except Exception as error:
+        raise DataError(f"{path}: {failure} ({error}){'; ' * bool(remedy)}{remedy}") from error
 
 
 @contextmanager

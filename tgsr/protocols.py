@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,14 @@ __all__ = [
     "DATABASES",
     "EXPECTED_COUNTS",
     "EXPERIMENTS",
-    "KAPPAS",
     "N_REGIONS",
     "XIS",
     "Experiment",
+    "check_choice",
     "check_database",
+    "check_integer",
     "check_kappa",
+    "check_number",
     "check_xi",
     "database_name",
     "find_experiment",
@@ -58,9 +61,6 @@ def _paper_xi_grid() -> npt.NDArray[np.float64]:
 XIS: npt.NDArray[np.float64] = _paper_xi_grid()
 """The paper's grid of ξ, ascending: shape (271,)."""
 XIS.setflags(write=False)
-
-KAPPAS: range = range(1, N_REGIONS + 1)
-"""The paper's range of κ, the number of regions kept."""
 
 
 @dataclass(frozen=True)
@@ -192,33 +192,53 @@ def get_experiment(experiment: str | int) -> Experiment:
     return found
 
 
-def check_kappa(kappa: int, n_groups: int = N_REGIONS) -> int:
-    """Return ``kappa`` if it is an integer in 1…n_groups.
+def check_integer(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    """Return a parameter as int if it is an integer from ``lowest`` to ``highest``.
 
     Raises
     ------
     ParameterError
-        Otherwise.
+        Otherwise; the message has the parameter's name and range.
     """
-    if isinstance(kappa, (bool, np.bool_)) or not isinstance(kappa, (int, np.integer)):
-        raise ParameterError(f"kappa must be an integer, got {kappa!r}")
-    if not 1 <= kappa <= n_groups:
-        raise ParameterError(f"kappa = {kappa} is out of range; choose 1 to {n_groups} (the number of groups)")
-    return int(kappa)
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and lowest <= value <= (highest or value):
+        return int(value)
+    limits = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+    raise ParameterError(f"{name} must be an integer {limits}, got {value!r}")
+
+
+def check_number(name: str, value: Any, lowest: float = 0.0, *, strict: bool = False) -> float:
+    """Return a parameter as float if it is a finite number ≥ ``lowest``, or with ``strict`` above it.
+
+    Raises
+    ------
+    ParameterError
+        Otherwise; the message has the parameter's name and range.
+    """
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        number = float(value)
+        if np.isfinite(number) and (number > lowest or (number == lowest and not strict)):
+            return number
+    raise ParameterError(f"{name} must be a finite number {'>' if strict else '≥'} {lowest:g}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a parameter that is none of the names it can take.
+
+    Raises
+    ------
+    ParameterError
+        It lists them.
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_kappa(kappa: int, n_groups: int = N_REGIONS) -> int:
+    """`check_integer` for κ, the number of groups kept: 1…n_groups."""
+    return check_integer("kappa, the number of groups kept,", kappa, 1, n_groups)
 
 
 def check_xi(xi: float) -> float:
-    """Return ``xi`` as float if it is finite and not negative.
-
-    Raises
-    ------
-    ParameterError
-        Otherwise.
-    """
-    given: object = xi
-    if isinstance(given, bool) or not isinstance(given, Real):
-        raise ParameterError(f"xi must be a number, got {xi!r}")
-    value = float(xi)
-    if not np.isfinite(value) or value < 0:
-        raise ParameterError(f"xi = {xi!r} is out of range; choose a finite number ≥ 0 (the paper: 0.001 to 1000)")
-    return value
+    """`check_number` for ξ ≥ 0."""
+    return check_number("xi", xi)

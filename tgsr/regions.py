@@ -17,7 +17,6 @@ __all__ = [
     "PLANES",
     "SCALES",
     "block_edges",
-    "canonical_to_released",
     "region_boxes",
     "released_groups",
     "released_histograms",
@@ -94,12 +93,6 @@ def released_to_canonical(features: npt.NDArray[np.float64]) -> npt.NDArray[np.f
     canonical = np.empty_like(features, order="C")
     canonical[:, _canonical_positions()] = features
     return canonical.reshape(len(features), canonical.shape[1] // _GROUP, _GROUP)
-
-
-def canonical_to_released(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Inverse of `released_to_canonical`: (n, 85, 177) or (n, 15045) to (n, 15045)."""
-    flat = features.reshape(len(features), -1)
-    return np.ascontiguousarray(flat[:, _canonical_positions()])
 
 
 def released_groups() -> npt.NDArray[np.intp]:

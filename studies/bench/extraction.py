@@ -6,15 +6,18 @@ Run: ``python -m studies.bench.extraction --root DIR`` on a folder of databases,
 from __future__ import annotations
 
 import time
+import timeit
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 import cv2
 import numpy as np
+import pandas as pd
 
 from tgsr.datasets import load_clips
 from tgsr.datasets._clips import ClipCollection, read_frames
@@ -24,8 +27,6 @@ from tgsr.features._collection import extract_collection
 from tgsr.preprocessing import interpolate_clip
 from tgsr.preprocessing._pipeline import resize_clip
 from tgsr.protocols import DATABASES
-
-STAGES = ("hash", "read and decode", "interpolate", "resize", "lbp_top", "cache")
 
 
 @contextmanager
@@ -62,22 +63,18 @@ def main(root: Path, jobs: int, rounds: int) -> None:
     """Print processor milliseconds a clip by stage, and the command's clips a second: computed, and from the cache."""
     cv2.setNumThreads(1)
     lbp_top(np.zeros((16, 112, 112)))  # compile first
-    header = "".join(f"{stage:>17s}" for stage in STAGES)
-    print(f"{'ms a clip':10s}{'frames':>8s}{header}{'clips/s':>9s}{'cached':>9s}")
+    rows = {}
     for database in DATABASES.values():
         collection = load_clips(database, root)
         n_clips = len(collection.clips)
-        n_frames = sum(len(clip.frames) for clip in collection.clips) / n_clips
         with TemporaryDirectory() as folder:
             runs = [profile(collection, Path(folder) / f"profile {number}") for number in range(rounds)]
-            seconds = {stage: min(run[stage] for run in runs) for stage in STAGES}
-            rates = []
-            for _ in range(2):  # the second time from the cache
-                start = time.perf_counter()
-                extract_collection(collection, jobs=jobs, cache=Path(folder) / "shared")
-                rates.append(n_clips / (time.perf_counter() - start))
-        stages = "".join(f"{1e3 * seconds[stage] / n_clips:17.2f}" for stage in STAGES)
-        print(f"{database:10s}{n_frames:8.1f}{stages}" + "".join(f"{rate:9.0f}" for rate in rates))
+            extract = partial(extract_collection, collection, jobs=jobs, cache=Path(folder) / "shared")
+            computed, cached = (n_clips / timeit.timeit(extract, number=1) for _ in range(2))
+        frames = sum(len(clip.frames) for clip in collection.clips) / n_clips
+        milliseconds = 1e3 * pd.DataFrame(runs).min() / n_clips
+        rows[database] = {"frames": frames, **milliseconds, "clips/s": computed, "cached": cached}
+    print(pd.DataFrame.from_dict(rows, orient="index").to_string(float_format="{:.2f}".format))
 
 
 if __name__ == "__main__":

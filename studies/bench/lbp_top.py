@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tgsr.features import lbp_top
 from tgsr.features._lbp_top import code_bins
@@ -79,11 +80,10 @@ def main(clips: int, rounds: int) -> None:
                 done = len(work())
                 spent = time.perf_counter() - start, time.process_time() - busy
                 rates.setdefault(name, []).append((done / spent[0], done / spent[1]))
-    medians = {name: np.median(values, axis=0) for name, values in rates.items()}
-    slow = medians["whole-array NumPy, one thread"][1]
-    print(f"{'clips a second':30s}{'elapsed':>9s}{'per core':>10s}{'× NumPy per core':>18s}")
-    for name, (elapsed, per_core) in medians.items():
-        print(f"{name:30s}{elapsed:9.0f}{per_core:10.0f}{per_core / slow:18.1f}")
+    columns = ["clips/s elapsed", "clips/s per core"]
+    table = pd.DataFrame({name: np.median(values, axis=0) for name, values in rates.items()}, index=columns).T
+    table["× NumPy per core"] = table["clips/s per core"] / table["clips/s per core"].iloc[0]
+    print(table.to_string(float_format="{:.1f}".format))
 
 
 if __name__ == "__main__":

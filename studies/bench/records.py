@@ -36,7 +36,7 @@ def compare(experiment: Experiment, record_path: Path, data: Path, every: int, j
     def equal_rows(xi: float) -> tuple[int, int, int]:
         rows = record[record[:, 1] == xi]
         solutions = solver.solve([(int(kappa), float(xi)) for kappa in rows[:, 0]])
-        scores = score_batch(labels, np.array([solution.target_codes for solution in solutions]), 3)
+        scores = score_batch(labels, np.array([solution.target_decisions.argmax(axis=1) for solution in solutions]), 3)
         found = np.column_stack([scores.accuracy, scores.macro_f1])
         equal = np.isclose(found, record[record[:, 1] == xi][:, 2:4], rtol=0, atol=1e-12)
         return len(rows), int(equal[:, 0].sum()), int(equal[:, 1].sum())

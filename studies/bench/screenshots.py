@@ -20,7 +20,7 @@ from tgsr.reports._figures import study_figures
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._style import save_figure
 
-__all__ = ["generated_record", "main"]
+__all__: list[str] = []
 
 _IMAGES = Path(__file__).parents[2] / "tgsr" / "reports" / "images"
 _SHOWN = ("fig-2-regions", "fig-3-over-kappa", "fig-4-over-xi", "surface")

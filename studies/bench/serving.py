@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+import timeit
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,10 +38,7 @@ def time_loading(uri: str) -> tuple[float, float]:
 
     command = [sys.executable, "-c", _LOADING.format(uri)]
     seconds = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)]
-    tgsr.load_model(uri)
-    started = time.perf_counter()
-    tgsr.load_model(uri)
-    return median(seconds), time.perf_counter() - started
+    return median(seconds), timeit.repeat(lambda: tgsr.load_model(uri), number=1, repeat=2)[1]
 
 
 def time_rows(uri: str, rows: int) -> float:
@@ -49,12 +47,7 @@ def time_rows(uri: str, rows: int) -> float:
 
     model = tgsr.load_model(uri)
     given = np.random.default_rng(0).random((rows, model.header.n_features)) / 59
-    seconds = []
-    for _ in range(30):
-        started = time.perf_counter()
-        model.predict(given)
-        seconds.append(time.perf_counter() - started)
-    return 1000 * median(seconds)
+    return 1000 * median(timeit.repeat(lambda: model.predict(given), number=1, repeat=30))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import resource
 import time
+import timeit
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-import tgsr.solvers._batch as batch_module
 from tgsr.datasets import load_pair
 from tgsr.estimators._groups import feature_groups
 from tgsr.evaluation._task import mask_target
@@ -30,19 +30,19 @@ _KAPPAS = range(1, 86)
 _XIS = (0.002, 0.3, 40.0)
 
 
-def generated_solver(n_source: int, n_target: int, bins: int = 59, seed: int = 0) -> BatchSolver:
-    """A solver on generated histograms: 85 regions × 3 planes × ``bins``."""
-    rng = np.random.default_rng(seed)
+def generated_solver(n_source: int, n_target: int) -> BatchSolver:
+    """A solver on generated histograms: 85 regions × 3 planes × 59 bins."""
+    rng = np.random.default_rng(0)
     codes = np.arange(n_source) % 3
-    shapes = rng.gamma(0.5, size=(4, 85, 3, bins))
+    shapes = rng.gamma(0.5, size=(4, 85, 3, 59))
 
     def sample(labels: npt.NDArray[np.intp], shift: float) -> npt.NDArray[np.float64]:
-        values = shapes[3] + 0.2 * shapes[labels] + shift * rng.gamma(0.5, size=(85, 3, bins))
-        values = values + 0.3 * rng.gamma(0.5, size=(len(labels), 85, 3, bins))
+        values = shapes[3] + 0.2 * shapes[labels] + shift * rng.gamma(0.5, size=(85, 3, 59))
+        values = values + 0.3 * rng.gamma(0.5, size=(len(labels), 85, 3, 59))
         return np.asarray(values / values.sum(axis=-1, keepdims=True)).reshape(len(labels), -1)
 
     source, target = sample(codes, 0.0), sample(np.arange(n_target) % 3, 0.3)
-    return BatchSolver(source, codes, 3, target, np.arange(source.shape[1]) // (3 * bins))
+    return BatchSolver(source, codes, 3, target, np.arange(source.shape[1]) // (3 * 59))
 
 
 def released_solver(name: str, data: Path, grouping: str, held_out: slice | None = None) -> BatchSolver:
@@ -59,15 +59,7 @@ def released_solver(name: str, data: Path, grouping: str, held_out: slice | None
 def gemm_rate() -> float:
     """Floating-point operations a second of a large matrix product on one thread."""
     matrix = np.random.default_rng(0).random((1200, 1200))
-    best = min(_seconds(lambda: matrix @ matrix) for _ in range(5))
-    return 2 * 1200**3 / best
-
-
-def _seconds(task: object) -> float:
-    assert callable(task)
-    started = time.process_time()
-    task()
-    return time.process_time() - started
+    return 2 * 1200**3 / min(timeit.repeat(lambda: matrix @ matrix, timer=time.process_time, number=1, repeat=5))
 
 
 def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> None:
@@ -113,15 +105,9 @@ def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> Non
 @click.option("--jobs", default="1,2", help="Numbers of threads.")
 @click.option("--direct-fits", default=9, help="Fits of the direct iteration to time.")
 @click.option("--folds", is_flag=True, help="What cross-validation on the source costs, in fits of the whole source.")
-@click.option("--growth/--no-growth", default=False, help="How the cost grows with N_s, d, κ and the batch.")
-def main(
-    data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, folds: bool, growth: bool
-) -> None:
+def main(data: Path | None, names: tuple[str, ...], grouping: str, jobs: str, direct_fits: int, folds: bool) -> None:
     """Measure the solver."""
     with threadpool_limits(limits=1, user_api="blas"):
-        if growth:
-            _growth()
-            return
         if folds and data:
             for name in names:
                 _cost_of_folds(name, data, grouping)
@@ -158,34 +144,6 @@ def _cost_of_folds(name: str, data: Path, grouping: str, n_folds: int = 5, round
     alone, *of_folds = seconds.min(axis=0)
     ratio = 1 + sum(of_folds) / alone
     click.echo(f"{name}: {1e3 * alone / len(cells):.2f} ms a cell, with {n_folds} folds {ratio:.2f} times that")
-
-
-def _growth() -> None:
-    """Milliseconds an iteration of one pair, as one quantity grows and the others stay."""
-    cells = [(kappa, 0.3) for kappa in range(1, 86, 2)]
-    for label, variants in (
-        ("N_s", {n: generated_solver(n, 71) for n in (36, 71, 130, 164, 260)}),
-        ("d", {3 * bins: generated_solver(71, 71, bins) for bins in (15, 59, 236)}),
-    ):
-        for value, solver in variants.items():
-            _row(label, value, solver, cells)
-    solver = generated_solver(71, 71)
-    for kappa in (1, 5, 10, 20, 40, 60, 80):
-        _row("κ", kappa, solver, [(kappa, xi) for xi in np.geomspace(0.001, 1000, 32)])
-    for size in (1, 2, 4, 8, 16, 32, 85):
-        batch_module.BATCH_SIZE = size
-        _row("batch", size, solver, cells)
-
-
-def _row(label: str, value: int, solver: BatchSolver, cells: list[tuple[int, float]]) -> None:
-    solver.solve(cells[:2])
-    started = time.process_time()
-    iterations = sum(solution.n_iter for solution in solver.solve(cells))
-    seconds = time.process_time() - started
-    click.echo(
-        f"{label:6s} {value:5d}: {1e6 * seconds / iterations:8.1f} µs an iteration, "
-        f"{1e3 * seconds / len(cells):7.2f} ms a fit"
-    )
 
 
 if __name__ == "__main__":

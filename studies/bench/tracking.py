@@ -26,18 +26,11 @@ from tgsr.tracking.config import open_client, resolve_config
 from tgsr.tracking.names import Tag
 
 _BATCH = 256
-_SCORES = (
-    "macro_f1",
-    "accuracy",
-    "recall",
-    "precision_a",
-    "precision_b",
-    "precision_c",
-    "recall_a",
-    "recall_b",
-    "recall_c",
+_METRICS = (
+    *("selection_value", "macro_f1", "accuracy", "recall"),
+    *(f"{kind}_{name}" for kind in ("precision", "recall") for name in "abc"),
+    *("objective", "iterations", "converged", "regions_kept", "fit_seconds"),
 )
-_METRICS = ("selection_value", *_SCORES, "objective", "iterations", "converged", "regions_kept", "fit_seconds")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
     from tgsr.tracking._trial import Trial
 
-__all__ = ["SINKS", "OpenSink", "open_sink"]
+__all__ = ["SINKS", "Sink", "open_sink"]
 
 SINKS: dict[str, str] = {
     "mlflow": "studies.sinks.mlflow:MlflowSink",
@@ -26,15 +26,11 @@ SINKS: dict[str, str] = {
 """Name → class, which is made with a specification, its databases and the options."""
 
 
-class OpenSink(Protocol):
-    """A study's place, opened by its only writer.
+class Sink(Protocol):
+    """A study's place, opened by its only writer; a trial is there whole, or not at all.
 
-    Attributes
-    ----------
-    table : DataFrame
-        Finished trials that are there, with their ``cell``.
-    deleted : set of str
-        Cells that somebody has deleted: they are not run again.
+    ``table`` has the finished trials that are there, with their ``cell``; ``deleted`` are cells that somebody has
+    deleted: they are not run again.
     """
 
     table: pd.DataFrame
@@ -42,18 +38,15 @@ class OpenSink(Protocol):
 
     def write(self, trials: Sequence[Trial]) -> None:
         """Write finished trials, of which none is there yet."""
-        ...
 
     def finish(self, seconds: dict[str, float]) -> Any:
         """Sum the study up, its trials being complete, and close."""
-        ...
 
     def abort(self, error: BaseException) -> None:
         """Close before the end: what was written stays."""
-        ...
 
 
-def open_sink(name: str, spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> OpenSink:
+def open_sink(name: str, spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> Sink:
     """Open a sink by its name.
 
     Raises
@@ -64,5 +57,5 @@ def open_sink(name: str, spec: StudySpec, pair: DatabasePair, options: StudyOpti
     if name not in SINKS:
         raise ParameterError(f"unknown sink {name!r}; use one of {', '.join(SINKS)}")
     module, _, kind = SINKS[name].partition(":")
-    sink: OpenSink = getattr(import_module(module), kind)(spec, pair, options)
+    sink: Sink = getattr(import_module(module), kind)(spec, pair, options)
     return sink

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from tgsr import __version__
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import DataError, ParameterError
 from tgsr.evaluation._metrics import confusion_matrices
-from tgsr.evaluation.best import setting_columns
 from tgsr.files import check_output, write_text
 from tgsr.tracking._lock import LockedError
 from tgsr.tracking._trial import Trial, cell_id, encode_predictions
@@ -34,18 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 class CsvSink:
-    """The table of a study as a CSV file, with ``<path>.json`` beside it, which tells what it was made from.
+    """The table of a study as the CSV file ``options.out``, and ``<path>.json``, which tells what it was made from.
 
-    Finished trials are kept in ``<path>.parts``, each part with its number of rows and its digest, so that an
-    interrupted study goes on; its table is byte for byte the same. A finished file of the same content is not computed
-    again.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-    options : StudyOptions
-        With ``out``.
+    Finished trials are kept in ``<path>.parts``, each part with its digest, so that an interrupted study goes on; its
+    table is byte for byte the same. A finished file of the same content is not computed again.
 
     Raises
     ------
@@ -54,12 +46,12 @@ class CsvSink:
     LockedError
         If another process writes the same file.
     ParameterError
-        If ``out`` does not end in .csv, or is a folder.
+        If ``out`` does not end in .csv or is a folder, or the study is sampled.
     """
 
     def __init__(self, spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> None:
-        if options.out is None:
-            raise ParameterError("the CSV sink needs a file to write; name it with --out")
+        if options.out is None or spec.sampler != "grid":
+            raise ParameterError("the CSV sink needs a grid, and a file to write; name it with --out")
         self._path = check_output(options.out, ".csv")
         self._pair = pair
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,23 +61,27 @@ class CsvSink:
         except Timeout as error:
             raise LockedError(f"{self._path} is being written by another process; wait for it, or stop it") from error
         self._provenance = _provenance(spec, pair, options)
-        self._fingerprint = hashlib.sha256(json.dumps(self._provenance, sort_keys=True).encode()).hexdigest()
+        self._fingerprint = _digest(json.dumps(self._provenance, sort_keys=True))
         self.deleted: set[str] = set()
         self._finished = _read_finished(self._path, self._fingerprint)
-        self.table = self._read_parts() if self._finished is None else self._with_cells(spec, self._finished)
+        if self._finished is None:
+            self.table = self._read_parts()
+        else:
+            settings = dict(spec.cells())
+            cells = [cell_id(settings[number]) for number in self._finished["trial"]]
+            self.table = self._finished.assign(cell=cells)
 
     def write(self, trials: Sequence[Trial]) -> None:
         """Keep finished trials as a part."""
         text = self._frame(trials).to_csv(index=False)
-        head = json.dumps({"rows": len(trials), "sha256": hashlib.sha256(text.encode()).hexdigest()})
-        write_text(self._beside("parts") / f"{trials[0].number:07d}-{trials[0].cell}.part", f"{head}\n{text}")
+        write_text(self._beside("parts") / f"{trials[0].number:07d}-{trials[0].cell}.part", f"{_digest(text)}\n{text}")
 
     def finish(self, seconds: dict[str, float]) -> pd.DataFrame:  # noqa: ARG002
         """Write the table, sorted by the trials' numbers, and remove the parts."""
         if self._finished is None:
             table = self._read_parts().sort_values("trial", ignore_index=True)
             text = table.drop(columns="cell").to_csv(index=False)
-            sealed = {"fingerprint": self._fingerprint, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+            sealed = {"fingerprint": self._fingerprint, "sha256": _digest(text)}
             self._path.unlink(missing_ok=True)  # an older table must not stand beside the new description
             write_text(self._beside("json"), json.dumps({**sealed, **self._provenance}, indent=1))
             write_text(self._path, text)
@@ -95,16 +91,6 @@ class CsvSink:
         if self._finished is None:
             raise DataError(f"{self._path} was changed while it was written; run the same command again")
         return self._finished
-
-    @staticmethod
-    def _with_cells(spec: StudySpec, table: pd.DataFrame) -> pd.DataFrame:
-        names = setting_columns(table)
-        settings = (
-            dict(spec.cells())
-            if spec.sampler == "grid"
-            else dict(zip(table["trial"], table[names].to_dict("records"), strict=True))
-        )
-        return table.assign(cell=[cell_id(settings[number]) for number in table["trial"]])
 
     def abort(self, error: BaseException) -> None:  # noqa: ARG002
         """Leave the parts for the next time."""
@@ -119,11 +105,8 @@ class CsvSink:
 
     def _frame(self, trials: Sequence[Trial]) -> pd.DataFrame:
         names, labels = self._pair.source.class_names, self._pair.target.labels
-        rows: list[dict[str, Any]] = []
-        for trial in trials:
-            metrics = {name: value for name, value in trial.metrics.items() if name != "fit_seconds"}
-            rows.append({"trial": trial.number, **trial.settings, **metrics})
-        table = pd.DataFrame(rows)
+        rows = [{"trial": trial.number, **trial.settings, **trial.metrics} for trial in trials]
+        table = pd.DataFrame(rows).drop(columns="fit_seconds")
         if labels is not None:
             counts = confusion_matrices(labels, np.array([trial.predictions for trial in trials]), len(names))
             for true, predicted in itertools.product(range(len(names)), repeat=2):
@@ -162,13 +145,9 @@ def _identity(data: FeatureDataset) -> dict[str, Any]:
 
 
 def _read_part(path: Path) -> pd.DataFrame | None:
-    head, _, text = path.read_bytes().partition(b"\n")
-    try:
-        stored = json.loads(head)
-        if stored["sha256"] == hashlib.sha256(text).hexdigest():
-            return _read_table(io.BytesIO(text))
-    except (ValueError, KeyError, TypeError):
-        pass
+    digest, _, text = path.read_bytes().partition(b"\n")
+    if digest.decode("ascii", "replace") == _digest(text):
+        return _read_table(text)
     _log.warning("%s: damaged; its trials are run again", path)
     path.unlink()
     return None
@@ -180,20 +159,22 @@ def _read_finished(path: Path, fingerprint: str) -> pd.DataFrame | None:
     if not path.is_file() or stored.get("fingerprint") != fingerprint:
         return None
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != stored.get("sha256"):
-        _log.warning("%s was changed since it was written; it is computed again", path)
-        return None
-    return _read_table(io.BytesIO(content))
+    if _digest(content) == stored.get("sha256"):
+        return _read_table(content)
+    _log.warning("%s was changed since it was written; it is computed again", path)
+    return None
 
 
-def _read_table(stream: io.BytesIO) -> pd.DataFrame:
+def _digest(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def _read_table(text: bytes) -> pd.DataFrame:
     # what is read is written again: pandas 3 reads every digit; predictions are digits, not a number
-    return pd.read_csv(stream, dtype={"predictions": str, "cell": str})
+    return pd.read_csv(io.BytesIO(text), dtype={"predictions": str, "cell": str})
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}

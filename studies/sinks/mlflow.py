@@ -10,10 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from studies.fitting import Fitter, make_context
-from studies.options import StudyOptions, matrices_kept
+from studies.options import StudyOptions
+from studies.plans import Task, grid_tasks
 from studies.spec import StudySpec
 from tgsr.errors import TrackingError
 from tgsr.estimators.sweep import Outcome
@@ -51,26 +50,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class StudyResult:
-    """A finished study.
-
-    Attributes
-    ----------
-    spec : StudySpec
-    run_id : str
-        The study's run.
-    best : Best
-        The rule's choice.
-    table : DataFrame
-        All trials.
-    seconds : dict
-        Time of this process by part.
-    """
+    """A finished study: its run, the rule's choice and all trials."""
 
     spec: StudySpec
     run_id: str
     best: Best
     table: pd.DataFrame
-    seconds: dict[str, float]
 
     def lines(self, config: TrackingConfig) -> list[str]:
         """Text for the terminal: what was chosen, how, and what to do next."""
@@ -79,30 +64,19 @@ class StudyResult:
         scores = ", ".join(f"{name} {best.row[key]:.4f}" for key, name in named if key in best.row)
         by_labels = get_rule(spec.selection).uses_target_labels
         chosen = ", ".join(show_setting(name, value) for name, value in best.settings.items()) or "no setting to choose"
+        n_groups = spec.shape.n_groups if spec.grouping else None
         return [
             f"{spec.title}: {len(self.table):,} trials; MLflow run {self.run_id}",
             f"best: {chosen}; {f'on the target {scores}' if scores else 'the target has no labels'}",
             f"{spec.selection}: chosen by the target's labels" if by_labels else f"chosen by {spec.selection}",
-            *self.remarks,
+            *choice_remarks(self.table, selection=spec.selection, sampler=spec.sampler, n_groups=n_groups),
             f"register it: tgsr register --study {self.run_id}{config.option}",
             f"look at it:  {config.ui_hint}",
         ]
 
-    @property
-    def remarks(self) -> list[str]:
-        """How the choice was come by; see `tgsr.evaluation.remarks`."""
-        n_groups = self.spec.shape.n_groups if self.spec.grouping else None
-        return choice_remarks(self.table, selection=self.spec.selection, sampler=self.spec.sampler, n_groups=n_groups)
-
 
 class MlflowSink:
     """A study's run in MLflow, found again or started, held by a lock until it is closed.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-    options : StudyOptions
 
     Raises
     ------
@@ -116,16 +90,14 @@ class MlflowSink:
         self._spec, self._pair, self._options = spec, pair, options
         self._uri = options.config.tracking_uri
         self._client = open_client(self._uri)
-        self._stack = ExitStack()
         with storage_errors(self._uri, None), ExitStack() as opening:
-            opening.callback(self._stack.close)
-            self._open()
-            opening.pop_all()
+            self._open(opening)
+            self._stack = opening.pop_all()
 
-    def _open(self) -> None:
+    def _open(self, opening: ExitStack) -> None:
         spec, options, client = self._spec, self._options, self._client
         experiment_id = ensure_experiment(client, experiment_title(spec.pair), options.config.artifact_root)
-        self._lock = self._stack.enter_context(study_lock(options.config, client, experiment_id, spec.name))
+        self._lock = opening.enter_context(study_lock(options.config, client, experiment_id, spec.name))
         known = find_parent(client, "study", spec.name)
         self._was_finished = known is not None and client.get_run(known).info.status == "FINISHED"
         self.run_id = known or self._start()
@@ -151,24 +123,24 @@ class MlflowSink:
         """Sum the study up and let go of it."""
         with storage_errors(self._uri, None), self._stack, ending(self._client, self.run_id):
             if self._was_finished and not self._written:
-                self._link()
+                if self._options.parent_run_id is not None:  # it stands below the run that asked for it
+                    self._client.set_tag(self.run_id, Tag.PARENT, self._options.parent_run_id)
                 table = self.table if len(self.table) else read_trials(self._client, self.run_id)
-                return StudyResult(self._spec, self.run_id, self._choose(table), table, seconds)
+                return StudyResult(self._spec, self.run_id, self._choose(table), table)
             self._store.clean()
             table = self._store.table()
             best = self._choose(table)
             self._keep_best_matrix(best)
             self._sum_up(table, best, seconds)
             finish_parent(self._client, self.run_id)
-            return StudyResult(self._spec, self.run_id, best, table, seconds)
+            return StudyResult(self._spec, self.run_id, best, table)
 
     def abort(self, error: BaseException) -> None:
         """Let go of the study, its run KILLED or FAILED unless it was finished before."""
         with storage_errors(self._uri, None), self._stack:
             if self._was_finished and not self._written:
                 return
-            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            finish_parent(self._client, self.run_id, "KILLED" if stopped else "FAILED")
+            finish_parent(self._client, self.run_id, error)
 
     def _start(self) -> str:
         spec, pair, options = self._spec, self._pair, self._options
@@ -189,7 +161,7 @@ class MlflowSink:
             parent_run_id=options.parent_run_id,
             files={STUDY_JSON: spec.to_json()},
         )
-        run_id = start_parent(self._client, parent, options.config.artifact_root, join=options.parent_run_id is None)
+        run_id = start_parent(self._client, parent, options.config.artifact_root)
         log_inputs(self._client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
         return run_id
 
@@ -216,11 +188,6 @@ class MlflowSink:
         fixed = {name if name != "groups" else "grouping": str(value) for name, value in spec.fixed.items()}
         return {"method": spec.method, "selection": spec.selection, **fixed}
 
-    def _link(self) -> None:
-        """Let a study that is taken as it is stand below the run that asked for it."""
-        if self._options.parent_run_id is not None:
-            self._client.set_tag(self.run_id, Tag.PARENT, self._options.parent_run_id)
-
     def _choose(self, table: pd.DataFrame) -> Best:
         """The rule's choice; a rule that compares all trials gives them their values now."""
         if not len(table):
@@ -237,22 +204,15 @@ class MlflowSink:
 
     def _keep_best_matrix(self, best: Best) -> None:
         """Keep the best trial's matrix where others are not: its task is run again, so that the bytes are the same."""
-        if matrices_kept(self._options.matrices) is None:
+        if self._options.keep is None:
             return
-        numbers, settings = self._task_of(best)
-        trials = Fitter(self._spec, self._pair).fit(numbers, settings)
+        tasks = grid_tasks(self._spec, self._options.n_trials) if self._spec.sampler == "grid" else []
+        tasks.append(Task((int(best.row["trial"]),), (best.settings,)))
+        task = next(task for task in tasks if best.row["cell"] in map(cell_id, task.settings))
+        trials = Fitter(self._spec, self._pair).fit(task.numbers, task.settings)
         (trial,) = (trial for trial in trials if trial.cell == best.row["cell"])
         if trial.coef is not None:
             self._store.write_coef(trial.cell, trial.coef)
-
-    def _task_of(self, best: Best) -> tuple[Sequence[int], Sequence[Mapping[str, Any]]]:
-        from studies.plans import grid_tasks
-
-        if self._spec.sampler == "grid":
-            for task in grid_tasks(self._spec, self._options.n_trials):
-                if any(cell_id(settings) == best.row["cell"] for settings in task.settings):
-                    return task.numbers, task.settings
-        return [int(best.row["trial"])], [best.settings]
 
     def _sum_up(self, table: pd.DataFrame, best: Best, seconds: Mapping[str, float]) -> None:
         client, spec, options = self._client, self._spec, self._options
@@ -283,18 +243,14 @@ def _grid_params(spec: StudySpec) -> dict[str, str]:
     """What is searched, as text."""
     if spec.sampler != "grid":
         return {f"range_{name}": str(distribution) for name, distribution in spec.distributions().items()}
-    values: dict[str, list[Any]] = {}
-    for part in spec.grid:
-        for name, known in part.items():
-            values.setdefault(name, []).extend(value for value in known if value not in values.get(name, []))
-    texts = {f"grid_{name}": _values_text(known) for name, known in values.items()}
+    texts = {f"grid_{name}": _values_text(values) for name, values in spec.values().items()}
     return {"cells": str(len(spec.cells())), **texts}
 
 
 def _values_text(values: Sequence[Any]) -> str:
     if len(values) > 6 and all(isinstance(value, (int, float)) for value in values):
-        return f"{len(values)} values, {np.min(values):g} to {np.max(values):g}"
-    return ", ".join(str(value) for value in values)
+        return f"{len(values)} values, {min(values):g} to {max(values):g}"
+    return ", ".join(map(str, values))
 
 
 def _description(spec: StudySpec, pair: DatabasePair) -> str:

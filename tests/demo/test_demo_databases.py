@@ -11,15 +11,24 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from studies.demo_experiments import demo_features, format_table, run_experiments
+from studies.demo_experiments import run_experiments
 from tgsr.cli import cli
 from tgsr.datasets import load_clips, load_database, save_features
 from tgsr.datasets._clips import frame_number, read_frames
 from tgsr.demo import DemoSettings, write_demo
-from tgsr.demo._camera import CAMERAS, film, see
-from tgsr.demo._face import draw_subject
+from tgsr.demo._face import draw_subject, pixel_grid
+from tgsr.demo._film import (
+    ACTIONS,
+    CAMERAS,
+    Event,
+    displacement,
+    draw_event,
+    film,
+    moving_regions,
+    profile,
+    see,
+)
 from tgsr.demo._layout import database_folder
-from tgsr.demo._movement import ACTIONS, Event, displacement, draw_event, moving_regions, profile
 from tgsr.demo._plan import plan
 from tgsr.errors import DataError, ParameterError
 from tgsr.features._collection import extract_collection
@@ -101,12 +110,13 @@ def test_generated_clips_are_labelled_and_never_mixed_with_other_data(tiny: Path
     assert digest(tiny) == before
 
 
-def test_an_interrupted_rendering_leaves_nothing(tmp_path: Path) -> None:
-    def stop(database: str, done: int, total: int) -> None:
+def test_an_interrupted_rendering_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("tgsr.demo._layout._truth", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_demo(tmp_path / "demo", TINY, stop)
+        write_demo(tmp_path / "demo", TINY)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,8 +150,7 @@ def test_classes_move_different_regions() -> None:
 
 def test_movements_are_micro_and_come_back_to_rest() -> None:
     subject, rng = draw_subject(np.random.default_rng(0)), np.random.default_rng(3)
-    grid = ((np.arange(112) + 0.5) / 112).astype(np.float32)
-    y, x = np.meshgrid(grid, grid, indexing="ij")
+    x, y = pixel_grid(112, 112)
     for label in ACTIONS:
         event = draw_event(label, rng)
         largest = 112 * np.hypot(*displacement(subject, event, x, y)).max()
@@ -156,7 +165,7 @@ def test_near_infrared_frames_are_grey_and_share_their_events_with_visible_ones(
     casme = {id(r.subject) for r in recordings["CASME2"]}
     assert not casme & {id(r.subject) for r in recordings["SMIC_HS"]}
     recording = recordings["SMIC_NIR"][0]
-    camera = CAMERAS["SMIC_NIR"].resized(0.5)
+    camera = replace(CAMERAS["SMIC_NIR"], width=70, height=85)
     frame = next(
         film(see(recording.subject, camera), recording.subject, recording.event, camera, np.random.default_rng(0))
     )
@@ -185,11 +194,11 @@ def test_settings_out_of_range_are_refused(bad: dict[str, object]) -> None:
 def test_tgsr_beats_the_majority_and_keeps_the_regions_that_move(tmp_path: Path) -> None:
     """The demo experiments at the default, small size."""
     write_demo(tmp_path / "demo")
-    results = run_experiments(tmp_path / "demo", features=demo_features(tmp_path / "demo"))
-    assert len(format_table(results).splitlines()) == 14
-    assert np.mean([r.accuracy for r in results]) > np.mean([r.majority for r in results]) + 0.2
-    assert all(result.precision > result.chance for result in results)
-    assert all(result.accuracy > result.majority for result in results)
+    table = run_experiments(tmp_path / "demo")
+    assert len(table) == 12
+    assert table["accuracy"].mean() > table["majority"].mean() + 0.2
+    assert (table["precision"] > table["chance"]).all()
+    assert (table["accuracy"] > table["majority"]).all()
 
 
 def test_the_command_writes_what_the_function_writes(tiny: Path, tmp_path: Path) -> None:

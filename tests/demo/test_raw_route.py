@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.datasets._clips import read_frames
-from tgsr.demo._camera import CAMERAS, film, see
+from tgsr.demo._film import CAMERAS, film, see
 from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError
 from tgsr.features._collection import extract_collection
@@ -82,7 +82,7 @@ def test_the_generated_face_is_found_where_it_is(raw: Path) -> None:
 
 
 def test_raw_clips_become_features(raw: Path) -> None:
-    extraction = extract_collection(load_clips("CASME2", raw), root=raw)
+    extraction = extract_collection(load_clips("CASME2", raw))
     assert extraction.skipped == ()
     assert extraction.dataset.features.shape == (3, 85, 177)
     assert sorted(extraction.dataset.labels) == [0, 1, 2]
@@ -109,7 +109,7 @@ class Loaded(RegisteredModel):
 
 def test_a_model_of_raw_features_crops_raw_clips_as_its_training_did(raw: Path) -> None:
     collection = load_clips("CASME2", raw)
-    dataset = extract_collection(collection, root=raw).dataset
+    dataset = extract_collection(collection).dataset
     model = Loaded(ExtractionSettings.from_dict(dataset.parameters).to_dict())
     path = raw / "as_cut"  # the model has no sheet: it takes the folder's frames from the first to the last
     for clip in collection.clips:

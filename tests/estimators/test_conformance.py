@@ -277,5 +277,5 @@ def test_labels_of_another_type_are_named(method):
     fitted = small(method).fit(X, y, X_target=X_target)
     assert fitted.score(X, y.astype(float)) == fitted.score(X, y)
     for wrong in (y + 0.5, y.astype(str)):
-        with pytest.raises(ValueError, match=r"label|classes"):
+        with pytest.raises(ValueError, match=r"label|target"):
             fitted.score(X, wrong)

@@ -27,7 +27,7 @@ from tgsr.estimators import (
     prepare_sweep,
 )
 from tgsr.estimators._drls import RegressionProblem
-from tgsr.estimators._kernel_svm import class_ranks, fit_svm
+from tgsr.estimators._kernel_svm import class_ranks
 from tgsr.estimators._span import Span, principal_axes
 from tgsr.estimators._subspace import geodesic_flow
 from tgsr.estimators._tca import transfer_components
@@ -66,7 +66,7 @@ def test_class_order_decides_ties_only():
 def test_weights_of_one_give_svm(domains):
     X, y, X_target = domains
     span = Span.of(X, X_target)
-    weighted = fit_svm(span.source, y, C=1.0, class_order="sorted", weights=np.ones(len(X)))
+    weighted = SVMClassifier()._fit_svm(span.source, y, weights=np.ones(len(X)))
     np.testing.assert_array_equal(weighted(span.target).argmax(axis=1), plain_svm(*domains))
     # a kernel so wide that every sample is equally important
     wide = IWSVMClassifier(weighting="ulsif", width=1e4).fit(X, y, X_target=X_target)
@@ -78,8 +78,8 @@ def test_zero_weights_drop_samples(domains):
     X, y, X_target = domains
     span = Span.of(X, X_target)
     kept = np.arange(24) < 15
-    dropped = fit_svm(span.source, y, C=1.0, class_order="sorted", weights=np.where(kept, 1.0, 0.0))
-    reduced = fit_svm(span.source[kept], y[kept], C=1.0, class_order="sorted")
+    dropped = SVMClassifier()._fit_svm(span.source, y, weights=np.where(kept, 1.0, 0.0))
+    reduced = SVMClassifier()._fit_svm(span.source[kept], y[kept])
     np.testing.assert_array_equal(dropped(span.target).argmax(axis=1), reduced(span.target).argmax(axis=1))
 
 
@@ -206,10 +206,10 @@ def test_stm_sees_what_a_new_sample_has_outside_the_span(domains):
 
 def test_drls_without_mean_term_is_a_label_space_lasso(domains):
     X, y, X_target = domains
-    problem = RegressionProblem.of(Span.of(X, X_target))
+    problem = RegressionProblem(Span.of(X, X_target))
     one_hot = np.eye(3)[y]
     slow = Resolvents(problem.K_source, problem.delta, 0.0, Schedule(kappa=0.1, growth=1.001, max_iter=20000))
-    P = sparse_regression(problem.K_source, one_hot, [0.5], slow).P[0]
+    P = sparse_regression(slow, one_hot, [0.5]).P[0]
     design = problem.K_source.T
     lasso = Lasso(alpha=0.5 / (2 * len(design)), fit_intercept=False, tol=1e-12, max_iter=1_000_000)
     fitted = design @ lasso.fit(design, one_hot).coef_.T

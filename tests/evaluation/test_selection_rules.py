@@ -215,12 +215,12 @@ def test_the_discriminators_ratios_are_larger_where_the_target_is():
 
 
 def test_selected_sets_are_stable_if_equal_and_not_by_chance():
-    from tgsr.evaluation.rules._refits import _nogueira
+    from tgsr.evaluation.rules._refits import selection_stability
 
     rng = np.random.default_rng(0)
-    assert _nogueira(np.tile(rng.random(85) < 0.2, (6, 1))) == pytest.approx(1)
-    assert abs(_nogueira(rng.random((50, 85)) < 0.2)) < 0.05
-    assert _nogueira(np.ones((6, 85), dtype=bool)) == 0
+    assert selection_stability(np.tile(rng.random(85) < 0.2, (6, 1))) == pytest.approx(1)
+    assert abs(selection_stability(rng.random((50, 85)) < 0.2)) < 0.05
+    assert selection_stability(np.ones((6, 85), dtype=bool)) == 0
 
 
 def test_the_ensembles_rule_prefers_what_most_predict():

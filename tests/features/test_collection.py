@@ -142,15 +142,6 @@ def test_clips_with_the_same_frames_are_noted(make_collection) -> None:
     assert notes == ("MINE: clip0 and twin have the same frames, under different labels",)
 
 
-def test_a_link_out_of_the_tree_is_skipped(make_collection, tmp_path: Path) -> None:
-    collection = make_collection(2)
-    frame = collection.clips[0].frames[0]
-    frame.replace(tmp_path / "outside.png")
-    frame.symlink_to(tmp_path / "outside.png")
-    extraction = extract_collection(collection, root=tmp_path / "data")
-    assert "leads out of" in extraction.skipped[0].reason
-
-
 def test_subjects_are_left_out_unless_all_are_known(make_collection) -> None:
     collection = make_collection(2)
     clips = (replace(collection.clips[0], subject=None), collection.clips[1])

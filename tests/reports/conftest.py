@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tgsr.protocols import CLASS_NAMES, KAPPAS, XIS
+from tgsr.protocols import CLASS_NAMES, XIS
 from tgsr.reports._records import StudyRecord
 
 
@@ -45,7 +45,7 @@ def trials() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def paper_grid() -> pd.DataFrame:
-    return generated_trials(grid(kappa=list(KAPPAS), xi=XIS.tolist()))
+    return generated_trials(grid(kappa=list(range(1, 86)), xi=XIS.tolist()))
 
 
 @pytest.fixture

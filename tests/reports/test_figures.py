@@ -13,14 +13,12 @@ from tgsr.evaluation.best import best_trial
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
 from tgsr.reports._classes import class_scores, draw_confusions, predicted_counts
-from tgsr.reports._curves import draw_over, summarise_rest
-from tgsr.reports._face import frame_as_face, read_face
 from tgsr.reports._figures import CURVES, SURFACE, choice_tables, study_figures
-from tgsr.reports._masks import draw_mask, histogram_norms, overlay
+from tgsr.reports._masks import as_face, draw_mask, histogram_norms, overlay, read_face
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._sampled import draw_history, parameter_importances
+from tgsr.reports._settings import draw_over, draw_surface, is_grid, save_surface, summarise_rest
 from tgsr.reports._style import figure_bytes
-from tgsr.reports._surface import draw_surface, is_grid, save_surface
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]
@@ -126,24 +124,24 @@ def test_quartiles_of_the_rest_are_those_of_the_other_cells() -> None:
     table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1", "accuracy"])
     rest = table[table["xi"] != 5.0]
     summary = summarise_rest(rest, "kappa", "macro_f1")
-    assert summary["at"].tolist() == [1, 2]
+    assert summary.index.tolist() == [1, 2]
     assert summary["n"].tolist() == [4, 4]
-    np.testing.assert_allclose(summary.loc[0, ["low", "middle", "high"]].astype(float), [18.5, 26, 33.5])
+    np.testing.assert_allclose(summary.loc[1, ["low", "middle", "high"]].astype(float), [18.5, 26, 33.5])
 
 
 def test_sampled_xi_are_taken_together_by_half_decades() -> None:
-    xis = [0.0, 1.1, 1.2, 3.0, 3.5, 9.9]
-    table = pd.DataFrame({"kappa": 1, "xi": xis, "macro_f1": range(6), "accuracy": 0.0})
+    xis = [0.0, 1.1, 1.2, 3.0, 3.5, 9.9, 11.0]
+    table = pd.DataFrame({"kappa": 1, "xi": xis, "macro_f1": range(7), "accuracy": 0.0})
     summary = summarise_rest(table, "xi", "macro_f1")
-    np.testing.assert_allclose(summary["at"], [0.0, 10**0.25, 10**0.75])
-    assert summary["n"].tolist() == [1, 3, 2]
+    np.testing.assert_allclose(summary.index, [0.0, 10**0.25, 10**0.75, 10**1.25])
+    assert summary["n"].tolist() == [1, 3, 2, 1]
 
 
 def test_a_grid_is_saved_as_a_surface_or_a_curve_and_xi_zero_is_drawn(tmp_path: Path, trials: Trials) -> None:
     save_surface(trials(kappa=(1, 2, 3), xi=(0.0, 0.01, 1.0)), tmp_path / "surface.png", "with ξ = 0")
-    save_surface(trials(n_components=(1, 2, 3)), tmp_path / "curve.svg", "one setting")
+    save_surface(trials(n_components=(1, 2, 3)), tmp_path / "curve.pdf", "one setting")
     assert (tmp_path / "surface.png").stat().st_size > 5000
-    assert (tmp_path / "curve.svg").stat().st_size > 5000
+    assert (tmp_path / "curve.pdf").stat().st_size > 5000
     assert not save_surface(trials(), tmp_path / "none.png", "no setting")
 
 
@@ -179,7 +177,7 @@ def test_class_scores_come_from_the_row_of_a_trial(trials: Trials) -> None:
     row = trials().iloc[0].to_dict()
     assert class_scores(row).loc["surprise", "recall"] == 100 * row["recall_surprise"]
     assert class_scores({"macro_f1": 0.5}).empty
-    assert predicted_counts("0110Z", ["a"]).tolist() == [2, 2, *[0] * 33, 1]
+    assert predicted_counts("0110Z", ["a"])["samples"].tolist() == [2, 2, *[0] * 33, 1]
 
 
 def test_importances_name_the_parameter_that_matters() -> None:
@@ -198,7 +196,7 @@ def test_importances_name_the_parameter_that_matters() -> None:
 def test_the_same_results_give_the_same_bytes(trials: Trials) -> None:
     table = trials(n_components=(1, 2, 3))
     first, second = (draw_over(table, best_trial(table).row, "n_components") for _ in range(2))
-    for kind in ("png", "svg", "pdf"):
+    for kind in ("png", "pdf"):
         assert figure_bytes(first, kind, 80) == figure_bytes(second, kind, 80)
 
 
@@ -211,7 +209,7 @@ def test_a_clips_first_frame_is_the_face(tmp_path: Path) -> None:
         )
     assert read_face(tmp_path).max() == 51
     assert read_face(tmp_path / "img12.png").max() == 201
-    assert frame_as_face(np.random.default_rng(0).random((8, 8, 3)) * 255).shape == (8, 8)
+    assert as_face(np.random.default_rng(0).random((8, 8, 3)) * 255).shape == (8, 8)
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingDataError, match="no frames"):
         read_face(tmp_path / "empty")

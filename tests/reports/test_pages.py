@@ -18,12 +18,10 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.errors import DataError
 from tgsr.protocols import EXPERIMENTS
-from tgsr.reports._completing import complete_record
 from tgsr.reports._explorer import packed_surfaces, surface_figure
 from tgsr.reports._figures import CURVES, SURFACE, study_figures
-from tgsr.reports._pages import render_study
-from tgsr.reports._paper_page import render_paper, select_records
-from tgsr.reports._records import StudyRecord, record_from_grid
+from tgsr.reports._pages import render_paper, render_study, select_records
+from tgsr.reports._records import StudyRecord, complete_record, record_from_grid
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]
@@ -83,9 +81,8 @@ def test_few_trials_still_give_a_page(n_trials: int, trials: Trials, record_fact
 def test_unfinished_and_thinned_studies_are_named(trials: Trials, record_factory: Factory) -> None:
     table = trials(kappa=(1, 2), xi=(0.1, 1.0, 2.0)).assign(converged=[1.0, 0.0, 1.0, 1.0, 1.0, 1.0])
     table.loc[2, ["macro_f1", "accuracy"]] = np.nan
-    record = record_factory(table, n_cells=510, n_whole=23_035, status="KILLED", group_norms=None, confusion=None)
+    record = record_factory(table, n_whole=23_035, status="KILLED", group_norms=None, confusion=None)
     page = render_study(record, figures=[])
-    assert "6 of the 510 cells" in page
     assert "not the method&#39;s whole grid: 6 of 23,035 cells" in page
     assert "KILLED" in page
     assert "1 trials stopped at the limit" in page
@@ -133,10 +130,9 @@ def test_the_page_of_all_studies_has_one_of_each_kind(trials: Trials, record_fac
     comparison = pd.DataFrame(
         [("C-V", "SVM", "oracle", 0.5, 0.5)], columns=["experiment", "method", "selection", "macro_f1", "accuracy"]
     )
-    page = render_paper([other], comparison, ["something to know"])
+    page = render_paper([other], comparison)
     _check_self_contained(page)
     assert "2 of 12 have results here" in page
-    assert "something to know" in page
     assert "Table II, macro-F1, oracle" in page
     _check_self_contained(render_paper([], None))
 
@@ -172,7 +168,8 @@ def test_scores_of_twelve_whole_grids_fit_into_a_page(paper_grid: pd.DataFrame) 
 def test_missing_cells_of_a_grid_are_null() -> None:
     rows = [(1, 0.1, 0.5), (1, 1.0, 0.6), (2, 0.1, 0.7)]
     table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1"]).assign(accuracy=0.5)
-    assert surface_figure(table, OVER)["data"][0]["z"] == [[0.5, 0.6], [0.7, None]]
+    packed = json.loads(gzip.decompress(base64.b64decode(packed_surfaces({"V-N": (table, OVER)}))))
+    assert packed["V-N"]["data"][0]["z"] == [[0.5, 0.6], [0.7, None]]
 
 
 @pytest.fixture
@@ -209,7 +206,7 @@ def grid_file(tmp_path: Path, trials: Trials) -> Path:
 def test_a_grids_file_reads_back_and_is_refused_when_it_was_changed(grid_file: Path) -> None:
     record = record_from_grid(grid_file)
     assert (record.title, record.pair, record.row) == ("V-N TGSR grid oracle released", "V-N", "TGSR")
-    assert (record.coverage, record.n_cells, record.generated) == ("4 of 23,035 cells", 4, True)
+    assert (record.coverage, record.generated) == ("4 of 23,035 cells", True)
     assert record.confusion is not None
     assert record.best is not None
     assert record.best.row["predictions"] == "012012"

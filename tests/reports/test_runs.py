@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.errors import MissingDataError
 from tgsr.reports._records import record_from_run
-from tgsr.reports.building import ReportRequest, add_study_page, log_paper_report, report_runs, stored_records
+from tgsr.reports.building import ReportRequest, _stored_records, add_study_page, log_paper_report, report_runs
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
 from tgsr.tracking.names import CONFUSION, STUDY_JSON, TRIALS_PARQUET, Tag
 from tgsr.tracking.reading import find_runs, read_artifact
@@ -104,8 +104,8 @@ def test_a_study_of_any_method_reads_back_with_what_its_report_needs(
     assert other.best.settings == {"n_components": 1}
     client.log_dict(stored["older"], {"confusion": [[1]], "run_id": "another trial"}, CONFUSION)
     assert record_from_run(client, stored["older"]).confusion is None
-    assert [one.run_id for one in stored_records(client)] == [stored["TCA"], stored["TGSR"], stored["older"]]
-    assert stored_records(client, "C-N") == []
+    assert [one.run_id for one in _stored_records(client)] == [stored["TCA"], stored["TGSR"], stored["older"]]
+    assert _stored_records(client, "C-N") == []
 
 
 def test_reports_go_onto_their_runs_and_have_every_study(

@@ -26,11 +26,11 @@ def check(kind, seed, share: float, xi: float) -> None:
         return
     direct = solve_direct(solver.problem, kappa, xi)
     scale = np.abs(exact.coef).max()
-    for found, coef in ((solution, solution.coef()), (direct, direct.coef)):
+    for found, coef in ((solution, solution.coef()), (direct, direct.coef())):
         assert (found.n_iter, found.converged) == (exact.n_iter, exact.converged)
         np.testing.assert_array_equal(found.group_norms > 0, exact.norms > 0)
         np.testing.assert_allclose(coef, exact.coef, rtol=0, atol=1e-6 * scale)
-    np.testing.assert_array_equal(solution.target_codes, (target @ exact.coef).argmax(axis=1))
+    np.testing.assert_array_equal(solution.target_decisions.argmax(axis=1), (target @ exact.coef).argmax(axis=1))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
@@ -71,10 +71,10 @@ def test_correlated_features_far_from_the_size_of_histograms(kappa):
 
 def test_a_start_from_zeros_equals_the_direct_iteration():
     X, codes, target, groups = KINDS[4](np.random.default_rng(3))
-    solver = BatchSolver(X, codes, 3, target, groups, SolverSettings(init="zeros"))
-    solution, direct = solver.solve([(2, 0.5)])[0], solve_direct(solver.problem, 2, 0.5, solver.settings)
+    solver, zeros = BatchSolver(X, codes, 3, target, groups), SolverSettings(init="zeros")
+    solution, direct = solver.solve([(2, 0.5)], zeros)[0], solve_direct(solver.problem, 2, 0.5, zeros)
     assert solution.n_iter == direct.n_iter
-    np.testing.assert_allclose(solution.coef(), direct.coef, rtol=0, atol=1e-9 * np.abs(direct.coef).max())
+    np.testing.assert_allclose(solution.coef(), direct.coef(), rtol=0, atol=1e-9 * np.abs(direct.coef()).max())
 
 
 def test_the_reference_decomposes_what_double_precision_cannot():

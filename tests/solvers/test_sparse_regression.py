@@ -14,9 +14,14 @@ from tgsr.solvers._sparse_regression import (
     Schedule,
     duality_gap,
     sparse_regression,
-    sparse_regression_objective,
 )
 from tgsr.solvers._squared_hinge import fit_squared_hinge
+
+
+def sparse_regression_objective(P, K_source, delta, responses, lam, mu):
+    """Value of the objective at P (n, n_responses); see `sparse_regression` for the rest."""
+    residual = responses.T - P.T @ K_source
+    return float((residual**2).sum() + lam * ((P.T @ delta) ** 2).sum() + mu * np.abs(P).sum())
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def lasso(K, delta, response, lam, mu):
 def test_slow_schedule_reaches_the_minimum_of_the_objective(problem, lam, mu):
     K, delta, T = problem
     slow = Schedule(kappa=0.1, growth=1.001, max_iter=20000)
-    P = sparse_regression(K, T, [mu], Resolvents(K, delta, lam, slow)).P[0]
+    P = sparse_regression(Resolvents(K, delta, lam, slow), T, [mu]).P[0]
     expected = np.column_stack([lasso(K, delta, T[:, c], lam, mu) for c in range(3)])
     reached = sparse_regression_objective(P, K, delta, T, lam, mu)
     assert reached <= sparse_regression_objective(expected, K, delta, T, lam, mu) + 1e-6
@@ -59,7 +64,7 @@ def test_slow_schedule_reaches_the_minimum_of_the_objective(problem, lam, mu):
 @pytest.mark.parametrize("mu", [0.01, 0.5])
 def test_published_schedule_ends_near_the_minimum(problem, mu):
     K, delta, T = problem
-    solution = sparse_regression(K, T, [mu], Resolvents(K, delta, 1.0))
+    solution = sparse_regression(Resolvents(K, delta, 1.0), T, [mu])
     assert solution.converged.all()
     best = np.column_stack([lasso(K, delta, T[:, c], 1.0, mu) for c in range(3)])
     reached = sparse_regression_objective(solution.P[0], K, delta, T, 1.0, mu)
@@ -72,10 +77,10 @@ def test_duality_gap_bounds_the_distance_to_the_minimum(problem, lam, mu):
     resolvents = Resolvents(K, delta, lam)
     best = np.column_stack([lasso(K, delta, T[:, c], lam, mu) for c in range(3)])
     minimum = sparse_regression_objective(best, K, delta, T, lam, mu)
-    assert duality_gap(best, T, mu, resolvents) <= 1e-5
-    for P in (best + 0.01, 0 * best, sparse_regression(K, T, [mu], resolvents).P[0]):
+    assert duality_gap(resolvents, best, T, mu) <= 1e-5
+    for P in (best + 0.01, 0 * best, sparse_regression(resolvents, T, [mu]).P[0]):
         distance = sparse_regression_objective(P, K, delta, T, lam, mu) - minimum
-        assert duality_gap(P, T, mu, resolvents) >= distance - 1e-9
+        assert duality_gap(resolvents, P, T, mu) >= distance - 1e-9
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -88,7 +93,7 @@ def test_scale_of_the_features_does_not_break_the_iteration(dtype, scale, target
     source, kernel = X[:89], X @ X[:89].T
     delta = kernel.mean(axis=1) - (X @ X[89:].T).mean(axis=1)
     T = np.eye(3)[y[:89]] if target == "labels" else source
-    solution = sparse_regression(kernel, T, [0.1], Resolvents(kernel, delta, 1.0, dtype=dtype))
+    solution = sparse_regression(Resolvents(kernel, delta, 1.0, dtype=dtype), T, [0.1])
     P, zero = solution.P[0].astype(np.float64), (T**2).sum()
     assert sparse_regression_objective(P, kernel, delta, T, 1.0, 0.1) <= (1.0 + 1e-12 if scale < 1 else 0.2) * zero
     assert solution.gaps[0] <= 0.06 * zero
@@ -96,7 +101,7 @@ def test_scale_of_the_features_does_not_break_the_iteration(dtype, scale, target
 
 def test_rising_penalty_is_told_from_convergence(problem):
     K, delta, T = problem
-    hasty = sparse_regression(K, T, [0.01], Resolvents(K, delta, 1.0, Schedule(kappa=1e3, growth=2.0)))
+    hasty = sparse_regression(Resolvents(K, delta, 1.0, Schedule(kappa=1e3, growth=2.0)), T, [0.01])
     assert hasty.converged.all()
     assert hasty.gaps[0] > GAP_LIMIT * (T**2).sum()
 
@@ -104,17 +109,17 @@ def test_rising_penalty_is_told_from_convergence(problem):
 def test_large_mu_leaves_nothing(problem):
     K, delta, T = problem
     mu = 2.1 * np.abs(K @ T).max()
-    P = sparse_regression(K, T, [mu], Resolvents(K, delta, 0.0, Schedule(kappa=1.0, growth=1.01, max_iter=5000))).P[0]
+    P = sparse_regression(Resolvents(K, delta, 0.0, Schedule(kappa=1.0, growth=1.01, max_iter=5000)), T, [mu]).P[0]
     np.testing.assert_array_equal(P, 0)
 
 
 def test_the_batch_changes_no_solution(problem):
     K, delta, T = problem
     mus = [0.001, 0.1, 5.0]
-    together = sparse_regression(K, T, mus, Resolvents(K, delta, 1.0))
+    together = sparse_regression(Resolvents(K, delta, 1.0), T, mus)
     assert len(set(together.n_iter.tolist())) > 1
     for index, mu in enumerate(mus):
-        alone = sparse_regression(K, T, [mu], Resolvents(K, delta, 1.0))
+        alone = sparse_regression(Resolvents(K, delta, 1.0), T, [mu])
         assert alone.n_iter[0] == together.n_iter[index]
         np.testing.assert_allclose(alone.P[0], together.P[index], rtol=1e-9, atol=1e-11)
 
@@ -132,7 +137,7 @@ def test_both_ways_to_apply_the_inverse_agree(problem):
 def test_single_precision_stays_close(problem):
     K, delta, T = problem
     double, single = (
-        sparse_regression(K, T, [0.1], Resolvents(K, delta, 1.0, dtype=dtype)) for dtype in (np.float64, np.float32)
+        sparse_regression(Resolvents(K, delta, 1.0, dtype=dtype), T, [0.1]) for dtype in (np.float64, np.float32)
     )
     assert single.P.dtype == np.float32
     assert single.converged.all()

@@ -6,7 +6,7 @@ import pytest
 
 from studies.compare import ComparePlan, comparison_table
 from studies.pairs import choose_pairs
-from studies.paper import PaperPlan, run_paper
+from studies.paper import run_paper
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.tracking.config import open_client
 from tgsr.tracking.reading import list_studies, read_artifact
@@ -18,7 +18,7 @@ PLAN = ComparePlan(methods=("SVM", "SA", "TGSR"), axes=AXES, limits={"SA": 4})
 def test_a_row_for_each_method_and_selection_and_a_partial_grid_says_so(make_options, small_pair):
     table = comparison_table([small_pair], PLAN, make_options())
     assert list(zip(table["method"], table["selection"], strict=True)) == [
-        (method, selection) for method in ("SVM", "SA", "TGSR") for selection in ("oracle", "fixed")
+        (method, selection) for method in ("SVM", "SA", "TGSR") for selection in ("oracle", "class-balance", "fixed")
     ]
     rows = table.set_index(["method", "selection"])
     assert rows["partial"]["SA", "oracle"] == "4 of 11 cells"
@@ -46,13 +46,13 @@ def test_all_pairs_of_a_folder_in_one_go_and_run_again_nothing_is_added(make_opt
     pairs = choose_pairs(data_folder, None, None, None, "paper")
     assert [pair.name for pair in pairs] == ["V-N", "N-V"]
     options = make_options()
-    plan = PaperPlan(selection="oracle", axes=AXES, compare=ComparePlan(methods=("SVM",), axes=AXES))
-    first = run_paper(pairs, plan, options)
+    compare = ComparePlan(methods=("SVM",), axes=AXES)
+    first = run_paper(pairs, options, compare, selection="oracle", axes=AXES)
     client = open_client(options.config.tracking_uri)
     assert b"V-N" in read_artifact(client, first.run_id, "report.html")
     versions = {model.name: model.latest_versions for model in client.search_registered_models()}
     assert set(versions) == {"tgsr-V-N", "tgsr-N-V"}
-    again = run_paper(pairs, plan, options)
+    again = run_paper(pairs, options, compare, selection="oracle", axes=AXES)
     assert again.run_id == first.run_id
     assert [study.run_id for study in again.studies] == [study.run_id for study in first.studies]
     assert {len(client.search_model_versions(f"name='{name}'")) for name in versions} == {1}

@@ -53,11 +53,11 @@ class Places:
         assert not self.closed
         self.written += [trial.number for trial in trials]
 
-    def close(self):
+    def finish(self, seconds):
         self.closed = True
 
     def job(self, name, skip=()):
-        return Job(name, None, self, self, set(skip), close=self.close)
+        return Job(name, None, self, self, set(skip))
 
 
 def _task(*numbers, **more):

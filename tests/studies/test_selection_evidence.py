@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import studies.selection
-from studies.selection import main, thin_grid
+from studies.selection import main, thin_grid, whiten_regions
 from tgsr.datasets import FeatureDataset, save_features
 
 
@@ -30,7 +30,7 @@ def run(folder, *arguments):
 
 
 def test_tables_hold_every_choice_and_an_interrupted_run_goes_on(folder, monkeypatch):
-    arguments = ("--pair", "left-right", "--scaling", "none")
+    arguments = ("--pair", "left-right", "--variant", "scaling=none")
     run(folder, *arguments, "--also", "kappa=1,xi=1")
     choices, summary = (pd.read_csv(folder / "out" / f"{name}.csv") for name in ("choices", "summary"))
     found = set(choices["choice"])
@@ -60,3 +60,18 @@ def test_a_thinned_grid_keeps_the_ends_of_its_axes():
     assert len(block["kappa"]) * len(block["xi"]) <= 400
     assert (block["kappa"][0], block["kappa"][-1], block["xi"][0], block["xi"][-1]) == (1, 85, 0, 270)
     assert thin_grid([{"C": [1.0]}, {"lam": [1, 2]}], 4) == [{"C": [1.0]}, {"lam": [1, 2]}]
+
+
+def test_variants_of_a_methods_own_settings_stand_side_by_side(folder):
+    run(folder, "--pair", "left-right", "--rules", "none", "--variant", "init=ones", "--variant", "init=zeros,rho=1.2")
+    table = pd.read_csv(folder / "out" / "variants.csv").set_index("variant")
+    assert list(table.index) == ["init=ones", "init=zeros,rho=1.2"]
+    assert (table["oracle"] >= table["median"]).all()
+    assert table["iterations"]["init=ones"] != table["iterations"]["init=zeros,rho=1.2"]
+
+
+def test_whitened_regions_are_orthonormal_over_both_databases(small_pair):
+    pair = whiten_regions(small_pair, 3)
+    assert pair.n_groups == 85
+    both = np.vstack([pair.source.X, pair.target.X]).reshape(-1, 85, 3).transpose(1, 0, 2)
+    np.testing.assert_allclose(both.transpose(0, 2, 1) @ both, np.broadcast_to(np.eye(3), (85, 3, 3)), atol=1e-10)

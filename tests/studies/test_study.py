@@ -79,7 +79,7 @@ def test_the_studys_run_carries_best_surface_table_inputs_and_confusion(make_spe
     assert (study.run_id, study.status, study.selection) == (result.run_id, "FINISHED", "oracle")
     assert study.best_run_id == result.best.row["run_id"]
     assert study.metrics["macro_f1"] == result.table["macro_f1"].max() == result.best.value
-    assert np.nanmax(read_surface(client, study.run_id).scores["macro_f1"]) == result.best.value
+    assert np.nanmax(read_surface(client, study.run_id)["macro_f1"]) == result.best.value
     _same(read_trials(client, study.run_id), result.table)
     inputs = client.get_run(study.run_id).inputs.dataset_inputs
     assert [entry.dataset.name for entry in inputs] == ["SMIC_VIS (generated)", "SMIC_NIR (generated)"]
@@ -237,7 +237,7 @@ def test_a_target_without_labels_is_studied_by_label_free_rules_only(make_spec, 
 
 def test_other_data_than_the_studys_are_refused(make_spec, make_options, small_pair, pair_factory):
     other = pair_factory(n_source=15, n_target=12, seed=9)
-    with pytest.raises(TrackingError, match="is not the source"):
+    with pytest.raises(TrackingError, match="not the content that"):
         run_study(make_spec(), other, make_options())
 
 

@@ -319,7 +319,7 @@ def test_a_cell_that_is_there_twice_is_there_once_afterwards(make_config: Make) 
     client, study = start_study(make_config())
     for _ in range(2):
         store = TrialStore(client, study, "client")
-        store._runs = {}  # two coordinators that do not know of each other
+        store._whole = {}  # two coordinators that do not know of each other
         store.write(TRIALS[:2])
     assert store.clean() == 2
     assert store.table()["trial"].tolist() == [0, 1]
@@ -462,8 +462,8 @@ def test_a_study_is_summed_up_with_curves_whose_names_fit_every_study(make_confi
     assert sorted((point.step, point.value) for point in history["xi"]) == [(0, 0.3), (1, 0.6)]
     assert not any("20" in name or "_at_" in name for name in run.data.metrics)
     surface = read_surface(client, study.run_id)
-    assert surface.axes == ("kappa", "xi")
-    np.testing.assert_array_equal(surface.scores["macro_f1"], np.reshape(scores, (3, 2)))
+    assert surface["axes"].tolist() == ["kappa", "xi"]
+    np.testing.assert_array_equal(surface["macro_f1"], np.reshape(scores, (3, 2)))
     assert read_trials(client, study.run_id).equals(read_trials(client, study.run_id, stored_table=False))
     assert (read_spec_json(client, study.run_id), len(list_studies(client, "V-N"))) == ({"pair": "V-N"}, 1)
 

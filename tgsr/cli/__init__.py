@@ -83,7 +83,10 @@ class _LazyGroup(click.Group):
             raise click.ClickException(line) from error
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+@click.group(cls=_LazyGroup, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="tgsr")
 def cli() -> None:
     """Cross-database micro-expression recognition: features, methods, studies, models."""

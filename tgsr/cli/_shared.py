@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,46 +11,79 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from studies.options import StudyOptions
+    from studies.spec import StudySpec
     from tgsr.datasets import DatabasePair
     from tgsr.tracking.config import TrackingConfig
 
 __all__ = [
     "NATURAL",
+    "PATH",
     "data",
     "fixed_of",
+    "flag",
     "grid_options",
     "grouping",
     "home",
+    "jobs",
     "make_options",
+    "make_study_spec",
     "method",
     "pair_options",
+    "quiet",
     "run_options",
+    "scheduler",
     "seed",
     "solver_options",
     "tell_generated",
+    "unless",
+    "write_csv",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NATURAL = click.IntRange(min=0)
+PATH = click.Path(path_type=Path)
 
-data = click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default="features",
-    show_default=True,
-    help="Folder with the feature files.",
-)
+
+def unless(word: str, kind: Callable[[str], Any] = str) -> Callable[[Any], Any]:
+    """The type of an option that is None where an entry point says by a word that nothing is given."""
+
+    def text(value: Any) -> Any:
+        return None if value == word else kind(value)
+
+    return text
+
+
+def flag(name: str, text: str) -> Callable[[Command], Command]:
+    """A switch that an entry point can give a value, too."""
+    return click.option(name, type=bool, default=False, is_flag=False, flag_value=True, show_default=False, help=text)
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Options that several commands have in common, as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        """Add these options to a command."""
+        return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+    return decorate
+
+
+data = click.option("--data", type=PATH, default="features", help="Folder with the feature files.")
 home = click.option("--home", help="Folder of mlflow.db and mlruns.  [default: TGSR_HOME, else this folder]")
 method = click.option(
-    "--method",
-    default="TGSR",
-    show_default=True,
-    help="One of the ten, such as TCA, or a class of your own: package.module:Class.",
+    "--method", default="TGSR", help="One of the ten, such as TCA, or a class of your own: package.module:Class."
 )
-seed = click.option("--seed", type=NATURAL, default=0, show_default=True, help="Of samplers, folds and bootstraps.")
+seed = click.option("--seed", type=NATURAL, default=0, help="Of samplers, folds and bootstraps.")
+jobs = click.option("--jobs", type=NATURAL, default=0, help="Threads; 0: one a core.")
+scheduler = click.option(
+    "--scheduler", type=unless("none"), default="none", help="A Dask scheduler, tcp://host:8786, instead of threads."
+)
+quiet = flag("--quiet", "No progress bar.")
 
-_PAIR = (
+pair_options = _together(
     click.option("--experiment", help="1 to 12, or a name such as V-N (source-target by letter)."),
     click.option("--source", help="Instead of --experiment: database by name, letter or file; A+B pools two."),
     click.option("--target", help="Instead of --experiment: the target database; it may be without labels."),
@@ -62,14 +96,13 @@ def grouping(default: str = "region") -> Callable[[Command], Command]:
         "--grouping",
         type=click.Choice(["region", "released"]),
         default=default,
-        show_default=True,
         help="Facial regions, or the groups that the released records were computed with.",
     )
 
 
-_GRID = (
-    click.option("--kappas", default="auto", show_default=True, help="κ of the grid, such as 1-85:6 or 1-5,20."),
-    click.option("--xis", default="auto", show_default=True, help="ξ of the grid: paper, paper/10, or numbers."),
+grid_options = _together(
+    click.option("--kappas", default="auto", help="κ of the grid, such as 1-85:6 or 1-5,20."),
+    click.option("--xis", default="auto", help="ξ of the grid: paper, paper/10, or numbers."),
     click.option(
         "--set", "axes", multiple=True, metavar="NAME=VALUES", help="Values of any parameter; may be repeated."
     ),
@@ -77,92 +110,74 @@ _GRID = (
         "--scaling",
         type=click.Choice(["none", "norm", "spread"]),
         default="none",
-        show_default=True,
         help="Divide each region's features by their norm or spread; none: the paper's.",
     ),
 )
-_SOLVER = (
+solver_options = _together(
     click.option("--mu", type=float, help="First penalty of Algorithm 1.  [default: 1e-3]"),
     click.option("--rho", type=float, help="Its factor an iteration.  [default: 1.1]"),
     click.option("--tol", type=float, help="Stop when max|C − D| is below.  [default: 1e-8]"),
     click.option("--max-iter", type=int, help="Give up after so many iterations; the trial says so.  [default: 1000]"),
 )
-_RUN = (
-    click.option("--jobs", type=NATURAL, default=0, show_default=True, help="Threads; 0: one a core."),
-    click.option(
-        "--scheduler", default="none", show_default=True, help="A Dask scheduler, tcp://host:8786, instead of threads."
-    ),
+run_options = _together(
+    jobs,
+    scheduler,
     click.option(
         "--matrices",
         default="all",
-        show_default=True,
         help="Regression matrices kept: all, best:3 (of each ξ), or none (the best trial's always is).",
     ),
     click.option(
         "--writer",
         type=click.Choice(["auto", "bulk", "client"]),
         default="auto",
-        show_default=True,
         help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
     ),
-    click.option(
-        "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Trials written together."
-    ),
+    click.option("--batch", type=click.IntRange(min=1), default=256, help="Trials written together."),
     click.option(
         "--storage",
+        type=unless("none"),
         default="none",
-        show_default=True,
         envvar="TGSR_STORAGE",
         show_envvar=True,
         help="An Optuna storage to fill besides: a journal file, sqlite:///…, postgresql://… (for optuna-dashboard).",
     ),
-    click.option(
-        "--restore", type=bool, default=False, is_flag=False, flag_value=True, help="Bring deleted runs back."
-    ),
-    click.option("--quiet", type=bool, default=False, is_flag=False, flag_value=True, help="No progress bar."),
+    flag("--restore", "Bring deleted runs back."),
+    quiet,
 )
 
 
-def _apply(options: Iterable[Callable[[Command], Command]], what: str) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in reversed(tuple(options)):
-            command = option(command)
-        return command
-
-    decorate.__doc__ = f"Add the options that say {what}."
-    return decorate
-
-
-pair_options = _apply(_PAIR, "which databases")
-grid_options = _apply(_GRID, "what is searched")
-solver_options = _apply(_SOLVER, "how Algorithm 1 runs")
-run_options = _apply(_RUN, "how studies run")
-
-
 def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> StudyOptions:
-    """How studies are run, from the options of `run_options`."""
+    """How studies are run, from the options of `run_options`, or some of them."""
     from studies.options import StudyOptions
 
-    named = {
-        "data_folder": str(Path(given["data"]).resolve()),
-        "n_trials": given.get("trials") or None,
-        "jobs": given["jobs"] or None,
-        "scheduler": None if given["scheduler"] == "none" else given["scheduler"],
-        "batch": given["batch"],
-        "matrices": given["matrices"],
-        "writer": given["writer"],
-        "storage": None if given["storage"] == "none" else given["storage"],
-        "restore": given["restore"],
-        "progress": not given["quiet"],
-    }
-    return StudyOptions(config, **{**named, **more})
+    same = ("scheduler", "batch", "matrices", "writer", "storage", "restore")
+    named = {name: given[name] for name in same if name in given}
+    return StudyOptions(
+        config,
+        str(Path(given["data"]).resolve()),
+        n_trials=given.get("trials") or None,
+        jobs=given["jobs"] or None,
+        progress=not given["quiet"],
+        **{**named, **more},
+    )
+
+
+def make_study_spec(pair: DatabasePair, given: dict[str, Any]) -> StudySpec:
+    """What one study searches, from the options of `grid_options` and `solver_options` and those beside them."""
+    from studies.spec import make_spec
+
+    fixed, axes = fixed_of(given)
+    names = ("selection", "grouping", "sampler", "seed")
+    named = {name: given[name] for name in names if name in given}
+    return make_spec(pair, given["method"], fixed=fixed, axes=axes, **named)
 
 
 def fixed_of(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """What the options of `grid_options` and `solver_options` fix, and the values that they search."""
     from tgsr.cli._options import parse_axes, parse_kappas, parse_xis
 
-    fixed = {name: given[name] for name in ("mu", "rho", "tol", "max_iter") if given.get(name) is not None}
+    fixed = {name: given.get(name) for name in ("mu", "rho", "tol", "max_iter")}
     if given["scaling"] != "none":
         fixed["scaling"] = given["scaling"]
     axes = parse_axes(given["axes"])
@@ -170,7 +185,15 @@ def fixed_of(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]
         axes["kappa"] = list(parse_kappas(given["kappas"]))
     if given["xis"] != "auto":
         axes["xi"] = list(parse_xis(given["xis"]))
-    return fixed, axes
+    return {name: value for name, value in fixed.items() if value is not None}, axes
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table in one step."""
+    from tgsr.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def tell_generated(pairs: Iterable[DatabasePair]) -> None:

@@ -31,7 +31,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--selection",
-    default="oracle,fixed",
+    default="oracle,class-balance,fixed",
     show_default=True,
     help="With commas: oracle (best target macro-F1, as published), fixed (settings fixed beforehand), or a rule "
     "without target labels, such as source-cv.",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from tgsr.cli import _shared as shared
 
 if TYPE_CHECKING:
     from tgsr.datasets import FeatureDataset
@@ -13,8 +16,8 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.option("--data", default="features", show_default=True, help="Folder with the feature files.")
-def command(data: str) -> None:
+@shared.data
+def command(data: Path) -> None:
     """List the databases found: samples of each class, subjects, digest, file; what is damaged, and what is missing.
 
     Ends with an error if a file cannot be used.

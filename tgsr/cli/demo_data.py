@@ -11,14 +11,13 @@ __all__ = ["command"]
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder for the generated databases.")
-@click.option("--subjects", type=int, default=4, show_default=True, help="Generated people in each database (2 to 8).")
-@click.option("--clips-per-class", type=int, default=8, show_default=True, help="Clips of each class and database.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--subjects", type=int, default=4, help="Generated people in each database (2 to 8).")
+@click.option("--clips-per-class", type=int, default=8, help="Clips of each class and database.")
+@click.option("--seed", type=int, default=0, help="The same seed gives the same bytes.")
 @click.option(
     "--size",
     type=click.Choice(["small", "full"]),
     default="small",
-    show_default=True,
     help="full: as many people and clips, and frames as large, as in the real databases.",
 )
 def command(out: Path, subjects: int, clips_per_class: int, seed: int, size: str) -> None:
@@ -26,18 +25,10 @@ def command(out: Path, subjects: int, clips_per_class: int, seed: int, size: str
 
     Nothing in them was recorded. truth.json beside each database lists the regions that move in each class.
     """
-    from tqdm import tqdm
-
     from tgsr.demo import DemoSettings, write_demo
 
     settings = DemoSettings(subjects=subjects, clips_per_class=clips_per_class, seed=seed, size=size)
-    with tqdm(unit="clip", desc="rendering", disable=None) as bar:
-
-        def progress(database: str, done: int, total: int) -> None:
-            bar.set_postfix_str(f"{database} {done}/{total}", refresh=False)
-            bar.update()
-
-        counts = write_demo(out, settings, progress)
+    counts = write_demo(out, settings, progress=True)
     for database, count in counts.items():
         click.echo(f"{database:10s} {count:4d} generated clips")
     click.echo(f"in {out}; next: tgsr features --database SMIC_VIS --root {out} --out features/SMIC_VIS.tgsr.npz")

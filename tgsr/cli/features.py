@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tgsr.cli import _shared as shared
 from tgsr.errors import DataError
 from tgsr.features.extractors import EXTRACTORS
 
 if TYPE_CHECKING:
     from tgsr.datasets import FeatureDataset
-    from tgsr.features._collection import Extraction
-    from tgsr.features.extraction import ExtractionSettings
 
 __all__ = ["command"]
 
@@ -23,40 +22,34 @@ __all__ = ["command"]
 @click.option(
     "--database", required=True, help="One with a loader, such as SMIC_HS, CASME2, SAMM, DFME; or a name for your own."
 )
-@click.option("--root", type=click.Path(path_type=Path), help="Folder of the clips; or a CSV that lists them.")
+@click.option("--root", type=shared.PATH, help="Folder of the clips; or a CSV that lists them.")
 @click.option(
-    "--import", "imported", type=click.Path(path_type=Path),
+    "--import", "imported", type=shared.PATH,
     help="Instead of clips: features that another program made, as .npz, .csv or .parquet.",
 )  # fmt: skip
-@click.option(
-    "--annotations", type=click.Path(path_type=Path), default=None, help="Sheet or CSV, if not found by itself."
-)
+@click.option("--annotations", type=shared.PATH, help="Sheet or CSV, if not found by itself.")
 @click.option("--label-map", help="cdmer (default) or megc2019; or a CSV with the columns label and class.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Feature file, or a folder for it.")
-@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all processors]")
-@click.option("--cache", type=click.Path(path_type=Path), default=None, help="Folder of computed clips.")
+@click.option("--out", type=shared.PATH, required=True, help="Feature file, or a folder for it.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: all processors]")
+@click.option("--cache", type=shared.PATH, help="Folder of computed clips.")
 @click.option("--no-cache", is_flag=True, help="Compute every clip anew and keep none.")
 @click.option("--strict", is_flag=True, help="Fail, and write nothing, if any clip is skipped.")
 @click.option(
-    "--extractor", type=click.Choice(list(EXTRACTORS)), default="lbp-top", show_default=True,
+    "--extractor", type=click.Choice(list(EXTRACTORS)), default="lbp-top",
     help="LBP-TOP histograms, or histograms of oriented optical flow, of the 85 regions.",
 )  # fmt: skip
-@click.option("--n-frames", type=int, default=16, show_default=True, help="Frames after temporal interpolation.")
-@click.option("--size", type=int, default=112, show_default=True, help="Height and width of a frame, pixels.")
-@click.option("--radii", type=int, nargs=3, default=(3, 3, 3), show_default=True, help="LBP-TOP radii in X, Y and T.")
+@click.option("--n-frames", type=int, default=16, help="Frames after temporal interpolation.")
+@click.option("--size", type=int, default=112, help="Height and width of a frame, pixels.")
+@click.option("--radii", type=int, nargs=3, default=(3, 3, 3), help="LBP-TOP radii in X, Y and T.")
 @click.option(
-    "--interpolation", type=click.Choice(["bilinear", "nearest"]), default="bilinear", show_default=True,
+    "--interpolation", type=click.Choice(["bilinear", "nearest"]), default="bilinear",
     help="How neighbours between pixels are read.",
 )  # fmt: skip
 @click.option(
-    "--crop", type=click.Choice(["auto", "face", "none"]), default="auto", show_default=True,
+    "--crop", type=click.Choice(["auto", "face", "none"]), default="auto",
     help="Find and crop the face: in raw databases, always, or never.",
 )  # fmt: skip
-def command(
-    database: str, root: Path | None, imported: Path | None, annotations: Path | None, label_map: str | None, out: Path,
-    jobs: int | None, cache: Path | None, no_cache: bool, strict: bool, extractor: str, n_frames: int, size: int,
-    radii: tuple[int, int, int], interpolation: str, crop: str,
-) -> None:  # fmt: skip
+def command(database: str, root: Path | None, imported: Path | None, out: Path, **given: Any) -> None:
     """Compute the features of all clips of a database, or import those that another program made.
 
     Clips that cannot be used are skipped and listed with the reason. Interrupted and started again, it goes on where it
@@ -64,54 +57,55 @@ def command(
     A folder of clips without a sheet becomes a target without labels.
     """
     from tgsr.datasets._feature_file import SUFFIX
-    from tgsr.features.extraction import ExtractionSettings
+    from tgsr.datasets._imported import import_features
 
     if out.suffix not in ("", ".npz"):
         raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
-    if (root is None) == (imported is None):
-        raise click.UsageError("give --root for clips, or --import for features that are there already")
-    if imported is not None:
-        from tgsr.datasets._imported import import_features
-
-        dataset = import_features(imported, database, label_map)
+    if imported is not None and root is None:
+        dataset = import_features(imported, database, given["label_map"])
         click.echo(f"{_summary(dataset)}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
-    elif root is not None:
-        settings = ExtractionSettings(
-            n_frames=n_frames, size=size, radii=radii, interpolation=interpolation, crop=crop, extractor=extractor
-        )
-        dataset = _extract(database, root, annotations, label_map, settings, jobs, cache, no_cache, strict)
+    elif root is not None and imported is None:
+        dataset = _extract(database, root, given)
+    else:
+        raise click.UsageError("give --root for clips, or --import for features that are there already")
     _save(dataset, out if out.suffix == ".npz" else out / f"{dataset.name}{SUFFIX}")
 
 
-def _extract(
-    database: str, root: Path, annotations: Path | None, label_map: str | None, settings: ExtractionSettings,
-    jobs: int | None, cache: Path | None, no_cache: bool, strict: bool,
-) -> FeatureDataset:  # fmt: skip
+def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset:
     from joblib import cpu_count  # what this process may use, also in a container
     from tqdm import tqdm
 
     from tgsr.datasets import load_clips
     from tgsr.features._cache import default_cache_folder
     from tgsr.features._collection import extract_collection
+    from tgsr.features.extraction import ExtractionSettings
 
-    collection = load_clips(database, root, annotations=annotations, label_map=label_map)
+    names = ("n_frames", "size", "radii", "interpolation", "crop", "extractor")
+    settings = ExtractionSettings(**{name: given[name] for name in names})
+    collection = load_clips(database, root, annotations=given["annotations"], label_map=given["label_map"])
     with tqdm(total=len(collection.clips), unit="clip", desc=collection.database, disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:  # noqa: ARG001
-            bar.update(done - bar.n)
-
         extraction = extract_collection(
             collection,
             settings,
-            jobs=jobs or cpu_count(),
-            cache=None if no_cache else cache or default_cache_folder(),
-            root=root if root.is_dir() else root.parent,
-            progress=progress,
+            jobs=given["jobs"] or cpu_count(),
+            cache=None if given["no_cache"] else given["cache"] or default_cache_folder(),
+            progress=lambda done, _: bar.update(done - bar.n),
         )
-    _tell(extraction, Counter("cropped" if clip.cropped else "raw" for clip in collection.clips))
-    if strict and extraction.skipped:
+    dataset = extraction.dataset
+    kinds = Counter("cropped" if clip.cropped else "raw" for clip in collection.clips)
+    clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    click.echo(f"{_summary(dataset)}, {extraction.n_cached} of them from the cache")
+    click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")
+    for note in extraction.notes:
+        click.echo(f"note: {note}")
+    if extraction.skipped:
+        click.echo(f"skipped {len(extraction.skipped)} clips:")
+    for entry in extraction.skipped:
+        where = "" if str(entry.path) in entry.reason else f" ({entry.path})"
+        click.echo(f"  {entry.clip}: {entry.reason}{where}")
+    if given["strict"] and extraction.skipped:
         raise DataError(f"{len(extraction.skipped)} clips were skipped (--strict); nothing was written")
-    return extraction.dataset
+    return dataset
 
 
 def _save(dataset: FeatureDataset, path: Path) -> None:
@@ -127,17 +121,3 @@ def _save(dataset: FeatureDataset, path: Path) -> None:
 def _summary(dataset: FeatureDataset) -> str:
     counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
     return f"{dataset.name}: {len(dataset)} clips ({counts or 'no labels'})"
-
-
-def _tell(extraction: Extraction, kinds: Counter[str]) -> None:
-    dataset = extraction.dataset
-    click.echo(f"{_summary(dataset)}, {extraction.n_cached} of them from the cache")
-    clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")
-    for note in extraction.notes:
-        click.echo(f"note: {note}")
-    if extraction.skipped:
-        click.echo(f"skipped {len(extraction.skipped)} clips:")
-    for entry in extraction.skipped:
-        where = "" if str(entry.path) in entry.reason else f" ({entry.path})"
-        click.echo(f"  {entry.clip}: {entry.reason}{where}")

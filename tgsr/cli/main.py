@@ -10,8 +10,8 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.option("--experiment", default="V-N", show_default=True, help="1 to 12, or a name such as V-N.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the generated clips and of the study.")
+@click.option("--experiment", default="V-N", help="1 to 12, or a name such as V-N.")
+@click.option("--seed", type=int, default=0, help="Of the generated clips and of the study.")
 @shared.home
 def command(experiment: str, seed: int, home: str | None) -> None:
     """Generated clips → features → a short study → a registered model → predictions. Needs no database."""

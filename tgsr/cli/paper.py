@@ -36,7 +36,10 @@ __all__ = ["command"]
 @shared.grouping()
 @click.option("--methods", default="all", show_default=True, help="Methods to compare, with commas; all; or none.")
 @click.option(
-    "--compare-by", default="oracle,fixed", show_default=True, help="Selections of the comparison, as in tgsr compare."
+    "--compare-by",
+    default="oracle,class-balance,fixed",
+    show_default=True,
+    help="Selections of the comparison, as in tgsr compare.",
 )
 @click.option(
     "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."
@@ -51,22 +54,16 @@ def command(**given: Any) -> None:
     """
     from studies.compare import ComparePlan
     from studies.pairs import choose_pairs
-    from studies.paper import PaperPlan, run_paper
+    from studies.paper import run_paper
     from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS
-    from tgsr.evaluation.selection import DEFAULT_RULE
     from tgsr.tracking.config import resolve_config
 
     fixed, axes = shared.fixed_of(given)
     named = {"all": list(METHODS), "none": []}.get(given["methods"], parse_names(given["methods"]))
-    plan = PaperPlan(
-        sampler=given["sampler"],
-        selection=DEFAULT_RULE if given["selection"] == "auto" else given["selection"],
-        grouping=given["grouping"],
-        fixed=fixed,
-        axes=axes,
-        seed=given["seed"],
-        compare=ComparePlan(
+    compare = None
+    if named:
+        compare = ComparePlan(
             methods=named,
             selections=parse_names(given["compare_by"]),
             fixed=fixed,
@@ -74,13 +71,16 @@ def command(**given: Any) -> None:
             limits=parse_limits(given["limits"]),
             seed=given["seed"],
         )
-        if named
-        else None,
-    )
+    studied = {
+        "selection": None if given["selection"] == "auto" else given["selection"],
+        "fixed": fixed,
+        "axes": axes,
+        **{name: given[name] for name in ("sampler", "grouping", "seed")},
+    }
     pairs = choose_pairs(given["data"], None, None, None, given["pairs"])
     config = resolve_config(given["home"])
     try:
-        result = run_paper(pairs, plan, shared.make_options(config, given))
+        result = run_paper(pairs, shared.make_options(config, given), compare, **studied)
     except KeyboardInterrupt:
         click.echo("\nstopped; the same command goes on from here", err=True)
         raise

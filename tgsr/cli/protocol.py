@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,19 +15,16 @@ __all__ = ["command"]
 @click.option(
     "--databases",
     default="SMIC_HS,CASME2,SAMM",
-    show_default=True,
     help="Databases of the folder, with commas; MEGC2019's are the default (CASME II by --label-map megc2019).",
 )
 @shared.data
-@click.option("--methods", default="TGSR", show_default=True, help="Methods, with commas, or 'all' ten.")
+@click.option("--methods", default="TGSR", help="Methods, with commas, or 'all' ten.")
 @shared.grouping()
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="A setting in place of a method's default.")
-@click.option("--jobs", type=shared.NATURAL, default=0, show_default=True, help="Threads; 0: one a core.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="composite.csv", show_default=True, help="CSV with the scores."
-)
-@click.option("--predictions", type=click.Path(path_type=Path), help="CSV with every sample's predicted class.")
-@click.option("--quiet", type=bool, default=False, is_flag=False, flag_value=True, help="No progress bar.")
+@shared.jobs
+@click.option("--out", type=shared.PATH, default="composite.csv", help="CSV with the scores.")
+@click.option("--predictions", type=shared.PATH, help="CSV with every sample's predicted class.")
+@shared.quiet
 def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     """Pool databases, leave out one subject at a time, and score all predictions together: UF1 and UAR.
 
@@ -40,7 +36,7 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     from tgsr.datasets import load_database
     from tgsr.errors import ParameterError
     from tgsr.estimators.methods import METHODS
-    from tgsr.files import atomic_path, check_output
+    from tgsr.files import check_output
 
     out = check_output(given["out"], ".csv")
     axes = parse_axes(fixed)
@@ -55,9 +51,8 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
         jobs=given["jobs"] or None,
         progress=not given["quiet"],
     )
-    for frame, path in ((table, out), (predictions, given["predictions"])):
-        if path is not None:
-            with atomic_path(path) as temporary:
-                frame.to_csv(temporary, index=False)
+    shared.write_csv(table, out)
+    if given["predictions"] is not None:
+        shared.write_csv(predictions, given["predictions"])
     click.echo(table.drop(columns="params").to_string(index=False, float_format="{:.4f}".format))
     click.echo(f"{out}: UF1 and UAR over the predictions of all subjects together")

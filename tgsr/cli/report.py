@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from tgsr.cli import _shared as shared
 
 __all__ = ["command"]
 
 
 @click.command(name="report")
-@click.option("--out", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
+@click.option("--out", type=shared.PATH, default="report", help="Folder to write.")
 @click.option("--run", "runs", multiple=True, help="Run id of a study; may be repeated  [default: one of each kind]")
-@click.option("--experiment", default="any", show_default=True, help="Only this pair: 1 to 12, or a name such as V-N.")
+@click.option(
+    "--experiment", type=shared.unless("any"), default="any", help="Only this pair: 1 to 12, or a name such as V-N."
+)
 @click.option(
     "--grid",
     "grids",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=shared.PATH,
     help="CSV of `tgsr grid`; may be repeated. With --grid or --compare nothing is read from MLflow.",
 )
-@click.option("--compare", "comparison", type=click.Path(path_type=Path), help="CSV of `tgsr compare`.")
+@click.option("--compare", "comparison", type=shared.PATH, help="CSV of `tgsr compare`.")
 @click.option(
-    "--data", default="none", show_default=True, help="Folder with the feature files, to add what is not stored."
+    "--data",
+    type=shared.unless("none", Path),
+    default="none",
+    help="Folder with the feature files, to add what is not stored.",
 )
 @click.option(
-    "--face", default="none", show_default=True, help="Clip or image to draw the regions on: its first frame."
+    "--face",
+    type=shared.unless("none", Path),
+    default="none",
+    help="Clip or image to draw the regions on: its first frame.",
 )
-@click.option("--crop/--no-crop", default=False, show_default=True, help="Crop that frame to the face found in it.")
-@click.option("--home", type=click.Path(path_type=Path), help="Folder with mlflow.db  [default: TGSR_HOME, or here]")
-@click.option("--log/--no-log", default=True, show_default=True, help="Put the pages onto their MLflow runs.")
-def command(
-    out: Path,
-    runs: tuple[str, ...],
-    experiment: str,
-    grids: tuple[Path, ...],
-    comparison: Path | None,
-    data: str,
-    face: str,
-    crop: bool,
-    home: Path | None,
-    log: bool,
-) -> None:
+@click.option("--crop/--no-crop", default=False, help="Crop that frame to the face found in it.")
+@shared.home
+@click.option("--log/--no-log", default=True, help="Put the pages onto their MLflow runs.")
+def command(experiment: str | None, home: str | None, log: bool, **given: Any) -> None:
     """Write a page for each study and one for all of them, with figures and tables fit for a paper.
 
     Everything comes from stored results: MLflow's, or the CSV files of `tgsr grid` and `tgsr compare`. Each page is one
@@ -51,13 +51,8 @@ def command(
     from tgsr.reports.building import ReportRequest, report_files, report_runs
     from tgsr.tracking.config import resolve_config
 
-    request = ReportRequest(
-        out=out,
-        data=None if data == "none" else Path(data),
-        face=None if face == "none" else Path(face),
-        crop=crop,
-        pair=None if experiment == "any" else pair_name(*parse_pair(experiment)),
-    )
+    runs, grids, comparison = (given.pop(name) for name in ("runs", "grids", "comparison"))
+    request = ReportRequest(pair=experiment and pair_name(*parse_pair(experiment)), **given)
     if grids or comparison:
         click.echo(f"all studies: {report_files(request, grids, comparison)}")
         return

@@ -19,19 +19,16 @@ __all__ = ["command"]
     "--sampler",
     type=click.Choice(["grid", "tpe", "random"]),
     default="grid",
-    show_default=True,
     help="grid: every cell; tpe, random: between the ends of the grid (κ and log ξ; of other methods their ranges).",
 )
 @click.option(
     "--selection",
+    type=shared.unless("auto"),
     default="auto",
-    show_default=True,
-    help="What ranks the trials; auto: fixed, the settings fixed beforehand. source-cv and other rules need no target "
-    "labels either; oracle uses them, as the paper does.",
+    help="What ranks the trials; auto: fixed, the settings fixed beforehand (IW-SVM, TKL: class-balance). source-cv "
+    "and other rules need no target labels either; oracle uses them, as the paper does.",
 )
-@click.option(
-    "--trials", type=shared.NATURAL, default=0, show_default=True, help="Trials in all; 0: the grid, or 200 sampled."
-)
+@click.option("--trials", type=shared.NATURAL, default=0, help="Trials in all; 0: the grid, or 200 sampled.")
 @shared.grid_options
 @shared.grouping()
 @shared.solver_options
@@ -53,22 +50,10 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         click.echo("\n".join(status_lines(config)))
         return
     from studies.pairs import choose_pair
-    from studies.spec import make_spec
     from studies.study import run_study
-    from tgsr.evaluation.selection import DEFAULT_RULE
 
     pair = choose_pair(given["data"], experiment, source, target)
-    fixed, axes = shared.fixed_of(given)
-    spec = make_spec(
-        pair,
-        given["method"],
-        selection=DEFAULT_RULE if given["selection"] == "auto" else given["selection"],
-        grouping=given["grouping"],
-        fixed=fixed,
-        axes=axes,
-        sampler=given["sampler"],
-        seed=given["seed"],
-    )
+    spec = shared.make_study_spec(pair, given)
     try:
         result = run_study(spec, pair, shared.make_options(config, given))
     except KeyboardInterrupt:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,38 +43,19 @@ _MOST_IN_A_CLIP = 2**29
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled clip of a database, as found on disk.
+    """One clip of a database, as found on disk: a folder's frames, or a video file."""
 
-    Attributes
-    ----------
-    id : str
-        Unique within the database, such as ``"sub01/EP02_01f"``.
-    database : str
-        Database name, such as ``"CASME2"``.
-    subject : str or None
-        Who is seen, where known.
-    label : str or None
-        Class name, where known.
-    frames : tuple of Path
-        Frame files in their order, onset to offset only; empty when the clip is a video file.
-    video : Path, optional
-        The video file.
-    onset, offset : int, optional
-        First and last frame that count, numbered as in the database's sheet. They are already applied to ``frames``;
-        to ``video`` they are applied by `read_frames`, with 1 as the first frame.
-    cropped : bool
-        False for raw frames, in which the face is still to be found.
-    """
-
-    id: str
+    id: str  # unique within the database, such as "sub01/EP02_01f"
     database: str
-    subject: str | None
-    label: str | None
-    frames: tuple[Path, ...] = ()
+    subject: str | None  # who is seen, where known
+    label: str | None  # class name, where known
+    frames: tuple[Path, ...] = ()  # in their order, onset to offset only; empty when the clip is a video file
     video: Path | None = None
+    # first and last frame that count, as the sheet numbers them: applied to ``frames`` already, to ``video`` (counted
+    # from 1) by `read_frames`
     onset: int | None = None
     offset: int | None = None
-    cropped: bool = True
+    cropped: bool = True  # False for raw frames, in which the face is still to be found
 
     @property
     def path(self) -> Path:
@@ -197,13 +177,7 @@ def read_image(path: Path) -> Image:
 
 
 def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Image]:
-    """Read frames of a video file as grey images of shape (height, width).
-
-    Parameters
-    ----------
-    path : Path
-    first, last : int
-        The frames wanted, counted from 1, both included; by default all.
+    """Read frames ``first`` to ``last`` (counted from 1, both included; by default all) of a video as grey images.
 
     Raises
     ------
@@ -249,25 +223,16 @@ def read_video(path: Path, first: int = 1, last: int | None = None) -> list[Imag
     return frames
 
 
-def read_frames(clip: Clip, *, root: Path | None = None) -> list[Image]:
+def read_frames(clip: Clip) -> list[Image]:
     """Read the frames of a clip, grey, each of the same shape (height, width).
-
-    Parameters
-    ----------
-    clip : Clip
-    root : Path, optional
-        Refuse files that lie outside this folder once symbolic links are followed.
 
     Raises
     ------
     MissingDataError
         If a file is not there.
     DataError
-        If a file cannot be read, lies outside ``root``, or shows one grey value only; if sizes are mixed; if there
-        are fewer than two frames.
+        If a file cannot be read or shows one grey value only; if sizes are mixed; if there are fewer than two frames.
     """
-    if root is not None:
-        _check_inside((clip.video,) if clip.video is not None else clip.frames, root)
     if clip.video is None:
         frames, names = _read_images(clip), [str(path) for path in clip.frames]
     else:
@@ -318,13 +283,6 @@ def _declared_size(path: Path, data: bytes) -> tuple[int, int]:
 
 def _size(frame: Image) -> str:
     return f"{frame.shape[1]} × {frame.shape[0]}"
-
-
-def _check_inside(paths: Sequence[Path], root: Path) -> None:
-    folder = root.resolve()
-    for path in paths:
-        if not path.resolve().is_relative_to(folder):
-            raise DataError(f"{path}: a link that leads out of {root}; copy the file into the tree")
 
 
 def _is_deep(data: bytes) -> bool:

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Sheet, read_sheet
 from tgsr.datasets._table import LabelMap, read_label_map
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_trees, is_cropped, leads_out
+from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_tree, is_cropped, videos
 from tgsr.datasets._tree import folders as sub_folders
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES
 
-__all__ = ["EMOTIONS", "CodedDatabase", "Columns", "Correction"]
+__all__ = ["EMOTIONS", "CodedDatabase", "Correction"]
 
 EMOTIONS: dict[str, str] = {
     **dict.fromkeys(("happiness", "happy", "positive"), "positive"),
@@ -29,47 +29,21 @@ EMOTIONS: dict[str, str] = {
 }
 """Emotion of a sheet (lower case) → class, where a database has no map of its own: the protocol ``cdmer``."""
 
+_COLUMNS = {name: name for name in ("subject", "filename", "onset", "offset", "emotion")}
 _OUTSIDE = {*EMOTIONS, "others", "other", "repression", "tense", "confused", "helpless", "pain", "neutral"}
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The names of a sheet's columns, in lower case."""
-
-    subject: str = "subject"
-    clip: str = "filename"
-    onset: str = "onset"
-    offset: str = "offset"
-    emotion: str = "emotion"
-
-
-@dataclass(frozen=True)
 class Correction:
-    """What is known to be wrong with one clip of a sheet, and from where.
+    """What is known to be wrong with one clip of a sheet."""
 
-    Attributes
-    ----------
-    subject, clip : str
-        As in the clip's id.
-    source : str
-        Who says so; shown to the user.
-    emotion : str
-        What it is; empty leaves the clip out.
-    stated : str, optional
-        Corrected only where the sheet says this; by default whatever it says.
-    frames : (int, int), optional
-        Onset and offset of a clip that the sheet lacks: it is added if it is on disk.
-    protocols : tuple of str
-        The label maps that it belongs to.
-    """
-
-    subject: str
+    subject: str  # as in the clip's id
     clip: str
-    source: str
-    emotion: str = ""
-    stated: str | None = None
-    frames: tuple[int, int] | None = None
-    protocols: tuple[str, ...] = ("cdmer", "megc2019")
+    source: str  # who says so; shown to the user
+    emotion: str = ""  # what it is; empty leaves the clip out
+    stated: str | None = None  # corrected only where the sheet says this; by default whatever it says
+    frames: tuple[int, int] | None = None  # of a clip that the sheet lacks: it is added if it is on disk
+    protocols: tuple[str, ...] = ("cdmer", "megc2019")  # the label maps that it belongs to
 
 
 @dataclass(frozen=True)
@@ -82,70 +56,32 @@ class _Coded:
     emotion: str
     onset: int | None
     offset: int | None
-    event: bool
-
-    @property
-    def id(self) -> str:
-        name = f"{self.subject}/{self.clip}"
-        return f"{name}@{self.onset}-{self.offset}" if self.event else name
+    id: str
 
 
 @dataclass(frozen=True)
 class CodedDatabase:
-    """How a database is delivered.
-
-    Attributes
-    ----------
-    name : str
-    sheet : str
-        Regular expression of the sheet's file name.
-    sheet_known : str
-        The sheet that this was written for, as a message names it.
-    n_rows : tuple of int
-        Rows of the versions known; another number is noted.
-    columns : Columns
-    folder : str
-        Where a clip is: ``"{first}/{clip}"`` with what the first-level folders are called, or ``"{clip}"``: anywhere.
-    first : str, optional
-        Regular expression of the first-level folders; without one, clips lie anywhere below the root.
-    subject : str
-        Format of the subject's id from its number.
-    inner : str
-        Folder within the clip's that holds the frames, where there is one.
-    named : str
-        Regular expression whose group is what a sheet calls a clip's folder.
-    events : bool
-        Whether a recording has several rows: clips are then called after their frames.
-    always_cut : bool
-        Whether cropped frames too go beyond onset and offset.
-    label_maps : mapping
-        Protocol → emotion → class. ``cdmer`` is the default.
-    expected : mapping
-        Protocol → published numbers of clips: negative, positive, surprise.
-    corrections : tuple of Correction
-    worksheet : str, optional
-        Of the workbook; by default the first.
-    read : callable, optional
-        Reads a sheet that has another form than rows below a header.
-    """
+    """How a database is delivered."""
 
     name: str
-    sheet: str
-    sheet_known: str
-    n_rows: tuple[int, ...] = ()
-    columns: Columns = field(default_factory=Columns)
-    folder: str = "{clip}"
-    first: str | None = None
-    subject: str = "sub{:02d}"
-    inner: str = ""
-    named: str = "(.*)"
-    events: bool = False
-    always_cut: bool = False
+    sheet: str  # regular expression of the sheet's file name
+    sheet_known: str  # the sheet that this was written for, as a message names it
+    n_rows: tuple[int, ...] = ()  # of the versions known; another number is noted
+    # what the sheet calls subject, filename, onset, offset and emotion, where otherwise; in lower case
+    columns: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "{clip}"  # where a clip is: anywhere, or with ``first``, such as "{subject}/{clip}"
+    first: str | None = None  # regular expression of the first-level folders, if clips lie in such
+    subject: str = "sub{:02d}"  # format of the subject's id from its number
+    inner: str = ""  # folder within the clip's that holds the frames, where there is one
+    named: str = "(.*)"  # regular expression whose group is what a sheet calls a clip's folder
+    events: bool = False  # whether a recording has several rows: clips are then called after their frames
+    always_cut: bool = False  # whether cropped frames too go beyond onset and offset
+    # protocol → emotion → class, and the published numbers of clips: negative, positive, surprise
     label_maps: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"cdmer": EMOTIONS})
     expected: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     corrections: tuple[Correction, ...] = ()
-    worksheet: str | None = None
-    read: Callable[[Path], Sheet] | None = None
+    worksheet: str | None = None  # of the workbook; by default the first
+    read: Callable[[Path], Sheet] | None = None  # of a sheet that has another form than rows below a header
 
     def load(
         self,
@@ -153,46 +89,20 @@ class CodedDatabase:
         annotations: str | os.PathLike[str] | None = None,
         label_map: LabelMap | None = None,
     ) -> ClipCollection:
-        """Find the clips that belong to the protocol.
-
-        Parameters
-        ----------
-        root : path
-            The folder of the first-level folders, or one up to four folders above it; cropped trees win over raw ones.
-        annotations : path, optional
-            The sheet; by default looked for in the tree and above it.
-        label_map : str, mapping or path, optional
-            A protocol's name; or emotion (lower case) → class, also as a file. Emotions that are not in it, or have an
-            empty class, are counted in the notes and left out.
-
-        Raises
-        ------
-        MissingDataError
-            If there is no such tree or no sheet: the folders' names say nothing of the emotion.
-        DataError
-            If several trees fit, the sheet cannot be used, or the map leads to an unknown class.
-        ParameterError
-            If the protocol has no map for this database.
-        """
+        """Find the clips that belong to the protocol; arguments and errors are those of `tgsr.datasets.load_clips`."""
         root = existing_folder(root)
         protocol, emotions = self._label_map(label_map)
         tree = self._find_tree(root)
-        path = Path(annotations) if annotations is not None else find_sheet(root, tree, rf"(?!~\$){self.sheet}")
+        path = Path(annotations) if annotations is not None else find_sheet(root, tree, self.sheet)
         if path is None:
             raise MissingDataError(
                 f"{root}: no {self.sheet_known} from {tree} up to two folders above {root}; put it there, or name "
                 "it with --annotations"
             )
-        sheet = self._read(path)
         collector = Collector(self.name, root, is_cropped(tree, root))
-        collector.notes.append(f"emotions and frames from {path}")
-        if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
-            known = " or ".join(map(str, self.n_rows))
-            collector.notes.append(
-                f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
-            )
+        rows = list(self._rows(path, collector))
         on_disk = self._clips_on_disk(collector, tree)
-        rows = self._corrected(list(self._rows(sheet, collector)), protocol, on_disk, collector)
+        rows = self._corrected(rows, protocol, on_disk, collector)
         self._add_rows(collector, path, rows, on_disk, emotions)
         return collector.finish(self.expected.get(protocol), protocol)
 
@@ -213,39 +123,32 @@ class CodedDatabase:
         if self.first is None:
             return root
         first = re.compile(self.first, re.IGNORECASE)
-        trees = find_trees(root, lambda folder: any(first.fullmatch(child.name) for child in sub_folders(folder)))
-        if len(trees) > 1:
-            raise DataError(f"{root}: {self.name} is in {' and in '.join(map(str, trees))}; name one with --root")
-        if not trees:
-            raise MissingDataError(f"{root}: {self.name} is not there; expected {self._example} below it")
-        return trees[0]
+        expected = self.folder.format(subject=self.subject.format(1), clip="<clip>", emotion="<emotion>") + "/"
+        return find_tree(
+            root, lambda folder: any(first.fullmatch(child.name) for child in sub_folders(folder)), self.name, expected
+        )
 
-    @property
-    def _example(self) -> str:
-        subject = self.subject.format(1)
-        return self.folder.format(subject=subject, clip="<clip>", emotion="<emotion>") + "/"
-
-    def _read(self, path: Path) -> Sheet:
+    def _rows(self, path: Path, collector: Collector) -> Iterator[_Coded]:
+        columns = {**_COLUMNS, **self.columns}
         if self.read is not None:
-            return self.read(path)
-        names = (self.columns.subject, self.columns.clip, self.columns.onset, self.columns.offset, self.columns.emotion)
-        return read_sheet(path, names, worksheet=self.worksheet)
-
-    def _rows(self, sheet: Sheet, collector: Collector) -> Iterator[_Coded]:
-        for row in sheet.rows:
-            number, clip = _last_number(row.text(self.columns.subject)), row.text(self.columns.clip)
-            if number is None or not clip:
-                collector.notes.append(f"{sheet.path}: row {row.number} names no subject and clip; passed over")
-                continue
-            yield _Coded(
-                f"row {row.number} of {sheet.path}",
-                self.subject.format(number),
-                clip,
-                row.text(self.columns.emotion).lower(),
-                row.integer(self.columns.onset),
-                row.integer(self.columns.offset),
-                self.events,
+            sheet = self.read(path)
+        else:
+            sheet = read_sheet(path, columns.values(), worksheet=self.worksheet)
+        collector.notes.append(f"emotions and frames from {path}")
+        if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
+            known = " or ".join(map(str, self.n_rows))
+            collector.notes.append(
+                f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
             )
+        for row in sheet.rows:
+            number, clip = _last_number(row.text(columns["subject"])), row.text(columns["filename"])
+            if number is None or not clip:
+                collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
+                continue
+            subject, emotion = self.subject.format(number), row.text(columns["emotion"]).lower()
+            onset, offset = row.integer(columns["onset"]), row.integer(columns["offset"])
+            name = f"{subject}/{clip}@{onset}-{offset}" if self.events else f"{subject}/{clip}"
+            yield _Coded(f"row {row.number} of {path}", subject, clip, emotion, onset, offset, name)
 
     def _key(self, row: _Coded) -> tuple[str, ...]:
         folder = self.folder.format(subject=row.subject, clip=row.clip, emotion=row.emotion)
@@ -256,20 +159,15 @@ class CodedDatabase:
         found: dict[tuple[str, ...], list[Path]] = {}
         if self.first is None:
             for path in all_folders(tree):
-                for entry in (path, *_videos(path)):
+                for entry in (path, *videos(path)):
                     found.setdefault((self._clip_name(entry),), []).append(entry)
             return found
         for folder in sub_folders(tree):
             if not re.fullmatch(self.first, folder.name, re.IGNORECASE):
                 collector.note_strays(tree, [folder])
-            elif leads_out(folder, collector.root):
-                reason = f"a link that leads out of {collector.root}; copy the folder into the tree"
-                collector.skip(folder.name, folder, reason)
-            else:
-                entries = [*sub_folders(folder), *_videos(folder)]
-                for path in entries:
+            elif not collector.skips_link(folder.name, folder):
+                for path in collector.entries(folder):
                     found.setdefault((_plain(folder.name), self._clip_name(path)), []).append(path)
-                collector.note_strays(folder, [p for p in sorted(folder.iterdir()) if p not in entries])
         return found
 
     def _clip_name(self, path: Path) -> str:
@@ -285,8 +183,8 @@ class CodedDatabase:
             if protocol not in fix.protocols and not (protocol == "own" and fix.emotion):
                 continue
             same = [i for i, row in enumerate(rows) if (row.subject, row.clip) == (fix.subject, fix.clip)]
-            onset, offset = fix.frames or (None, None)
-            added = _Coded(fix.source, fix.subject, fix.clip, fix.emotion, onset, offset, False)
+            name, (onset, offset) = f"{fix.subject}/{fix.clip}", fix.frames or (None, None)
+            added = _Coded(fix.source, fix.subject, fix.clip, fix.emotion, onset, offset, name)
             if fix.frames is not None and not same and self._key(added) in on_disk:
                 rows.append(added)
                 told = f"added as {fix.emotion}, frames {fix.frames[0]} to {fix.frames[1]}"
@@ -296,7 +194,7 @@ class CodedDatabase:
                     rows[i] = replace(rows[i], emotion=fix.emotion or "left out")
             else:
                 continue
-            collector.notes.append(f"correction: {fix.subject}/{fix.clip}: {told} ({fix.source})")
+            collector.notes.append(f"correction: {name}: {told} ({fix.source})")
         return rows
 
     def _add_rows(
@@ -345,17 +243,10 @@ class CodedDatabase:
             return collector.skip(row.id, sheet, f"{row.where} lists this {label} clip, but it is not on disk")
         if cut and (row.onset is None or row.offset is None):
             return collector.skip(row.id, paths[0], f"{row.where} gives no onset and offset frame")
-        if row.onset is not None and row.offset is not None and row.offset <= row.onset:
-            reason = f"{row.where}: offset {row.offset} is not after onset {row.onset}"
-            return collector.skip(row.id, paths[0], reason)
         for path in paths:
             inner = path / self.inner if self.inner and (path / self.inner).is_dir() else path
-            collector.add(row.id, inner, row.subject, label, row.onset, row.offset, cut=cut)
+            collector.add(row.id, inner, row.subject, label, row.onset, row.offset, stated=row.where, cut=cut)
         return None
-
-
-def _videos(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _plain(name: str) -> str:

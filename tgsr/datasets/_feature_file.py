@@ -12,6 +12,8 @@ import json
 import os
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ import numpy as np
 
 from tgsr.datasets._dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
-from tgsr.files import atomic_path
+from tgsr.files import atomic_path, reading
 
-__all__ = ["SUFFIX", "check_archive", "feature_file_name", "is_feature_file", "load_features", "save_features"]
+__all__ = ["SUFFIX", "feature_file_name", "is_feature_file", "load_features", "open_archive", "save_features"]
 
 SUFFIX = ".tgsr.npz"
 _FORMAT = "tgsr-features"
@@ -65,12 +67,8 @@ def feature_file_name(path: str | os.PathLike[str]) -> str:
     DataError
         If the header cannot be read.
     """
-    try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-            check_archive(Path(path), members.zip)
-            return str(json.loads(str(members["header"]))["name"])
-    except Exception as error:  # zipfile, zlib, NumPy and JSON raise whatever they meet in damaged files
-        raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
+    with open_archive(path) as members:
+        return str(json.loads(str(members["header"]))["name"])
 
 
 def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
@@ -86,38 +84,36 @@ def load_features(path: str | os.PathLike[str]) -> FeatureDataset:
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such feature file; make one with `tgsr features` or name another folder")
-    try:
-        # np.load leaves a damaged file open, so the stream is ours
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-            check_archive(path, members.zip)
-            header = json.loads(str(members["header"]))
-            if header.get("format") != _FORMAT:
-                raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
-            if header.get("version") not in _VERSIONS:
-                raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
-            if not re.fullmatch(r"[\w.+ -]{1,200}", str(header["name"])):
-                raise DataError(f"{path}: a database cannot be called {header['name']!r}; make the file again")
-            features = members["features"]
-            if features.dtype != np.float64:  # converted, it would be up to eight times as large
-                raise DataError(f"{path}: features are {features.dtype} and not float64; make the file again")
-            dataset = FeatureDataset(
-                name=header["name"],
-                features=read_only(features),
-                class_names=tuple(header["class_names"]),
-                parameters=header["parameters"],
-                **{name: members.get(name) for name in _OPTIONAL},
-            )
-    except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
-    except Exception as error:  # see feature_file_name
-        raise DataError(f"{path}: not a readable feature file ({error}); make it again with `tgsr features`") from error
+    with open_archive(path) as members:
+        header = json.loads(str(members["header"]))
+        if header.get("format") != _FORMAT:
+            raise DataError(f"{path}: not a tgsr feature file (format {header.get('format')!r})")
+        if header.get("version") not in _VERSIONS:
+            raise DataError(f"{path}: written in format version {header.get('version')}; update tgsr to read it")
+        if not re.fullmatch(r"[\w.+ -]{1,200}", str(header["name"])):
+            raise DataError(f"{path}: a database cannot be called {header['name']!r}; make the file again")
+        features = members["features"]
+        if features.dtype != np.float64:  # converted, it would be up to eight times as large
+            raise DataError(f"{path}: features are {features.dtype} and not float64; make the file again")
+        dataset = FeatureDataset(
+            name=header["name"],
+            features=read_only(features),
+            class_names=tuple(header["class_names"]),
+            parameters=header["parameters"],
+            **{name: members.get(name) for name in _OPTIONAL},
+        )
     if dataset.digest != header.get("digest"):
         raise DataError(f"{path}: its content does not match its digest; the file was altered, make it again")
     return dataset
 
 
-def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse an archive that says it unpacks to more than a feature file may; members end where they say they do."""
-    size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MOST_BYTES:
-        raise DataError(f"{path}: unpacks to {size / 2**20:.0f} MB, more than {_MOST_BYTES >> 20}; split the database")
+@contextmanager
+def open_archive(path: str | os.PathLike[str], *failure: str) -> Iterator[Any]:
+    """The members of an ``.npz``; one that says it unpacks to more than a feature file may is refused."""
+    failure = failure or ("not a readable feature file", "make it again with `tgsr features`")
+    # np.load leaves a damaged file open, so the stream is ours
+    with reading(path, *failure), Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
+        size = sum(entry.file_size for entry in members.zip.infolist())  # members end where they say they do
+        if size > _MOST_BYTES:
+            raise DataError(f"unpacks to {size / 2**20:.0f} MB, more than {_MOST_BYTES >> 20}; split the database")
+        yield members

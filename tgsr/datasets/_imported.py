@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.datasets._dataset import FeatureDataset
-from tgsr.datasets._feature_file import check_archive
+from tgsr.datasets._feature_file import open_archive
 from tgsr.datasets._table import LabelMap, read_label_map
 from tgsr.errors import DataError, MissingDataError
+from tgsr.files import reading
 from tgsr.protocols import CLASS_NAMES, N_REGIONS, check_database
 from tgsr.regions import N_BINS, N_PLANES
 
 __all__ = ["import_features"]
+
+Rows = dict[str, Any]
+"""What a file holds: features (n, p) or (n, groups, size), and label, subject, clip and groups where there are."""
 
 _KNOWN = ("label", "subject", "clip")
 _MOST_BYTES = 2**29
 """Of a file, and of its values as float64."""
 _MOST_COLUMNS = 200_000
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """What a file holds: features (n, p), and the columns beside them where there are."""
-
-    features: npt.NDArray[Any]
-    label: npt.NDArray[np.str_] | None
-    subject: npt.NDArray[np.str_] | None
-    clip: npt.NDArray[np.str_] | None
-    groups: npt.NDArray[np.str_] | npt.NDArray[np.int64] | None
 
 
 def import_features(path: str | os.PathLike[str], name: str, label_map: LabelMap | None = None) -> FeatureDataset:
@@ -78,47 +70,31 @@ def import_features(path: str | os.PathLike[str], name: str, label_map: LabelMap
     readers = {".npz": _read_archive, ".csv": _read_table, ".parquet": _read_table}
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: not a known kind of table; give {', '.join(readers)}")
-    try:
+    with reading(path, "the features cannot be read"):
         rows = readers[path.suffix.lower()](path)
         return _dataset(rows, path, check_database(name), None if label_map is None else read_label_map(label_map))
-    except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, ImportError, EOFError, MemoryError) as error:
-        raise DataError(f"{path}: the features cannot be read ({' '.join(str(error).split())[:300]})") from error
 
 
-def _read_archive(path: Path) -> _Rows:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-        check_archive(path, members.zip)
+def _read_archive(path: Path) -> Rows:
+    with open_archive(path, "the features cannot be read") as members:
         if "features" not in members:
             raise DataError(f"{path}: no member features; it has {', '.join(members.files) or 'none'}")
         labels = members.get("labels")
         if labels is not None and labels.dtype.kind in "iu":
             if "class_names" not in members:
                 raise DataError(f"{path}: labels are numbers; give class_names too, or labels as text")
-            labels = _named(labels, members["class_names"])
-        texts = (
-            None if values is None else values.astype(np.str_) for values in map(members.get, ("subjects", "clips"))
-        )
-        subjects, clips = texts
+            names = members["class_names"]
+            if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
+                raise DataError(f"{path}: labels must be 0…{len(names) - 1}, got {np.unique(labels)}")
+            labels = names[labels]
         features = members["features"]
         _check_size(path, features.size)
-        return _Rows(
-            features,
-            None if labels is None else labels.astype(np.str_),
-            subjects,
-            clips,
-            members.get("groups"),
-        )
+        texts = {"label": labels, "subject": members.get("subjects"), "clip": members.get("clips")}
+        columns = {name: values if values is None else values.astype(np.str_) for name, values in texts.items()}
+        return {"features": features, "groups": members.get("groups"), **columns}
 
 
-def _named(labels: npt.NDArray[Any], names: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
-        raise DataError(f"labels must be 0…{len(names) - 1}, got {np.unique(labels)}")
-    return np.asarray(names[labels])
-
-
-def _read_table(path: Path) -> _Rows:
+def _read_table(path: Path) -> Rows:
     import pandas as pd
 
     if path.suffix.lower() == ".csv":
@@ -136,14 +112,13 @@ def _read_table(path: Path) -> _Rows:
     bad = [column for column in names if not pd.api.types.is_numeric_dtype(table[column])]
     if bad or not names:
         raise DataError(f"{path}: features must be numbers; {', '.join(bad[:5]) or 'no column'} is not")
-    texts = {}
+    rows: Rows = dict.fromkeys(_KNOWN)
     for key, column in known.items():
         if table[column].isna().any():
             raise DataError(f"{path}: row {int(table[column].isna().argmax()) + 2} has no {key}")
-        texts[key] = table[column].astype(str).str.strip().to_numpy(dtype=np.str_)
+        rows[key] = table[column].astype(str).str.strip().to_numpy(dtype=np.str_)
     groups = [name.partition("/")[0] for name in names] if any("/" in name for name in names) else names
-    features = table[names].to_numpy(dtype=np.float64)
-    return _Rows(features, texts.get("label"), texts.get("subject"), texts.get("clip"), np.array(groups))
+    return {"features": table[names].to_numpy(dtype=np.float64), "groups": np.array(groups), **rows}
 
 
 def _check_text(path: Path) -> None:
@@ -164,39 +139,28 @@ def _check_size(path: Path, n_values: int, n_columns: int = 0) -> None:
         )
 
 
-def _dataset(rows: _Rows, path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
+def _dataset(rows: Rows, path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
     parameters: dict[str, Any] = {"origin": "imported", "file": path.name}
-    groups = rows.groups
+    features, groups = rows["features"], rows["groups"]
     if groups is not None:
-        if groups.shape != rows.features.shape[1:2]:
-            raise DataError(f"{path}: groups must be {rows.features.shape[1]} integers or names, got {groups.size}")
+        if groups.shape != features.shape[1:2]:
+            raise DataError(f"{path}: groups must be {features.shape[1]} integers or names, got {groups.size}")
         values, first, codes = np.unique(groups, return_index=True, return_inverse=True)
         order = np.argsort(first) if values.dtype.kind == "U" else np.arange(len(values))
         groups = np.argsort(order)[codes].astype(np.int64)
         parameters["group_names"] = [str(value) for value in values[order]]
-    elif rows.features.ndim == 2 and rows.features.shape[1] != _CANONICAL:
-        groups = np.arange(rows.features.shape[1])
-    labels, classes = rows.label, CLASS_NAMES
-    kept = np.ones(len(rows.features), dtype=np.bool_)
+    elif features.ndim == 2 and features.shape[1] != _CANONICAL:
+        groups = np.arange(features.shape[1])
+    labels, classes, kept = rows["label"], CLASS_NAMES, None
     if labels is not None:
-        labels = labels if label_map is None else _mapped(labels, label_map)
+        labels = labels.astype(np.str_) if label_map is None else _mapped(labels.astype(np.str_), label_map)
+        found = sorted({*labels.tolist()} - {""})
+        classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
-        found = set(labels[kept].tolist())
-        classes = CLASS_NAMES if found <= set(CLASS_NAMES) else tuple(sorted(found))
+        labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
         parameters["label_map"] = "" if label_map is None else "own"
-    dataset = FeatureDataset(
-        name,
-        rows.features,
-        None
-        if labels is None
-        else np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64),
-        classes,
-        rows.subject,
-        rows.clip,
-        parameters,
-        groups,
-    )
-    return dataset if kept.all() else dataset.select(kept)
+    dataset = FeatureDataset(name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups)
+    return dataset if kept is None or kept.all() else dataset.select(kept)
 
 
 def _mapped(labels: npt.NDArray[np.str_], label_map: Mapping[str, str]) -> npt.NDArray[np.str_]:

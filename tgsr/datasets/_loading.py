@@ -56,28 +56,19 @@ def load_clips(
     ProtocolError
         If the name of one's own database has other characters than letters, digits, ``_`` and ``.``.
     """
+    known = loader_name(database)
     try:
-        return _load(database, root, annotations, label_map)
+        table = _table(root, annotations, known is not None)
+        if table is not None:
+            folder = None if Path(root) == table else root
+            return load_table(known or check_database(database), table, folder, label_map)
+        if known is None:
+            return load_folder(check_database(database), root)
+        return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)
     except TgsrError:
         raise
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
-
-
-def _load(
-    database: str,
-    root: str | os.PathLike[str],
-    annotations: str | os.PathLike[str] | None,
-    label_map: LabelMap | None,
-) -> ClipCollection:
-    known = loader_name(database)
-    table = _table(root, annotations, known is not None)
-    if table is not None or known is None:
-        name = known or check_database(database)
-        if table is None:
-            return load_folder(name, root)
-        return load_table(name, table, None if Path(root) == table else root, label_map)
-    return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)
 
 
 def _table(root: str | os.PathLike[str], annotations: str | os.PathLike[str] | None, known: bool) -> Path | None:

@@ -151,15 +151,11 @@ def _check_features(datasets: Sequence[FeatureDataset]) -> None:
         if data.X.shape[1] != first.X.shape[1]:
             sizes = f"{first.X.shape[1]} features, {data.name} has {data.X.shape[1]}"
             raise DataError(f"{first.name} has {sizes}; extract both in the same way")
-        if not _equal(data.groups, first.groups):
+        if not np.array_equal(np.asarray(data.groups), np.asarray(first.groups)):  # both may be None
             raise DataError(f"{first.name} and {data.name} have features in other groups; extract both in the same way")
         kinds = [one.parameters.get("extractor") for one in (first, data)]
         if None not in kinds and kinds[0] != kinds[1]:
             raise DataError(f"{first.name} was made by the extractor {kinds[0]}, {data.name} by {kinds[1]}")
-
-
-def _equal(one: npt.NDArray[np.int64] | None, other: npt.NDArray[np.int64] | None) -> bool:
-    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 def _common_classes(datasets: Sequence[FeatureDataset]) -> tuple[str, ...]:

@@ -20,10 +20,11 @@ import scipy.io
 
 from tgsr.datasets._dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
+from tgsr.files import reading
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS, N_REGIONS, database_name
 from tgsr.regions import N_BINS, N_PLANES, released_to_canonical
 
-__all__ = ["is_released_name", "load_released", "released_databases", "released_variables"]
+__all__ = ["is_released_name", "load_released", "released_databases"]
 
 _FEATURE, _LABEL = "_micro_feature", "_micro_label"
 _N_FEATURES = N_REGIONS * N_PLANES * N_BINS
@@ -39,26 +40,6 @@ _SUBJECTS = {
 }
 """Who is seen in the released rows, and how many rows in turn. The files do not say it: it is an inference, from the
 label vectors against the subjects' numbers of clips of each class in the databases' sheets."""
-
-
-def released_variables(path: str | os.PathLike[str]) -> list[str]:
-    """Names of the variables in a ``.mat`` file, without reading their values.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If the file is no MATLAB file or is truncated.
-    """
-    path = _existing(path)
-    try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path, "r") as file:
-                return sorted(str(key) for key in file if not str(key).startswith("#"))
-        return sorted(name for name, _, _ in scipy.io.whosmat(path))
-    except Exception as error:  # scipy raises bare TypeError, NotImplementedError, zlib.error, … on damaged files
-        raise DataError(f"{path}: not a readable MATLAB file ({error}); download it again") from error
 
 
 def is_released_name(path: str | os.PathLike[str]) -> bool:
@@ -77,8 +58,7 @@ def released_databases(path: str | os.PathLike[str]) -> list[str]:
     DataError
         If the file is no MATLAB file or is truncated.
     """
-    path = _existing(path)
-    variables = released_variables(path)
+    path, variables = _variables(path)
     names = [prefix.upper() for prefix in _prefixes(variables) if prefix.upper() in DATABASES.values()]
     if not names:
         raise MissingDataError(_wrong_variables(path, None, variables))
@@ -106,8 +86,7 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
     -----
     The subjects of the files as they were released are known by inference only: see ``parameters["subjects"]``.
     """
-    path = _existing(path)
-    variables = released_variables(path)
+    path, variables = _variables(path)
     found = _prefixes(variables)
     if database is not None:
         wanted = database_name(database)
@@ -128,7 +107,7 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
         raise DataError(f"{path}: {prefix}{_LABEL} must hold 1, 2 or 3, got {np.unique(labels)}")
     name = database_name(prefix)
     subjects = _inferred_subjects(name, labels.astype(np.int64) - 1)
-    try:
+    with reading(path):
         return FeatureDataset(
             name=name,
             features=read_only(released_to_canonical(np.ascontiguousarray(features, dtype=np.float64))),
@@ -136,8 +115,6 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
             subjects=subjects,
             parameters=_PARAMETERS if subjects is None else {**_PARAMETERS, "subjects": "inferred from the labels"},
         )
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _inferred_subjects(database: str, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.str_] | None:
@@ -157,25 +134,26 @@ def _wrong_variables(path: Path, database: str | None, variables: list[str]) -> 
     return f"{path}: expected the variables {expected}, found {', '.join(variables) or 'none'}"
 
 
-def _existing(path: str | os.PathLike[str]) -> Path:
+def _variables(path: str | os.PathLike[str]) -> tuple[Path, list[str]]:
+    """A file that is there, and the names of its variables; their values are not read."""
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file; name the folder that holds the released .mat files")
-    return path
+    with reading(path, "not a readable MATLAB file", "download it again"):
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                return path, sorted(str(key) for key in file if not str(key).startswith("#"))
+        return path, sorted(name for name, _, _ in scipy.io.whosmat(path))
 
 
 def _read(path: Path, variable: str) -> npt.NDArray[Any]:
-    try:
+    with reading(path, f"{variable} cannot be read", "download the file again"):
         if h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
                 values = np.asarray(_dataset(path, file, variable))
         else:
             _check_unpacked(path)
             values = np.asarray(scipy.io.loadmat(path, variable_names=[variable])[variable])
-    except DataError:
-        raise
-    except Exception as error:  # see released_variables
-        raise DataError(f"{path}: {variable} cannot be read ({error}); download the file again") from error
     if values.dtype.kind not in "fiu":
         raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}")
     return values

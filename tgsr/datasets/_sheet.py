@@ -8,11 +8,13 @@ import os
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tgsr.errors import DataError, MissingDataError
+from tgsr.files import reading
 
 __all__ = ["Row", "Sheet", "read_sheet", "whole_number"]
 
@@ -128,14 +130,12 @@ def _lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[Any, ...]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream, strict=True)
-            return iter(_few(path, (tuple(cell.strip() for cell in line) for line in rows)))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason}); save it as CSV UTF-8") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from error
+    with (
+        reading(path, "not a readable CSV", "save it as CSV UTF-8"),
+        path.open(encoding="utf-8-sig", newline="") as stream,
+    ):
+        rows = csv.reader(stream, strict=True)
+        return iter(_few(path, (tuple(cell.strip() for cell in line) for line in rows)))
 
 
 def _few(path: Path, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -153,22 +153,14 @@ def _few(path: Path, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 def _workbook_lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
     import openpyxl
 
-    try:
+    with reading(path, "not a readable workbook", "copy it again"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
                 raise DataError(f"{path}: unpacks to more than {_MOST_UNPACKED >> 20} MB; this is no annotation sheet")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                if worksheet is not None and worksheet not in book.sheetnames:
-                    raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
-                sheet = book.worksheets[0] if worksheet is None else book[worksheet]
-                sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
-                return iter(_few(path, sheet.iter_rows(values_only=True)))
-            finally:
-                book.close()
-    except DataError:
-        raise
-    except Exception as error:  # openpyxl raises whatever its zip and XML parts raise on damaged files
-        raise DataError(f"{path}: not a readable workbook ({error}); copy it again") from error
+        with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+            if worksheet is not None and worksheet not in book.sheetnames:
+                raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
+            sheet = book.worksheets[0] if worksheet is None else book[worksheet]
+            sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
+            return iter(_few(path, sheet.iter_rows(values_only=True)))

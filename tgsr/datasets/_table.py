@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
 from tgsr.datasets._sheet import Row, Sheet, read_sheet
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, is_cropped
+from tgsr.datasets._tree import Collector, all_folders, existing_folder, is_cropped, videos
 from tgsr.errors import DataError, MissingDataError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
@@ -49,27 +49,15 @@ def load_table(
     root: str | os.PathLike[str] | None = None,
     label_map: LabelMap | None = None,
 ) -> ClipCollection:
-    """Find the clips that a CSV lists.
+    """Find the clips that a CSV lists; its columns are described in this folder's README.md.
 
-    Parameters
-    ----------
-    database : str
-        Name for the database.
-    table : path
-        Columns ``clip`` (a folder of frames or a video file, relative to ``root``) and, if known, ``label`` (without
-        that column the clips are a target without labels), ``subject``, ``onset``, ``offset`` (frame numbers; both
-        count), ``cropped`` (yes or no; default yes).
-    root : path, optional
-        By default the table's folder. Clips outside it are skipped.
-    label_map : mapping or path, optional
-        Label → class, or a CSV; see `read_label_map`.
+    Paths are relative to ``root``, by default the table's folder; clips outside it are skipped. For the label map see
+    `read_label_map`.
 
     Raises
     ------
-    MissingDataError
-        If the table or the folder is not there.
-    DataError
-        If the table cannot be used.
+    MissingDataError, DataError
+        If the table or the folder is not there, or the table cannot be used.
     """
     table = Path(table)
     sheet = read_sheet(table, ("clip",))
@@ -80,18 +68,14 @@ def load_table(
     outside: Counter[str] = Counter()
     repeated = Counter(row.text("clip") for row in sheet.rows)
     for row in sheet.rows:
-        if not labelled:
-            _add_row(collector, table, row, None, several=repeated[row.text("clip")] > 1)
-            continue
-        label = row.text("label")
+        name, label = row.text("clip"), row.text("label")
         target = label if mapping is None else mapping.get(label.lower())
-        if not target:
-            if target is None or not label:
-                collector.skip(row.text("clip"), table, f"row {row.number}: label {label!r} is not in the label map")
-            else:
-                outside[label] += 1
-            continue
-        _add_row(collector, table, row, target, several=repeated[row.text("clip")] > 1)
+        if target or not labelled:
+            _add_row(collector, table, row, target if labelled else None, several=repeated[name] > 1)
+        elif target is None or not label:
+            collector.skip(name, table, f"row {row.number}: label {label!r} is not in the label map")
+        else:
+            outside[label] += 1
     if outside:
         counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
         collector.notes.append(f"{table}: left out by the label map: {counted}")
@@ -111,14 +95,15 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
         problem = f"cropped must be yes or no, got {cropped!r}"
     elif (row.text("onset") and onset is None) or (row.text("offset") and offset is None):
         problem = f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
-    elif onset is not None and offset is not None and offset <= onset:
-        problem = f"offset {offset} is not after onset {onset}"
     elif not path.exists():
         problem = f"{path} is not there"
     if problem is not None:
         collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
         return
-    collector.add(clip_id, path, row.text("subject") or None, label, onset, offset, cropped=cropped in _TRUE, cut=True)
+    stated, raw = f"row {row.number} of {table}", cropped in _FALSE
+    collector.add(
+        clip_id, path, row.text("subject") or None, label, onset, offset, stated=stated, cropped=not raw, cut=True
+    )
 
 
 def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
@@ -132,9 +117,8 @@ def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
     root = existing_folder(root)
     collector = Collector(database, root, cropped=True)
     for folder in all_folders(root):
-        entries = sorted(folder.iterdir())
-        clips = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
-        if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in entries):
+        clips = [path for path in videos(folder) if path.is_file()]
+        if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in folder.iterdir()):
             clips.append(folder)
         for path in clips:
             name = path.relative_to(root).as_posix() if path != root else root.resolve().name

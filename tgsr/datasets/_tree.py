@@ -26,10 +26,10 @@ __all__ = [
     "all_folders",
     "existing_folder",
     "find_sheet",
-    "find_trees",
+    "find_tree",
     "folders",
     "is_cropped",
-    "leads_out",
+    "videos",
 ]
 
 _DEPTH = 4  # folders between what the user names and the subjects' folders
@@ -71,28 +71,37 @@ def folders(path: Path) -> list[Path]:
         raise DataError(f"{path}: the folder cannot be opened; check its permissions") from None
 
 
-def all_folders(root: Path) -> list[Path]:
-    """A folder and all below it, to a depth of six, links that lead out of it left out."""
-    found, level = [root], [root]
-    for _ in range(_DEPTH + 2):
-        level = [child for parent in level for child in folders(parent) if not leads_out(child, root)]
+def videos(folder: Path) -> list[Path]:
+    """The video files in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def all_folders(root: Path, depth: int = _DEPTH + 2, leaf: Callable[[Path], bool] = lambda _: False) -> list[Path]:
+    """A folder and all below it but those below a ``leaf``, level by level; links that lead out of it are left out."""
+    found: list[Path] = []
+    level = [root]
+    for _ in range(depth + 1):
         found += level
+        below = [child for parent in level if not leaf(parent) for child in folders(parent)]
+        level = [child for child in below if not (child.is_symlink() and leads_out(child, root))]
     return found
 
 
-def find_trees(root: Path, is_tree: Callable[[Path], bool]) -> list[Path]:
-    """Folders at or below ``root`` that hold the subjects' folders; cropped ones only, where there are any."""
-    found, level = [], [root]
-    for _ in range(_DEPTH + 1):
-        found += [folder for folder in level if is_tree(folder)]
-        level = [
-            child
-            for folder in level
-            if folder not in found
-            for child in folders(folder)
-            if not (child.is_symlink() and leads_out(child, root))
-        ]
-    return [tree for tree in found if is_cropped(tree, root)] or found
+def find_tree(root: Path, is_tree: Callable[[Path], bool], name: str, expected: str) -> Path:
+    """The folder at or below ``root`` that holds the subjects' folders; a cropped one, where there are any.
+
+    Raises
+    ------
+    MissingDataError, DataError
+        If there is none, or several.
+    """
+    found = [folder for folder in all_folders(root, _DEPTH, is_tree) if is_tree(folder)]
+    trees = [tree for tree in found if is_cropped(tree, root)] or found
+    if len(trees) > 1:
+        raise DataError(f"{root}: {name} is in {' and in '.join(map(str, trees))}; name one of them with --root")
+    if not trees:
+        raise MissingDataError(f"{root}: {name} is not there; expected {expected} below it")
+    return trees[0]
 
 
 def is_cropped(tree: Path, root: Path) -> bool:
@@ -131,7 +140,7 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
     places = _up_to_root(tree, root)
     places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
     places += root.resolve().parents[:2]
-    wanted = re.compile(pattern, re.IGNORECASE)
+    wanted = re.compile(rf"(?!~\$){pattern}", re.IGNORECASE)  # no lock of an open workbook
     for place in filter(lambda folder: os.access(folder, os.R_OK), places):
         sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
         if sheets:
@@ -164,6 +173,19 @@ class Collector:
         """Whether a mark beside the clips or above says that they were drawn."""
         return any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
 
+    def skips_link(self, clip: str, folder: Path) -> bool:
+        """Whether a folder leads out of the root; it is then skipped."""
+        outside = leads_out(folder, self.root)
+        if outside:
+            self.skip(clip, folder, f"a link that leads out of {self.root}; copy the folder into the tree")
+        return outside
+
+    def entries(self, folder: Path) -> list[Path]:
+        """What may be clips in a folder: its sub-folders and videos; the rest is noted."""
+        found = [*folders(folder), *videos(folder)]
+        self.note_strays(folder, [path for path in sorted(folder.iterdir()) if path not in found])
+        return found
+
     def skip(self, clip: str, path: Path, reason: str) -> None:
         """Record a clip that cannot be used."""
         while not _is_text(path):
@@ -179,14 +201,17 @@ class Collector:
         onset: int | None = None,
         offset: int | None = None,
         *,
+        stated: str = "",
         cropped: bool | None = None,
         cut: bool | None = None,
     ) -> None:
-        """Add the clip in a folder of frames or a video file.
+        """Add the clip in a folder of frames or a video file; ``stated``: where onset and offset are from ("row 2").
 
         Raw frames are cut to onset … offset (``cut`` says otherwise): delivered cropped frames are cut already.
         A second clip of the same id is skipped, and so is the first: which of them is right would be a guess.
         """
+        if onset is not None and offset is not None and offset <= onset:
+            return self.skip(clip_id, path, f"{stated}: offset {offset} is not after onset {onset}")
         if any(entry.clip == clip_id and entry.reason.startswith("duplicate") for entry in self.skipped):
             return self.skip(clip_id, path, "duplicate: another folder or video has the same clip")
         if clip_id in self.clips:

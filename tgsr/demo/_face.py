@@ -5,50 +5,41 @@ x runs from 0 (left) to 1 (right), y from 0 (forehead) to 1 (chin), as in the cr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Illumination", "Subject", "draw_subject", "render_face"]
+__all__ = ["Illumination", "Subject", "bump", "draw_subject", "pixel_grid", "render_face"]
 
 Plane = npt.NDArray[np.float32]
 
-_LENGTHS = {  # mean and spread
-    "eye_x": (0.205, 0.008),
-    "eye_y": (0.375, 0.008),
-    "eye_width": (0.088, 0.005),
-    "brow_y": (0.262, 0.010),
-    "brow_thickness": (0.020, 0.003),
-    "nose_y": (0.600, 0.010),
-    "nose_width": (0.088, 0.006),
-    "mouth_y": (0.775, 0.010),
-    "mouth_width": (0.168, 0.010),
-    "lip_fullness": (0.034, 0.004),
-    "face_width": (0.475, 0.012),
-}
+
+def _around(mean: float, spread: float) -> Any:
+    return field(metadata={"around": (mean, spread)})
 
 
 @dataclass(frozen=True)
 class Subject:
     """The shape, colours and skin of one generated person; lengths are fractions of the frame."""
 
-    eye_x: float  # distance of each eye from the middle
-    eye_y: float
-    eye_width: float
-    brow_y: float
-    brow_thickness: float
-    nose_y: float
-    nose_width: float
-    mouth_y: float
-    mouth_width: float
-    lip_fullness: float
-    face_width: float
-    skin: tuple[float, float, float]  # red, green, blue in 0…1
-    hair: tuple[float, float, float]
-    lips: tuple[float, float, float]
-    texture: float  # contrast of the skin
+    skin: tuple[float, ...]  # red, green, blue in 0…1
+    hair: tuple[float, ...]
+    lips: tuple[float, ...]
     seed: int  # of the skin's texture
+    eye_x: float = _around(0.205, 0.008)  # distance of each eye from the middle
+    eye_y: float = _around(0.375, 0.008)
+    eye_width: float = _around(0.088, 0.005)
+    brow_y: float = _around(0.262, 0.010)
+    brow_thickness: float = _around(0.020, 0.003)
+    nose_y: float = _around(0.600, 0.010)
+    nose_width: float = _around(0.088, 0.006)
+    mouth_y: float = _around(0.775, 0.010)
+    mouth_width: float = _around(0.168, 0.010)
+    lip_fullness: float = _around(0.034, 0.004)
+    face_width: float = _around(0.475, 0.012)
+    texture: float = _around(0.055, 0.010)  # contrast of the skin
 
 
 @dataclass(frozen=True)
@@ -61,22 +52,29 @@ class Illumination:
 
 
 def draw_subject(rng: np.random.Generator) -> Subject:
-    """Draw a person at random."""
-
-    def around(mean: float, spread: float) -> float:
-        return float(np.clip(rng.normal(mean, spread), mean - 2 * spread, mean + 2 * spread))
-
+    """Draw a person at random; no length is further than two spreads from its mean."""
     tone = rng.uniform(0.0, 1.0)
     skin = np.array([0.90, 0.74, 0.65]) * (1 - tone) + np.array([0.66, 0.50, 0.41]) * tone
     hair = np.array([0.10, 0.08, 0.07]) + rng.uniform(0, 0.12) * np.array([1.0, 0.7, 0.45])
+    lengths = {}
+    for one in fields(Subject):
+        if one.metadata:
+            mean, spread = one.metadata["around"]
+            lengths[one.name] = float(np.clip(rng.normal(mean, spread), mean - 2 * spread, mean + 2 * spread))
     return Subject(
-        **{name: around(*spread) for name, spread in _LENGTHS.items()},
+        **lengths,
         skin=tuple(skin.tolist()),
         hair=tuple(hair.tolist()),
         lips=tuple((skin * np.array([0.88, 0.62, 0.64])).tolist()),
-        texture=around(0.055, 0.010),
         seed=int(rng.integers(2**31)),
     )
+
+
+def pixel_grid(height: int, width: int) -> tuple[Plane, Plane]:
+    """Give x and y of the pixels' centres, each of shape (height, width)."""
+    across, down = ((np.arange(length) + 0.5) / length for length in (width, height))
+    x, y = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
+    return x, y
 
 
 def render_face(subject: Subject, light: Illumination, height: int, width: int) -> npt.NDArray[np.float32]:
@@ -87,8 +85,8 @@ def render_face(subject: Subject, light: Illumination, height: int, width: int) 
     float32 array of shape (height, width, 3)
         Red, green, blue in 0…1; the three are equal under infrared light.
     """
-    y, x = np.meshgrid(_centres(height), _centres(width), indexing="ij")
-    canvas = _Canvas(subject, light.infrared, x, y, _texture(subject.seed, height, width))
+    x, y = pixel_grid(height, width)
+    canvas = _Canvas(subject, light.infrared, x, y)
     canvas.paint_cheeks()
     canvas.paint_mouth()
     canvas.paint_nostrils()
@@ -103,20 +101,17 @@ def render_face(subject: Subject, light: Illumination, height: int, width: int) 
 class _Canvas:
     """The colours of a face as the sensor sees them, painted feature by feature."""
 
-    def __init__(self, subject: Subject, infrared: bool, x: Plane, y: Plane, skin: Plane) -> None:
-        self.s, self.infrared, self.x, self.y, self.skin = subject, infrared, x, y, skin
-        self.side = np.abs(x - 0.5)
-        self.albedo = self.seen(subject.skin) * (1 + np.float32(subject.texture) * skin[..., None])
+    def __init__(self, subject: Subject, infrared: bool, x: Plane, y: Plane) -> None:
+        self.s, self.infrared, self.x, self.y = subject, infrared, x, y
+        self.side, self.skin = np.abs(x - 0.5), _texture(subject.seed, *x.shape)
+        self.hair = self.seen(subject.hair) * np.float32(0.75 if infrared else 1)
+        self.albedo = self.seen(subject.skin) * (1 + np.float32(subject.texture) * self.skin[..., None])
 
     def seen(self, colour: tuple[float, ...]) -> Plane:
         """In near-infrared skin and lips are bright and much alike, hair is less dark."""
         if not self.infrared:
             return np.array(colour, dtype=np.float32)
         return np.full(3, 0.42 + 0.45 * float(np.mean(colour)), dtype=np.float32)
-
-    @property
-    def hair(self) -> Plane:
-        return self.seen(self.s.hair) * np.float32(0.75 if self.infrared else 1)
 
     def paint(self, colour: Plane, weight: npt.NDArray[np.floating]) -> None:
         self.albedo += np.clip(weight, 0, 1).astype(np.float32)[..., None] * (colour - self.albedo)
@@ -127,7 +122,7 @@ class _Canvas:
     def paint_cheeks(self) -> None:
         red, green, blue = self.s.skin
         flushed = self.seen((min(1.0, red * 1.02), green * 0.86, blue * 0.86))
-        self.paint(flushed, 0.5 * _bump(self.side, self.y, 0.26, self.s.nose_y + 0.01, 0.09, 0.07))
+        self.paint(flushed, 0.5 * bump(self.side, self.y, 0.26, self.s.nose_y + 0.01, 0.09, 0.07))
 
     def paint_mouth(self) -> None:
         s, y, across = self.s, self.y, (self.x - 0.5) / self.s.mouth_width
@@ -138,14 +133,14 @@ class _Canvas:
         inside = _step(upper - y, 0.0, 0.012) * _step(y - lower, 0.0, 0.014) * _step(abs(across), 0.97, 0.10)
         self.paint(self.seen(s.lips), 0.85 * inside)
         dark = _ridge(y - line, 0.0050) * _step(abs(across), 1.0, 0.12)
-        corner = _bump(self.side, y, s.mouth_width, s.mouth_y, 0.012, 0.009)
+        corner = bump(self.side, y, s.mouth_width, s.mouth_y, 0.012, 0.009)
         self.shade((0.22, 0.10, 0.10), 0.75 * dark + 0.45 * corner)
 
     def paint_nostrils(self) -> None:
         s, y = self.s, self.y
-        hole = _bump(self.side, y, 0.55 * s.nose_width, s.nose_y + 0.034, 0.017, 0.008)
-        wing = _bump(self.side, y, s.nose_width + 0.024, s.nose_y + 0.016, 0.009, 0.022)
-        below = _bump(self.x, y, 0.5, s.nose_y + 0.045, 0.075, 0.012)
+        hole = bump(self.side, y, 0.55 * s.nose_width, s.nose_y + 0.034, 0.017, 0.008)
+        wing = bump(self.side, y, s.nose_width + 0.024, s.nose_y + 0.016, 0.009, 0.022)
+        below = bump(self.x, y, 0.5, s.nose_y + 0.045, 0.075, 0.012)
         self.shade((0.20, 0.11, 0.09), 0.85 * hole + 0.30 * wing + 0.22 * below)
 
     def paint_eye(self, outward: Plane) -> None:
@@ -182,11 +177,8 @@ class _Canvas:
         self.paint(strands, _step(self.y - 0.045 + 0.10 * side**2 - 0.17 * side**4, 0.0, 0.05))
 
 
-def _centres(length: int) -> Plane:
-    return ((np.arange(length) + 0.5) / length).astype(np.float32)
-
-
-def _bump(x: Plane, y: Plane, cx: float, cy: float, sx: float, sy: float) -> Plane:
+def bump(x: Plane, y: Plane, cx: float, cy: float, sx: float, sy: float) -> Plane:
+    """A smooth hill of height 1 at (cx, cy) with spreads sx and sy."""
     return np.exp(-0.5 * (((x - cx) / sx) ** 2 + ((y - cy) / sy) ** 2)).astype(np.float32)
 
 
@@ -231,7 +223,7 @@ def _relief(s: Subject, x: Plane, y: Plane) -> Plane:
         (0.035, 0.27, 0.545, 0.10, 0.07),
     )
     for height, *place in bumps:
-        relief += height * _bump(side, y, *place)
+        relief += height * bump(side, y, *place)
     t = np.clip((y - s.nose_y) / (s.mouth_y - s.nose_y), 0, 1)  # the fold from nose wing to mouth corner
     fold = side - s.nose_width - 0.035 - (s.mouth_width - s.nose_width) * t
     relief -= 0.0035 * _ridge(t - 0.4, 0.28) * (y > s.nose_y - 0.05) * _ridge(fold, 0.018)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from tgsr.demo._camera import CAMERAS, Camera, film, see
-from tgsr.demo._movement import ACTIONS, moving_regions
+from tgsr.demo._face import Subject
+from tgsr.demo._film import ACTIONS, CAMERAS, Camera, film, moving_regions, see
 from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError
 from tgsr.protocols import CLASS_NAMES, N_REGIONS
@@ -33,16 +33,16 @@ Use them to learn the way: clips -> features -> study -> model -> prediction. tr
 the regions that move in each class (indices 0-84: grids of 1x1, 2x2, 4x4 and 8x8 blocks, row by row).
 """
 
-_SMIC_COLUMNS = "Subject,Filename,OnsetF,ApexF,OffsetF,Emotion"
-_CASME_COLUMNS = "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion"
+_COLUMNS = {
+    "SMIC": "Subject,Filename,OnsetF,ApexF,OffsetF,Emotion",
+    "CASME2": "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion",
+}
 _SHEETS = {
     "SMIC_HS": "SMIC-HS-E_annotation_2019.csv",
     "SMIC_VIS": "SMIC-VIS-E_annotation.csv",
     "SMIC_NIR": "SMIC-NIR-E_annotation.csv",
     "CASME2": "CASME2-coding-20140508.csv",
 }
-
-Progress = Callable[[str, int, int], None]
 
 
 def database_folder(root: Path, database: str) -> Path:
@@ -53,7 +53,7 @@ def database_folder(root: Path, database: str) -> Path:
 
 
 def write_demo(
-    out: str | os.PathLike[str], settings: DemoSettings | None = None, progress: Progress | None = None
+    out: str | os.PathLike[str], settings: DemoSettings | None = None, *, progress: bool = False
 ) -> dict[str, int]:
     """Render the four demo databases into a folder; it is there whole or not at all.
 
@@ -62,8 +62,8 @@ def write_demo(
     out : path
         A folder that does not exist yet or is empty. One that already holds the same demo is left as it is.
     settings : DemoSettings, optional
-    progress : callable, optional
-        Called with the database, the clips done and the clips in all.
+    progress : bool
+        Whether to show a bar for each database.
 
     Returns
     -------
@@ -86,82 +86,62 @@ def write_demo(
         if not out.is_dir() or any(out.iterdir()):
             raise DataError(f"{out}: not empty; name a new folder for the generated databases")
     out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        building = Path(folder) / "demo"
         for database, clips in recordings.items():
-            _write_database(building, database, clips, settings, progress)
+            bar = tqdm(clips, unit="clip", desc=database, disable=None if progress else True)
+            _write_database(building, CAMERAS[database], bar, 0.8 if settings.size == "small" else 1.0)
         (building / _MARK).write_text(header, encoding="utf-8")
-        building.chmod(0o755)
         if out.exists():
             out.rmdir()
         building.replace(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return counts
 
 
-def _write_database(
-    root: Path, database: str, clips: list[Recording], settings: DemoSettings, progress: Progress | None
-) -> None:
-    camera = CAMERAS[database].resized(settings.frame_factor)
-    folder = database_folder(root, database)
+def _write_database(root: Path, camera: Camera, clips: Iterable[Recording], size: float) -> None:
+    camera = replace(camera, width=round(camera.width * size), height=round(camera.height * size))
+    folder = database_folder(root, camera.database)
+    people: dict[int, Subject] = {}
     faces: dict[int, Any] = {}
-    rows = []
-    for done, recording in enumerate(clips, start=1):
+    rows: list[Sequence[int | str]] = []
+    for recording in clips:
         if recording.number not in faces:
+            people[recording.number] = recording.subject
             faces[recording.number] = see(recording.subject, camera)
-        rows.append(_write_clip(folder, camera, recording, faces[recording.number]))
-        if progress is not None:
-            progress(database, done, len(clips))
-    _write_sheet(folder, database, rows)
-    (folder / "truth.json").write_text(json.dumps(_truth(database, clips), indent=1) + "\n", encoding="utf-8")
+        rows.append(_write_clip(folder, camera, recording, faces[recording.number], len(rows)))
+    sheet = [_COLUMNS["CASME2" if camera.database == "CASME2" else "SMIC"], *(",".join(map(str, row)) for row in rows)]
+    (folder / _SHEETS[camera.database]).write_text("\n".join(sheet) + "\n", encoding="utf-8")
+    truth = json.dumps(_truth(camera.database, people.values()), indent=1)
+    (folder / "truth.json").write_text(truth + "\n", encoding="utf-8")
 
 
-def _write_sheet(folder: Path, database: str, rows: list[dict[str, Any]]) -> None:
-    """Write the sheet in the real one's columns; a few apex frames of CASME II are "/", as there."""
-    casme = database == "CASME2"
-    lines = [_CASME_COLUMNS if casme else _SMIC_COLUMNS]
-    for index, row in enumerate(rows):
-        negative = "disgust" if index % 3 else "sadness"
-        emotion = {"negative": negative, "positive": "happiness", "surprise": "surprise"}[row["label"]]
-        apex = "/" if casme and index % 11 == 10 else row["apex"]
-        cells = [row["subject"], row["filename"], row["onset"], apex, row["offset"], emotion if casme else row["label"]]
-        lines.append(",".join(map(str, cells)))
-    (folder / _SHEETS[database]).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _write_clip(folder: Path, camera: Camera, recording: Recording, face: Any) -> dict[str, Any]:
-    """Write the frames of a clip; give its row of the sheet."""
+def _write_clip(folder: Path, camera: Camera, recording: Recording, face: Any, row: int) -> Sequence[int | str]:
+    """Write the frames of a clip; give its row of the sheet: a few apex frames of CASME II are "/", as there."""
     import cv2
 
     rng = np.random.default_rng((recording.noise_seed, *camera.database.encode()))
+    label = emotion = recording.event.label
     if camera.database == "CASME2":
         path, first = folder / "Cropped" / f"sub{recording.number:02d}" / recording.clip, int(rng.integers(20, 120))
+        emotion = {"negative": "disgust" if row % 3 else "sadness", "positive": "happiness"}.get(label, label)
     else:
-        path = folder / f"s{recording.number}" / "micro" / recording.event.label / recording.clip
-        first = int(rng.integers(2000, 50000))
+        path, first = folder / f"s{recording.number}" / "micro" / label / recording.clip, int(rng.integers(2000, 50000))
     path.mkdir(parents=True)
     number = first - 1
     for number, frame in enumerate(film(face, recording.subject, recording.event, camera, rng), start=first):
         file = path / camera.name.format(number)
-        options = [cv2.IMWRITE_JPEG_QUALITY, camera.quality] if file.suffix == ".jpg" else []
+        options = [cv2.IMWRITE_JPEG_QUALITY, 93] if file.suffix == ".jpg" else []
         _, data = cv2.imencode(file.suffix, frame, options)
         file.write_bytes(data.tobytes())
-    return {
-        "subject": recording.number,
-        "filename": recording.clip,
-        "onset": first,
-        "apex": first + round(recording.event.apex * (number - first)),
-        "offset": number,
-        "label": recording.event.label,
-    }
+    unknown = camera.database == "CASME2" and row % 11 == 10
+    apex = "/" if unknown else first + round(recording.event.apex * (number - first))
+    return recording.number, recording.clip, first, apex, number, emotion
 
 
-def _truth(database: str, clips: list[Recording]) -> dict[str, Any]:
+def _truth(database: str, people: Collection[Subject]) -> dict[str, Any]:
     """Regions that move in each class on the face of anybody in the database."""
-    people = {recording.number: recording.subject for recording in clips}
     regions = {
-        label: sorted({region for person in people.values() for region in moving_regions(label, person)})
+        label: sorted({region for person in people for region in moving_regions(label, person)})
         for label in CLASS_NAMES
     }
     return {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tgsr.demo._face import Subject, draw_subject
-from tgsr.demo._movement import Event, draw_event
+from tgsr.demo._film import Event, draw_event
 from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
@@ -39,19 +40,14 @@ class DemoSettings:
     size: str = "small"
 
     def __post_init__(self) -> None:
-        if self.size not in ("small", "full"):
-            raise ParameterError(f"size = {self.size!r}; choose small or full")
-        if not 2 <= self.subjects <= len(_SMIC_ALL_CAMERAS):
-            raise ParameterError(f"subjects = {self.subjects} is out of range; choose 2 to {len(_SMIC_ALL_CAMERAS)}")
-        if not 1 <= self.clips_per_class <= 99:
-            raise ParameterError(f"clips_per_class = {self.clips_per_class} is out of range; choose 1 to 99")
-        if self.seed < 0:
-            raise ParameterError(f"seed = {self.seed}; choose 0 or more")
-
-    @property
-    def frame_factor(self) -> float:
-        """Size of the frames against the real databases'."""
-        return 0.8 if self.size == "small" else 1.0
+        for name, within, choice in (
+            ("size", self.size in ("small", "full"), "small or full"),
+            ("subjects", 2 <= self.subjects <= len(_SMIC_ALL_CAMERAS), f"2 to {len(_SMIC_ALL_CAMERAS)}"),
+            ("clips_per_class", 1 <= self.clips_per_class <= 99, "1 to 99"),
+            ("seed", self.seed >= 0, "0 or more"),
+        ):
+            if not within:
+                raise ParameterError(f"{name} = {getattr(self, name)!r} is out of range; choose {choice}")
 
 
 @dataclass(frozen=True)
@@ -71,35 +67,30 @@ def plan(settings: DemoSettings) -> dict[str, list[Recording]]:
     SMIC's VIS and NIR cameras see the same events, of people whom the HS camera sees too; with ``size="full"`` the
     HS camera alone sees eight more. Nobody in SMIC is in CASME II.
     """
-    full = settings.size == "full"
+    full, seed = settings.size == "full", settings.seed
+    counts = EXPECTED_COUNTS if full else dict.fromkeys(EXPECTED_COUNTS, (settings.clips_per_class,) * 3)
     smic = _SMIC_ALL_CAMERAS if full else _SMIC_ALL_CAMERAS[: settings.subjects]
-    casme = range(1, 27) if full else range(1, settings.subjects + 1)
-    small = dict.fromkeys(CLASS_NAMES, settings.clips_per_class)
-
-    def counts(database: str) -> dict[str, int]:
-        return dict(zip(CLASS_NAMES, EXPECTED_COUNTS[database], strict=True)) if full else small
-
-    shared = _record(settings.seed, 1, smic, counts("SMIC_VIS"))
-    recordings = {"SMIC_HS": list(shared), "SMIC_VIS": shared, "SMIC_NIR": shared}
-    if full:
-        rest = {name: counts("SMIC_HS")[name] - counts("SMIC_VIS")[name] for name in CLASS_NAMES}
-        recordings["SMIC_HS"] += _record(settings.seed, 2, _SMIC_HS_ONLY, rest)
-    recordings["CASME2"] = _record(settings.seed, 3, casme, counts("CASME2"), casme_names=True)
-    return recordings
+    shared = _record(seed, 1, smic, counts["SMIC_VIS"])
+    rest = [more - both for more, both in zip(counts["SMIC_HS"], counts["SMIC_VIS"], strict=True)]
+    return {
+        "SMIC_HS": shared + _record(seed, 2, _SMIC_HS_ONLY, rest),
+        "SMIC_VIS": shared,
+        "SMIC_NIR": shared,
+        "CASME2": _record(seed, 3, range(1, 27 if full else settings.subjects + 1), counts["CASME2"]),
+    }
 
 
-def _record(
-    seed: int, group: int, numbers: tuple[int, ...] | range, counts: dict[str, int], casme_names: bool = False
-) -> list[Recording]:
+def _record(seed: int, group: int, numbers: Sequence[int], counts: Sequence[int]) -> list[Recording]:
     """Spread the clips of each class over the people in turn."""
     people = {number: draw_subject(np.random.default_rng((seed, group, number))) for number in numbers}
     recordings = []
-    for class_index, (label, count) in enumerate(counts.items()):
+    for class_index, (label, count) in enumerate(zip(CLASS_NAMES, counts, strict=True)):
         for index in range(count):
             number = numbers[(index + class_index) % len(numbers)]
             take = index // len(numbers) + 1
-            clip = f"EP{class_index + 1:02d}_{take:02d}f" if casme_names else f"s{number}_{_SHORT[label]}_{take:02d}"
+            smic, casme = f"s{number}_{_SHORT[label]}_{take:02d}", f"EP{class_index + 1:02d}_{take:02d}f"
             rng = np.random.default_rng((seed, group, number, class_index, take))
             event = draw_event(label, rng)
+            clip = casme if group == 3 else smic
             recordings.append(Recording(number, clip, people[number], event, int(rng.integers(2**31))))
     return recordings

@@ -1,19 +1,23 @@
-"""What every method shares: checking the labelled source, the unlabelled target, and the class codes."""
+"""What every method shares: checking its samples, and sweeping hyper-parameters with one preparation."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-__all__ = ["TargetSamples", "TransferClassifier"]
+from tgsr.estimators._span import Span
+from tgsr.estimators.sweep import Array, Codes, Outcome, Settings, Sweep, SweepTask, fit_sweep, on_all_classes
 
-Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
+__all__ = ["Array", "Codes", "Fitted", "SweepClassifier", "TargetSamples", "TransferClassifier"]
 
 
 class TargetSamples:
@@ -40,6 +44,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     """
 
     classes_: npt.NDArray[Any]
+    n_iter_: int  # of methods that iterate
+    converged_: bool
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, *, X_target: npt.ArrayLike | TargetSamples | None = None) -> Self:
         """Fit on labelled source samples and unlabelled target samples.
@@ -59,8 +65,18 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If shapes or column names disagree, a value is not finite, fewer than two classes are present, or a
             parameter is out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the method iterates and has not converged: see its ``converged_``.
         """
         self._fit(*self._check_fit(X, y, X_target))
+        if not getattr(self, "converged_", True):
+            text = f"{type(self).__name__} did not converge in {self.n_iter_} iterations"
+            warnings.warn(
+                f"{text}: raise max_iter, scale the features, or see its docstring", ConvergenceWarning, stacklevel=2
+            )
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -74,21 +90,25 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
-        """Accuracy of the predicted labels of X (n, n_features).
+    def prepare_sweep(
+        self,
+        X: npt.ArrayLike,
+        codes: npt.ArrayLike,
+        X_target: npt.ArrayLike,
+        X_new: npt.ArrayLike | None = None,
+        *,
+        n_classes: int | None = None,
+    ) -> Sweep:
+        """Prepare a sweep over this method's hyper-parameters; see `tgsr.estimators.sweep.prepare_sweep`."""
+        worker: Self = clone(self)
+        source, _, target = worker._check_fit(X, codes, X_target)
+        new = None if X_new is None else worker._check_samples("X_new", X_new, source.shape[1])
+        numbers = np.asarray(codes, dtype=np.intp)
+        return worker._sweep(SweepTask(source, numbers, target, new, n_classes or int(numbers.max()) + 1))
 
-        Raises
-        ------
-        ValueError
-            If ``y`` holds no class labels of the type that the method was fitted with.
-        """
-        check_is_fitted(self)
-        labels = np.asarray(y)
-        check_classification_targets(labels)
-        numeric = [array.dtype.kind in "biuf" for array in (labels, self.classes_)]
-        if numeric[0] != numeric[1]:
-            raise ValueError(f"y holds {labels.dtype} labels, but the classes are {self.classes_.tolist()}")
-        return float(super().score(X, labels, sample_weight))
+    def _sweep(self, task: SweepTask) -> Sweep:
+        """The sweep on checked samples; ``classes_`` is set."""
+        return fit_sweep(self, task)
 
     def _scores(self, X: npt.ArrayLike) -> Array:
         check_is_fitted(self)
@@ -120,4 +140,82 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         raise NotImplementedError
 
     def _decide(self, X: Array) -> Array:
+        raise NotImplementedError
+
+
+Rule = Callable[..., Array]
+"""A fitted decision: span coordinates (n, r) to a score for each class present, (n, n_present); the largest wins."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The decision for one set of hyper-parameters; ``n_iter`` is None where nothing is iterated."""
+
+    index: int  # in the grid
+    rule: Rule
+    n_iter: int | None = None
+    converged: bool = True
+
+
+class SweepClassifier(TransferClassifier):
+    """A method whose fit is a part shared by all hyper-parameters, and a cheap rest.
+
+    A subclass implements ``_prepare(span)``, which must not look at the hyper-parameters of the method's grid, and
+    ``_solve(prepared, codes)``; both see samples in span coordinates only. An iterative method has the attributes
+    ``n_iter_`` and ``converged_``.
+    """
+
+    span_: Span
+    rule_: Rule
+
+    def _sweep(self, task: SweepTask) -> Sweep:
+        span = Span.of(task.X, task.X_target)
+        prepared, codes = self._prepare(span), np.searchsorted(self.classes_, task.codes)
+        target = self._coordinates(span, task.X if task.X_target is None else task.X_target)
+        new = None if task.X_new is None else self._coordinates(span, task.X_new)
+
+        def scores(rule: Rule, coordinates: tuple[Array, ...]) -> Array:
+            return on_all_classes(rule(*coordinates), self.classes_, task.n_classes)
+
+        def sweep(settings: Sequence[Settings]) -> list[Outcome]:
+            outcomes: dict[int, Outcome] = {}
+            for fitted in clone(self)._rules(prepared, codes, settings):  # a fit leaves attributes
+                metrics = {}
+                if fitted.n_iter is not None:
+                    metrics = {"iterations": float(fitted.n_iter), "converged": float(fitted.converged)}
+                outcomes[fitted.index] = Outcome.of_scores(
+                    settings[fitted.index],
+                    scores(fitted.rule, target),
+                    None if new is None else scores(fitted.rule, new),
+                    metrics=metrics,
+                )
+            return [outcomes[index] for index in range(len(settings))]
+
+        return sweep
+
+    def _rules(self, prepared: Any, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
+        """Yield what is fitted for each of the grid, in any order."""
+        for index, params in enumerate(grid):
+            worker = clone(self).set_params(**params) if params else self  # a fit leaves its attributes on itself
+            rule = worker._solve(prepared, codes)
+            yield Fitted(index, rule, getattr(worker, "n_iter_", None), getattr(worker, "converged_", True))
+
+    def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
+        self.span_ = Span.of(X, X_target)
+        (fitted,) = self._rules(self._prepare(self.span_), codes, [{}])
+        self.rule_ = fitted.rule
+        if fitted.n_iter is not None:
+            self.n_iter_, self.converged_ = fitted.n_iter, fitted.converged
+
+    def _decide(self, X: Array) -> Array:
+        return self.rule_(*self._coordinates(self.span_, X))
+
+    def _coordinates(self, span: Span, X: Array) -> tuple[Array, ...]:
+        """What the rule takes of samples X (n, n_features)."""
+        return (span.transform(X),)
+
+    def _prepare(self, span: Span) -> Any:
+        return span
+
+    def _solve(self, prepared: Any, codes: Codes) -> Rule:
         raise NotImplementedError

@@ -17,9 +17,9 @@ from tgsr.errors import ParameterError
 from tgsr.estimators._base import Array, Codes, TransferClassifier
 from tgsr.estimators._groups import feature_groups
 from tgsr.estimators._span import Span
-from tgsr.estimators._tgsr import TGSRClassifier
-from tgsr.estimators.sweep import Outcome, Settings, Sweep, prepare_sweep
-from tgsr.solvers import project_simplex
+from tgsr.estimators._tgsr import GroupRegression, TGSRClassifier
+from tgsr.estimators.sweep import Outcome, Settings, Sweep, SweepTask, prepare_sweep
+from tgsr.protocols import check_choice
 from tgsr.solvers._importance import kliep
 
 __all__ = [
@@ -57,22 +57,9 @@ def aggregation_weights(target: Array, held_out: Array, codes: npt.NDArray[np.in
     """Weights of models by importance-weighted least squares (IWA; Dinu et al., ICLR 2023).
 
     Minimises the estimated squared error Σ_kl c_k c_l ⟨f_k, f_l⟩_target − 2 Σ_k c_k ⟨f_k, y⟩_weighted source. There are
-    more models than the samples can tell apart, so a ridge pulls the weights towards equal ones.
-
-    Parameters
-    ----------
-    target : array of shape (n_models, n_target, n_classes)
-        Scores of the target samples.
-    held_out : array of shape (n_models, n_source, n_classes)
-        Scores of each source sample by models that were fitted without it.
-    codes : array of int, shape (n_source,)
-    importance : array of shape (n_source,)
-        Density ratios of mean 1.
-
-    Returns
-    -------
-    array of shape (n_models,)
-        They may be negative, and need not sum to 1.
+    more models than the samples can tell apart, so a ridge pulls the weights towards equal ones. They may be negative,
+    and need not sum to 1. Scores are (n_models, n_samples, n_classes): of the target, and of each source sample by
+    models fitted without it; ``importance`` (n_source,) are density ratios of mean 1.
     """
     n_models, n_target, n_classes = target.shape
     flat = target.reshape(n_models, -1)
@@ -85,7 +72,7 @@ def aggregation_weights(target: Array, held_out: Array, codes: npt.NDArray[np.in
     return weights
 
 
-class ConsensusTGSR(TransferClassifier):
+class ConsensusTGSR(GroupRegression):
     """TGSR's regression matrices over a grid of (κ, ξ), combined into one matrix.
 
     Parameters
@@ -124,11 +111,7 @@ class ConsensusTGSR(TransferClassifier):
     (['a', 'a', 'b', 'b'], (2,))
     """
 
-    coef_: Array
-    groups_: Codes
     inclusion_frequency_: Array
-    region_norms_: Array
-    selected_regions_: Codes
     n_models_: int
 
     def __init__(
@@ -148,12 +131,11 @@ class ConsensusTGSR(TransferClassifier):
         self.random_state = random_state
 
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
-        if self.combine not in COMBINATIONS:
-            raise ParameterError(f"combine = {self.combine!r} is unknown; use one of {', '.join(COMBINATIONS)}")
+        check_choice("combine", self.combine, COMBINATIONS)
         target = X if X_target is None else X_target
         self.groups_, numbers = np.unique(feature_groups(self.groups, X.shape[1]), return_inverse=True)
         grid = self._grid(len(self.groups_))
-        outcomes = self._sweep(X, codes, target)(grid)
+        outcomes = self._prepare(X, codes, target)(grid)
         weights = self._weights(X, codes, target, outcomes)
         used = [(weight, outcome) for weight, outcome in zip(weights, outcomes, strict=True) if weight != 0]
         coef = np.zeros((X.shape[1], len(self.classes_)))
@@ -170,7 +152,7 @@ class ConsensusTGSR(TransferClassifier):
         kappas = sorted({*range(1, n_groups + 1, 2), n_groups}) if self.kappas is None else self.kappas
         return [{"kappa": kappa, "xi": xi} for kappa in kappas for xi in (XIS if self.xis is None else self.xis)]
 
-    def _sweep(self, X: Array, codes: Codes, target: Array, X_new: Array | None = None) -> Sweep:
+    def _prepare(self, X: Array, codes: Codes, target: Array, X_new: Array | None = None) -> Sweep:
         estimator = TGSRClassifier(groups=self.groups, scaling=self.scaling)
         return prepare_sweep(estimator, X, codes, target, X_new, n_classes=len(self.classes_))
 
@@ -192,17 +174,9 @@ class ConsensusTGSR(TransferClassifier):
         scores = np.empty((len(grid), len(X), len(self.classes_)))
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=self.random_state)
         for kept, fold in splitter.split(X, codes):
-            for index, outcome in enumerate(self._sweep(X[kept], codes[kept], target, X[fold])(grid)):
+            for index, outcome in enumerate(self._prepare(X[kept], codes[kept], target, X[fold])(grid)):
                 scores[index, fold] = outcome.new_decisions
         return scores
-
-    def _decide(self, X: Array) -> Array:
-        decisions: Array = X @ self.coef_.T
-        return decisions
-
-    def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """C^T x projected on the probability simplex, Equ. (8): shape (n, n_classes)."""
-        return project_simplex(self._scores(X))
 
 
 def _macro_f1(predicted: Codes, codes: Codes, n_classes: int) -> Array:
@@ -255,32 +229,15 @@ class VoteClassifier(TransferClassifier):
         self.scaling = scaling
 
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
-        self.X_, self.codes_, self.X_target_ = X, codes, X if X_target is None else X_target
+        self.X_, self.codes_, self.X_target_ = X, codes, X_target
 
-    def prepare_sweep(
-        self,
-        X: npt.ArrayLike,
-        codes: npt.ArrayLike,
-        X_target: npt.ArrayLike,
-        X_new: npt.ArrayLike | None = None,
-        *,
-        n_classes: int | None = None,
-    ) -> Sweep:
-        """As `tgsr.estimators.sweep.prepare_sweep`, with one run of the grid for each set of parameters."""
-        known = np.asarray(codes, dtype=np.intp)
-        n_classes = int(known.max()) + 1 if n_classes is None else n_classes
-
+    def _sweep(self, task: SweepTask) -> Sweep:
         def outcome(params: Settings) -> Outcome:
-            voter = clone(self).set_params(**params)
-            shares, new = voter._shares(np.asarray(X), known, np.asarray(X_target), X_new, n_classes)
-            new_codes = None if new is None else new.argmax(axis=1)
-            return Outcome(dict(params), shares.argmax(axis=1), shares, new_codes=new_codes, new_decisions=new)
+            return Outcome.of_scores(params, *clone(self).set_params(**params)._shares(task))
 
         return lambda settings: [outcome(params) for params in settings]
 
-    def _shares(
-        self, X: Array, codes: Codes, X_target: Array, X_new: npt.ArrayLike | None, n_classes: int
-    ) -> tuple[Array, Array | None]:
+    def _shares(self, task: SweepTask) -> tuple[Array, Array | None]:
         """Shares of the votes for the target's samples, and for the new ones."""
         # the registry knows this class, so it cannot be imported before
         from tgsr.estimators.methods import TaskShape, expand_grid, get_method
@@ -289,18 +246,19 @@ class VoteClassifier(TransferClassifier):
         estimator = method.make()
         own = estimator.get_params()
         estimator.set_params(**{name: getattr(self, name) for name in ("groups", "scaling") if name in own})
-        n_groups = len(np.unique(feature_groups(self.groups, X.shape[1]))) if "groups" in own else 1
-        grid = expand_grid(method.param_grid(TaskShape(len(X), len(X_target), n_groups)))
+        n_groups = len(np.unique(feature_groups(self.groups, task.X.shape[1]))) if "groups" in own else 1
+        target = task.X if task.X_target is None else task.X_target
+        grid = expand_grid(method.param_grid(TaskShape(len(task.X), len(target), n_groups)))
         steps = np.unique(np.linspace(0, len(grid) - 1, self.max_settings).round().astype(int))
-        sweep = prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
+        sweep = prepare_sweep(estimator, task.X, task.codes, target, task.X_new, n_classes=task.n_classes)
         outcomes = sweep([grid[step] for step in steps])
-        shares = vote_shares(np.array([outcome.codes for outcome in outcomes]), n_classes)
-        if X_new is None:
+        shares = vote_shares(np.array([outcome.codes for outcome in outcomes]), task.n_classes)
+        if task.X_new is None:
             return shares, None
-        return shares, vote_shares(np.array([outcome.new_codes for outcome in outcomes]), n_classes)
+        return shares, vote_shares(np.array([outcome.new_codes for outcome in outcomes]), task.n_classes)
 
     def _decide(self, X: Array) -> Array:
-        shares = self._shares(self.X_, self.codes_, self.X_target_, X, len(self.classes_))[1]
+        shares = self._shares(SweepTask(self.X_, self.codes_, self.X_target_, X, len(self.classes_)))[1]
         assert shares is not None
         return shares
 

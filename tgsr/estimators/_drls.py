@@ -11,29 +11,23 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, Fitted, SweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier, check_positive
+from tgsr.estimators.sweep import Settings
+from tgsr.protocols import check_number
 from tgsr.solvers._simplex import project_simplex
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["DRLSClassifier", "RegressionProblem", "by_lam"]
 
 
-@dataclass(frozen=True)
 class RegressionProblem:
     """What TSRG and DRLS regress on: the linear kernel of all samples with the source, and the gap of its means."""
 
-    samples: Array
-    K_source: Array
-    delta: Array
-
-    @classmethod
-    def of(cls, span: Span) -> RegressionProblem:
-        """Set up the problem on span coordinates."""
-        samples = span.samples
-        K_source = samples @ span.source.T
-        return cls(samples, K_source, K_source.mean(axis=1) - (samples @ span.target.T).mean(axis=1))
+    def __init__(self, span: Span) -> None:
+        self.span, self.samples = span, span.samples
+        self.K_source = self.samples @ span.source.T
+        self.delta: Array = self.K_source.mean(axis=1) - (self.samples @ span.target.T).mean(axis=1)
 
 
 @dataclass(frozen=True)
@@ -73,14 +67,14 @@ class DRLSClassifier(SweepClassifier):
         self.mu = mu
 
     def _prepare(self, span: Span) -> RegressionProblem:
-        return RegressionProblem.of(span)
+        return RegressionProblem(span)
 
     def _rules(self, prepared: RegressionProblem, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
         one_hot = np.eye(int(codes.max()) + 1)[codes]
         for lam, cells in by_lam(self, grid).items():
-            mus = [check_positive("mu", settings.mu, zero=True) for _, settings in cells]
+            mus = [check_number("mu", settings.mu) for _, settings in cells]
             resolvents = Resolvents(prepared.K_source, prepared.delta, lam)
-            solution = sparse_regression(prepared.K_source, one_hot, mus, resolvents)
+            solution = sparse_regression(resolvents, one_hot, mus)
             near = solution.converged & (solution.gaps <= GAP_LIMIT * len(codes))  # ‖L‖² is the number of samples
             for cell, (index, _) in enumerate(cells):
                 rule = _LinearScores(prepared.samples.T @ solution.P[cell])
@@ -96,5 +90,5 @@ def by_lam(estimator: Any, grid: Sequence[Settings]) -> dict[float, list[tuple[i
     found: dict[float, list[tuple[int, Any]]] = defaultdict(list)
     for index, params in enumerate(grid):
         settings = clone(estimator).set_params(**params)
-        found[check_positive("lam", settings.lam, zero=True)].append((index, settings))
+        found[check_number("lam", settings.lam)].append((index, settings))
     return found

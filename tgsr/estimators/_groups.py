@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import ParameterError
-from tgsr.protocols import N_REGIONS
+from tgsr.protocols import N_REGIONS, check_choice
 from tgsr.regions import N_BINS, N_PLANES, released_groups
 
 __all__ = ["GROUPINGS", "SCALINGS", "feature_groups", "group_scales"]
@@ -29,11 +29,6 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
         ``"region"``: every 177 consecutive features are one facial region (three planes × 59 bins); up to 177
         features are one region. ``"released"``: the grouping of the released records, see
         `tgsr.regions.released_groups`.
-    n_features : int
-
-    Returns
-    -------
-    array of int, shape (n_features,)
 
     Raises
     ------
@@ -41,22 +36,15 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
         If the grouping is unknown or does not fit the number of features.
     """
     if isinstance(groups, str):
-        if groups == "region":
-            if n_features > _REGION_SIZE and n_features % _REGION_SIZE:
-                raise ParameterError(
-                    f"groups='region' needs a multiple of {_REGION_SIZE} features "
-                    f"(the face: {N_REGIONS * _REGION_SIZE}), got {n_features}; "
-                    "pass an array with a group for every feature"
-                )
-            return np.arange(n_features) // _REGION_SIZE
-        if groups == "released":
-            if n_features != N_REGIONS * _REGION_SIZE:
-                raise ParameterError(
-                    f"groups='released' needs {N_REGIONS * _REGION_SIZE} features, got {n_features}; "
-                    "pass an array with a group for every feature"
-                )
-            return released_groups()
-        raise ParameterError(f"groups = {groups!r} is unknown; use {', '.join(map(repr, GROUPINGS))} or an array")
+        check_choice("groups (unless it is an array)", groups, GROUPINGS)
+        face = N_REGIONS * _REGION_SIZE
+        other = groups == "region" and (n_features <= _REGION_SIZE or not n_features % _REGION_SIZE)
+        if n_features != face and not other:
+            raise ParameterError(
+                f"groups={groups!r} needs {face} features, or for 'region' another multiple of {_REGION_SIZE}; got "
+                f"{n_features}; pass an array with a group for every feature"
+            )
+        return released_groups() if groups == "released" else np.arange(n_features) // _REGION_SIZE
     numbers = np.asarray(groups)
     if numbers.shape != (n_features,) or numbers.dtype.kind not in "iu":
         raise ParameterError(
@@ -75,19 +63,9 @@ def group_scales(
 
     Group norms compete in ‖C_i‖: sparse histograms of small blocks have larger ones than those of large blocks.
 
-    Parameters
-    ----------
-    scaling : {"none", "norm", "spread"} or array of shape (n_groups,)
-        ``"norm"``: the Frobenius norm of a group's features over both databases. ``"spread"``: the root of their summed
-        squared deviations from the mean over both. A group whose factor would be 0 is left as it is.
-    X : array of shape (n_source, n_features)
-    X_target : array of shape (n_target, n_features) or None
-    positions : array of int, shape (n_features,)
-        Each feature's group, counted from 0.
-
-    Returns
-    -------
-    array of shape (n_groups,), or None for ``"none"``
+    ``"norm"``: the Frobenius norm of a group's features over both databases. ``"spread"``: the root of their summed
+    squared deviations from the mean over both. A group whose factor would be 0 is left as it is. ``"none"`` gives None.
+    Or it is an array (n_groups,). ``positions`` (n_features,) has each feature's group, counted from 0.
 
     Raises
     ------
@@ -100,15 +78,13 @@ def group_scales(
         if factors.shape != (n_groups,) or not np.isfinite(factors).all() or not (factors > 0).all():
             raise ParameterError(f"scaling must hold a positive number for each of the {n_groups} groups")
         return factors
-    if scaling not in SCALINGS:
-        raise ParameterError(f"scaling = {scaling!r} is unknown; use {', '.join(map(repr, SCALINGS))} or an array")
+    check_choice("scaling (unless it is an array)", scaling, SCALINGS)
     if scaling == "none":
         return None
     both = X if X_target is None else np.vstack([X, X_target])
     if scaling == "spread":
         both = both - both.mean(axis=0)
-    squares = np.zeros(n_groups)
-    np.add.at(squares, positions, (both**2).sum(axis=0))
+    squares = np.bincount(positions, weights=(both**2).sum(axis=0))
     factors = np.sqrt(squares / (squares.mean() or 1.0))
     # a constant group's spread is rounding
     return np.where(factors > 1e-12 * factors.max(), factors, 1.0)

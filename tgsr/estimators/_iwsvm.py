@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from tgsr.estimators._base import Array, Codes
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._importance import gaussian, kliep, kmm, median_distance, ulsif
 
-__all__ = ["IWSVMClassifier", "importance_weights"]
+__all__ = ["IWSVMClassifier"]
 
 WEIGHTINGS = ("kliep", "ulsif", "kmm")
 
 
-class IWSVMClassifier(SweepClassifier):
+class IWSVMClassifier(SVMSweepClassifier):
     """Linear SVM in which each source sample's C is multiplied by its importance for the target.
 
     The weights have mean 1. With far more features than samples they matter only where C·w_i binds.
@@ -60,33 +60,20 @@ class IWSVMClassifier(SweepClassifier):
 
     def _solve(self, prepared: tuple[Span, dict[tuple[object, ...], Array]], codes: Codes) -> LinearRule:
         span, known = prepared
-        width = None if self.width is None else check_positive("width", self.width)
-        bound = check_positive("bound", self.bound)
-        key = (self.weighting, width, bound if self.weighting == "kmm" else None)
+        key = (self.weighting, self.width, self.bound if self.weighting == "kmm" else None)
         if key not in known:
-            known[key] = importance_weights(span, self.weighting, width, bound)
+            known[key] = self._weights(span)
         self.weights_ = known[key]
-        C = check_positive("C", self.C)
-        return fit_svm(span.source, codes, C=C, class_order=self.class_order, weights=self.weights_)
+        return self._fit_svm(span.source, codes, weights=self.weights_)
 
-
-def importance_weights(span: Span, weighting: str, width: float | None, bound: float) -> Array:
-    """Weights of mean 1 at the source samples: shape (n_source,).
-
-    Raises
-    ------
-    ValueError
-        If the weighting is unknown.
-    """
-    scale = median_distance(span.source, span.target)
-    sigma = None if width is None else width * scale
-    if weighting == "kliep":
-        return kliep(span.source, span.target, width=sigma)
-    if weighting == "ulsif":
-        return ulsif(span.source, span.target, width=sigma)
-    if weighting == "kmm":
-        sigma = scale if sigma is None else sigma
-        weights = kmm(gaussian(span.source, span.source, sigma), gaussian(span.source, span.target, sigma), bound=bound)
+    def _weights(self, span: Span) -> Array:
+        """Weights of mean 1 at the source samples: shape (n_source,)."""
+        check_choice("weighting", self.weighting, WEIGHTINGS)
+        bound, scale = check_number("bound", self.bound, strict=True), median_distance(span.source, span.target)
+        width = None if self.width is None else check_number("width", self.width, strict=True) * scale
+        if self.weighting != "kmm":
+            return (kliep if self.weighting == "kliep" else ulsif)(span.source, span.target, width=width)
+        width = scale if width is None else width
+        weights = kmm(gaussian(span.source, span.source, width), gaussian(span.source, span.target, width), bound=bound)
         normalised: Array = weights / max(float(weights.mean()), np.finfo(np.float64).tiny)
         return normalised
-    raise ValueError(f"weighting must be one of {WEIGHTINGS}, got {weighting!r}")

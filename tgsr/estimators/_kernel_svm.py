@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.svm import SVC
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, SweepClassifier
+from tgsr.protocols import check_choice, check_number
 
-__all__ = ["CLASS_ORDERS", "MAX_ITER", "LinearRule", "class_ranks", "fit_svm"]
+__all__ = ["MAX_ITER", "LinearRule", "SVMSweepClassifier", "class_ranks"]
 
 CLASS_ORDERS = ("sorted", "first_appearance")
 """How classes are numbered for LIBSVM, which gives a tie between its pairwise votes to the class numbered first."""
@@ -23,23 +24,12 @@ need at most 640,000 iterations on the released features."""
 
 @dataclass(frozen=True)
 class LinearRule:
-    """A linear SVM on mapped samples: kernel ⟨A^T z, f_i⟩ with the source's features f_i.
+    """A linear SVM on mapped samples: kernel ⟨A^T z, f_i⟩ with the source's features f_i."""
 
-    Attributes
-    ----------
-    svc : SVC
-        Fitted on the precomputed kernel of ``features``.
-    order : array of int
-        Class code of each of the SVM's class numbers.
-    features : array of shape (n_source, q)
-    projection : array of shape (r, q), optional
-        The map A from span coordinates to features; None for the identity.
-    """
-
-    svc: Any
-    order: Codes
-    features: Array
-    projection: Array | None = None
+    svc: Any  # an SVC fitted on the precomputed kernel of the features
+    order: Codes  # class code of each of the SVM's class numbers
+    features: Array  # (n_source, q)
+    projection: Array | None = None  # A (r, q), from span coordinates to features; None for the identity
 
     def __call__(self, z: Array) -> Array:
         """Score of each class for samples in span coordinates (n, r); LIBSVM's own prediction has the largest."""
@@ -70,51 +60,33 @@ def _votes(margins: Array, n_classes: int) -> Array:
 
 
 def class_ranks(codes: Codes, class_order: str) -> tuple[Codes, Codes]:
-    """Number the classes for LIBSVM.
-
-    Parameters
-    ----------
-    codes : array of int, shape (n,)
-    class_order : {"sorted", "first_appearance"}
-
-    Returns
-    -------
-    ranks : array of int, shape (n,)
-        The class number of each sample.
-    order : array of int, shape (n_classes,)
-        The code of each class number.
-
-    Raises
-    ------
-    ValueError
-        If ``class_order`` is unknown.
-    """
-    if class_order not in CLASS_ORDERS:
-        raise ValueError(f"class_order must be one of {CLASS_ORDERS}, got {class_order!r}")
+    """Number the classes for LIBSVM: each sample's class number (n,), and the code of each number (n_classes,)."""
+    check_choice("class_order", class_order, CLASS_ORDERS)
     order, first = np.unique(codes, return_index=True)
     if class_order == "first_appearance":
         order = order[np.argsort(first)]
     return np.argsort(order)[codes], order
 
 
-def fit_svm(
-    features: Array,
-    codes: Codes,
-    *,
-    C: float,
-    class_order: str,
-    weights: Array | None = None,
-    projection: Array | None = None,
-) -> LinearRule:
-    """Fit LIBSVM's C-SVC (pairwise votes) on the linear kernel of ``features`` (n_source, q).
+class SVMSweepClassifier(SweepClassifier):
+    """A method that ends in LIBSVM's C-SVC (pairwise votes) on a linear kernel: with the parameters C, class_order."""
 
-    ``weights`` (n_source,) multiply C sample by sample; weights of zero drop a sample, so that they are kept above
-    a millionth of their mean: no class may vanish. Where LIBSVM has not converged after `MAX_ITER` iterations,
-    scikit-learn warns (`sklearn.exceptions.ConvergenceWarning`).
-    """
-    ranks, order = class_ranks(codes, class_order)
-    if weights is not None:
-        weights = np.maximum(weights, 1e-6 * weights.mean())
-    svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER, decision_function_shape="ovo")
-    svc.fit(features @ features.T, ranks, sample_weight=weights)
-    return LinearRule(svc, order, features, projection)
+    C: float
+    class_order: str
+
+    def _fit_svm(
+        self, features: Array, codes: Codes, *, weights: Array | None = None, projection: Array | None = None
+    ) -> LinearRule:
+        """Fit on ``features`` (n_source, q).
+
+        ``weights`` (n_source,) multiply C sample by sample; weights of zero drop a sample, so that they are kept above
+        a millionth of their mean: no class may vanish. Where LIBSVM has not converged after `MAX_ITER` iterations,
+        scikit-learn warns (`sklearn.exceptions.ConvergenceWarning`).
+        """
+        C = check_number("C", self.C, strict=True)
+        ranks, order = class_ranks(codes, self.class_order)
+        if weights is not None:
+            weights = np.maximum(weights, 1e-6 * weights.mean())
+        svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER, decision_function_shape="ovo")
+        svc.fit(features @ features.T, ranks, sample_weight=weights)
+        return LinearRule(svc, order, features, projection)

@@ -20,19 +20,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Span:
-    """Source and target samples in the coordinates of their common span.
+    """Source and target samples in the coordinates of their common span."""
 
-    Attributes
-    ----------
-    basis : array of shape (n_features, r) or None
-        Orthonormal basis Q of the span; None where there are no more features than samples, and X itself is used.
-    source : array of shape (n_source, r)
-    target : array of shape (n_target, r)
-    """
-
-    basis: Array | None
-    source: Array
-    target: Array
+    basis: Array | None  # Q (n_features, r); None where there are no more features than samples: X itself is used
+    source: Array  # (n_source, r)
+    target: Array  # (n_target, r)
 
     @classmethod
     def of(cls, X: Array, X_target: Array | None) -> Span:

@@ -7,35 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.svm import SVC
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.estimators._kernel_svm import MAX_ITER
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._importance import gaussian, kmm, median_distance
 from tgsr.solvers._squared_hinge import KernelMachine, fit_squared_hinge
 
 __all__ = ["STMClassifier"]
 
-KERNELS = ("linear", "rbf")
-LOSSES = ("squared_hinge", "hinge")
 
-
-@dataclass(frozen=True)
 class _Kernels:
-    span: Span
-    scale: float
-    known: dict[tuple[str, float], tuple[Array, Array]]
+    """Kernels of the source with itself, and the Gaussian ones with the target: each width's is made once."""
 
-    def get(self, kind: str, width: float) -> tuple[Array, Array]:
-        """Kernel of the source with itself, and with the target."""
-        if (kind, width) not in self.known:
-            source, target = self.span.source, self.span.target
-            if kind == "linear":
-                pair = source @ source.T, source @ target.T
-            else:
-                pair = gaussian(source, source, width * self.scale), gaussian(source, target, width * self.scale)
-            self.known[kind, width] = pair
-        return self.known[kind, width]
+    def __init__(self, span: Span) -> None:
+        self.source, self.target = span.source, span.target
+        self.scale = median_distance(self.source, self.target)
+        self.linear = self.source @ self.source.T
+        self._known: dict[float, tuple[Array, Array]] = {}
+
+    def gaussian(self, width: float) -> tuple[Array, Array]:
+        if width not in self._known:
+            sides = (gaussian(self.source, side, width * self.scale) for side in (self.source, self.target))
+            self._known[width] = next(sides), next(sides)
+        return self._known[width]
 
 
 @dataclass(frozen=True)
@@ -113,23 +108,21 @@ class STMClassifier(SweepClassifier):
         self.max_iter = max_iter
 
     def _prepare(self, span: Span) -> _Kernels:
-        return _Kernels(span, median_distance(span.source, span.target), {})
+        return _Kernels(span)
 
     def _solve(self, prepared: _Kernels, codes: Codes) -> _OneAgainstRest:
-        if self.kernel not in KERNELS:
-            raise ValueError(f"kernel must be one of {KERNELS}, got {self.kernel!r}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
-        width = check_positive("width", self.width)
-        matching = prepared.get("rbf", width)
-        classifier = matching[0] if self.kernel == "rbf" else prepared.get("linear", 1.0)[0]
+        check_choice("kernel", self.kernel, ("linear", "rbf"))
+        check_choice("loss", self.loss, ("squared_hinge", "hinge"))
+        width = check_number("width", self.width, strict=True)
+        matching = prepared.gaussian(width)
+        classifier = matching[0] if self.kernel == "rbf" else prepared.linear
         machines, weights, n_iter, converged = zip(
             *(self._alternate(classifier, *matching, np.where(codes == code, 1.0, -1.0)) for code in np.unique(codes)),
             strict=True,
         )
         self.weights_, self.n_iter_, self.converged_ = np.array(weights), max(n_iter), all(converged)
         return _OneAgainstRest(
-            prepared.span.source,
+            prepared.source,
             width * prepared.scale if self.kernel == "rbf" else None,
             np.column_stack([machine.coefficients for machine in machines]),
             np.array([machine.intercept for machine in machines]),
@@ -142,8 +135,8 @@ class STMClassifier(SweepClassifier):
     def _alternate(
         self, kernel: Array, matching: Array, cross: Array, signs: Array
     ) -> tuple[KernelMachine, Array, int, bool]:
-        C, lam = check_positive("C", self.C), check_positive("lam", self.lam)
-        bound = check_positive("bound", self.bound)
+        C, lam = check_number("C", self.C, strict=True), check_number("lam", self.lam, strict=True)
+        bound = check_number("bound", self.bound, strict=True)
         kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
         weights = kmm(matching, cross, bound=bound)
         previous = np.inf

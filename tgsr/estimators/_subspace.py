@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tgsr.estimators._base import Array, Codes
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span, principal_axes
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.protocols import check_integer
 
-__all__ = ["GFKClassifier", "SAClassifier", "check_dimension", "geodesic_flow"]
+__all__ = ["GFKClassifier", "SAClassifier", "geodesic_flow"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class _Axes:
         return int(min(self.source.shape[1], self.target.shape[1]))
 
 
-class _SubspaceClassifier(SweepClassifier):
+class _SubspaceClassifier(SVMSweepClassifier):
     """Principal axes of each domain's centred samples; the samples themselves are projected without centring."""
 
     def __init__(self, n_components: int = 20, C: float = 1.0, class_order: str = "sorted") -> None:
@@ -37,12 +37,12 @@ class _SubspaceClassifier(SweepClassifier):
         return _Axes(span, principal_axes(span.source), principal_axes(span.target))
 
     def _solve(self, prepared: _Axes, codes: Codes) -> LinearRule:
-        source, C = prepared.span.source, check_positive("C", self.C)
+        source = prepared.span.source
         if prepared.max_dimension == 0:
-            return fit_svm(source, codes, C=C, class_order=self.class_order)
-        d = check_dimension(self.n_components, prepared.max_dimension)
+            return self._fit_svm(source, codes)
+        d = min(check_integer("n_components", self.n_components, 1), prepared.max_dimension)
         source_map, target_map = self._maps(prepared.source[:, :d], prepared.target[:, :d])
-        return fit_svm(source @ source_map, codes, C=C, class_order=self.class_order, projection=target_map)
+        return self._fit_svm(source @ source_map, codes, projection=target_map)
 
     def _maps(self, source_axes: Array, target_axes: Array) -> tuple[Array, Array]:
         raise NotImplementedError
@@ -86,20 +86,11 @@ class GFKClassifier(_SubspaceClassifier):
 
 
 def geodesic_flow(source_axes: Array, target_axes: Array) -> Array:
-    """Factor F of the geodesic flow kernel's matrix G = ∫₀¹ Φ(t)Φ(t)^T dt = FF^T.
+    """Factor F (r, 2d) of the geodesic flow kernel's matrix G = ∫₀¹ Φ(t)Φ(t)^T dt = FF^T, of orthonormal bases (r, d).
 
     With P_s^T P_t = U cos(θ) V^T the geodesic is Φ(t) = A cos(tθ) + R sin(tθ), A = P_s U, R = (P_t V − A cos θ)/sin θ;
     each angle adds [A_i R_i] [[a, b], [b, g]] [A_i R_i]^T (closed forms of the integrals). No D × D matrix and no
     complement of the source's subspace is needed.
-
-    Parameters
-    ----------
-    source_axes, target_axes : arrays of shape (r, d)
-        Orthonormal bases.
-
-    Returns
-    -------
-    array of shape (r, 2d)
     """
     left, cosines, right = np.linalg.svd(source_axes.T @ target_axes)
     start = source_axes @ left
@@ -116,18 +107,3 @@ def geodesic_flow(source_axes: Array, target_axes: Array) -> Array:
     rest = np.sqrt(np.maximum(g - b**2 / a, 0))
     flow: Array = np.hstack([start * root + direction * (b / root), direction * rest])
     return flow
-
-
-def check_dimension(n_components: int, largest: int) -> int:
-    """Return ``n_components``, at most ``largest``.
-
-    Raises
-    ------
-    ValueError
-        If it is no positive integer.
-    """
-    if isinstance(n_components, (bool, np.bool_)) or not isinstance(n_components, (int, np.integer)):
-        raise ValueError(f"n_components must be an integer, got {n_components!r}")
-    if n_components < 1:
-        raise ValueError(f"n_components must be at least 1, got {n_components}")
-    return min(int(n_components), largest)

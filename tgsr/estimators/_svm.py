@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from tgsr.estimators._base import Codes
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier, check_positive
 
 __all__ = ["SVMClassifier"]
 
 
-class SVMClassifier(SweepClassifier):
+class SVMClassifier(SVMSweepClassifier):
     """Linear C-SVC (LIBSVM, pairwise votes) on the source samples as they are; the target is not used.
 
     Parameters
@@ -27,4 +26,4 @@ class SVMClassifier(SweepClassifier):
         self.class_order = class_order
 
     def _solve(self, prepared: Span, codes: Codes) -> LinearRule:
-        return fit_svm(prepared.source, codes, C=check_positive("C", self.C), class_order=self.class_order)
+        return self._fit_svm(prepared.source, codes)

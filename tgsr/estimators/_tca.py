@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tgsr.estimators._base import Array, Codes
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators._subspace import check_dimension
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.protocols import check_integer, check_number
 
 __all__ = ["TCAClassifier"]
 
@@ -23,7 +22,7 @@ class _Kernel:
     mean_gap: Array  # K e
 
 
-class TCAClassifier(SweepClassifier):
+class TCAClassifier(SVMSweepClassifier):
     """SVM on the leading transfer components of the linear kernel.
 
     The components are the leading eigenvectors W of (KLK + μI)^{-1} KHK, of unit norm; samples become K·W. Their
@@ -55,32 +54,20 @@ class TCAClassifier(SweepClassifier):
 
     def _solve(self, prepared: tuple[_Kernel, dict[float, Array]], codes: Codes) -> LinearRule:
         kernel, solved = prepared
-        mu = check_positive("mu", self.mu)
-        n_components = check_dimension(self.n_components, len(kernel.K) - 1)
+        mu = check_number("mu", self.mu, strict=True)
+        n_components = min(check_integer("n_components", self.n_components, 1), len(kernel.K) - 1)
         if mu not in solved:
             solved[mu] = transfer_components(kernel.centred, kernel.mean_gap, mu)
         projection = kernel.span.samples.T @ solved[mu][:, :n_components]
         features = kernel.span.source @ projection
-        return fit_svm(
-            features, codes, C=check_positive("C", self.C), class_order=self.class_order, projection=projection
-        )
+        return self._fit_svm(features, codes, projection=projection)
 
 
 def transfer_components(centred: Array, mean_gap: Array, mu: float) -> Array:
-    """Eigenvectors of (KLK + μI)^{-1} KHK in decreasing order of their eigenvalues, of unit norm.
+    """Eigenvectors W (n, n) of (KLK + μI)^{-1} KHK in decreasing order of their eigenvalues.
 
-    Parameters
-    ----------
-    centred : array of shape (n, n)
-        K H K.
-    mean_gap : array of shape (n,)
-        K e, with L = e e^T: mean source column minus mean target column of K.
-    mu : float
-
-    Returns
-    -------
-    array of shape (n, n)
-        W, with columns of unit Euclidean norm, as a general eigensolver returns them.
+    Its columns have unit Euclidean norm, as a general eigensolver returns them. ``centred`` is KHK (n, n), ``mean_gap``
+    K e (n,) with L = e e^T: the mean source column of K minus the mean target column.
     """
     # with R = √μ(KLK + μI)^{-1/2}, the eigenvectors are R times those of the symmetric R KHK R. As KLK = gg^T has rank
     # one, R = I − (1 − √(μ/(μ + ‖g‖²)))gg^T/‖g‖²: no factorisation that rounding could spoil where ‖g‖² ≫ μ

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import warnings
 from collections import defaultdict
@@ -10,22 +9,20 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from tgsr.estimators._base import Array, Codes, TargetSamples, TransferClassifier
 from tgsr.estimators._groups import feature_groups, group_scales
-from tgsr.estimators.sweep import Outcome, Settings, Sweep
+from tgsr.estimators.sweep import Outcome, Settings, Sweep, SweepTask
 from tgsr.protocols import N_REGIONS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings, project_simplex
 
-__all__ = ["TGSRClassifier", "TiedGroupsWarning"]
+__all__ = ["GroupRegression", "TGSRClassifier", "TiedGroupsWarning"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +34,24 @@ class TiedGroupsWarning(UserWarning):
     """Fewer than κ groups were kept: the κ-th and the (κ + 1)-th norm are equal, and the threshold removes both."""
 
 
-class TGSRClassifier(TransferClassifier):
+class GroupRegression(TransferClassifier):
+    """A linear model whose matrix C has groups of rows: what TGSR and a consensus of it share."""
+
+    coef_: Array
+    groups_: Codes
+    region_norms_: Array
+    selected_regions_: Codes
+
+    def _decide(self, X: Array) -> Array:
+        decisions: Array = X @ self.coef_.T
+        return decisions
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """C^T x projected on the probability simplex, Equ. (8): shape (n, n_classes)."""
+        return project_simplex(self._scores(X))
+
+
+class TGSRClassifier(GroupRegression):
     """Transfer Group Sparse Regression (Jiang et al., ICPR 2022), Algorithm 1 with the corrected sign.
 
     Parameters
@@ -89,13 +103,7 @@ class TGSRClassifier(TransferClassifier):
     1
     """
 
-    coef_: Array
-    groups_: npt.NDArray[np.intp]
-    region_norms_: Array
-    selected_regions_: npt.NDArray[np.intp]
     complete_: bool
-    n_iter_: int
-    converged_: bool
     objective_: float
 
     def __init__(
@@ -124,24 +132,6 @@ class TGSRClassifier(TransferClassifier):
         self.init = init
         self.n_jobs = n_jobs
 
-    def prepare_sweep(
-        self,
-        X: npt.ArrayLike,
-        codes: npt.ArrayLike,
-        X_target: npt.ArrayLike,
-        X_new: npt.ArrayLike | None = None,
-        *,
-        n_classes: int | None = None,
-    ) -> Sweep:
-        """Prepare a sweep over κ, ξ and whatever else; see `tgsr.estimators.sweep.prepare_sweep`."""
-        worker = clone(self)
-        source, _, target = worker._check_fit(X, codes, X_target)
-        new = None if X_new is None else worker._check_samples("X_new", X_new, source.shape[1])
-        numbers = np.asarray(codes, dtype=np.intp)
-        if worker.rho < _SLOW_RHO:
-            _tell_slow(worker.rho, worker.max_iter)
-        return _TGSRSweep(worker, source, numbers, n_classes or int(numbers.max()) + 1, target, new)
-
     def path(
         self,
         X: npt.ArrayLike,
@@ -165,47 +155,16 @@ class TGSRClassifier(TransferClassifier):
             In the order of ``itertools.product(kappas, xis)``; their codes are indices into ``np.unique(y)``. The
             regression matrix is made when ``coef()`` is called.
         """
-        worker = clone(self)
+        worker, kappas = clone(self), list(kappas)
         source, codes, target = worker._check_fit(X, y, X_target)
-        sweep = _TGSRSweep(worker, source, codes, len(worker.classes_), target, None)
-        cells = [{"kappa": kappa, "xi": xi} for kappa, xi in itertools.product(kappas, xis)]
-        columns: dict[float, list[int]] = defaultdict(list)
-        for index, cell in enumerate(cells):
-            columns[cell["xi"]].append(index)
-        outcomes: dict[int, Outcome] = {}
-        with (
-            threadpool_limits(limits=1, user_api="blas"),
-            ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool,
-        ):
-            solved = pool.map(lambda members: sweep([cells[index] for index in members]), columns.values())
-            for members, found in zip(columns.values(), solved, strict=True):
-                outcomes.update(zip(members, found, strict=True))
-        return [outcomes[index] for index in range(len(cells))]
-
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, *, X_target: npt.ArrayLike | TargetSamples | None = None) -> Self:
-        """Fit on labelled source samples and unlabelled target samples; see `TransferClassifier.fit`.
-
-        Warns where nothing adapts for lack of ``X_target``, where the iteration has not converged, and where fewer
-        than κ groups were kept.
-        """
-        super().fit(X, y, X_target=X_target)
-        if X_target is None and self.xi:
-            warnings.warn(f"fitted without X_target: xi = {self.xi} has no effect", UserWarning, stacklevel=2)
-        if not self.converged_:
-            warnings.warn(
-                f"Algorithm 1 has not converged in max_iter = {self.max_iter} iterations; raise max_iter",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        if not self.complete_:
-            kept = len(self.selected_regions_)
-            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
-            warnings.warn(text, TiedGroupsWarning, stacklevel=2)
-        return self
+        sweep = worker._sweep(SweepTask(source, codes, target, None, len(worker.classes_)))
+        columns = [[{"kappa": kappa, "xi": xi} for kappa in kappas] for xi in xis]
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
+            solved = list(pool.map(sweep, columns))
+        return [outcome for row in zip(*solved, strict=True) for outcome in row]
 
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
-        sweep = _TGSRSweep(self, X, codes, len(self.classes_), X_target, None)
-        (outcome,) = sweep([{}])
+        (outcome,) = self._sweep(SweepTask(X, codes, X_target, None, len(self.classes_)))([{}])
         assert outcome.coef is not None
         assert outcome.group_norms is not None
         self.coef_ = np.ascontiguousarray(outcome.coef().T)
@@ -216,14 +175,17 @@ class TGSRClassifier(TransferClassifier):
         self.n_iter_ = int(outcome.metrics["iterations"])
         self.converged_ = bool(outcome.metrics["converged"])
         self.objective_ = outcome.metrics["objective"]
+        if X_target is None and self.xi:
+            warnings.warn(f"fitted without X_target: xi = {self.xi} has no effect", UserWarning, stacklevel=3)
+        if not self.complete_:
+            kept = len(self.selected_regions_)
+            text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
+            warnings.warn(text, TiedGroupsWarning, stacklevel=3)
 
-    def _decide(self, X: Array) -> Array:
-        decisions: Array = X @ self.coef_.T
-        return decisions
-
-    def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """C^T x projected on the probability simplex, Equ. (8): shape (n, n_classes)."""
-        return project_simplex(self._scores(X))
+    def _sweep(self, task: SweepTask) -> Sweep:
+        if self.rho < _SLOW_RHO:
+            _tell_slow(self.rho, self.max_iter)
+        return _TGSRSweep(self, task)
 
     def _solver_settings(self) -> SolverSettings:
         return SolverSettings(self.mu, self.rho, self.mu_max, self.tol, self.max_iter, self.init)
@@ -255,11 +217,7 @@ class _TGSRSweep:
     """Cells of any (κ, ξ) by one solver for each grouping and scaling: its Gram matrices serve all cells."""
 
     worker: TGSRClassifier
-    X: Array
-    codes: Codes
-    n_classes: int
-    X_target: Array | None
-    X_new: Array | None
+    task: SweepTask
     systems: dict[tuple[str, ...], _System] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -274,57 +232,47 @@ class _TGSRSweep:
             batches[system, worker._solver_settings()].append((index, cell))
         outcomes: dict[int, Outcome] = {}
         for (system, solver_settings), members in batches.items():
-            solutions = system.solver.solve([cell for _, cell in members], settings=solver_settings)
+            solutions = system.solver.solve([cell for _, cell in members], solver_settings)
             for (index, _), solution in zip(members, solutions, strict=True):
-                outcomes[index] = system.outcome(dict(settings[index]), solution)
+                outcomes[index] = system.outcome(settings[index], solution)
         return [outcomes[index] for index in range(len(settings))]
 
     def _system(self, worker: TGSRClassifier) -> _System:
-        key = tuple(
-            given if isinstance(given, str) else repr(np.asarray(given).tolist())
-            for given in (worker.groups, worker.scaling)
-        )
+        key = tuple(repr(np.asarray(given).tolist()) for given in (worker.groups, worker.scaling))
         if key not in self.systems:
-            self.systems[key] = self._new_system(worker)
+            self.systems[key] = _System(worker, self.task)
         return self.systems[key]
 
-    def _new_system(self, worker: TGSRClassifier) -> _System:
-        groups = feature_groups(worker.groups, self.X.shape[1])
-        positions = np.unique(groups, return_inverse=True)[1]
-        scales = group_scales(worker.scaling, self.X, self.X_target, positions)
-        samples: list[Any] = [self.X, self.X_target, self.X_new]
-        if scales is not None:
-            samples = [None if part is None else part / scales[positions] for part in samples]
-        solver = BatchSolver(samples[0], self.codes, self.n_classes, samples[1], groups, X_new=samples[2])
-        return _System(solver, scales, positions)
 
-
-@dataclass(frozen=True, eq=False)
 class _System:
     """A solver on scaled groups, and the way back to the features as they were given."""
 
-    solver: BatchSolver
-    scales: Array | None
-    positions: npt.NDArray[np.intp]
+    def __init__(self, worker: TGSRClassifier, task: SweepTask) -> None:
+        groups = feature_groups(worker.groups, task.X.shape[1])
+        self.positions = np.unique(groups, return_inverse=True)[1]
+        self.scales = group_scales(worker.scaling, task.X, task.X_target, self.positions)
+        samples = [task.X, task.X_target, task.X_new]
+        if self.scales is not None:
+            samples = [None if part is None else part / self.scales[self.positions] for part in samples]
+        X, X_target, X_new = samples
+        self.solver = BatchSolver(X, task.codes, task.n_classes, X_target, groups, X_new)
 
-    def outcome(self, settings: dict[str, Any], solution: CellSolution) -> Outcome:
-        kept = int(np.count_nonzero(solution.group_norms))
-        given, new = solution.target_decisions, solution.new_decisions
-        return Outcome(
+    def outcome(self, settings: Settings, solution: CellSolution) -> Outcome:
+        metrics = {
+            "iterations": float(solution.n_iter),
+            "converged": float(solution.converged),
+            "objective": solution.objective,
+            "regions_kept": float(np.count_nonzero(solution.group_norms)),
+            "complete": float(solution.complete),
+        }
+        norms = solution.group_norms if self.scales is None else solution.group_norms / self.scales
+        return Outcome.of_scores(
             settings,
-            given.argmax(axis=1),
-            given,
-            {
-                "iterations": float(solution.n_iter),
-                "converged": float(solution.converged),
-                "objective": solution.objective,
-                "regions_kept": float(kept),
-                "complete": float(solution.complete),
-            },
-            solution.group_norms if self.scales is None else solution.group_norms / self.scales,
-            lambda: self._coef(solution),
-            None if new is None else new.argmax(axis=1),
-            new,
+            solution.target_decisions,
+            solution.new_decisions,
+            metrics=metrics,
+            group_norms=norms,
+            coef=lambda: self._coef(solution),
         )
 
     def _coef(self, solution: CellSolution) -> Array:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tgsr.estimators._base import Array, Codes
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import SweepClassifier, check_positive
+from tgsr.protocols import check_number
 from tgsr.solvers._quadratic import damped_least_squares
 
 __all__ = ["TKLClassifier"]
@@ -26,7 +26,7 @@ class _Spectrum:
     linear: Array  # diag(B)
 
 
-class TKLClassifier(SweepClassifier):
+class TKLClassifier(SVMSweepClassifier):
     """SVM on the kernel that extends the target's eigensystem with the spectrum which fits the source best.
 
     Parameters
@@ -57,13 +57,7 @@ class TKLClassifier(SweepClassifier):
         return _Spectrum(span, extension, source, quadratic, linear)
 
     def _solve(self, prepared: _Spectrum, codes: Codes) -> LinearRule:
-        zeta = check_positive("zeta", self.zeta)
+        zeta = check_number("zeta", self.zeta, strict=True)
         spectrum = damped_least_squares(prepared.quadratic, prepared.linear, zeta)
         scale = np.sqrt(spectrum)
-        return fit_svm(
-            prepared.source * scale,
-            codes,
-            C=check_positive("C", self.C),
-            class_order=self.class_order,
-            projection=prepared.extension * scale,
-        )
+        return self._fit_svm(prepared.source * scale, codes, projection=prepared.extension * scale)

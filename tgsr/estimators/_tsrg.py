@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from joblib import effective_n_jobs
 from threadpoolctl import threadpool_limits
 
-from tgsr.estimators._base import Array, Codes
+from tgsr.estimators._base import Array, Codes, Fitted
 from tgsr.estimators._drls import RegressionProblem, by_lam
-from tgsr.estimators._kernel_svm import LinearRule, fit_svm
+from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Fitted, Settings, SweepClassifier, check_positive
+from tgsr.estimators.sweep import Settings
+from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
@@ -22,7 +22,7 @@ __all__ = ["TSRGClassifier"]
 _BLOCK = 512
 
 
-class TSRGClassifier(SweepClassifier):
+class TSRGClassifier(SVMSweepClassifier):
     """The target is regenerated so that its mean comes close to the source's; the source's SVM predicts it.
 
     min_P ‖X_s − P^T K_s‖_F² + λ‖P^T(mean source column − mean target column of K)‖² + μ‖P‖₁; the linear SVM trained
@@ -69,48 +69,34 @@ class TSRGClassifier(SweepClassifier):
         self.precision = precision
         self.n_jobs = n_jobs
 
-    def _prepare(self, span: Span) -> tuple[Span, RegressionProblem]:
-        return span, RegressionProblem.of(span)
+    def _prepare(self, span: Span) -> RegressionProblem:
+        return RegressionProblem(span)
 
-    def _rules(
-        self, prepared: tuple[Span, RegressionProblem], codes: Codes, grid: Sequence[Settings]
-    ) -> Iterable[Fitted]:
-        span, problem = prepared
-        if self.precision not in ("single", "double"):
-            raise ValueError(f"precision must be 'single' or 'double', got {self.precision!r}")
-        dtype = np.float32 if self.precision == "single" else np.float64
+    def _rules(self, prepared: RegressionProblem, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
+        check_choice("precision", self.precision, ("single", "double"))
+        dtype, span = np.float32 if self.precision == "single" else np.float64, prepared.span
         for lam, cells in by_lam(self, grid).items():
-            resolvents = Resolvents(problem.K_source, problem.delta, lam, dtype=dtype)
+            resolvents = Resolvents(prepared.K_source, prepared.delta, lam, dtype=dtype)
             for index, settings in cells:
-                mu = check_positive("mu", settings.mu, zero=True)
-                regenerated = _regenerate(span, problem, mu, resolvents, effective_n_jobs(self.n_jobs))
-                base = fit_svm(span.source, codes, C=check_positive("C", settings.C), class_order=settings.class_order)
+                kernel, n_iter, converged = self._regenerate(span, check_number("mu", settings.mu), resolvents)
+                base = settings._fit_svm(span.source, codes)
                 # the SVM's kernel between a regenerated sample P^T k(x) and the source is k(x)^T (P X_s^T)
-                projection = problem.samples.T @ regenerated.kernel
-                rule = LinearRule(base.svc, base.order, np.eye(len(span.source)), projection)
-                yield Fitted(index, rule, regenerated.n_iter, regenerated.converged)
+                rule = LinearRule(base.svc, base.order, np.eye(len(span.source)), prepared.samples.T @ kernel)
+                yield Fitted(index, rule, n_iter, converged)
 
+    def _regenerate(self, span: Span, mu: float, resolvents: Resolvents) -> tuple[Array, int, bool]:
+        """P X_s^T (n, n_source), solved feature block by feature block; iterations; whether all converged."""
+        n_features = span.source.shape[1] if span.basis is None else len(span.basis)
 
-@dataclass(frozen=True)
-class _Regenerated:
-    kernel: Array  # P X_s^T, (n, n_source)
-    n_iter: int
-    converged: bool
+        def solve(first: int) -> tuple[Array, float, int, bool]:
+            block = slice(first, first + _BLOCK)
+            features = span.source[:, block] if span.basis is None else span.source @ span.basis[block].T
+            solution = sparse_regression(resolvents, features, [mu])
+            product: Array = (solution.P[0] @ features.T.astype(resolvents.dtype)).astype(np.float64)
+            return product, float(solution.gaps[0]), int(solution.n_iter[0]), bool(solution.converged[0])
 
-
-def _regenerate(span: Span, problem: RegressionProblem, mu: float, resolvents: Resolvents, n_jobs: int) -> _Regenerated:
-    """Solve for P feature block by feature block."""
-    n_features = span.source.shape[1] if span.basis is None else len(span.basis)
-
-    def solve(first: int) -> tuple[Array, float, int, bool]:
-        block = slice(first, first + _BLOCK)
-        features = span.source[:, block] if span.basis is None else span.source @ span.basis[block].T
-        solution = sparse_regression(problem.K_source, features, [mu], resolvents)
-        product: Array = (solution.P[0] @ features.T.astype(resolvents.dtype)).astype(np.float64)
-        return product, float(solution.gaps[0]), int(solution.n_iter[0]), bool(solution.converged[0])
-
-    # BLAS and the compiled update release the interpreter's lock; the sum is in the order of the blocks
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_jobs) as pool:
-        products, gaps, n_iters, stopped = zip(*pool.map(solve, range(0, n_features, _BLOCK)), strict=True)
-    near = sum(gaps) <= GAP_LIMIT * float((span.source**2).sum())
-    return _Regenerated(np.sum(products, axis=0), max(n_iters), near and all(stopped))
+        # BLAS and the compiled update release the interpreter's lock; the sum is in the order of the blocks
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
+            products, gaps, n_iters, stopped = zip(*pool.map(solve, range(0, n_features, _BLOCK)), strict=True)
+        near = sum(gaps) <= GAP_LIMIT * float((span.source**2).sum())
+        return np.sum(products, axis=0), max(n_iters), near and all(stopped)

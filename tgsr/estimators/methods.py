@@ -6,10 +6,10 @@ elsewhere are found by an entry point of the group ``tgsr.methods``, or by ``pac
 
 from __future__ import annotations
 
-import importlib
 import itertools
+import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -75,16 +75,20 @@ class Method:
     batch : int
         How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
         workers share it.
+    rule : str
+        The selection rule by default, which needs no target label: ``"fixed"``, which takes ``defaults``, unless
+        another was better with certainty (see the table in tgsr/evaluation/README.md).
     """
 
     name: str
     estimator: type[BaseEstimator]
     protocol: Mapping[str, Any]
-    defaults: Mapping[str, Any]
-    param_grid: Callable[[TaskShape], Grid]
-    param_distributions: Callable[[TaskShape], Distributions]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    param_grid: Callable[[TaskShape], Grid] = lambda _: [{}]
+    param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
     shares: str | None = None
     batch: int = 32
+    rule: str = "fixed"
 
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
@@ -139,7 +143,7 @@ def _sparse(name: str, estimator: type[BaseEstimator], protocol: Mapping[str, An
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("SVM", SVMClassifier, _ORDER, {"C": 1.0}, lambda _: [{}], lambda _: {}),
+        Method("SVM", SVMClassifier, _ORDER, {"C": 1.0}),
         Method(
             "IW-SVM",
             IWSVMClassifier,
@@ -154,6 +158,7 @@ METHODS: dict[str, Method] = {
                 "width": _WIDTH,
                 "bound": FloatDistribution(1.0, 1000.0, log=True),
             },
+            rule="class-balance",
         ),
         Method("TCA", TCAClassifier, _ORDER, {"n_components": 20, "mu": 1.0}, *_COMPONENTS),
         Method("GFK", GFKClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
@@ -173,6 +178,7 @@ METHODS: dict[str, Method] = {
             {"zeta": 2.0},
             lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
             lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
+            rule="class-balance",
         ),
         _sparse("TSRG", TSRGClassifier, _ORDER, batch=2),
         _sparse("DRLS", DRLSClassifier, {}, batch=37),
@@ -191,18 +197,13 @@ METHODS: dict[str, Method] = {
 """The ten methods in the order of the paper's tables."""
 
 
-def _consensus(name: str, estimator: type[BaseEstimator], protocol: dict[str, Any]) -> Method:
-    """A method with nothing to search."""
-    return Method(name, estimator, protocol, {}, lambda _: [{}], lambda _: {})
-
-
 CONSENSUS: dict[str, Method] = {
     method.name: method
     for method in (
-        _consensus("TGSR-average", ConsensusTGSR, {"combine": "average"}),
-        _consensus("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
-        _consensus("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
-        *(_consensus(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
+        Method("TGSR-average", ConsensusTGSR, {"combine": "average"}),
+        Method("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
+        Method("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
+        *(Method(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
     )
 }
 """Combinations of a whole grid: nothing is chosen (see `tgsr.estimators._consensus`)."""
@@ -230,21 +231,17 @@ def get_method(name: str) -> Method:
         if _plain(entry.name) == wanted:
             found = entry.load()
             return found if isinstance(found, Method) else _own_method(entry.name, found)
-    if ":" in name:
-        return _own_method(name, _imported(name))
-    raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
+    if ":" not in name:
+        raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
+    return _own_method(name, found)
 
 
 def _plain(name: str) -> str:
     return name.strip().upper().replace("-", "").replace("_", "")
-
-
-def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
 
 
 def _constructed(estimator: Any) -> dict[str, Any]:

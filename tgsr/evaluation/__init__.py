@@ -1,11 +1,9 @@
 """Scores, the runner of one experiment, and selection without target labels."""
 
-from tgsr.evaluation._metrics import BatchScores, Scores, score, score_batch
-from tgsr.evaluation._runner import Evaluation, TransferEstimator, evaluate
-from tgsr.evaluation._task import TransferTask, mask_target
+from tgsr.evaluation._metrics import Scores, score, score_batch
+from tgsr.evaluation._task import Evaluation, TransferEstimator, TransferTask, evaluate, mask_target
 
 __all__ = [
-    "BatchScores",
     "Evaluation",
     "Scores",
     "TransferEstimator",

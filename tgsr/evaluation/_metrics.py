@@ -3,64 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError
 
-__all__ = ["BatchScores", "Scores", "confusion_matrices", "score", "score_batch"]
+__all__ = ["Scores", "confusion_matrices", "score", "score_batch"]
 
 
-@dataclass(frozen=True)
-class BatchScores:
-    """Scores of m prediction vectors against the same truth.
-
-    Attributes
-    ----------
-    confusion : array of shape (m, n_classes, n_classes)
-        Rows are true classes, columns predicted ones.
-    accuracy, macro_f1, recall : arrays of shape (m,)
-        Fractions in 0…1; ``recall`` is the unweighted (macro) recall.
-    class_precision, class_recall, class_f1 : arrays of shape (m, n_classes)
-    """
-
-    confusion: npt.NDArray[np.int64]
-    accuracy: npt.NDArray[np.float64]
-    macro_f1: npt.NDArray[np.float64]
-    recall: npt.NDArray[np.float64]
-    class_precision: npt.NDArray[np.float64]
-    class_recall: npt.NDArray[np.float64]
-    class_f1: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.accuracy)
-
-    def __getitem__(self, index: int) -> Scores:
-        return Scores(
-            confusion=self.confusion[index],
-            accuracy=float(self.accuracy[index]),
-            macro_f1=float(self.macro_f1[index]),
-            recall=float(self.recall[index]),
-            class_precision=self.class_precision[index],
-            class_recall=self.class_recall[index],
-            class_f1=self.class_f1[index],
-        )
+Floats = npt.NDArray[np.float64]
+Value = TypeVar("Value", float, Floats)
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """Scores of one prediction vector; the attributes are those of `BatchScores` without the first axis."""
+class Scores(Generic[Value]):
+    """Scores of one prediction vector, or of m against the same truth: then all have a first axis of m.
+
+    Attributes
+    ----------
+    confusion : array of shape (n_classes, n_classes)
+        Rows are true classes, columns predicted ones.
+    accuracy, macro_f1, recall : float
+        Fractions in 0…1; ``recall`` is the unweighted (macro) recall.
+    class_precision, class_recall, class_f1 : arrays of shape (n_classes,)
+    """
 
     confusion: npt.NDArray[np.int64]
-    accuracy: float
-    macro_f1: float
-    recall: float
-    class_precision: npt.NDArray[np.float64]
-    class_recall: npt.NDArray[np.float64]
-    class_f1: npt.NDArray[np.float64]
+    accuracy: Value
+    macro_f1: Value
+    recall: Value
+    class_precision: Floats
+    class_recall: Floats
+    class_f1: Floats
 
-    def as_metrics(self, class_names: tuple[str, ...]) -> dict[str, float]:
+    def __getitem__(self, index: int) -> Scores[float]:
+        own = {name: values[index] for name, values in vars(self).items()}
+        return Scores(**{name: value if np.ndim(value) else value.item() for name, value in own.items()})
+
+    def as_metrics(self: Scores[float], class_names: tuple[str, ...]) -> dict[str, float]:
         """Flat metrics for tracking: accuracy, macro_f1, recall, and precision and recall of each class."""
         metrics = {"accuracy": self.accuracy, "macro_f1": self.macro_f1, "recall": self.recall}
         for index, class_name in enumerate(class_names):
@@ -98,7 +80,7 @@ def confusion_matrices(
     return np.bincount(cells.ravel(), minlength=m * n_classes**2).reshape(m, n_classes, n_classes)
 
 
-def score_batch(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int) -> BatchScores:
+def score_batch(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int) -> Scores[Floats]:
     """Score m prediction vectors (m, n) against the truth (n,); see `confusion_matrices` for the errors."""
     confusion = confusion_matrices(y_true, y_pred, n_classes)
     hits = np.diagonal(confusion, axis1=1, axis2=2).astype(np.float64)
@@ -107,7 +89,7 @@ def score_batch(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_
     recall = _ratio(hits, true)
     # the paper's F1 = 2·P·R/(P + R), as computed there: 2·hits/(true + predicted) is the same number
     f1 = _ratio(2 * hits, true + predicted)
-    return BatchScores(
+    return Scores(
         confusion=confusion,
         accuracy=hits.sum(axis=1) / len(y_true),
         macro_f1=f1.mean(axis=1),
@@ -118,10 +100,10 @@ def score_batch(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_
     )
 
 
-def score(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int) -> Scores:
+def score(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_classes: int) -> Scores[float]:
     """Score one prediction vector; labels are class indices."""
     return score_batch(np.asarray(y_true), np.asarray(y_pred)[None, :], n_classes)[0]
 
 
-def _ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _ratio(numerator: Floats, denominator: npt.NDArray[np.int64]) -> Floats:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

@@ -1,15 +1,18 @@
-"""What a method or a rule may see of a pair of databases."""
+"""What a method or a rule may see of a pair of databases, and one experiment with it: target labels stay here."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.datasets import DatabasePair
+from tgsr.evaluation._metrics import Scores, score
 
-__all__ = ["TransferTask", "mask_target"]
+__all__ = ["Evaluation", "TransferEstimator", "TransferTask", "evaluate", "mask_target"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,32 @@ def mask_target(pair: DatabasePair) -> TransferTask:
     return TransferTask(
         source.X, source.known_labels, pair.target.X, source.subjects, source.class_names, source.groups
     )
+
+
+class TransferEstimator(Protocol):
+    """What a method must offer: scikit-learn's interface with the unlabelled target samples as a keyword."""
+
+    def fit(self, X: Any, y: Any, *, X_target: Any = None) -> Any: ...
+
+    def predict(self, X: Any) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A fitted estimator with its predictions for the target, their scores, and the fit's seconds."""
+
+    estimator: Any
+    predictions: npt.NDArray[np.int64]
+    scores: Scores[float]
+    fit_seconds: float
+
+
+def evaluate(estimator: TransferEstimator, pair: DatabasePair) -> Evaluation:
+    """Fit on the source (and the unlabelled target), predict the target, score."""
+    task = mask_target(pair)
+    started = time.perf_counter()
+    estimator.fit(task.X, task.y, X_target=task.X_target)
+    fit_seconds = time.perf_counter() - started
+    predictions = np.asarray(estimator.predict(task.X_target), dtype=np.int64)
+    scores = score(pair.target.known_labels, predictions, len(task.class_names))
+    return Evaluation(estimator, predictions, scores, fit_seconds)

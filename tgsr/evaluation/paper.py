@@ -1,71 +1,56 @@
 """The published Tables I and II: ten methods × twelve experiments, as data.
 
 Each number is the best target macro-F1 over a method's grid, and the accuracy in the same cell: chosen with the
-target's labels. Three accuracies cannot be, given the number of target samples; these cells are marked.
+target's labels. Three accuracies cannot be, given the number of target samples.
 """
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
 
 from tgsr.protocols import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["PublishedResult", "published_result", "published_results"]
 
 
-@dataclass(frozen=True)
-class PublishedResult:
-    """One cell of the published tables.
+class PublishedResult(NamedTuple):
+    """One cell of the published tables, as fractions (accuracy is printed in per cent).
 
-    Attributes
-    ----------
-    experiment : int
-        1 to 12.
-    method : str
-    macro_f1, accuracy : float
-        Fractions, as printed (accuracy is printed in per cent).
-    possible_accuracy : float or None
-        In the three cells whose accuracy is no multiple of 1/N_t: the nearest accuracy (to the printed two decimals
-        of a per cent) that is.
+    ``possible_accuracy`` is the nearest accuracy (to the printed two decimals of a per cent) that is a multiple of
+    1/N_t, in the three cells whose accuracy is none; elsewhere NaN.
     """
 
-    experiment: int
-    method: str
     macro_f1: float
     accuracy: float
-    possible_accuracy: float | None = None
-
-    @property
-    def impossible(self) -> bool:
-        """Whether the printed accuracy cannot be."""
-        return self.possible_accuracy is not None
-
-    def equals(self, macro_f1: float, accuracy: float) -> bool:
-        """Whether a result agrees to the printed digit; impossible cells are compared with the nearest possible."""
-        expected = self.accuracy if self.possible_accuracy is None else self.possible_accuracy
-        return round(macro_f1, 4) == self.macro_f1 and round(100 * accuracy, 2) == round(100 * expected, 2)
+    possible_accuracy: float
 
 
 @cache
-def published_results() -> dict[tuple[int, str], PublishedResult]:
-    """All 120 cells, by experiment number and method."""
-    text = files("tgsr.evaluation").joinpath("paper_results.csv").read_text(encoding="utf-8")
-    cells = (
-        PublishedResult(
-            experiment=int(row["experiment"]),
-            method=row["method"],
-            macro_f1=float(row["macro_f1"]),
-            accuracy=round(float(row["accuracy_percent"]) / 100, 6),
-            possible_accuracy=round(float(row["possible_percent"]) / 100, 6) if row["possible_percent"] else None,
-        )
-        for row in csv.DictReader(text.splitlines())
+def published_results() -> pd.DataFrame:
+    """All 120 cells: columns ``experiment`` (such as ``"V-N"``) and ``method``, and those of `PublishedResult`."""
+    import pandas as pd
+
+    with files("tgsr.evaluation").joinpath("paper_results.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file)
+    return pd.DataFrame(
+        {
+            "experiment": table["source"] + "-" + table["target"],
+            "method": table["method"],
+            "macro_f1": table["macro_f1"],
+            "accuracy": (table["accuracy_percent"] / 100).round(6),
+            "possible_accuracy": (table["possible_percent"] / 100).round(6),
+        }
     )
-    return {(cell.experiment, cell.method): cell for cell in cells}
 
 
-def published_result(experiment: Experiment, method: str) -> PublishedResult | None:
-    """The published cell of an experiment and a method; None for a method that is not in the tables."""
-    return published_results().get((experiment.number, method))
+def published_result(experiment: Experiment | str, method: str) -> PublishedResult | None:
+    """The published cell of an experiment (or its name) and a method; None for what is not in the tables."""
+    table = published_results()
+    name = experiment if isinstance(experiment, str) else experiment.name
+    row = table[(table["experiment"] == name) & (table["method"] == method)]
+    return None if row.empty else PublishedResult(*row.iloc[0, 2:].astype(float))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from tgsr.errors import TrackingError
 from tgsr.evaluation.best import Best, best_trial, setting_columns
 
-__all__ = ["SYMBOLS", "choice_remarks", "show_setting"]
+__all__ = ["choice_remarks", "show_setting", "show_settings", "show_value", "symbol"]
 
-SYMBOLS = {"kappa": "κ", "xi": "ξ", "lam": "λ", "mu": "μ", "zeta": "ζ"}
+_SYMBOLS = {"kappa": "κ", "xi": "ξ", "lam": "λ", "mu": "μ", "zeta": "ζ"}
 
 
 def choice_remarks(
@@ -52,14 +54,28 @@ def choice_remarks(
 
 def show_setting(name: str, value: object) -> str:
     """A setting as people read it: ``"κ = 12"``, ``"width = 0.25"``."""
-    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return f"{SYMBOLS.get(name, name)} = {shown}"
+    return f"{symbol(name)} = {show_value(value)}"
+
+
+def show_value(value: object) -> str:
+    """A setting's value as people read it: four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_settings(settings: Mapping[str, object]) -> str:
+    """Settings as people read them: ``"κ = 12, ξ = 0.01"``."""
+    return ", ".join(show_setting(name, value) for name, value in settings.items())
+
+
+def symbol(name: str) -> str:
+    """A setting's symbol, or its name."""
+    return _SYMBOLS.get(name, name)
 
 
 def _ties(best: Best, table: pd.DataFrame) -> list[str]:
     if best.n_ties == 1:
         return []
-    numeric = [SYMBOLS.get(name, name) for name in setting_columns(table) if table[name].nunique() > 1]
+    numeric = [symbol(name) for name in setting_columns(table) if table[name].nunique() > 1]
     first = f" (the smallest {numeric[0]}, then {numeric[1]})" if numeric == ["κ", "ξ"] else ""
     if best.n_ties == len(table):
         return [

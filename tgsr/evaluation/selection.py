@@ -17,7 +17,6 @@ from tgsr.evaluation.rules._reference import FIXED, ORACLE
 from tgsr.evaluation.rules._refits import AGREEMENT, CIRCULAR, DISCREPANCY, MIXVAL, STABILITY
 
 __all__ = [
-    "DEFAULT_RULE",
     "RULES",
     "PrepareSweep",
     "RuleContext",
@@ -27,9 +26,6 @@ __all__ = [
     "register_rule",
     "source_folds",
 ]
-
-DEFAULT_RULE = "fixed"
-"""Of what needs no target label nothing was better with any certainty: see this folder's README.md."""
 
 RULES: dict[str, SelectionRule] = {}
 """Name → rule."""

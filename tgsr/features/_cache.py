@@ -43,10 +43,8 @@ def content_key(clip: Clip, parameters: dict[str, Any]) -> str:
 
     Raises
     ------
-    MissingDataError
-        If a file of the clip is not there.
-    DataError
-        If a file cannot be read.
+    MissingDataError, DataError
+        If a file of the clip is not there, or cannot be read.
     """
     frames = None if clip.video is None else [clip.onset, clip.offset]
     made_by = [parameters, clip.cropped, frames, code_digest(*_DECIDING)]
@@ -62,13 +60,7 @@ def content_key(clip: Clip, parameters: dict[str, Any]) -> str:
 
 
 class FeatureCache:
-    """Features by content key in a folder, which several processes may share.
-
-    Parameters
-    ----------
-    folder : path
-        Made when the first entry is written. Safe to delete at any time.
-    """
+    """Features by content key in a folder that several processes may share, and that is safe to delete at any time."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -84,13 +76,7 @@ class FeatureCache:
         return features if features.dtype == np.float64 and features.ndim == 2 else None
 
     def put(self, key: str, features: npt.NDArray[np.float64]) -> None:
-        """Keep features under a key.
-
-        Raises
-        ------
-        DataError
-            If the folder cannot be written.
-        """
+        """Keep features under a key; a folder that cannot be written is a `DataError`."""
         try:
             with atomic_path(self._path(key)) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, features=features)

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from tgsr import __version__
 from tgsr.datasets._clips import Clip, ClipCollection, Skipped, read_frames
 from tgsr.datasets._dataset import FeatureDataset, read_only
-from tgsr.errors import DataError, ParameterError, TgsrError
+from tgsr.errors import DataError, TgsrError
 from tgsr.features._cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, check_integer
 
 __all__ = ["Extraction", "extract_collection"]
 
@@ -34,24 +34,12 @@ _FRAMES_OF_A_VIDEO = 100
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features of a database, and what happened on the way.
+    """Features of a database, and what happened on the way."""
 
-    Attributes
-    ----------
-    dataset : FeatureDataset
-        One sample for each usable clip, in the collection's order.
-    skipped : tuple of Skipped
-        Clips that are not in it: those the collection had skipped, then those that could not be read or used.
-    notes : tuple of str
-        The collection's own; classes that lost clips, clips with the same content, unknown subjects.
-    n_cached : int
-        Clips whose features were found in the cache.
-    """
-
-    dataset: FeatureDataset
-    skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
-    n_cached: int
+    dataset: FeatureDataset  # a sample for each usable clip, in the collection's order
+    skipped: tuple[Skipped, ...]  # those the collection had skipped, then those that could not be read or used
+    notes: tuple[str, ...]  # the collection's; classes that lost clips, clips of equal content, unknown subjects
+    n_cached: int  # clips whose features were found in the cache
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,6 @@ class _Task:
     settings: ExtractionSettings
     parameters: dict[str, Any]
     cache: Path | None
-    root: Path | None
 
     def __call__(self, clip: Clip) -> _Outcome:
         try:
@@ -79,7 +66,7 @@ class _Task:
             cache = None if self.cache is None else FeatureCache(self.cache)
             if cache is not None and (known := cache.get(key)) is not None:
                 return _Outcome(known, key, cached=True)
-            features = clip_features(read_frames(clip, root=self.root), self.settings, cropped=clip.cropped)
+            features = clip_features(read_frames(clip), self.settings, cropped=clip.cropped)
         except TgsrError as error:
             return _Outcome(None, reason=str(error))
         if cache is not None:
@@ -93,7 +80,6 @@ def extract_collection(
     *,
     jobs: int = 1,
     cache: Path | None = None,
-    root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction:
     """Compute the features of all clips of a database.
@@ -101,18 +87,8 @@ def extract_collection(
     A clip that cannot be used is skipped and reported. Interrupted and run again with the same cache, it goes on where
     it stopped.
 
-    Parameters
-    ----------
-    collection : ClipCollection
-    settings : ExtractionSettings, optional
-    jobs : int
-        Processes at most; a small database is not worth starting them.
-    cache : Path, optional
-        Folder of the feature cache; None computes everything.
-    root : Path, optional
-        Skip clips whose files lie outside this folder once links are followed.
-    progress : callable, optional
-        Called with the clips done and the clips in all.
+    ``jobs`` are processes at most: a small database is not worth starting them. ``cache`` is the folder of the feature
+    cache; None computes everything. ``progress`` is called with the clips done and the clips in all.
 
     Raises
     ------
@@ -124,7 +100,7 @@ def extract_collection(
     settings = settings or ExtractionSettings()
     _check(collection, jobs)
     parameters = _parameters(settings)
-    task = _Task(settings, parameters, cache, root)
+    task = _Task(settings, parameters, cache)
     outcomes = []
     for outcome in _run(task, collection.clips, jobs):
         outcomes.append(outcome)
@@ -184,8 +160,7 @@ def _end_with_parent() -> None:
 
 
 def _check(collection: ClipCollection, jobs: int) -> None:
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ParameterError(f"jobs must be a positive integer, got {jobs!r}")
+    check_integer("jobs", jobs, 1)
     labelled = any(clip.label is not None for clip in collection.clips)
     for clip in collection.clips:
         if labelled and clip.label not in collection.class_names:

@@ -6,7 +6,7 @@ out the movement of the head. Histograms of oriented flow: Chaudhry et al., CVPR
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,26 +25,19 @@ _STILL = 1e-3  # pixels: mean movement below which a clip counts as still, and i
 
 
 def flow_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
-    """Compute the histograms of a prepared clip.
+    """The histograms (n_regions, 8) of a prepared clip (T, height, width) whose first frame is the onset.
 
-    Parameters
-    ----------
-    clip : array of shape (T, height, width)
-        Grey values 0…255; the first frame is the onset.
-    settings : ExtractionSettings
-        Of which ``grid`` counts here.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_regions, 8)
-        For each region the mean movement of its pixels in each direction, relative to the mean movement of the face.
+    For each region of the settings' grid the mean movement of its pixels in each direction, relative to the mean
+    movement of the face.
     """
     import cv2
 
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     onset, *others = np.clip(np.rint(clip), 0, 255).astype(np.uint8)
     start = np.zeros((*onset.shape, 2), dtype=np.float32)
-    flows = (_without_head(np.asarray(search.calc(onset, frame, start.copy()))) for frame in others)
+    found = (np.asarray(search.calc(onset, frame, start.copy())) for frame in others)
+    # components (2, height, width) less their median, which is the movement of the head
+    flows = (np.moveaxis(flow.astype(np.float64) - np.median(flow, axis=(0, 1)), -1, 0) for flow in found)
     flow = max(flows, key=lambda field: float(np.hypot(*field).mean()))
     strength = np.hypot(*flow)
     turn = np.arctan2(flow[1], flow[0]) / (2 * np.pi)
@@ -54,9 +47,3 @@ def flow_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings)
     boxes = region_boxes(height, width, settings.grid)
     means = [planes[:, top:bottom, left:right].mean(axis=(1, 2)) for top, left, bottom, right in boxes]
     return np.stack(means) / max(float(strength.mean()), _STILL)
-
-
-def _without_head(flow: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Flow (height, width, 2) less its median, as components (2, height, width)."""
-    moved = flow.astype(np.float64) - np.median(flow, axis=(0, 1))
-    return np.moveaxis(moved, -1, 0)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["count_cells", "sum_cells"]
+__all__ = ["count_cells"]
 
 
 @njit(nogil=True, cache=True)
@@ -27,26 +27,11 @@ def count_cells(  # pragma: no cover - compiled
 ) -> npt.NDArray[np.int64]:
     """Count LBP codes by cell of the interior, plane and bin.
 
-    Parameters
-    ----------
-    clip : array of shape (T, height, width), C-contiguous
-    margins : array of shape (3,)
-        Pixels left out at both ends of T, Y and X.
-    offsets : array of shape (3, n_neighbours, 4)
-        For each plane and neighbour, where its four surrounding pixels are: distance from the centre in the flat clip.
-    weights : array of shape (3, n_neighbours, 4)
-        Their bilinear weights.
-    exact : array of bool, shape (3, n_neighbours)
-        Whether the neighbour is a pixel itself: the first of the four, read as it is.
-    bins : array of shape (2**n_neighbours,)
-        Bin of each code.
-    n_bins : int
-    row_edges, column_edges : arrays
-        Edges of the cells on the interior.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_cell_rows, n_cell_columns, 3, n_bins)
+    Of a clip (T, height, width), C-contiguous, the ``margins`` (3,) of T, Y and X are left out at both ends. For each
+    plane and neighbour, ``offsets`` (3, n_neighbours, 4) are the distances in the flat clip from the centre to the four
+    surrounding pixels, ``weights`` their bilinear weights, and ``exact`` (3, n_neighbours) says whether it is the first
+    of them itself, read as it is. ``bins`` (2**n_neighbours,) has the bin of each code; the edges of the cells are on
+    the interior. Returns counts of shape (n_cell_rows, n_cell_columns, 3, n_bins).
     """
     n_times, height, width = clip.shape
     flat = clip.reshape(-1)
@@ -85,29 +70,4 @@ def count_cells(  # pragma: no cover - compiled
                         cell = counts[row, column, plane]
                         for x in range(line * width + column_edges[column], line * width + column_edges[column + 1]):
                             cell[bins[codes[x]]] += 1
-    return counts
-
-
-@njit(nogil=True, cache=True)
-def sum_cells(  # pragma: no cover - compiled
-    cells: npt.NDArray[np.int64], members: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Add up the cells of each region.
-
-    Parameters
-    ----------
-    cells : array of shape (n_cell_rows, n_cell_columns, 3, n_bins)
-    members : array of shape (n_regions, 4)
-        Top, left, bottom, right of each region, in cells.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_regions, 3, n_bins)
-    """
-    counts = np.zeros((len(members), cells.shape[2], cells.shape[3]), np.int64)
-    for region in range(len(members)):
-        top, left, bottom, right = members[region]
-        for row in range(top, bottom):
-            for column in range(left, right):
-                counts[region] += cells[row, column]
     return counts

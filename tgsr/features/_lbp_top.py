@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, ParameterError
+from tgsr.preprocessing._interpolation import check_clip
+from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
 if TYPE_CHECKING:
@@ -73,45 +75,32 @@ def lbp_top(
     ParameterError
         If a parameter is out of its range, or the interior is too small for the grid.
     """
-    from tgsr.features._lbp_kernel import count_cells, sum_cells  # numba takes 0.4 s to import
+    from tgsr.features._lbp_kernel import count_cells  # numba takes 0.4 s to import
 
     radius = _check_radii(radii)
     bins, n_bins = code_bins(neighbours, mapping)
     volume = _check_volume(clip, radius)
-    if interpolation not in INTERPOLATIONS:
-        raise ParameterError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     interior = (volume.shape[1] - 2 * radius[1], volume.shape[2] - 2 * radius[0])
     row_edges, column_edges, members = _cells(*interior, tuple(int(n_blocks) for n_blocks in grid))
     offsets, weights, exact = _neighbourhood(radius, neighbours, interpolation, volume.shape[1:])
     margins = np.array(radius[::-1], dtype=np.int64)
     cells = count_cells(volume, margins, offsets, weights, exact, bins, n_bins, row_edges, column_edges)
-    counts = sum_cells(cells, members)
+    counts = np.stack([cells[top:bottom, left:right].sum(axis=(0, 1)) for top, left, bottom, right in members])
     return np.asarray(counts / counts.sum(axis=-1, keepdims=True)).reshape(len(counts), -1)
 
 
 def region_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
     """`lbp_top` with the parameters that the settings hold: the extractor ``lbp-top``."""
-    return lbp_top(
-        clip,
-        radii=settings.radii,
-        neighbours=settings.neighbours,
-        mapping=settings.mapping,
-        grid=settings.grid,
-        interpolation=settings.interpolation,
-    )
+    names = ("radii", "neighbours", "mapping", "grid", "interpolation")
+    return lbp_top(clip, **{name: getattr(settings, name) for name in names})
 
 
 @lru_cache(maxsize=16, typed=True)
 def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
-    """Give the bin of each of the 2^P codes, and the number of bins.
-
-    Raises
-    ------
-    ParameterError
-        If the number of neighbours is not in 2…16 or the mapping is unknown.
-    """
-    if isinstance(neighbours, bool) or not isinstance(neighbours, (int, np.integer)) or not 2 <= neighbours <= 16:
-        raise ParameterError(f"neighbours must be an integer from 2 to 16, got {neighbours!r}")
+    """Give the bin of each of the 2^P codes, and the number of bins; the errors are those of `lbp_top`."""
+    neighbours = check_integer("neighbours", neighbours, 2, 16)
+    check_choice("mapping", mapping, MAPPINGS)
     codes = np.arange(1 << neighbours, dtype=np.int64)
     rotated = (codes >> 1) | ((codes & 1) << (neighbours - 1))
     ones = np.bitwise_count(codes).astype(np.int64)
@@ -120,10 +109,8 @@ def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
         bins, n_bins = np.where(uniform, np.cumsum(uniform) - 1, uniform.sum()), int(uniform.sum()) + 1
     elif mapping == "riu2":
         bins, n_bins = np.where(uniform, ones, neighbours + 1), int(neighbours) + 2
-    elif mapping == "none":
-        bins, n_bins = codes, len(codes)
     else:
-        raise ParameterError(f"mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
+        bins, n_bins = codes, len(codes)
     bins = bins.astype(np.int64)
     bins.setflags(write=False)
     return bins, n_bins
@@ -175,19 +162,15 @@ def _cells(height: int, width: int, grid: tuple[int, ...]) -> tuple[Ints, Ints, 
 
 def _check_radii(radii: int | tuple[int, int, int]) -> tuple[int, int, int]:
     given = (radii,) * 3 if isinstance(radii, (int, np.integer)) else tuple(radii)
-    if len(given) != 3 or any(isinstance(r, bool) or not isinstance(r, (int, np.integer)) or r < 1 for r in given):
+    if len(given) != 3:
         raise ParameterError(f"radii must be a positive integer, or three for X, Y and T, got {radii!r}")
-    return int(given[0]), int(given[1]), int(given[2])
+    x, y, t = (check_integer("a radius", radius, 1) for radius in given)
+    return x, y, t
 
 
 def _check_volume(clip: npt.ArrayLike, radius: tuple[int, int, int]) -> npt.NDArray[np.float64]:
-    volume = np.asarray(clip)
-    if volume.dtype.kind not in "fiu" or volume.ndim != 3:
-        raise DataError(f"a clip must be numbers of shape (T, height, width), got {volume.dtype} {volume.shape}")
+    volume = np.ascontiguousarray(check_clip(clip), dtype=np.float64)
     smallest = tuple(2 * r + 1 for r in radius[::-1])
     if any(have < need for have, need in zip(volume.shape, smallest, strict=True)):
         raise DataError(f"a clip of shape {volume.shape} is too small for the radii; it must be at least {smallest}")
-    volume = np.ascontiguousarray(volume, dtype=np.float64)
-    if not np.isfinite(volume).all():
-        raise DataError("a clip holds NaN or infinity")
     return volume

@@ -15,7 +15,9 @@ from tgsr.datasets._clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
+from tgsr.files import reading
 from tgsr.preprocessing._pipeline import DECIMALS, prepare_clip
+from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
@@ -68,15 +70,15 @@ class ExtractionSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "radii", tuple(self.radii))
         object.__setattr__(self, "grid", tuple(self.grid))
-        numbers = (self.n_frames, self.size, *self.radii, *self.grid)
-        if len(self.radii) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers):
-            raise ParameterError(f"n_frames, size, the three radii and grid must be positive integers: {self}")
-        if not self.grid or any(np.max(getattr(self, name)) > most for name, most in _LARGEST.items()):
-            raise ParameterError(f"these settings are beyond what fits into memory ({_LARGEST}): {self}")
+        if len(self.radii) != 3 or not self.grid:
+            raise ParameterError(f"there must be three radii, and a grid: {self}")
+        for name, largest in _LARGEST.items():
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                check_integer(name, value, 1, largest)
         choices = (("mapping", MAPPINGS), ("interpolation", INTERPOLATIONS), ("crop", CROPS), ("extractor", EXTRACTORS))
         for name, allowed in choices:
-            if getattr(self, name) not in tuple(allowed):
-                raise ParameterError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), allowed)
         code_bins(self.neighbours, self.mapping)
         if self.n_frames <= 2 * self.radii[2] or self.size <= 2 * max(self.radii[:2]):
             raise ParameterError(
@@ -114,11 +116,7 @@ class ExtractionSettings:
 
 
 def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
-    """Read a clip for inference: a folder of numbered frames, or a video file.
-
-    Returns
-    -------
-    list of ndarray of uint8, each of shape (height, width)
+    """Read a clip for inference, as grey frames (height, width): a folder of numbered frames, or a video file.
 
     Raises
     ------
@@ -149,10 +147,8 @@ def path_features(path: str | os.PathLike[str], settings: ExtractionSettings | N
         If the clip is not there or cannot be used.
     """
     frames = load_clip(path)
-    try:
+    with reading(path):
         return clip_features(frames, settings)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def clip_features(

@@ -5,9 +5,9 @@ A further one is a function in a file of its own, and a line here.
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,5 @@ EXTRACTORS: dict[str, str] = {
 
 def extract(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
     """Features (n_regions, size) of a prepared clip (T, height, width) by the extractor that the settings name."""
-    module, _, name = EXTRACTORS[settings.extractor].partition(":")
-    extractor: Extractor | Any = getattr(import_module(module), name)
-    return np.asarray(extractor(clip, settings))
+    extractor: Extractor = pkgutil.resolve_name(EXTRACTORS[settings.extractor])
+    return extractor(clip, settings)

@@ -21,12 +21,7 @@ class FaceNotFoundError(DataError):
 
 
 def find_face(image: npt.NDArray[np.generic]) -> tuple[int, int, int, int] | None:
-    """Find the largest frontal face in a grey image.
-
-    Parameters
-    ----------
-    image : array of shape (height, width)
-        Grey values 0…255 of any number type.
+    """Find the largest frontal face in an image (height, width) of grey values 0…255, of any number type.
 
     Returns
     -------
@@ -46,16 +41,7 @@ def find_face(image: npt.NDArray[np.generic]) -> tuple[int, int, int, int] | Non
 
 
 def crop_face(clip: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Crop all frames to the face box of the first one.
-
-    Parameters
-    ----------
-    clip : array of shape (n_frames, height, width)
-
-    Returns
-    -------
-    ndarray of shape (n_frames, face height, face width)
-        A view of ``clip``.
+    """Crop all frames (n_frames, height, width) to the face box of the first one: a view of the clip.
 
     Raises
     ------

@@ -20,7 +20,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import DataError, ParameterError
+from tgsr.errors import DataError
+from tgsr.protocols import check_integer
 
 __all__ = ["check_clip", "interpolate_clip"]
 
@@ -78,11 +79,10 @@ def interpolate_clip(frames: Sequence[npt.ArrayLike] | npt.ArrayLike, n_frames: 
     """
     from tgsr.preprocessing._interpolation_kernel import weigh_frames  # numba takes 0.4 s to import
 
-    if isinstance(n_frames, (bool, np.bool_)) or not isinstance(n_frames, (int, np.integer)) or n_frames < 1:
-        raise ParameterError(f"n_frames must be a positive integer, got {n_frames!r}")
+    n_frames = check_integer("n_frames", n_frames, 1)
     clip = check_clip(frames)
     flat = np.ascontiguousarray(clip.reshape(len(clip), -1), dtype=np.uint8 if clip.dtype == np.uint8 else np.float64)
-    return weigh_frames(_weights(len(clip), int(n_frames)), flat).reshape(int(n_frames), *clip.shape[1:])
+    return weigh_frames(_weights(len(clip), n_frames), flat).reshape(n_frames, *clip.shape[1:])
 
 
 @lru_cache(maxsize=256)

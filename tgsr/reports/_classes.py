@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.reports._style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
+from tgsr.tracking._trial import decode_predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["class_scores", "draw_class_scores", "draw_confusions", "draw_predictions", "predicted_counts"]
+__all__ = ["class_scores", "draw_bars", "draw_confusions", "predicted_counts"]
 
 
 @styled
@@ -39,7 +40,6 @@ def draw_confusions(
     for axis in panels.ravel()[len(confusions) :]:
         axis.set_visible(False)
     for index, (axis, (title, counts, names)) in enumerate(zip(panels.flat, confusions, strict=False)):
-        counts = np.asarray(counts)
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         shown = ConfusionMatrixDisplay(shares, display_labels=[_short(name) for name in names])
         shown.plot(ax=axis, cmap=COLOURMAP, colorbar=False, im_kw={"vmin": 0, "vmax": 100}, text_kw={"fontsize": 7})
@@ -49,6 +49,25 @@ def draw_confusions(
         axis.tick_params(length=0)
     scale = ScalarMappable(Normalize(0, 100), COLOURMAP)
     figure.colorbar(scale, ax=panels, label="share of the true class (%)", aspect=30, pad=0.02)
+    return figure
+
+
+@styled
+def draw_bars(bars: pd.DataFrame, label: str, title: str = "") -> Figure:
+    """Bars with their numbers: a place on the x axis for each row, a colour for each of at most two columns."""
+    figure = new_figure(COLUMN, 2.4, title)
+    axis = figure.subplots()
+    width, middle = 0.76 / bars.shape[1], (bars.shape[1] - 1) / 2
+    for number, (name, colour) in enumerate(zip(bars, (BLUE, ORANGE), strict=False)):
+        places = np.arange(len(bars)) + (number - middle) * width
+        drawn = axis.bar(places, bars[name], 0.95 * width, color=colour, label=name)
+        axis.bar_label(drawn, fmt="%.0f", fontsize=7, padding=1)
+    axis.set_xticks(range(len(bars)), bars.index.tolist())
+    axis.set(ylabel=label, axisbelow=True)
+    axis.margins(y=0.1)
+    axis.grid(visible=True, axis="y")
+    if bars.shape[1] > 1:
+        figure.legend(loc="outside lower center", ncols=bars.shape[1])
     return figure
 
 
@@ -65,45 +84,11 @@ def class_scores(row: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(values, index=names, columns=["recall", "precision"], dtype=float)
 
 
-def predicted_counts(predictions: str, class_names: Sequence[str]) -> pd.Series:
+def predicted_counts(predictions: str, class_names: Sequence[str]) -> pd.DataFrame:
     """How many target samples are predicted to be of each class, from a trial's ``predictions`` (base-36 digits)."""
-    codes = [int(digit, 36) for digit in predictions]
-    names = [*class_names, *(f"class {code}" for code in range(len(class_names), max(codes, default=-1) + 1))]
-    return pd.Series(np.bincount(codes, minlength=len(names)), index=names)
-
-
-@styled
-def draw_class_scores(scores: pd.DataFrame, title: str = "") -> Figure:
-    """Bars of each class's recall and precision (per cent), from `class_scores`."""
-    figure = new_figure(COLUMN, 2.4)
-    axis = figure.subplots()
-    places = np.arange(len(scores))
-    for offset, kind, colour in ((-0.19, "recall", BLUE), (0.19, "precision", ORANGE)):
-        bars = axis.bar(places + offset, scores[kind], 0.36, color=colour, label=kind)
-        axis.bar_label(bars, fmt="%.0f", fontsize=7, padding=1)
-    axis.set_xticks(places, scores.index.tolist())
-    axis.set_ylim(0, 108)
-    axis.set_yticks(range(0, 101, 20))
-    axis.set_ylabel("recall, precision (%)")
-    axis.grid(visible=True, axis="y")
-    axis.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=2)
-    if title:
-        axis.set_title(title)
-    return figure
-
-
-@styled
-def draw_predictions(counts: pd.Series, title: str = "") -> Figure:
-    """Bars of how many target samples are predicted to be of each class, from `predicted_counts`."""
-    figure = new_figure(COLUMN, 2.0)
-    axis = figure.subplots()
-    axis.bar_label(axis.bar(counts.index.tolist(), counts, 0.5, color=BLUE), fontsize=7, padding=1)
-    axis.set_ylabel("predicted samples")
-    axis.margins(y=0.15)
-    if title:
-        axis.set_title(title)
-    return figure
+    counts = np.bincount(decode_predictions(predictions), minlength=len(class_names))
+    names = [*class_names, *(f"class {code}" for code in range(len(class_names), len(counts)))]
+    return pd.DataFrame({"samples": counts}, index=names)
 
 
 def _short(name: str) -> str:

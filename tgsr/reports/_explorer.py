@@ -14,38 +14,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from tgsr.reports._axes import axis_label, is_log, scores_of, symbol
-from tgsr.reports._style import METRICS, score_label
-from tgsr.reports._surface import is_grid
+from tgsr.evaluation.remarks import symbol
+from tgsr.reports._settings import as_shown, axis_label, is_grid, is_log, score_label, scores_of
 
 __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 
-_DIGITS = (4, 3)
-"""Digits of the scores; the smaller number where a page would become too large."""
-_LIMIT = 1_500_000
-"""Characters of packed figures that a page may have: with plotly and pictures it stays below 5 MB."""
-_COLOURS = "Cividis"
+_DIGITS = {"accuracy": 2}
+"""Of scores on a page, where they are not four."""
 
 
-def surface_figure(table: pd.DataFrame, over: tuple[str, str], digits: int = _DIGITS[0]) -> dict[str, Any]:
-    """The scores over two settings as a figure of plotly, in JSON values.
+def surface_figure(table: pd.DataFrame, over: tuple[str, str]) -> Any:
+    """The scores of a table over two settings (y, x) as a figure of plotly.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A row a trial: two settings, and ``macro_f1, accuracy`` (fractions), or only ``selection_value``.
-    over : tuple of str
-        The settings on the y and on the x axis; on a log axis a value of 0 is left out.
-    digits : int
-        Of the scores.
-
-    Returns
-    -------
-    dict
-        A map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points.
+    It is a map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points. On a log
+    axis a value of 0 is left out.
     """
     import plotly.graph_objects as go
 
@@ -54,30 +38,27 @@ def surface_figure(table: pd.DataFrame, over: tuple[str, str], digits: int = _DI
         kind = "log" if is_log(name, table[name].to_numpy(dtype=np.float64)) else "linear"
         table = table[table[name] > 0] if kind == "log" else table
         axes.append({"title": axis_label(name), "type": kind, "zeroline": False})
-    metrics, y, x = scores_of(table), *axes
-    draw = _draw_grid if is_grid(table, over) else _draw_points
-    figure = go.Figure([draw(table, over, metric, digits) for metric in metrics])
+    metrics, (y, x), solid = scores_of(table), axes, is_grid(table, over)
+    shown = as_shown(table).round({metric: _DIGITS.get(metric, 4) for metric in metrics})
+    figure = go.Figure([_trace(shown, over, metric, solid) for metric in metrics])
     figure.update_traces(visible=False, selector=lambda trace: trace is not figure.data[0])
     figure.update_layout(
         xaxis=x,
         yaxis=y,
         scene={"xaxis": x, "yaxis": y, "zaxis": {"title": ""}, "aspectratio": {"x": 1.5, "y": 1.5, "z": 0.8}},
         margin={"t": 60, "r": 10, "b": 50, "l": 55},
-        updatemenus=_menus(metrics, is_grid(table, over)),
+        updatemenus=_menus(metrics, solid),
         template="none",
     )
-    found: dict[str, Any] = figure.to_plotly_json()
-    return found
+    return figure
 
 
 def packed_surfaces(tables: Mapping[str, tuple[pd.DataFrame, tuple[str, str]]]) -> str:
     """The figures of several studies by their names (table, settings), compressed, as text for a page."""
-    packed = ""
-    for digits in _DIGITS:
-        packed = _packed(json.dumps({name: surface_figure(*given, digits) for name, given in tables.items()}))
-        if len(packed) <= _LIMIT:
-            break
-    return packed
+    from plotly.utils import PlotlyJSONEncoder
+
+    figures = {name: surface_figure(*given) for name, given in tables.items()}
+    return _packed(json.dumps(figures, cls=PlotlyJSONEncoder))
 
 
 @functools.cache
@@ -92,55 +73,33 @@ def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _draw_grid(table: pd.DataFrame, over: tuple[str, str], metric: str, digits: int) -> Any:
+def _trace(table: pd.DataFrame, over: tuple[str, str], metric: str, solid: bool) -> Any:
     import plotly.graph_objects as go
 
-    scores = table.pivot_table(index=over[0], columns=over[1], values=metric)
-    return go.Heatmap(
-        x=scores.columns.tolist(),
-        y=scores.index.tolist(),
-        z=[_rounded(row, metric, digits) for row in scores.to_numpy(dtype=np.float64)],
-        colorscale=_COLOURS,
-        colorbar={"title": METRICS.get(metric, metric)},
-        hovertemplate=_hover(over, "z"),
-    )
-
-
-def _draw_points(table: pd.DataFrame, over: tuple[str, str], metric: str, digits: int) -> Any:
-    import plotly.graph_objects as go
-
-    colours = _rounded(table[metric].to_numpy(dtype=np.float64), metric, digits)
-    bar = {"title": METRICS.get(metric, metric)}
-    marker = {"color": colours, "colorscale": _COLOURS, "showscale": True, "colorbar": bar, "size": 8}
-    places = {"x": table[over[1]].tolist(), "y": table[over[0]].tolist()}
-    return go.Scatter(**places, mode="markers", marker=marker, hovertemplate=_hover(over, "marker.color"))
-
-
-def _hover(over: tuple[str, str], value: str) -> str:
-    return f"{symbol(over[0])} = %{{y}}, {symbol(over[1])} = %{{x}}<br>%{{{value}}}<extra></extra>"
+    vertical, horizontal = over
+    colours = {"colorscale": "Cividis", "colorbar": {"title": score_label(metric)}}
+    value = "z" if solid else "marker.color"
+    hover = f"{symbol(vertical)} = %{{y}}, {symbol(horizontal)} = %{{x}}<br>%{{{value}}}<extra></extra>"
+    if solid:
+        scores = table.pivot_table(index=vertical, columns=horizontal, values=metric)
+        places = {"x": scores.columns.tolist(), "y": scores.index.tolist(), "z": scores.to_numpy().tolist()}
+        return go.Heatmap(**places, **colours, hovertemplate=hover)
+    places = {"x": table[horizontal].tolist(), "y": table[vertical].tolist()}
+    marker = {"color": table[metric].tolist(), "showscale": True, "size": 8, **colours}
+    return go.Scatter(**places, mode="markers", marker=marker, hovertemplate=hover)
 
 
 def _menus(metrics: list[str], solid: bool) -> list[dict[str, Any]]:
     """Buttons above the figure: which score, and how a grid is drawn."""
-    which = {METRICS.get(metric, metric): ["visible", [metric == other for other in metrics]] for metric in metrics}
+    which = {score_label(metric): ["visible", [metric == other for other in metrics]] for metric in metrics}
     kinds = {"map": ["type", "heatmap"], "surface": ["type", "surface"]} if solid else {}
+    place = {"type": "buttons", "direction": "right", "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
     return [
         {
-            "type": "buttons",
-            "direction": "right",
+            **place,
             "x": at,
-            "y": 1.02,
-            "xanchor": "left",
-            "yanchor": "bottom",
             "buttons": [{"label": label, "method": "restyle", "args": args} for label, args in choices.items()],
         }
         for at, choices in ((0.0, which), (0.45, kinds))
         if len(choices) > 1
     ]
-
-
-def _rounded(values: npt.NDArray[np.float64], metric: str, digits: int) -> list[float | None]:
-    """As the page shows them: accuracy in per cent, two digits fewer."""
-    _, factor = score_label(metric)
-    digits -= 2 if factor > 1 else 0
-    return [round(factor * float(value), digits) if np.isfinite(value) else None for value in values]

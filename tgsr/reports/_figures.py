@@ -11,22 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.best import Best
-from tgsr.evaluation.remarks import show_setting
+from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.protocols import N_REGIONS
-from tgsr.reports._axes import choices, numbers, scores_of, symbol
-from tgsr.reports._classes import (
-    class_scores,
-    draw_class_scores,
-    draw_confusions,
-    draw_predictions,
-    predicted_counts,
-)
-from tgsr.reports._curves import draw_over
+from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, predicted_counts
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._records import StudyRecord
-from tgsr.reports._sampled import draw_history, draw_importances, parameter_importances
+from tgsr.reports._sampled import draw_history, parameter_importances
+from tgsr.reports._settings import choices, draw_over, draw_surface, is_grid, numbers, scores_of, surface_part
 from tgsr.reports._style import as_data_uri
-from tgsr.reports._surface import draw_surface, is_grid, surface_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,39 +33,23 @@ REGIONS, CURVES, SURFACE, CLASSES, SAMPLING = (
     "How the study went",
 )
 """The sections of a report that have figures."""
-_PAPERS = {"kappa": "fig-3", "xi": "fig-4"}
-"""The paper's figures over a setting."""
+_PAPERS = {"kappa": ("fig-3-", "Fig. 3, scores"), "xi": ("fig-4-", "Fig. 4, scores")}
+"""The paper's figures over a setting: how their files and titles begin."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReportFigure:
-    """A figure with its words.
+    """A figure with its words."""
 
-    Attributes
-    ----------
-    name : str
-        For files and links, such as ``"fig-3-over-kappa"``.
-    section, title, caption : str
-    figure : Figure
-    surface : tuple, optional
-        Trials and settings (y, x) that can be shown interactively.
-    narrow : bool
-        Whether two fit beside each other.
-    of : str
-        What it belongs to, in a page of several studies.
-    dpi : int
-        Resolution on a page.
-    """
-
-    name: str
+    name: str  # for files and links, such as "fig-3-over-kappa"
     section: str
     title: str
     caption: str
     figure: Figure
-    surface: tuple[pd.DataFrame, tuple[str, str]] | None = None
-    narrow: bool = False
-    of: str = ""
-    dpi: int = 190
+    surface: tuple[pd.DataFrame, tuple[str, str]] | None = None  # trials and settings (y, x), shown interactively
+    narrow: bool = False  # two fit beside each other
+    of: str = ""  # what it belongs to, in a page of several studies
+    dpi: int = 190  # on a page
 
     @property
     def anchor(self) -> str:
@@ -92,14 +68,7 @@ class ReportFigure:
 
 
 def study_figures(record: StudyRecord, frame: npt.NDArray[Any] | None = None) -> Iterator[ReportFigure]:
-    """Draw what the stored results of a study of any method allow.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    frame : array, optional
-        A cropped face to draw the regions on.
-    """
+    """Draw what the stored results of a study of any method allow; ``frame`` is a cropped face to draw regions on."""
     best = record.best
     if best is None:
         return
@@ -115,36 +84,30 @@ def choice_tables(record: StudyRecord) -> dict[str, pd.DataFrame]:
     """What the values of settings that are no numbers give: setting → trials, best and quartiles by value."""
     (metric, *_), tables = scores_of(record.table), {}
     for name in choices(record.table):
-        values = record.table[name].astype(object).where(record.table[name].notna(), "none").map(str)
-        scores = record.table[metric].groupby(values, sort=False)
-        quartiles = scores.quantile(np.array([0.25, 0.5, 0.75])).unstack()
-        table = pd.DataFrame({"trials": scores.size(), "best": scores.max()}).join(quartiles)
-        tables[name] = table.set_axis(["trials", "best", "lower quartile", "median", "upper quartile"], axis=1)
+        values = record.table[name].map(lambda value: "none" if pd.isna(value) else str(value), na_action=None)
+        summary = record.table[metric].groupby(values, sort=False).describe()[["count", "max", "25%", "50%", "75%"]]
+        summary.columns = pd.Index(["trials", "best", "lower quartile", "median", "upper quartile"])
+        tables[name] = summary.astype({"trials": int})
     return tables
-
-
-def _study(record: StudyRecord) -> str:
-    return f"Study {record.title}."
 
 
 def _groups_figure(record: StudyRecord, best: Best, frame: npt.NDArray[Any] | None) -> ReportFigure:
     norms = record.group_norms
     assert norms is not None
-    kept = f"{np.count_nonzero(norms)} of {len(norms)} groups are kept."
-    words = f"{kept} Colour: Frobenius norm of a region's coefficients Cᵢ."
+    words = "Colour: Frobenius norm of a region's coefficients Cᵢ."
     if record.grouping == "released":
         words = (
-            f"{kept} These groups, 177 consecutive entries of the released layout, are not facial regions: each covers "
+            "These groups, 177 consecutive entries of the released layout, are not facial regions: each covers "
             "three (block, plane) histograms. Shown is every histogram that a kept group covers, in the colour of that "
             "group's norm."
         )
     elif record.grouping != "region" or len(norms) != N_REGIONS:
-        words = f"{kept} They are the feature file's own: they have no known place on a face."
-    settings = ", ".join(show_setting(name, value) for name, value in best.settings.items())
+        words = "They are the feature file's own: they have no known place on a face."
+    face = " The face is generated." if frame is None and record.grouping in ("region", "released") else ""
+    settings = f" {show_settings(best.settings)}." if best.settings else ""
+    caption = f"{np.count_nonzero(norms)} of {len(norms)} groups are kept. {words}{face}{settings}"
     figure = draw_mask(norms, record.grouping, frame, record.heading)
-    face = "The face is generated. " if frame is None and record.grouping in ("region", "released") else ""
-    caption = f"{words} {face}{f'{settings}. ' if settings else ''}{_study(record)}"
-    return ReportFigure("fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
+    return _figure(record, "fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
 
 
 def _setting_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
@@ -154,49 +117,52 @@ def _setting_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
     connected = len(over) < 2 or is_grid(part, (over[0], over[1]))
     shown = record.coverage or f"all {len(record.table):,} cells"
     who = "the oracle's choice" if record.oracle else f"the choice of {record.selection}"
-    rest = "Orange: median and quartiles over all other values, what there is to choose from; " if connected else ""
-    caption = f"{rest if len(over) > 1 else ''}red: {who}; {shown}. {_study(record)}"
+    rest = "Orange: median and quartiles over all other values, what there is to choose from; red"
+    caption = f"{rest if connected and len(over) > 1 else 'Red'}: {who}; {shown}."
     for name in over:
-        number = _PAPERS.get(name, "scores").replace("fig-", "Fig. ")
-        title = f"{number}, scores over {symbol(name)}" if name in _PAPERS else f"Scores over {symbol(name)}"
+        file, number = _PAPERS.get(name, ("", "Scores"))
         figure = draw_over(record.table, best.row, name, record.heading, connected=connected)
-        file = f"{_PAPERS[name]}-over-{name}" if name in _PAPERS else f"over-{name}"
-        yield ReportFigure(file, CURVES, title, caption[:1].upper() + caption[1:], figure)
+        yield _figure(record, f"{file}over-{name}", CURVES, f"{number} over {symbol(name)}", caption, figure)
     if len(over) == 2 and part[over].nunique().min() > 1:
         pair = (over[0], over[1])
-        fixed = ", ".join(show_setting(name, best.row[name]) for name in choices(record.table))
+        fixed = show_settings({name: best.row[name] for name in choices(record.table)})
         what = "Scores on the target" if record.scored else "The rule's value"
-        caption = f"{what} of {shown}{f' with {fixed}' if fixed else ''}; ○: {who}. {_study(record)}"
-        figure = draw_surface(part, best.row, pair, record.heading)
+        caption = f"{what} of {shown}{f' with {fixed}' if fixed else ''}; ○: {who}."
         title = f"Scores over {symbol(pair[0])} and {symbol(pair[1])}"
-        yield ReportFigure("surface", SURFACE, title, caption, figure, surface=(part, pair))
+        figure = draw_surface(part, best.row, pair, record.heading)
+        yield _figure(record, "surface", SURFACE, title, caption, figure, surface=(part, pair))
 
 
 def _class_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
-    of = f"Of the chosen trial, on the target. {_study(record)}"
+    of = "Of the chosen trial, on the target."
+    scores, predictions = class_scores(best.row), best.row.get("predictions")
     if record.confusion is not None:
         figure = draw_confusions([(record.heading, record.confusion, record.class_names)])
         caption = f"Rows are true classes, columns predicted ones: counts, and shares of the true class. {of}"
-        yield ReportFigure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
-    scores = class_scores(best.row)
+        yield _figure(record, "confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
     if record.scored and len(scores):
         known = [name for name in record.class_names if name in scores.index]
-        figure = draw_class_scores(scores.loc[known] if known else scores, record.heading)
-        yield ReportFigure("class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
-    predictions = best.row.get("predictions")
+        figure = draw_bars(scores.loc[known or scores.index], "recall, precision (%)", record.heading)
+        yield _figure(record, "class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
     if not record.scored and isinstance(predictions, str):
-        figure = draw_predictions(predicted_counts(predictions, record.class_names), record.heading)
+        figure = draw_bars(predicted_counts(predictions, record.class_names), "predicted samples", record.heading)
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
-        yield ReportFigure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
+        yield _figure(record, "predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
 
 
 def _sampling_figures(record: StudyRecord, best: Best) -> Iterator[ReportFigure]:
     label = "macro-F1 on the target" if record.oracle else f"value of {record.selection}"
-    caption = f"Every trial in its order, and the best so far. {_study(record)}"
     figure = draw_history(record.table, best.row, label, record.heading)
-    yield ReportFigure("history", SAMPLING, "History", caption, figure)
-    importances = parameter_importances(record.table)
-    if importances:
+    yield _figure(record, "history", SAMPLING, "History", "Every trial in its order, and the best so far.", figure)
+    shares = parameter_importances(record.table)
+    if shares:
         caption = "How much of the differences between trials each setting explains (Optuna's estimate, PED-ANOVA)."
-        figure = draw_importances(importances, record.heading)
-        yield ReportFigure("importances", SAMPLING, "Importance of the settings", f"{caption} {_study(record)}", figure)
+        bars = pd.DataFrame({"share": {symbol(name): 100 * share for name, share in shares.items()}})
+        figure = draw_bars(bars, "importance, share (%)", record.heading)
+        yield _figure(record, "importances", SAMPLING, "Importance of the settings", caption, figure, narrow=True)
+
+
+def _figure(
+    record: StudyRecord, name: str, section: str, title: str, caption: str, figure: Figure, **more: Any
+) -> ReportFigure:
+    return ReportFigure(name, section, title, f"{caption} Study {record.title}.", figure, **more)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
+from tgsr.evaluation import score
 from tgsr.evaluation.best import Best, best_trial
 from tgsr.evaluation.remarks import choice_remarks
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
-__all__ = ["StudyRecord", "record_from_grid", "record_from_run", "row_name"]
+    from tgsr.datasets import DatabasePair
 
-_CONFUSION = "confusion_"
+__all__ = ["StudyRecord", "complete_record", "read_table", "record_from_grid", "record_from_run", "row_name"]
+
 _SHOWN_PARAMS = ("mu", "rho", "mu_max", "tol", "max_iter")
 
 
@@ -34,11 +35,8 @@ class StudyRecord:
 
     Attributes
     ----------
-    title : str
-        Such as ``"V-N TGSR grid oracle region"``.
-    pair : str
-        Such as ``"V-N"``.
-    method, selection, sampler : str
+    title, pair, method, selection, sampler : str
+        Such as ``"V-N TGSR grid oracle region"``, and what that is made of.
     table : DataFrame
         A row a finished trial: ``trial``, a column for each setting, ``selection_value``, scores on the target where
         that has labels, and what else was stored; may be empty.
@@ -53,18 +51,14 @@ class StudyRecord:
         ‖C_i‖_F of the chosen trial.
     confusion : array of shape (n_classes, n_classes), optional
         Of the chosen trial on the target.
-    n_cells : int, optional
-        Cells of the study's grid; None for sampled studies, and where it is not stored.
     n_whole : int, optional
-        Cells of the method's whole grid on these databases.
+        Cells of the method's whole grid on these databases; None for sampled studies.
     n_groups : int, optional
         Groups of features, of a method that has them.
     generated : bool
         Whether the databases were drawn by ``tgsr demo-data``, so that the paper's numbers do not apply.
-    status : str
-        ``FINISHED``, ``RUNNING``, ``FAILED`` or ``KILLED``.
-    run_id : str
-        MLflow's, empty if there is none.
+    status, run_id : str
+        MLflow's state, such as ``KILLED``, and id, empty if there is none.
     """
 
     title: str
@@ -79,7 +73,6 @@ class StudyRecord:
     digests: dict[str, str] = field(default_factory=dict)
     group_norms: npt.NDArray[np.float64] | None = None
     confusion: npt.NDArray[np.int64] | None = None
-    n_cells: int | None = None
     n_whole: int | None = None
     n_groups: int | None = None
     generated: bool = False
@@ -96,7 +89,7 @@ class StudyRecord:
         """Whether there are scores on the target: not where it has no labels."""
         return "macro_f1" in self.table and bool(self.table["macro_f1"].notna().any())
 
-    @property
+    @cached_property
     def best(self) -> Best | None:
         """The chosen trial, None while there is none."""
         try:
@@ -122,14 +115,12 @@ class StudyRecord:
     @property
     def coverage(self) -> str:
         """What part of the method's whole grid was tried, such as ``"510 of 23,035 cells"``; empty for all of it."""
-        n_trials, n_whole = len(self.table), self.n_whole or self.n_cells
+        n_trials = len(self.table)
         if self.selection == "fixed":
             return ""
         if self.sampler != "grid":
             return f"{n_trials:,} sampled trials"
-        if n_whole is not None:
-            return f"{n_trials:,} of {n_whole:,} cells" if n_trials < n_whole else ""
-        return "" if self.status == "FINISHED" else f"{n_trials:,} trials, then {self.status}"
+        return f"{n_trials:,} of {self.n_whole:,} cells" if self.n_whole and n_trials < self.n_whole else ""
 
     @property
     def label(self) -> str:
@@ -155,6 +146,16 @@ def row_name(method: str, fixed: Mapping[str, Any]) -> str:
     return f"{method} ({', '.join(variant)})" if variant else method
 
 
+def read_table(path: Path, command: str) -> pd.DataFrame:
+    """Read a CSV that a command wrote; see `record_from_grid` for the errors."""
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such file; `{command} --out {path}` writes it")
+    try:
+        return pd.read_csv(path, dtype={"predictions": str})
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+
+
 def record_from_grid(path: Path) -> StudyRecord:
     """Read the CSV that ``tgsr grid`` writes, and the description beside it.
 
@@ -165,106 +166,147 @@ def record_from_grid(path: Path) -> StudyRecord:
     DataError
         If the file is no table of trials, or not as it was written.
     """
-    sidecar = path.with_name(f"{path.name}.json")
-    for needed in (path, sidecar):
-        if not needed.is_file():
-            raise MissingDataError(f"{needed}: no such file; `tgsr grid --out {path}` writes it")
-    content = path.read_bytes()
+    table, sidecar = read_table(path, "tgsr grid"), path.with_name(f"{path.name}.json")
+    if not sidecar.is_file():
+        raise MissingDataError(f"{sidecar}: no such file; `tgsr grid --out {path}` writes it")
     try:
         stored = json.loads(sidecar.read_text(encoding="utf-8"))
-        spec, source, target = stored["spec"], stored["source"], stored["target"]
+        spec, digest, class_names = stored["spec"], stored["sha256"], tuple(stored["class_names"])
+        databases = {role: stored[role] for role in ("source", "target")}
         facts = {"file": path.name, "tgsr": str(stored["tgsr"])}
-        for role, data in (("source", source), ("target", target)):
-            facts[role] = f"{data['name']}, digest {data['digest']}"
-        class_names, digest = tuple(stored["class_names"]), stored["sha256"]
+        facts |= {role: f"{data['name']}, digest {data['digest']}" for role, data in databases.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{sidecar}: does not describe a grid ({error!r}); compute the grid again") from error
-    if hashlib.sha256(content).hexdigest() != digest:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
         raise DataError(f"{path} was changed since it was written (see {sidecar.name}); compute the grid again")
-    try:
-        table = pd.read_csv(io.BytesIO(content), dtype={"predictions": str})
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    record = _from_spec(spec, table, str(sidecar))
-    return replace(
-        record,
+    record = _from_spec(
+        spec,
+        table,
+        str(sidecar),
+        facts=facts,
         class_names=class_names,
-        facts=facts | record.facts,
-        confusion=_counted(record, class_names),
-        generated=any(data.get("generated", False) for data in (source, target)),
+        generated=any(data.get("generated", False) for data in databases.values()),
     )
+    counts = [f"confusion_{true}_{predicted}" for true in class_names for predicted in class_names]
+    if record.best is None or not set(counts) <= set(table):
+        return record
+    matrix = np.array([int(record.best.row[name]) for name in counts]).reshape(len(class_names), -1)
+    return replace(record, confusion=matrix)
 
 
-def record_from_run(client: MlflowClient, run_id: str, *, details: bool = True) -> StudyRecord:
-    """Read a study's run; without ``details``, the chosen trial's regions and confusion matrix are left out.
+def record_from_run(client: MlflowClient, run_id: str) -> StudyRecord:
+    """Read a study's run.
 
     Raises
     ------
     MissingDataError
         If there is no such run, or it is no study.
     """
-    from tgsr.tracking.names import Tag
+    from tgsr.tracking.names import CONFUSION, REGIONS, Tag
     from tgsr.tracking.reading import find_run, read_spec_json, read_trials
 
     run = find_run(client, run_id)
-    if run.data.tags.get(Tag.KIND) != "study":
-        what = run.data.tags.get(Tag.KIND, "something else")
+    tags, params = run.data.tags, run.data.params
+    if tags.get(Tag.KIND) != "study":
+        what = tags.get(Tag.KIND, "something else")
         raise MissingDataError(f"run {run_id} ({run.info.run_name}) is no study, but {what}; see `tgsr trials --list`")
-    record = _from_spec(read_spec_json(client, run_id), read_trials(client, run_id), f"run {run_id}")
-    profiles = _profiles(run)
-    record = replace(
-        record,
-        class_names=tuple(profiles.get("source", {})),
-        facts=_facts(run, record, profiles) | record.facts | {"MLflow run": run_id},
-        generated=run.data.tags.get(Tag.GENERATED) == "true",
+    spec = read_spec_json(client, run_id)
+    given = run.inputs.dataset_inputs if run.inputs else []
+    databases = {tag.value: one.dataset for one in given for tag in one.tags}
+    counts = {role: _class_counts(dataset) for role, dataset in databases.items()}
+    facts = {}
+    for role in ("source", "target"):
+        known = [databases[role].name, *(f"{n} {name}" for name, n in counts[role].items())] if role in counts else []
+        facts[role] = ", ".join([*known, f"digest {spec.get(f'{role}_digest')}"])
+    facts |= {"code version": tags.get(Tag.CODE_VERSION, "unknown"), "MLflow run": run_id}
+    facts |= {key: str(params[key]) for key in _SHOWN_PARAMS if key in params}
+    record = _from_spec(
+        spec,
+        read_trials(client, run_id),
+        f"run {run_id}",
+        facts=facts,
+        class_names=tuple(counts.get("source", ())),
+        generated=tags.get(Tag.GENERATED) == "true",
         status=str(run.info.status),
         run_id=run_id,
     )
-    if not details or record.best is None:
+    if record.best is None:
         return record
-    return replace(record, group_norms=_norms(client, record.best), confusion=_confusion(client, record))
+    best_run = str(record.best.row["run_id"])
+    norms = _stored(client, best_run, REGIONS).get("group_norms")
+    counted = _stored(client, run_id, CONFUSION)
+    matrix = counted.get("confusion") if counted.get("run_id") == best_run else None  # a study that went on has another
+    return replace(
+        record,
+        group_norms=None if norms is None else np.array(norms, dtype=np.float64),
+        confusion=None if matrix is None else np.array(matrix, dtype=np.int64),
+    )
 
 
-def _from_spec(spec: Mapping[str, Any], table: pd.DataFrame, where: str) -> StudyRecord:
-    """What the specification tells, see ``studies.spec``."""
+def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
+    """Add the confusion matrix and the kept groups of the chosen trial, where they are missing.
+
+    The confusion matrix is counted from the stored predictions; for the groups the chosen trial is fitted again.
+
+    Raises
+    ------
+    DataError
+        If the databases are not those of the study.
+    """
+    from tgsr.estimators.methods import get_method
+    from tgsr.estimators.sweep import prepare_sweep
+    from tgsr.tracking._trial import decode_predictions
+
+    best, norms, confusion = record.best, record.group_norms, record.confusion
+    if best is None or (confusion is not None and (norms is not None or not record.grouping)):
+        return record
+    for role, data in (("source", pair.source), ("target", pair.target)):
+        if data.digest != record.digests[role]:
+            raise DataError(
+                f"{data.name} (digest {data.digest[:12]}) is not the {role} that {record.title} was made with "
+                f"({record.digests[role][:12]}); give the folder with the same feature files"
+            )
+    source, target, n_classes = pair.source, pair.target, len(pair.class_names)
+    if norms is None and record.grouping:
+        own_groups = {} if source.groups is None else {"groups": source.groups}
+        estimator = get_method(record.method).make(**{**record.fixed, **own_groups})
+        sweep = prepare_sweep(estimator, source.X, source.known_labels, target.X, n_classes=n_classes)
+        norms = sweep([best.settings])[0].group_norms
+    predictions = best.row.get("predictions")
+    if target.labels is not None and isinstance(predictions, str):
+        confusion = score(target.labels, decode_predictions(predictions), n_classes).confusion
+    return replace(record, group_norms=norms, confusion=confusion, class_names=pair.class_names)
+
+
+def _from_spec(
+    spec: Mapping[str, Any], table: pd.DataFrame, where: str, *, facts: Mapping[str, str], **known: Any
+) -> StudyRecord:
+    """What the specification tells, see ``studies.spec``, with what else is known."""
     try:
         pair, method, sampler, selection = (str(spec[key]) for key in ("pair", "method", "sampler", "selection"))
-        fixed, grid = dict(spec["fixed"]), spec["grid"]
+        fixed, shape = dict(spec["fixed"]), spec.get("shape", {})
         digests = {role: str(spec[f"{role}_digest"]) for role in ("source", "target")}
-        sizes = [int(np.prod([len(values) for values in part.values()])) for part in grid]
+        n_cells = sum(int(np.prod([len(values) for values in part.values()])) for part in spec["grid"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{where}: its specification cannot be read ({error!r}); run the study again") from error
-    record = StudyRecord(
-        title=_title(spec),
+    missing = [name for name in ("trial", "selection_value") if name not in table]
+    if missing and len(table):
+        raise DataError(f"{where}: a table of trials needs the column {missing[0]}; run the study again")
+    parts = [pair, method, sampler, selection, fixed.get("groups", ""), fixed.get("scaling", "none")]
+    return StudyRecord(
+        title=" ".join(str(part) for part in parts if part not in ("", "none")),
         pair=pair,
         method=method,
         selection=selection,
         sampler=sampler,
-        table=_checked(table, where),
+        table=table.assign(**{name: pd.Series(dtype=float) for name in missing}),
         fixed=fixed,
+        facts={**facts, **{name: str(value) for name, value in fixed.items()}, "seed": str(spec.get("seed", ""))},
         digests=digests,
-        n_cells=sum(sizes) if sampler == "grid" else None,
-        n_whole=_whole_grid(method, spec.get("shape", {})),
-        n_groups=spec.get("shape", {}).get("n_groups") if "groups" in fixed else None,
+        n_whole=(_whole_grid(method, shape) or n_cells) if sampler == "grid" else None,
+        n_groups=shape.get("n_groups") if "groups" in fixed else None,
+        **known,
     )
-    facts = {name: str(value) for name, value in fixed.items()} | {"seed": str(spec.get("seed", ""))}
-    return replace(record, facts=facts)
-
-
-def _title(spec: Mapping[str, Any]) -> str:
-    scaling = spec["fixed"].get("scaling", "none")
-    parts = [spec[key] for key in ("pair", "method", "sampler", "selection")]
-    parts += [spec["fixed"].get("groups", ""), "" if scaling == "none" else scaling]
-    return " ".join(str(part) for part in parts if part)
-
-
-def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    for column in ("trial", "selection_value"):
-        if column not in table:
-            if len(table):
-                raise DataError(f"{where}: a table of trials needs the column {column}; run the study again")
-            table = table.assign(**{column: pd.Series(dtype=float)})
-    return table
 
 
 def _whole_grid(method: str, shape: Mapping[str, int]) -> int | None:
@@ -279,66 +321,18 @@ def _whole_grid(method: str, shape: Mapping[str, int]) -> int | None:
         return None
 
 
-def _counted(record: StudyRecord, class_names: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
-    """The confusion matrix that stands in the chosen trial's row of a CSV."""
-    names = [f"{_CONFUSION}{true}_{predicted}" for true in class_names for predicted in class_names]
-    if record.best is None or not names or not set(names) <= set(record.table):
-        return None
-    counts = [int(record.best.row[name]) for name in names]
-    return np.array(counts, dtype=np.int64).reshape(len(class_names), len(class_names))
+def _class_counts(dataset: Any) -> dict[str, int]:
+    """Number of samples of each class, from the profile of a run's dataset."""
+    profile = json.loads(dataset.profile or "{}")
+    return {name: count for name, count in profile.items() if isinstance(count, int) and name != "samples"}
 
 
-def _facts(run: Run, record: StudyRecord, profiles: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
-    from tgsr.tracking.names import Tag
-
-    facts: dict[str, str] = {}
-    names = {tag.value: given.dataset.name for given in _inputs(run) for tag in given.tags}
-    for role, digest in record.digests.items():
-        counts = ", ".join(f"{count} {name}" for name, count in profiles.get(role, {}).items())
-        parts = [str(names.get(role, "")), f"{counts}" if counts else "", f"digest {digest}"]
-        facts[role] = ", ".join(part for part in parts if part)
-    facts["code version"] = run.data.tags.get(Tag.CODE_VERSION, "unknown")
-    return facts | {key: str(run.data.params[key]) for key in _SHOWN_PARAMS if key in run.data.params}
-
-
-def _inputs(run: Run) -> list[Any]:
-    return list(run.inputs.dataset_inputs) if run.inputs else []
-
-
-def _profiles(run: Run) -> dict[str, dict[str, int]]:
-    """Role → number of samples of each class, from the run's dataset inputs."""
-    found: dict[str, dict[str, int]] = {}
-    for given in _inputs(run):
-        try:
-            profile = json.loads(given.dataset.profile or "{}")
-        except ValueError:
-            continue
-        profile.pop("samples", None)
-        counts = {str(name): count for name, count in profile.items() if isinstance(count, int)}
-        found |= {str(tag.value): counts for tag in given.tags if tag.key == "mlflow.data.context"}
-    return found
-
-
-def _norms(client: MlflowClient, best: Best) -> npt.NDArray[np.float64] | None:
-    """Of the chosen trial, from its own run."""
-    from tgsr.tracking.reading import read_regions
+def _stored(client: MlflowClient, run_id: str, name: str) -> dict[str, Any]:
+    """A JSON artifact of a run, empty if there is none."""
+    from tgsr.tracking.reading import read_artifact
 
     try:
-        return np.array(read_regions(client, str(best.row["run_id"]))["group_norms"], dtype=np.float64)
-    except (MissingDataError, KeyError, ValueError):
-        return None
-
-
-def _confusion(client: MlflowClient, record: StudyRecord) -> npt.NDArray[np.int64] | None:
-    """The one on the study's run, if it is of the chosen trial: a study that went on may have a better one by now."""
-    from tgsr.tracking.names import CONFUSION, Tag
-    from tgsr.tracking.reading import find_run, read_artifact
-
-    assert record.best is not None
-    try:
-        stored = json.loads(read_artifact(client, record.run_id, CONFUSION))
-        matrix = np.array(stored["confusion"], dtype=np.int64)
-    except (MissingDataError, KeyError, ValueError):
-        return None
-    of = stored.get("run_id") or find_run(client, record.run_id).data.tags.get(Tag.BEST_RUN)
-    return matrix if of == record.best.row.get("run_id") else None
+        content: dict[str, Any] = json.loads(read_artifact(client, run_id, name))
+    except (MissingDataError, ValueError):
+        return {}
+    return content

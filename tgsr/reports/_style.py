@@ -18,7 +18,7 @@ from tgsr.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["METRICS", "figure_bytes", "new_figure", "save_figure", "score_label", "styled"]
+__all__ = ["METRICS", "as_data_uri", "figure_bytes", "new_figure", "save_figure", "styled"]
 
 BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 """Of Okabe and Ito's palette, which readers with any colour vision can tell apart."""
@@ -51,8 +51,6 @@ _RC: Any = {
     "lines.linewidth": 1.3,
     "pdf.fonttype": 42,
     "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "tgsr",
     "xtick.labelsize": 7.5,
     "xtick.major.width": 0.6,
     "ytick.labelsize": 7.5,
@@ -78,28 +76,24 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
     return drawn
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Make an empty figure of a size in inches, laid out so that nothing overlaps."""
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Make a figure of a size in inches, empty but for its title, laid out so that nothing overlaps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title)
     return figure
 
 
-def score_label(metric: str) -> tuple[str, float]:
-    """How a score column is shown: its label, and the factor its values are multiplied with."""
-    return METRICS.get(metric, metric.replace("_", " ")), 100.0 if metric == "accuracy" else 1.0
-
-
 def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
-    """Give the figure as a file: ``kind`` is ``png``, ``svg`` or ``pdf``. The same figure gives the same bytes."""
+    """Give the figure as a file: ``kind`` is ``png`` or ``pdf``. The same figure gives the same bytes."""
     import matplotlib as mpl
 
     undated: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
-        "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     buffer = io.BytesIO()
@@ -109,23 +103,21 @@ def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 150) -> None:
-    """Write a figure in one step; the suffix (``.png``, ``.svg``, ``.pdf``) decides the kind."""
+    """Write a figure in one step; the suffix (``.png``, ``.pdf``) decides the kind."""
     content = figure_bytes(figure, Path(path).suffix.removeprefix(".").lower(), dpi)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def as_data_uri(figure: Figure, dpi: int = 150) -> str:
-    """The figure as a ``data:`` address, for pages that must not need other files."""
-    return f"data:image/png;base64,{base64.b64encode(_fewer_colours(figure_bytes(figure, 'png', dpi))).decode()}"
+    """The figure as a ``data:`` address, for pages that must not need other files.
 
-
-def _fewer_colours(png: bytes) -> bytes:
-    """The same picture with a palette of 256 colours: a third of the size, no difference on screen."""
+    It has a palette of 256 colours: a third of the size, no difference on screen.
+    """
     from PIL import Image
 
-    with Image.open(io.BytesIO(png)) as image:
+    with Image.open(io.BytesIO(figure_bytes(figure, "png", dpi))) as image:
         palette = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     palette.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue() if buffer.tell() < len(png) else png
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -36,9 +36,8 @@ def as_html(table: PaperTable) -> str:
     """The table as an HTML fragment: a ``figure`` with its caption and note."""
     shown = _texts(table, "<strong>{}</strong>", "<sup>{}</sup>", escape)
     body = shown.style.to_html(exclude_styles=True)
-    badge = "oracle" if table.oracle else "label-free"
     return (
-        f'<figure class="table {badge}"><figcaption><strong>{escape(table.title)}</strong></figcaption>'
+        f'<figure class="table"><figcaption><strong>{escape(table.title)}</strong></figcaption>'
         f'<div class="scroll" tabindex="0">{body}</div><p class="note">{escape(table.note)}</p></figure>'
     )
 
@@ -83,7 +82,7 @@ def as_csv(tables: Sequence[PaperTable]) -> str:
     return str(rounded[list(_CSV_COLUMNS)].to_csv(index=False, lineterminator="\n"))
 
 
-def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
+def save_tables(tables: Sequence[PaperTable], folder: Path) -> None:
     """Write ``tables.csv``, ``tables.md``, ``tables.html`` and ``tables.tex`` into a folder, each in one step."""
     page = "<!doctype html><meta charset='utf-8'><title>Tables I and II</title>{}"
     contents = {
@@ -94,7 +93,6 @@ def save_tables(tables: Sequence[PaperTable], folder: Path) -> list[Path]:
     }
     for name, content in contents.items():
         write_text(folder / name, content)
-    return [folder / name for name in contents]
 
 
 def _texts(table: PaperTable, bold: str, raised: str, safe: Callable[[str], str]) -> pd.DataFrame:

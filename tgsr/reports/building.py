@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +17,10 @@ from tgsr.datasets import load_pair
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError, TrackingError
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
-from tgsr.reports._face import read_face
 from tgsr.reports._figures import study_figures
-from tgsr.reports._pages import render_study
-from tgsr.reports._paper_page import render_paper, select_records
-from tgsr.reports._records import StudyRecord, record_from_grid, record_from_run
+from tgsr.reports._masks import read_face
+from tgsr.reports._pages import render_paper, render_study, select_records
+from tgsr.reports._records import StudyRecord, complete_record, read_table, record_from_grid, record_from_run
 from tgsr.reports._style import save_figure
 from tgsr.reports._table_formats import save_tables
 from tgsr.reports._tables import NEEDED_COLUMNS, collect_results, paper_tables
@@ -38,9 +36,6 @@ __all__ = [
     "log_paper_report",
     "report_files",
     "report_runs",
-    "stored_records",
-    "write_paper_report",
-    "write_study_report",
 ]
 
 _log = logging.getLogger(__name__)
@@ -79,8 +74,6 @@ class ReportRequest:
         """Add what is missing, if there are data."""
         if self.data is None:
             return record
-        from tgsr.reports._completing import complete_record
-
         return complete_record(record, load_pair(*parse_pair(record.pair), self.data))
 
 
@@ -98,10 +91,9 @@ def report_files(request: ReportRequest, grids: Sequence[Path], comparison: Path
     table = None if comparison is None else _read_comparison(comparison)
     records = [request.complete(record_from_grid(path)) for path in grids]
     records = [record for record in records if request.pair in (None, record.pair)]
-    with _writing(request.out):
-        for record in records:
-            _log.info("%s: %s", record.label, write_study_report(record, request.out / record.slug, frame))
-        return write_paper_report(records, table, request.out, frame)
+    for record in records:
+        _write_study(record, request.out / record.slug, frame)
+    return _write_paper(records, table, request.out, frame)
 
 
 def report_runs(
@@ -136,42 +128,39 @@ def report_runs(
     TrackingError
         If MLflow cannot store the pages; they are in the folder.
     """
+    from tgsr.tracking._runs import log_report
     from tgsr.tracking.config import open_client
 
     client = open_client(config.tracking_uri, create=False)
     frame = request.frame()
-    stored = [record_from_run(client, run_id) for run_id in runs] or stored_records(client, request.pair)
-    if not any(len(record.table) for record in stored) and not runs:
+    stored = [record_from_run(client, run_id) for run_id in runs] or _stored_records(client, request.pair)
+    chosen = stored if runs else select_records(stored)
+    if not chosen:
         raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
-    records = []
-    for found in stored if runs else select_records(stored):
-        record = request.complete(found if runs else record_from_run(client, found.run_id))
-        folder = request.out / (record.slug if not runs else f"{record.slug}-{record.run_id[:8]}")
-        with _writing(folder):
-            page = write_study_report(record, folder, frame)
-        _log.info("%s: %s", record.label, page)
+    done = {}
+    for record in map(request.complete, chosen):
+        folder = request.out / (f"{record.slug}-{record.run_id[:8]}" if runs else record.slug)
+        page = _write_study(record, folder, frame)
         if log:
             with _logging(client, page):
-                _log_study_report(client, record, folder)
-        records.append(record)
-    done = {record.run_id for record in records}
-    everything = [*records, *(record for record in stored if record.run_id not in done)]
-    with _writing(request.out):
-        page = write_paper_report(everything, None, request.out / "paper", frame)
+                log_report(client, record.run_id, folder)
+        done[record.run_id] = record
+    everything = [done.get(record.run_id, record) for record in stored]
+    page = _write_paper(everything, None, request.out / "paper", frame)
     if not log:
         return page, ""
     with _logging(client, page):
-        return page, _log_paper_report(client, config, page.parent, records)
+        return page, _log_paper_report(client, config, page.parent, list(done.values()))
 
 
-def stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
-    """All stored studies that can be read, the newest first, without regions and confusion matrices."""
+def _stored_records(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
+    """All stored studies that can be read, the newest first."""
     from tgsr.tracking.reading import list_studies
 
     found = []
     for study in list_studies(client, pair):
         try:
-            found.append(record_from_run(client, study.run_id, details=False))
+            found.append(record_from_run(client, study.run_id))
         except (MissingDataError, DataError) as error:  # cut off before it was stored, or of an older version
             _log.info("left out: %s", error)
     return found
@@ -203,19 +192,8 @@ def log_paper_report(
     records = [record_from_run(client, study) for study in dict.fromkeys(studies)]
     comparison = pd.DataFrame(rows) if rows else None
     with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
-        write_paper_report(records, comparison, Path(folder))
+        _write_paper(records, comparison, Path(folder))
         client.log_artifacts(run_id, folder)
-
-
-def _log_study_report(client: MlflowClient, record: StudyRecord, folder: Path) -> None:
-    from tgsr.tracking._runs import log_report
-    from tgsr.tracking.names import CONFUSION
-
-    log_report(client, record.run_id, folder)
-    if record.confusion is not None and record.best is not None:
-        content = {"classes": list(record.class_names), "confusion": record.confusion.tolist()}
-        trial = {"run_id": record.best.row.get("run_id")}
-        client.log_text(record.run_id, json.dumps(content | trial), CONFUSION)
 
 
 def _log_paper_report(
@@ -239,56 +217,35 @@ def _log_paper_report(
     return run_id
 
 
-def write_study_report(
-    record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None = None, *, kinds: Sequence[str] = ("png", "pdf")
-) -> Path:
-    """Write a study's page, and its figures beside it in ``figures/``.
-
-    Parameters
-    ----------
-    record : StudyRecord
-    folder : Path
-        Made if missing.
-    frame : array, optional
-        A cropped face to draw the regions on.
-    kinds : sequence of str
-        Files of each figure: ``png``, ``pdf``, ``svg``.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+def _write_study(record: StudyRecord, folder: Path, frame: npt.NDArray[Any] | None) -> Path:
+    """Write a study's page, and its figures beside it in ``figures/``; returns the page."""
     figures = list(study_figures(record, frame))
-    for figure in figures:
-        for kind in kinds:
-            save_figure(figure.figure, folder / "figures" / f"{figure.name}.{kind}", dpi=300)
-    return _write(folder / _PAGE, render_study(record, figures))
+    with _writing(folder):
+        for figure in figures:
+            for kind in ("png", "pdf"):
+                save_figure(figure.figure, folder / "figures" / f"{figure.name}.{kind}", dpi=300)
+        write_text(folder / _PAGE, render_study(record, figures))
+    _log.info("%s: %s", record.label, folder / _PAGE)
+    return folder / _PAGE
 
 
-def write_paper_report(
+def _write_paper(
     records: Sequence[StudyRecord],
     comparison: pd.DataFrame | None,
     folder: Path,
     frame: npt.NDArray[Any] | None = None,
-    warnings: Sequence[str] = (),
 ) -> Path:
     """Write the page of all studies, and Tables I and II beside it in ``tables/``; returns the page."""
-    save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
-    return _write(folder / _PAGE, render_paper(records, comparison, warnings, frame=frame))
-
-
-def _write(path: Path, page: str) -> Path:
-    write_text(path, page)
-    return path
+    with _writing(folder):
+        save_tables(paper_tables(collect_results(records, comparison)), folder / "tables")
+        write_text(folder / _PAGE, render_paper(records, comparison, frame))
+    return folder / _PAGE
 
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except TgsrError:
-        raise
     except OSError as error:
         raise ParameterError(f"{folder}: cannot be written ({error}); choose another folder with --out") from error
 
@@ -309,12 +266,7 @@ def _logging(client: MlflowClient, page: Path) -> Iterator[None]:
 
 
 def _read_comparison(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise MissingDataError(f"{path}: no such file; `tgsr compare --out {path}` writes it")
-    try:
-        table = pd.read_csv(path)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    table = read_table(path, "tgsr compare")
     missing = set(NEEDED_COLUMNS) - set(table)
     if missing:
         raise DataError(f"{path}: a comparison needs the columns {', '.join(NEEDED_COLUMNS)}; missing: {missing}")

@@ -1,7 +1,7 @@
 """Algorithm 1 and its parts: arrays in, a solution out."""
 
 from tgsr.solvers._batch import BatchSolver
-from tgsr.solvers._direct import DirectSolution, solve_direct
+from tgsr.solvers._direct import solve_direct
 from tgsr.solvers._problem import Problem, SolverSettings
 from tgsr.solvers._simplex import project_simplex
 from tgsr.solvers._solution import CellSolution
@@ -9,7 +9,6 @@ from tgsr.solvers._solution import CellSolution
 __all__ = [
     "BatchSolver",
     "CellSolution",
-    "DirectSolution",
     "Problem",
     "SolverSettings",
     "project_simplex",

@@ -10,7 +10,7 @@ matrices do not pay, the direct iteration is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from tgsr.protocols import check_kappa, check_xi
 from tgsr.solvers._direct import solve_direct
 from tgsr.solvers._gram import GramSystem
 from tgsr.solvers._problem import Problem, SolverSettings
-from tgsr.solvers._solution import TIE, CellSolution
+from tgsr.solvers._solution import CellSolution
 
 __all__ = ["BATCH_SIZE", "BatchSolver"]
 
@@ -41,8 +41,6 @@ class BatchSolver:
     ----------
     X, codes, n_classes, X_target, groups, X_new
         As in `Problem.build`, which also tells the errors raised.
-    settings : SolverSettings, optional
-        Those of `solve` where it is given none.
 
     Attributes
     ----------
@@ -64,27 +62,16 @@ class BatchSolver:
         n_classes: int,
         X_target: _FloatArray | None,
         groups: npt.NDArray[np.integer],
-        settings: SolverSettings | None = None,
-        *,
         X_new: _FloatArray | None = None,
     ) -> None:
         self.problem = Problem.build(X, codes, n_classes, X_target, groups, X_new)
-        self.settings = settings or SolverSettings()
         n_features, n = self.problem.rows.shape
         small_groups = n_features < _LEAST_SHARE * n * self.problem.n_groups
         self.system = None if small_groups else GramSystem(self.problem)
         self.n_products = 0
 
-    def solve(
-        self,
-        cells: Iterable[tuple[int, float]],
-        *,
-        settings: SolverSettings | None = None,
-        on_solved: Callable[[CellSolution], None] | None = None,
-    ) -> list[CellSolution]:
+    def solve(self, cells: Iterable[tuple[int, float]], settings: SolverSettings | None = None) -> list[CellSolution]:
         """Solve the cells (κ, ξ), given and returned in the same order.
-
-        ``on_solved`` is called with each solution when it is found, in no particular order.
 
         Raises
         ------
@@ -92,19 +79,15 @@ class BatchSolver:
             If a κ or ξ is out of range.
         """
         wanted = [(check_kappa(kappa, self.problem.n_groups), check_xi(xi)) for kappa, xi in cells]
-        solutions: list[CellSolution | None] = [None] * len(wanted)
         with threadpool_limits(limits=1, user_api="blas"):
-            for index, solution in self._solve(wanted, settings or self.settings):
-                solutions[index] = solution
-                if on_solved is not None:
-                    on_solved(solution)
-        return [solution for solution in solutions if solution is not None]
+            solutions = dict(self._solve(wanted, settings or SolverSettings()))
+        return [solutions[index] for index in range(len(wanted))]
 
     def _solve(
         self, cells: Sequence[tuple[int, float]], settings: SolverSettings
     ) -> Iterator[tuple[int, CellSolution]]:
         if self.system is None:
-            yield from ((index, self._solve_directly(*cell, settings)) for index, cell in enumerate(cells))
+            yield from ((index, solve_direct(self.problem, *cell, settings)) for index, cell in enumerate(cells))
             return
         from tgsr.solvers._slots import Batch  # compiled code, which a fitted model has no need of
 
@@ -123,20 +106,3 @@ class BatchSolver:
                 else:
                     batch.close(slot)
         self.n_products += batch.n_products
-
-    def _solve_directly(self, kappa: int, xi: float, settings: SolverSettings) -> CellSolution:
-        problem = self.problem
-        solution = solve_direct(problem, kappa, xi, settings)
-        return CellSolution(
-            kappa=kappa,
-            xi=xi,
-            n_iter=solution.n_iter,
-            converged=solution.converged,
-            complete=int((solution.shrink > TIE).sum()) == kappa,
-            objective=solution.objective,
-            lam=solution.lam,
-            group_norms=solution.group_norms,
-            target_decisions=problem.target.T @ solution.coef[problem.order],
-            _coef=solution.coef.copy,
-            new_decisions=None if problem.new is None else problem.new.T @ solution.coef[problem.order],
-        )

@@ -27,44 +27,21 @@ then treats all columns of a product alike, so that what else is in a batch chan
 
 
 class GramArrays(NamedTuple):
-    """The arrays that the compiled kernel reads; m is the number of coordinates.
+    """The arrays that the compiled kernel reads; m is the number of coordinates."""
 
-    Attributes
-    ----------
-    gram : (K, m, m)
-        H_i = Ũ_i^T Ũ_i.
-    reach : (K,)
-        γ_i with ‖Ũ_i y‖ ≤ γ_i‖y‖: ‖Ũ_i‖₂ is the least; a larger one leaves out fewer products.
-    loose : (K,)
-        Such γ_i for little: from the traces of the Gram matrices.
-    blocks : (p·m,)
-        The transposes of all Ũ_i, one after the other.
-    starts : (K + 1,)
-    ones : (K, m)
-        Ũ_i^T of all ones, which the iteration starts from.
-    squares, shift : (m,)
-        Σ², and Ũ^T δ.
-    right : (C, m)
-        Ũ^T X̃ L̃^T.
-    """
-
-    gram: _FloatArray
-    reach: _FloatArray
-    loose: _FloatArray
-    blocks: _FloatArray
-    starts: npt.NDArray[np.intp]
-    ones: _FloatArray
-    squares: _FloatArray
-    shift: _FloatArray
-    right: _FloatArray
+    gram: _FloatArray  # (K, m, m): H_i = Ũ_i^T Ũ_i
+    reach: _FloatArray  # (K,): γ_i with ‖Ũ_i y‖ ≤ γ_i‖y‖: ‖Ũ_i‖₂ is the least; a larger one leaves out fewer products
+    loose: _FloatArray  # (K,): such γ_i for little: from the traces of the Gram matrices
+    blocks: _FloatArray  # (p·m,): the transposes of all Ũ_i, one after the other
+    starts: npt.NDArray[np.intp]  # (K + 1,)
+    ones: _FloatArray  # (K, m): Ũ_i^T of all ones, which the iteration starts from
+    squares: _FloatArray  # (m,): Σ²
+    shift: _FloatArray  # (m,): Ũ^T δ
+    right: _FloatArray  # (C, m): Ũ^T X̃ L̃^T
 
 
 class GramSystem:
     """A problem in orthonormal coordinates.
-
-    Parameters
-    ----------
-    problem : Problem
 
     Attributes
     ----------

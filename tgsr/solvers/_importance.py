@@ -7,6 +7,8 @@ into folds or pairs, they are taken in the order of their distance to the common
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import scipy.special
@@ -21,12 +23,18 @@ Array = npt.NDArray[np.float64]
 
 RIDGES: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)
 WIDTH_FACTORS: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_N_FOLDS = 5
 
 
 def gaussian(X: Array, Z: Array, width: float) -> Array:
     """Gaussian kernel exp(−‖x − z‖²/2σ²) of X (n, r) and Z (m, r): shape (n, m)."""
-    kernel: Array = np.exp(-cdist(X, Z, "sqeuclidean") / (2 * width**2))
+    kernel: Array = np.exp(_log_kernel(X, Z, width))
     return kernel
+
+
+def _log_kernel(X: Array, Z: Array, width: float) -> Array:
+    exponents: Array = -cdist(X, Z, "sqeuclidean") / (2 * width**2)
+    return exponents
 
 
 def median_distance(X: Array, Z: Array) -> float:
@@ -44,30 +52,18 @@ def _canonical_order(X: Array, Z: Array) -> tuple[Array, Array]:
     return X[by_distance[0]], Z[by_distance[1]]
 
 
-# --- KLIEP ----------------------------------------------------------------------------------------------------------
+# --- KLIEP ---------------------------------------------------------------------------------------------------------
 
 
-def kliep(X: Array, X_target: Array, *, width: float | None = None, n_folds: int = 5) -> Array:
+def kliep(X: Array, X_target: Array, *, width: float | None = None) -> Array:
     """Kullback–Leibler importance estimation procedure (Sugiyama et al., NIPS 2007).
 
     Maximises Σ_t log(Aα)_t subject to α ≥ 0 and b^T α = 1, with A = k(X_target, centres) and b the mean of
     k(X, centres): a convex program, solved to its optimum (`tgsr.solvers._quadratic.mixture_likelihood`) for the
     shares β = b∘α, which stay finite where b is next to 0.
 
-    Parameters
-    ----------
-    X : array of shape (n_source, r)
-    X_target : array of shape (n_target, r)
-    width : float, optional
-        σ; by default the multiple of the median distance with the best likelihood in cross-validation over the
-        target.
-    n_folds : int
-        Folds of that cross-validation.
-
-    Returns
-    -------
-    array of shape (n_source,)
-        Weights of mean 1.
+    Weights (n_source,) of mean 1 for X (n_source, r) and X_target (n_target, r). ``width`` is σ, by default the
+    multiple of the median distance with the best likelihood in cross-validation over the target.
     """
     # many small factorisations: a second BLAS thread would only wait
     with threadpool_limits(limits=1, user_api="blas"):
@@ -75,15 +71,10 @@ def kliep(X: Array, X_target: Array, *, width: float | None = None, n_folds: int
         if width is None:
             scale = median_distance(X, X_target)
             widths = [factor * scale for factor in WIDTH_FACTORS]
-            width = widths[int(np.argmax([_kliep_likelihood(source, target, sigma, n_folds) for sigma in widths]))]
+            width = widths[int(np.argmax([_kliep_likelihood(source, target, sigma) for sigma in widths]))]
         ratios, _ = _ratios(source, target, width)
         # k(x_i, centre)/b is what each centre gives a sample of the mean over all samples
         return len(X) * scipy.special.softmax(_log_kernel(X, target, width), axis=0) @ mixture_likelihood(ratios)
-
-
-def _log_kernel(X: Array, Z: Array, width: float) -> Array:
-    exponents: Array = -cdist(X, Z, "sqeuclidean") / (2 * width**2)
-    return exponents
 
 
 def _ratios(source: Array, target: Array, width: float) -> tuple[Array, Array]:
@@ -94,8 +85,8 @@ def _ratios(source: Array, target: Array, width: float) -> tuple[Array, Array]:
     return np.exp(logs - largest[:, None]), largest
 
 
-def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int) -> float:
-    n_folds = min(n_folds, len(target))
+def _kliep_likelihood(source: Array, target: Array, width: float) -> float:
+    n_folds = min(_N_FOLDS, len(target))
     if n_folds < 2:
         return 0.0
     folds = np.arange(len(target)) % n_folds
@@ -108,7 +99,7 @@ def _kliep_likelihood(source: Array, target: Array, width: float, n_folds: int) 
     return float(np.mean(likelihoods))
 
 
-# --- uLSIF ----------------------------------------------------------------------------------------------------------
+# --- uLSIF ---------------------------------------------------------------------------------------------------------
 
 
 def ulsif(X: Array, X_target: Array, *, width: float | None = None, ridge: float | None = None) -> Array:
@@ -116,54 +107,31 @@ def ulsif(X: Array, X_target: Array, *, width: float | None = None, ridge: float
 
     α = max(0, (Φ^T Φ/N_s + l·I)^{-1} φ̄) with Φ = k(X, centres), φ̄ the mean of k(X_target, centres).
 
-    Parameters
-    ----------
-    X : array of shape (n_source, r)
-    X_target : array of shape (n_target, r)
-    width, ridge : float, optional
-        σ and l; where one is not given, the value with the best leave-one-out score (`ulsif_loo_score`) is taken.
-
-    Returns
-    -------
-    array of shape (n_source,)
-        Weights of mean 1 (all 1 if every weight is 0).
+    Weights (n_source,) of mean 1 (all 1 if every weight is 0) for X (n_source, r) and X_target (n_target, r). Where
+    ``width`` σ or ``ridge`` l is not given, the value with the best leave-one-out score is taken.
     """
     source, target = _canonical_order(X, X_target)
     scale = median_distance(X, X_target)
     widths = [factor * scale for factor in WIDTH_FACTORS] if width is None else [width]
-    ridges = RIDGES if ridge is None else (ridge,)
-    if len(widths) * len(ridges) > 1:
-        candidates = [(sigma, penalty) for sigma in widths for penalty in ridges]
-        scores = [
-            ulsif_loo_score(gaussian(source, target, sigma), gaussian(target, target, sigma), penalty)
-            for sigma, penalty in candidates
-        ]
-        width, ridge = candidates[int(np.argmin(scores))]
-    else:
-        width, ridge = widths[0], ridges[0]
+    candidates = list(itertools.product(widths, RIDGES if ridge is None else [ridge]))
+    scores = [
+        ulsif_loo_score(gaussian(source, target, sigma), gaussian(target, target, sigma), penalty)
+        for sigma, penalty in candidates
+    ]
+    width, ridge = candidates[int(np.argmin(scores))]
     at_source = gaussian(source, target, width)
     H = at_source.T @ at_source / len(source)
     alpha = np.linalg.solve(H + ridge * np.eye(len(H)), gaussian(target, target, width).mean(axis=0))
-    return _mean_one(gaussian(X, target, width) @ np.maximum(alpha, 0))
+    weights: Array = gaussian(X, target, width) @ np.maximum(alpha, 0)
+    return weights / weights.mean() if weights.mean() > 0 else np.ones(len(X))
 
 
 def ulsif_loo_score(at_source: Array, at_target: Array, ridge: float) -> float:
     """Leave-one-out score of uLSIF in closed form (Kanamori, Hido and Sugiyama 2009, section 4.2).
 
     Pair i leaves out source sample i and target sample i, for the first n = min(N_s, N_t) of each; the score is the
-    mean of w_i(x_i^s)²/2 − w_i(x_i^t) with w_i fitted without the pair. Lower is better.
-
-    Parameters
-    ----------
-    at_source : array of shape (n_source, m)
-        Kernel values between source samples and centres.
-    at_target : array of shape (n_target, m)
-    ridge : float
-
-    Returns
-    -------
-    float
-        0 where there is only one sample of either (nothing is left to fit).
+    mean of w_i(x_i^s)²/2 − w_i(x_i^t) with w_i fitted without the pair. Lower is better; 0 where there is only one
+    sample of either. ``at_source`` (n_source, m) and ``at_target`` (n_target, m) are the kernel with the centres.
     """
     (n_source, m), n_target = at_source.shape, len(at_target)
     n = min(n_source, n_target)
@@ -183,44 +151,21 @@ def ulsif_loo_score(at_source: Array, at_target: Array, ridge: float) -> float:
     return float(np.mean(at_left_source**2 / 2 - at_left_target))
 
 
-# --- KMM ------------------------------------------------------------------------------------------------------------
+# --- KMM -----------------------------------------------------------------------------------------------------------
 
 
-def kmm(
-    kernel: Array, cross: Array, *, bound: float = 1000.0, epsilon: float | None = None, linear: Array | None = None
-) -> Array:
+def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | None = None) -> Array:
     """Kernel mean matching (Huang, Smola, Gretton, Borgwardt and Schölkopf, NIPS 2006).
 
-    min ½ s^T K s − κ^T s with κ_i = (N_s/N_t) Σ_j k(x_i, x_j^t), 0 ≤ s ≤ B and |Σ s − N_s| ≤ N_s·ε.
+    min ½ s^T K s − κ^T s with κ_i = (N_s/N_t) Σ_j k(x_i, x_j^t), 0 ≤ s ≤ B and |Σ s − N_s| ≤ N_s·ε,
+    ε = (√N_s − 1)/√N_s.
 
-    Parameters
-    ----------
-    kernel : array of shape (n_source, n_source)
-    cross : array of shape (n_source, n_target)
-        Kernel between source and target samples.
-    bound : float, default=1000.0
-        B.
-    epsilon : float, optional
-        ε; by default (√N_s − 1)/√N_s.
-    linear : array of shape (n_source,), optional
-        Added to −κ: the weighted losses of the selective transfer machine.
-
-    Returns
-    -------
-    array of shape (n_source,)
-        Weights as the program gives them (their mean is within ε of 1).
+    Weights (n_source,) for the source's kernel with itself and ``cross`` (n_source, n_target) with the target, as the
+    program gives them (their mean is within ε of 1). ``linear`` (n_source,) is added to −κ: the weighted losses of the
+    selective transfer machine.
     """
     n_source, n_target = cross.shape
-    if epsilon is None:
-        epsilon = (np.sqrt(n_source) - 1) / np.sqrt(n_source)
+    epsilon = (np.sqrt(n_source) - 1) / np.sqrt(n_source)
     kappa = n_source / n_target * cross.sum(axis=1)
     reward = kappa if linear is None else kappa - linear
     return bounded_budget_qp(kernel, reward, bound, n_source * (1 - epsilon), n_source * (1 + epsilon))
-
-
-def _mean_one(weights: Array) -> Array:
-    mean = weights.mean()
-    if not np.isfinite(mean) or mean <= 0:
-        return np.ones_like(weights)
-    normalised: Array = weights / mean
-    return normalised

@@ -22,7 +22,6 @@ __all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "decide", "run"]
 # called by the name of a symbol, not by address, so that numba can keep the compiled kernel on disk
 llvmlite.binding.add_symbol("tgsr_dgemm", get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
 _dgemm: Any = numba.types.ExternalFunction("tgsr_dgemm", numba.types.void(*[numba.types.voidptr] * 13))
-_NO_TRANSPOSE = np.frombuffer(b"N", dtype=np.uint8).copy()
 
 _Array = npt.NDArray[np.float64]
 _Index = npt.NDArray[np.intp]
@@ -49,38 +48,21 @@ _SHRINK, _NORM, _SUMMANDS, _OLD_SHRINK, _OLD_NORM, _OLD_SUMMANDS, _CROSS, _ANCHO
 
 
 class Slots(NamedTuple):
-    """The state of the pairs being solved: one entry or row a slot, of ``size`` slots.
+    """The state of the pairs being solved: one entry or row a slot, of ``size`` slots."""
 
-    Attributes
-    ----------
-    kappa, n_iter, converged : (size,)
-    scalars : (size, len(SCALAR_COLUMNS))
-    groups : (size, K, len(GROUP_COLUMNS))
-    y, fitted, unshrunk : (size, C, m)
-        y with X̃R = Ũy; Ũ^T C and Ũ^T Q.
-    steps, shrinks : (size, capacity, C, m), (size, capacity, K)
-        y/μ and s_i of every iteration: C is rebuilt from them.
-    order : (size, K)
-        The groups in the order in which the stopping test looks at them.
-    u : (K, size, C·m)
-        Ũ_i^T Q_i; meaningless where s_i = 0.
-    products : (1,)
-        Products with an H_i made so far, counted in pairs.
-    """
-
-    kappa: _Index
+    kappa: _Index  # (size,)
     n_iter: _Index
     converged: _Flags
-    scalars: _Array
-    groups: _Array
-    y: _Array
-    fitted: _Array
-    unshrunk: _Array
-    steps: _Array
-    shrinks: _Array
-    order: _Index
-    u: _Array
-    products: _Index
+    scalars: _Array  # (size, len(SCALAR_COLUMNS))
+    groups: _Array  # (size, K, len(GROUP_COLUMNS))
+    y: _Array  # (size, C, m): with X̃R = Ũy
+    fitted: _Array  # (size, C, m): Ũ^T C
+    unshrunk: _Array  # (size, C, m): Ũ^T Q
+    steps: _Array  # (size, capacity, C, m): y/μ of every iteration: C is rebuilt from them and from
+    shrinks: _Array  # (size, capacity, K): s_i of every iteration
+    order: _Index  # (size, K): the groups in the order in which the stopping test looks at them
+    u: _Array  # (K, size, C·m): Ũ_i^T Q_i; meaningless where s_i = 0
+    products: _Index  # (1,): products with an H_i made so far, counted in pairs
 
 
 # `reassoc` lets the compiler add in vector lanes; the order of the sum stays the same from run to run
@@ -262,11 +244,12 @@ def _is_excluded(group: _Array, reach: float, travelled: float, lam: float) -> b
 
 
 @numba.njit(nogil=True, cache=True)
-def _multiply(matrix: _Array, columns: _Array, product: _Array, no_transpose: npt.NDArray[np.uint8]) -> None:
+def _multiply(matrix: _Array, columns: _Array, product: _Array) -> None:
     """Multiply columns (count, C·m), m entries at a time, by a symmetric matrix (m, m)."""
-    one, zero = np.empty(1), np.empty(1)
+    one, zero, no_transpose = np.empty(1), np.empty(1), np.empty(1, dtype=np.uint8)
     rows, width = np.empty(1, dtype=np.int32), np.empty(1, dtype=np.int32)
-    one[0], zero[0], rows[0], width[0] = 1.0, 0.0, len(matrix), columns.size // len(matrix)
+    one[0], zero[0], no_transpose[0] = 1.0, 0.0, ord("N")
+    rows[0], width[0] = len(matrix), columns.size // len(matrix)
     _dgemm(
         no_transpose.ctypes,
         no_transpose.ctypes,
@@ -413,7 +396,6 @@ def _look_at_group(
     gathered: _Array,
     product: _Array,
     start: float,
-    no_transpose: npt.NDArray[np.uint8],
 ) -> None:
     """Multiply group i for all slots that need it, and bring it up to date in them."""
     m, length, count = len(system.squares), gathered.shape[1], 0
@@ -425,7 +407,7 @@ def _look_at_group(
     if count == 0:
         return
     slots.products[0] += count
-    _multiply(system.gram[i], gathered[:count], product[:count], no_transpose)
+    _multiply(system.gram[i], gathered[:count], product[:count])
     for k in range(count):
         b = members[k]
         group, scalars, u, t = slots.groups[b, i], slots.scalars[b], slots.u[i, b], slots.n_iter[b]
@@ -438,7 +420,7 @@ def _look_at_group(
 
 
 @numba.njit(nogil=True, cache=True)
-def _advance(system: GramArrays, slots: Slots, width: int, start: float, no_transpose: npt.NDArray[np.uint8]) -> _Array:
+def _advance(system: GramArrays, slots: Slots, width: int, start: float) -> _Array:
     """Step 2's norms for all slots, and λ/μ of each.
 
     A group with C_i = 0 stays out as long as μ‖Q_i‖ = ‖Ũ_i y‖ ≤ λ. Groups that a bound excludes are not multiplied;
@@ -454,7 +436,7 @@ def _advance(system: GramArrays, slots: Slots, width: int, start: float, no_tran
     again = True
     while again:
         for i in range(n_groups):
-            _look_at_group(system, slots, i, needed[:, i], members, gathered, product, start, no_transpose)
+            _look_at_group(system, slots, i, needed[:, i], members, gathered, product, start)
         again = False
         for b in range(width):
             scalars = slots.scalars[b]
@@ -466,7 +448,7 @@ def _advance(system: GramArrays, slots: Slots, width: int, start: float, no_tran
 
 
 @numba.njit(nogil=True, cache=True)
-def _run(
+def run(
     system: GramArrays,
     slots: Slots,
     width: int,
@@ -476,8 +458,11 @@ def _run(
     mu_max: float,
     tol: float,
     max_iter: int,
-    no_transpose: npt.NDArray[np.uint8],
 ) -> None:
+    """Iterate Algorithm 1 for the first ``width`` slots until one of them has converged or filled its history.
+
+    ``slots`` are read and written; for the settings see `SolverSettings`.
+    """
     n_groups, length, capacity = slots.u.shape[0], slots.u.shape[2], slots.steps.shape[1]
     finished = False
     while not finished:
@@ -486,7 +471,7 @@ def _run(
             mu = first_mu if t == 0 else min(rho * scalars[_MU], mu_max)
             y, fitted, unshrunk, step = slots.y[b], slots.fitted[b], slots.unshrunk[b], slots.steps[b, t]
             _residual(system.squares, system.shift, system.right, scalars, mu, y, fitted, unshrunk, step)
-        thresholds = _advance(system, slots, width, start, no_transpose)
+        thresholds = _advance(system, slots, width, start)
         for b in range(width):
             t, keep_all, out = slots.n_iter[b], slots.kappa[b] == n_groups, slots.fitted[b].reshape(length)
             _shrink(slots.groups[b], slots.u, b, keep_all, thresholds[b], slots.shrinks[b, t], out)
@@ -507,28 +492,3 @@ def decide(cross: _Array, groups: _Index, coordinates: _Array, decisions: _Array
         for sample in range(len(block)):
             for c in range(coordinates.shape[1]):
                 decisions[sample, c] += _dot(block[sample], coordinates[k, c])
-
-
-def run(
-    system: GramArrays,
-    slots: Slots,
-    width: int,
-    start: float,
-    mu: float,
-    rho: float,
-    mu_max: float,
-    tol: float,
-    max_iter: int,
-) -> None:
-    """Iterate Algorithm 1 for the first ``width`` slots until one of them has converged or filled its history.
-
-    Parameters
-    ----------
-    system : GramArrays
-    slots : Slots
-        In and out.
-    width : int
-    start, mu, rho, mu_max, tol, max_iter
-        See `SolverSettings`.
-    """
-    _run(system, slots, width, start, mu, rho, mu_max, tol, max_iter, _NO_TRANSPOSE)

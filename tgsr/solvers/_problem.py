@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import DataError, ParameterError
+from tgsr.errors import DataError
+from tgsr.protocols import check_choice, check_integer, check_number
 
 __all__ = ["Problem", "SolverSettings"]
 
@@ -42,22 +41,11 @@ class SolverSettings:
     init: str = "ones"
 
     def __post_init__(self) -> None:
-        for name, lowest, strict in (("mu", 0.0, True), ("rho", 1.0, False), ("mu_max", 0.0, True), ("tol", 0.0, True)):
-            value: Any = getattr(self, name)
-            if (
-                not isinstance(value, Real)
-                or not np.isfinite(float(value))
-                or value < lowest
-                or (strict and value == lowest)
-            ):
-                raise ParameterError(
-                    f"{name} = {value!r} is out of range; it must be {'>' if strict else '≥'} {lowest:g}"
-                )
-        max_iter: Any = self.max_iter
-        if not isinstance(max_iter, Integral) or max_iter < 1:
-            raise ParameterError(f"max_iter = {self.max_iter!r} is out of range; it must be an integer ≥ 1")
-        if self.init not in ("ones", "zeros"):
-            raise ParameterError(f"init = {self.init!r} is unknown; Algorithm 1 starts from 'ones' or 'zeros'")
+        for name in ("mu", "mu_max", "tol"):
+            check_number(name, getattr(self, name), strict=True)
+        check_number("rho", self.rho, 1.0)
+        check_integer("max_iter", self.max_iter, 1)
+        check_choice("init", self.init, ("ones", "zeros"))
 
     @property
     def start(self) -> float:

@@ -15,22 +15,9 @@ Array = npt.NDArray[np.float64]
 
 
 def damped_least_squares(quadratic: Array, linear: Array, zeta: float) -> Array:
-    """Minimise ½ l^T H l − c^T l subject to l_i ≥ ζ·l_{i+1} and l ≥ 0.
+    """Minimise ½ l^T H l − c^T l over l (q,) subject to l_i ≥ ζ·l_{i+1} and l ≥ 0, with H (q, q) ≥ 0, c (q,) and ζ > 0.
 
     With l = T m, where T_ij = ζ^{j−i} for i ≤ j, the constraints become m ≥ 0: non-negative least squares.
-
-    Parameters
-    ----------
-    quadratic : array of shape (q, q)
-        H, symmetric positive semi-definite.
-    linear : array of shape (q,)
-        c.
-    zeta : float
-        Positive.
-
-    Returns
-    -------
-    array of shape (q,)
     """
     index = np.arange(len(linear))
     exponents = index[None, :] - index[:, None]
@@ -52,19 +39,7 @@ def damped_least_squares(quadratic: Array, linear: Array, zeta: float) -> Array:
 
 
 def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float, high: float) -> Array:
-    """Minimise ½ s^T H s − c^T s subject to 0 ≤ s ≤ bound and low ≤ Σ s ≤ high.
-
-    Parameters
-    ----------
-    quadratic : array of shape (n, n)
-        H, symmetric positive semi-definite.
-    linear : array of shape (n,)
-        c.
-    bound, low, high : float
-
-    Returns
-    -------
-    array of shape (n,)
+    """Minimise ½ s^T H s − c^T s over s (n,) subject to 0 ≤ s ≤ bound and low ≤ Σ s ≤ high, with H (n, n) ≥ 0, c (n,).
 
     Raises
     ------
@@ -97,20 +72,8 @@ _NEWTON_STEPS, _GAP = 100, 1e-11
 
 
 def mixture_likelihood(densities: Array) -> Array:
-    """Maximise Σ_t log(Mβ)_t over the simplex: the shares of a mixture's components.
+    """Maximise Σ_t log(Mβ)_t over the simplex, the shares β (m,) of a mixture; M (n, m) ≥ 0 has no row of zeros.
 
-    Parameters
-    ----------
-    densities : array of shape (n, m)
-        M ≥ 0, with a positive entry in every row.
-
-    Returns
-    -------
-    array of shape (m,)
-        β ≥ 0 with sum 1.
-
-    Notes
-    -----
     At the maximum of Σ_t log(Mβ)_t − n·Σβ over β ≥ 0 the shares add up to 1, so that the equation needs no multiplier.
     A primal–dual interior-point method takes some twenty Newton steps there, each a Cholesky factorisation of m × m.
     """

@@ -19,17 +19,7 @@ _FIRST_CAPACITY = 128
 
 
 class Batch:
-    """The pairs now being solved, one in a slot; the first ``width`` slots are in use.
-
-    Parameters
-    ----------
-    system : GramSystem
-    settings : SolverSettings
-    size : int
-        Most pairs at a time.
-    tight : bool
-        See `GramSystem.arrays`.
-    """
+    """The pairs now being solved, one in each of ``size`` slots, of which the first ``width`` are in use."""
 
     def __init__(self, system: GramSystem, settings: SolverSettings, size: int, *, tight: bool) -> None:
         self._system, self._settings, self._arrays = system, settings, system.arrays(tight=tight)

@@ -37,7 +37,7 @@ class CellSolution:
     group_norms : array of shape (n_groups,)
         ‖C_i‖_F; exactly 0 for the groups left out.
     target_decisions : array of shape (n_target, n_classes)
-        C^T x of every target sample.
+        C^T x of every target sample; the largest entry is the predicted class, Equ. (9).
     new_decisions : array of shape (n_new, n_classes) or None
         The same for samples that nothing is adapted to.
     """
@@ -53,12 +53,6 @@ class CellSolution:
     target_decisions: _FloatArray
     _coef: Callable[[], _FloatArray] = field(repr=False)
     new_decisions: _FloatArray | None = None
-
-    @property
-    def target_codes(self) -> npt.NDArray[np.intp]:
-        """Predicted class indices of the target samples, Equ. (9)."""
-        codes: npt.NDArray[np.intp] = np.argmax(self.target_decisions, axis=1)
-        return codes
 
     def coef(self) -> _FloatArray:
         """C (n_features, n_classes), in the original order of the features; made anew at each call."""

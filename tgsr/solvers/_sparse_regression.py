@@ -27,7 +27,6 @@ __all__ = [
     "Schedule",
     "duality_gap",
     "sparse_regression",
-    "sparse_regression_objective",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -56,21 +55,13 @@ class Schedule:
 class RegressionSolution:
     """P for each μ, and how the iteration went.
 
-    Attributes
-    ----------
-    P : array of shape (n_mu, n, n_responses)
-    n_iter : array of int, shape (n_mu,)
-    converged : array of bool, shape (n_mu,)
-        Whether max|P − Q| (in the units of the iteration) came below the schedule's tolerance. The penalty rises
-        whether or not P is near the minimum: that is what ``gaps`` tell.
-    gaps : array of shape (n_mu,)
-        `duality_gap` at P.
+    The penalty rises whether or not P is near the minimum: ``converged`` does not tell of that, ``gaps`` do.
     """
 
-    P: npt.NDArray[Any]
-    n_iter: npt.NDArray[np.int64]
-    converged: npt.NDArray[np.bool_]
-    gaps: Array
+    P: npt.NDArray[Any]  # (n_mu, n, n_responses)
+    n_iter: npt.NDArray[np.int64]  # (n_mu,)
+    converged: npt.NDArray[np.bool_]  # (n_mu,): whether max|P − Q|, in the iteration's units, came below the tolerance
+    gaps: Array  # (n_mu,): `duality_gap` at P
 
 
 class Resolvents:
@@ -105,7 +96,7 @@ class Resolvents:
         schedule: Schedule | None = None,
         dtype: npt.DTypeLike = np.float64,
     ) -> None:
-        self.schedule = schedule or Schedule()
+        self.schedule, self.K_source = schedule or Schedule(), K_source
         self.design: Array = np.vstack([K_source.T, np.sqrt(lam) * delta])
         left, singular, _ = np.linalg.svd(self.design, full_matrices=False)
         rounding = singular.max() * max(self.design.shape) * np.finfo(np.float64).eps
@@ -134,12 +125,7 @@ class Resolvents:
         return np.asarray(self._inverses[iteration] @ right)
 
 
-def sparse_regression(
-    K_source: Array,
-    responses: npt.NDArray[Any],
-    mus: npt.ArrayLike,
-    resolvents: Resolvents,
-) -> RegressionSolution:
+def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: npt.ArrayLike) -> RegressionSolution:
     """Run the published iteration for one λ and many μ.
 
     From P = M = 1 (ones): Q = (K_sK_s^T + λδδ^T + κ/2·I)^{-1}(K_sT^T + (κP + M)/2), P = soft(Q − M/κ, μ/κ),
@@ -148,20 +134,14 @@ def sparse_regression(
 
     Parameters
     ----------
-    K_source : array of shape (n, n_source)
-        Kernel of all samples with the source samples.
+    resolvents : Resolvents
+        K_s, δ and λ, with the schedule and the precision of the iteration.
     responses : array of shape (n_source, n_responses)
         T^T: one-hot labels (DRLS) or features (TSRG).
     mus : array of shape (n_mu,)
         μ ≥ 0.
-    resolvents : Resolvents
-        The inverse matrices for this λ, with the schedule and the precision of the iteration.
-
-    Returns
-    -------
-    RegressionSolution
     """
-    schedule, dtype = resolvents.schedule, resolvents.dtype
+    schedule, dtype, K_source = resolvents.schedule, resolvents.dtype, resolvents.K_source
     thresholds = np.atleast_1d(np.asarray(mus, dtype=np.float64))
     sets, n, width = len(thresholds), len(K_source), responses.shape[1]
     sizes = np.maximum(np.abs(responses).max(axis=0), 1.0)
@@ -200,7 +180,7 @@ def sparse_regression(
         limits, gaps = limits[columns], gaps[columns]
     solution.P[:] *= (sizes / resolvents.unit).astype(dtype)
     for index, mu in enumerate(thresholds):
-        solution.gaps[index] = duality_gap(solution.P[index].astype(np.float64), responses, float(mu), resolvents)
+        solution.gaps[index] = duality_gap(resolvents, solution.P[index].astype(np.float64), responses, float(mu))
     return solution
 
 
@@ -240,15 +220,7 @@ def _update(
                 right[i, j] = fixed[i, offset] + (following * p + m) * half
 
 
-def sparse_regression_objective(
-    P: Array, K_source: Array, delta: Array, responses: Array, lam: float, mu: float
-) -> float:
-    """Value of the objective at P (n, n_responses); see `sparse_regression` for the rest."""
-    residual = responses.T - P.T @ K_source
-    return float((residual**2).sum() + lam * ((P.T @ delta) ** 2).sum() + mu * np.abs(P).sum())
-
-
-def duality_gap(P: Array, responses: Array, mu: float, resolvents: Resolvents) -> float:
+def duality_gap(resolvents: Resolvents, P: Array, responses: Array, mu: float) -> float:
     """How far the objective at P (n, n_responses) is above its minimum, at most (up to rounding).
 
     The dual problem is to maximise 2u^T y − ‖u‖² subject to ‖A^T u‖_∞ ≤ μ/2, with the responses y and A = `design`. Its

@@ -11,21 +11,15 @@ __all__ = ["KernelMachine", "fit_squared_hinge"]
 
 Array = npt.NDArray[np.float64]
 
+_MOST_STEPS = 100
+
 
 @dataclass(frozen=True)
 class KernelMachine:
-    """f(x) = Σ_i β_i k(x_i, x) + b.
+    """f(x) = Σ_i β_i k(x_i, x) + b."""
 
-    Attributes
-    ----------
-    coefficients : array of shape (n,)
-        β.
-    intercept : float
-        b.
-    """
-
-    coefficients: Array
-    intercept: float
+    coefficients: Array  # β, (n,)
+    intercept: float  # b
 
     def losses(self, kernel: Array, signs: Array, *, squared: bool) -> Array:
         """(Squared) hinge loss of each training sample: shape (n,)."""
@@ -33,30 +27,17 @@ class KernelMachine:
         return hinge**2 if squared else hinge
 
 
-def fit_squared_hinge(kernel: Array, signs: Array, costs: Array, *, max_iter: int = 100) -> KernelMachine:
+def fit_squared_hinge(kernel: Array, signs: Array, costs: Array) -> KernelMachine:
     """Minimise ½ β^T K β + Σ c_i max(0, 1 − y_i f(x_i))² (Chapelle, Neural Computation 2007).
 
     For a set A of samples with positive loss, the minimum solves K_AA β_A + b + β_A/(2c_A) = y_A, 1^T β_A = 0; Newton's
-    method repeats this with the set that results, and shortens its step where the objective would grow.
-
-    Parameters
-    ----------
-    kernel : array of shape (n, n)
-        K, positive semi-definite.
-    signs : array of shape (n,)
-        y, −1 or 1.
-    costs : array of shape (n,)
-        c > 0.
-    max_iter : int, default=100
-
-    Returns
-    -------
-    KernelMachine
+    method repeats this with the set that results, and shortens its step where the objective would grow. K (n, n) is
+    positive semi-definite, the signs y (n,) are −1 or 1, the costs c (n,) positive.
     """
     beta, intercept = np.zeros(len(signs)), 0.0
     value = _objective(kernel, signs, costs, beta, intercept)
     active = np.ones(len(signs), dtype=bool)
-    for _ in range(max_iter):
+    for _ in range(_MOST_STEPS):
         new_beta, new_intercept = _newton_point(kernel, signs, costs, active)
         step = 1.0
         while True:

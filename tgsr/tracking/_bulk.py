@@ -17,14 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from tgsr.errors import TrackingError
-from tgsr.tracking._client import StoredRun
+from tgsr.tracking._client import ClientWriter, StoredRun
 from tgsr.tracking._files import sizes_text, write_trial_files
 from tgsr.tracking._trial import StudyRun, Trial
-from tgsr.tracking.config import is_server, local_artifact_folder, storage_errors
+from tgsr.tracking.config import local_artifact_folder, storage_errors
 from tgsr.tracking.names import Tag
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_trials"]
 
 _TRIALS_A_STATEMENT = 64
-_IDS_A_QUERY = 500
 _FILE_THREADS = 2
 _LARGEST = 1.7976931348623157e308
 """How MLflow stores infinity."""
@@ -43,10 +41,10 @@ _Row = tuple[Any, ...]
 _METADATA = sa.MetaData()
 
 
-def _table(name: str, *columns: str) -> sa.Table:
-    """A table from columns written as ``"name type"``; a question mark behind the type allows NULL."""
+def _table(name: str, columns: str) -> sa.Table:
+    """A table from columns written as ``name type, …``; a question mark behind the type allows NULL."""
     types = {"text": sa.String, "int": sa.BigInteger, "float": sa.Float, "bool": sa.Boolean}
-    parsed = [(column.split()[0], column.split()[1]) for column in columns]
+    parsed = [column.split() for column in columns.split(",")]
     return sa.Table(
         name, _METADATA, *(sa.Column(key, types[kind.rstrip("?")](), nullable="?" in kind) for key, kind in parsed)
     )
@@ -54,27 +52,14 @@ def _table(name: str, *columns: str) -> sa.Table:
 
 _RUNS = _table(
     "runs",
-    "run_uuid text",
-    "name text?",
-    "source_type text?",
-    "source_name text?",
-    "entry_point_name text?",
-    "user_id text?",
-    "status text?",
-    "start_time int?",
-    "end_time int?",
-    "source_version text?",
-    "lifecycle_stage text?",
-    "artifact_uri text?",
-    "experiment_id int?",
-    "deleted_time int?",
+    "run_uuid text, name text?, source_type text?, source_name text?, entry_point_name text?, user_id text?, "
+    "status text?, start_time int?, end_time int?, source_version text?, lifecycle_stage text?, artifact_uri text?, "
+    "experiment_id int?, deleted_time int?",
 )
-_METRICS = _table("metrics", "key text", "value float", "timestamp int", "run_uuid text", "step int", "is_nan bool")
-_LATEST = _table(
-    "latest_metrics", "key text", "value float", "timestamp int?", "run_uuid text", "step int", "is_nan bool"
-)
-_PARAMS = _table("params", "key text", "value text", "run_uuid text")
-_TAGS = _table("tags", "key text", "value text?", "run_uuid text")
+_METRICS = _table("metrics", "key text, value float, timestamp int, run_uuid text, step int, is_nan bool")
+_LATEST = _table("latest_metrics", "key text, value float, timestamp int?, run_uuid text, step int, is_nan bool")
+_PARAMS = _table("params", "key text, value text, run_uuid text")
+_TAGS = _table("tags", "key text, value text?, run_uuid text")
 _TABLES = (_RUNS, _METRICS, _LATEST, _PARAMS, _TAGS)
 
 
@@ -86,10 +71,8 @@ def connect(tracking_uri: str) -> sa.Engine:
     TrackingError
         If it is no database, or one of the tables has other columns: the difference is named.
     """
-    if is_server(tracking_uri):
-        raise TrackingError("a tracking server is written to by its API")
     if not tracking_uri.startswith(("sqlite:", "postgres")):
-        raise TrackingError("only SQLite and PostgreSQL were tested")
+        raise TrackingError("bulk writing is for databases of SQLite and PostgreSQL")
     engine = _engine(tracking_uri)
     difference = _difference(engine)
     if difference:
@@ -148,37 +131,25 @@ def open_bulk_writer(client: MlflowClient, study: StudyRun) -> BulkWriter:
     folder = local_artifact_folder(study.artifact_location)
     if folder is None:
         raise TrackingError(f"artifacts at {study.artifact_location} are not in a folder of this machine")
-    return BulkWriter(client, connect(client.tracking_uri), study, folder)
+    return BulkWriter(client, study, connect(client.tracking_uri), folder)
 
 
 _proven: set[sa.Engine] = set()
 """Databases on which a run written here was read back by the public client in this process."""
 
 
-class BulkWriter:
-    """One transaction for each call of `write`; files first, so that a run in the database is whole.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    engine : Engine
-        Of the tracking database.
-    study : StudyRun
-    folder : Path
-        The experiment's artifact folder.
-    """
+class BulkWriter(ClientWriter):
+    """One transaction for each call of `write`; files first, so that a run in the database is whole."""
 
     name = "bulk"
 
-    def __init__(self, client: MlflowClient, engine: sa.Engine, study: StudyRun, folder: Path) -> None:
-        self._client = client
+    def __init__(self, client: MlflowClient, study: StudyRun, engine: sa.Engine, folder: Path) -> None:
+        super().__init__(client, study)
         self._engine = engine
-        self._study = study
         self._folder = folder
-        self._prefix = study.run_id[:16]
 
     def runs(self) -> Iterator[StoredRun]:
-        """All trials' runs, whatever their state, in the order of their ids."""
+        """See `ClientWriter.runs`."""
         keys = (Tag.CELL, Tag.FILES, Tag.DISCARDED)
         query = (
             sa.select(_RUNS.c.run_uuid, _RUNS.c.status, _RUNS.c.lifecycle_stage, _TAGS.c.key, _TAGS.c.value)
@@ -190,13 +161,13 @@ class BulkWriter:
             for run_id, status, stage, key, value in connection.execute(query):
                 facts.setdefault((run_id, status, stage != "active"), {})[key] = value
         for (run_id, status, is_deleted), tags in sorted(facts.items()):
-            yield StoredRun.from_tags(run_id, status, is_deleted, tags)
+            yield StoredRun(run_id, status == "FINISHED", is_deleted, tags)
 
     def write(self, trials: Sequence[Trial]) -> list[str]:
-        """Write trials of which none is there; the run ids come back in the same order."""
+        """See `ClientWriter.write`."""
         # of a grid's cell always the same: it cannot be there twice. They ascend with the number, as do a task's cells:
         # MLflow's tables are indexed by them, and ids in no order touch twice as many pages
-        ids = [f"{self._prefix}{trial.number:06x}{trial.cell[:10]}" for trial in trials]
+        ids = [f"{self._study.run_id[:16]}{trial.number:06x}{trial.cell[:10]}" for trial in trials]
         entries = list(zip(ids, trials, strict=True))
         with ThreadPoolExecutor(_FILE_THREADS) as pool:
             # rows go into the open transaction while the files of later trials are still being written
@@ -209,23 +180,14 @@ class BulkWriter:
                     _insert(connection, chunk)
         return ids
 
-    def remove(self, runs: Sequence[StoredRun], _reason: str) -> None:
+    def remove(self, run_ids: Sequence[str]) -> None:
         """Remove runs for good, with their files: their cells' ids are needed again."""
-        for start in range(0, len(runs), _IDS_A_QUERY):
-            ids = [run.run_id for run in runs[start : start + _IDS_A_QUERY]]
-            with self._engine.begin() as connection:
-                for table in reversed(_TABLES):
-                    connection.execute(sa.delete(table).where(table.c.run_uuid.in_(ids)))
-        for run in runs:
-            shutil.rmtree(self._folder / run.run_id, ignore_errors=True)
-
-    def restore(self, runs: Sequence[StoredRun]) -> None:
-        """Bring deleted runs back."""
-        for start in range(0, len(runs), _IDS_A_QUERY):
-            ids = [run.run_id for run in runs[start : start + _IDS_A_QUERY]]
-            with self._engine.begin() as connection:
-                active = {"lifecycle_stage": "active", "deleted_time": None}
-                connection.execute(sa.update(_RUNS).where(_RUNS.c.run_uuid.in_(ids)).values(active))
+        with self._engine.begin() as connection:
+            for table in reversed(_TABLES) if run_ids else ():
+                named = table.c.run_uuid == sa.bindparam("run")
+                connection.execute(sa.delete(table).where(named), [{"run": run_id} for run_id in run_ids])
+        for run_id in run_ids:
+            shutil.rmtree(self._folder / run_id, ignore_errors=True)
 
     def _write_files(self, entry: tuple[str, Trial]) -> dict[str, int]:
         return write_trial_files(self._folder / entry[0] / "artifacts", entry[1], self._study.grouping)
@@ -263,7 +225,7 @@ class BulkWriter:
             _insert(connection, [rows])
         difference = _read_back(self._client, self._study, run_id, trial)
         if difference:
-            self.remove([StoredRun(run_id, "FINISHED", False, trial.cell, {}, False)], "")
+            self.remove([run_id])
             raise TrackingError(f"MLflow does not read a run written in bulk as it was meant: {difference}")
         _proven.add(self._engine)
 
@@ -320,17 +282,10 @@ def _children(parent_run_id: str) -> Any:
     )
 
 
-def query_trials(
-    engine: sa.Engine, parent_run_id: str, keys: Sequence[str]
-) -> tuple[dict[str, dict[str, str]], pd.DataFrame]:
-    """Read a study's finished, active trials in two queries; MLflow's search takes a minute for a whole grid.
+def query_trials(engine: sa.Engine, parent_run_id: str, keys: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the tags named by ``keys`` and the metrics of a study's finished, active trials: tables by run id.
 
-    Returns
-    -------
-    tags : dict
-        By run id the tags named by ``keys``.
-    metrics : DataFrame
-        Run ids × metrics.
+    These are two queries; MLflow's search takes a minute for a whole grid.
     """
     import pandas as pd
 
@@ -339,31 +294,15 @@ def query_trials(
         _RUNS.c.status == "FINISHED",
         _RUNS.c.lifecycle_stage == "active",
     )
-    facts = sa.select(_TAGS.c.run_uuid, _TAGS.c.key, _TAGS.c.value).where(
-        _TAGS.c.key.in_(keys), _TAGS.c.run_uuid.in_(whole)
-    )
-    value = sa.case((_LATEST.c.is_nan, sa.null()), else_=_LATEST.c.value)
-    scores = sa.select(_LATEST.c.run_uuid, _LATEST.c.key, value).where(_LATEST.c.run_uuid.in_(whole))
-    tags: dict[str, dict[str, str]] = {}
-    for run_id, key, text in _fetch(engine, facts):
-        tags.setdefault(run_id, {})[key] = text
-    rows = _fetch(engine, scores)
-    ids, names, values = zip(*rows, strict=True) if rows else ((), (), ())
-    index: dict[str, int] = {run_id: position for position, run_id in enumerate(dict.fromkeys(ids))}
-    keys_at: dict[str, int] = {key: position for position, key in enumerate(sorted(set(names)))}
-    matrix = np.full((len(index), len(keys_at)), np.nan)
-    at = [index[run_id] for run_id in ids], [keys_at[name] for name in names]
-    matrix[at] = np.array(values, dtype=np.float64)  # NULL becomes NaN
-    return tags, pd.DataFrame(matrix, index=list(index), columns=list(keys_at))
-
-
-def _fetch(engine: sa.Engine, query: sa.Select[Any]) -> list[_Row]:
-    """Run a query on the driver's own cursor: an object for each of 400,000 rows takes seconds."""
-    text = str(query.compile(engine, compile_kwargs={"literal_binds": True}))
+    tags = sa.select(_TAGS).where(_TAGS.c.key.in_(keys), _TAGS.c.run_uuid.in_(whole))
+    value = sa.case((_LATEST.c.is_nan, sa.null()), else_=_LATEST.c.value).label("value")
+    metrics = sa.select(_LATEST.c.run_uuid, _LATEST.c.key, value).where(_LATEST.c.run_uuid.in_(whole))
     with engine.connect() as connection:
-        cursor = connection.connection.cursor()
-        cursor.execute(text)
-        return list(cursor.fetchall())
+        texts, numbers = (
+            pd.read_sql(query, connection).pivot(index="run_uuid", columns="key", values="value")
+            for query in (tags, metrics)
+        )
+    return texts, numbers.astype("float64")
 
 
 def analyze(client: MlflowClient) -> None:
@@ -372,6 +311,5 @@ def analyze(client: MlflowClient) -> None:
         engine = connect(client.tracking_uri)
     except TrackingError:
         return
-    if engine.dialect.name in ("sqlite", "postgresql"):
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("ANALYZE"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("ANALYZE"))

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tgsr.errors import TrackingError
-from tgsr.tracking._files import parse_sizes, sizes_text, write_trial_files
+from tgsr.tracking._files import sizes_text, write_trial_files
 from tgsr.tracking._trial import StudyRun, Trial
-from tgsr.tracking.config import is_server, local_artifact_folder, masked
+from tgsr.tracking.config import is_server, storage_errors
 from tgsr.tracking.names import Tag
 
 if TYPE_CHECKING:
@@ -24,76 +23,50 @@ __all__ = ["ClientWriter", "StoredRun", "search_runs"]
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A trial's run as it is stored.
-
-    Attributes
-    ----------
-    run_id, status : str
-    is_deleted : bool
-    cell : str
-        Empty if it has none.
-    files : mapping of str to int
-        Sizes of the files that it should have, by name.
-    is_discarded : bool
-        Whether it was deleted by the program, not by a person.
-    """
+    """A trial's run as it is stored; of its tags those of its cell, its files and whether the program deleted it."""
 
     run_id: str
-    status: str
+    is_finished: bool
     is_deleted: bool
-    cell: str
-    files: Mapping[str, int]
-    is_discarded: bool
-
-    @classmethod
-    def from_tags(cls, run_id: str, status: str, is_deleted: bool, tags: Mapping[str, str]) -> StoredRun:
-        """Make one from a run's tags."""
-        files = parse_sizes(tags.get(Tag.FILES))
-        return cls(run_id, status, is_deleted, tags.get(Tag.CELL, ""), files, Tag.DISCARDED in tags)
+    tags: Mapping[str, str]
 
 
 class ClientWriter:
-    """The public way.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    study : StudyRun
-    """
+    """The public way; `tgsr.tracking._bulk.BulkWriter` does the same faster."""
 
     name = "client"
 
     def __init__(self, client: MlflowClient, study: StudyRun) -> None:
         self._client = client
         self._study = study
-        # for a database on this machine threads would only wait for each other
-        self._n_threads = 8 if is_server(client.tracking_uri) else 1
 
     def runs(self) -> Iterator[StoredRun]:
         """All trials' runs, whatever their state, in the order of their ids."""
         condition = f"tags.`{Tag.PARENT}` = '{self._study.run_id}' and tags.`{Tag.KIND}` = 'trial'"
-        runs = list(search_runs(self._client, [self._study.experiment_id], condition, deleted=None))
+        runs = search_runs(self._client, [self._study.experiment_id], condition, with_deleted=True)
         for run in sorted(runs, key=lambda run: str(run.info.run_id)):
-            is_deleted = run.info.lifecycle_stage != "active"
-            yield StoredRun.from_tags(str(run.info.run_id), str(run.info.status), is_deleted, run.data.tags)
+            info = run.info
+            yield StoredRun(
+                str(info.run_id), info.status == "FINISHED", info.lifecycle_stage != "active", run.data.tags
+            )
 
     def write(self, trials: Sequence[Trial]) -> list[str]:
         """Write trials of which none is there; the run ids come back in the same order."""
-        if self._n_threads == 1:
+        if not is_server(self._client.tracking_uri):  # with a database on this machine threads only wait for each other
             return [self._write_one(trial) for trial in trials]
-        with ThreadPoolExecutor(self._n_threads) as pool:
+        with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self._write_one, trials))
 
-    def remove(self, runs: Sequence[StoredRun], reason: str) -> None:
+    def remove(self, run_ids: Sequence[str]) -> None:
         """Delete runs, and note that it was not a person who did."""
-        for run in runs:
-            self._client.set_tag(run.run_id, Tag.DISCARDED, reason)
-            self._client.delete_run(run.run_id)
+        for run_id in run_ids:
+            self._client.set_tag(run_id, Tag.DISCARDED, "unfinished, or there twice")
+            self._client.delete_run(run_id)
 
-    def restore(self, runs: Sequence[StoredRun]) -> None:
+    def restore(self, run_ids: Sequence[str]) -> None:
         """Bring deleted runs back."""
-        for run in runs:
-            self._client.restore_run(run.run_id)
+        for run_id in run_ids:
+            self._client.restore_run(run_id)
 
     def _write_one(self, trial: Trial) -> str:
         from mlflow.entities import Metric, Param
@@ -105,25 +78,20 @@ class ClientWriter:
         metrics = [Metric(key, float(value), trial.end_ms, 0) for key, value in trial.metrics.items()]
         params = [Param(key, value) for key, value in study.trial_params(trial).items()]
         client.log_batch(run_id, metrics=metrics, params=params)
-        folder = local_artifact_folder(run.info.artifact_uri)
-        if folder is not None:
-            files = write_trial_files(folder, trial, study.grouping)
-        else:
-            with tempfile.TemporaryDirectory() as temporary:
-                files = write_trial_files(Path(temporary), trial, study.grouping)
-                if files:
-                    client.log_artifacts(run_id, temporary)
-        if files:
-            client.set_tag(run_id, Tag.FILES, sizes_text(files))
+        with tempfile.TemporaryDirectory() as folder:
+            files = write_trial_files(Path(folder), trial, study.grouping)
+            if files:
+                client.log_artifacts(run_id, folder)
+                client.set_tag(run_id, Tag.FILES, sizes_text(files))
         # last, so that a run in state FINISHED is whole
         client.set_terminated(run_id, status="FINISHED", end_time=trial.end_ms)
         return run_id
 
 
 def search_runs(
-    client: MlflowClient, experiment_ids: Sequence[str], condition: str, *, deleted: bool | None = False
+    client: MlflowClient, experiment_ids: Sequence[str], condition: str, *, with_deleted: bool = False
 ) -> Iterator[Run]:
-    """Search runs, page by page, newest first; ``deleted=None`` gives active and deleted ones.
+    """Search runs, page by page, newest first.
 
     Raises
     ------
@@ -131,18 +99,11 @@ def search_runs(
         If the store cannot be searched.
     """
     from mlflow.entities import ViewType
-    from mlflow.exceptions import MlflowException
 
-    view = {None: ViewType.ALL, True: ViewType.DELETED_ONLY, False: ViewType.ACTIVE_ONLY}[deleted]
-    token: str | None = None
-    while True:
-        try:
-            page = client.search_runs(list(experiment_ids), condition, view, max_results=5000, page_token=token)
-        except MlflowException as error:
-            raise TrackingError(
-                f"{masked(client.tracking_uri)}: runs cannot be searched ({masked(str(error))})"
-            ) from error
+    view = ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY
+    token: str | None = ""
+    while token is not None:
+        with storage_errors(client.tracking_uri, "runs cannot be searched"):
+            page = client.search_runs(list(experiment_ids), condition, view, max_results=5000, page_token=token or None)
         yield from page
-        token = page.token
-        if not token:
-            return
+        token = page.token or None

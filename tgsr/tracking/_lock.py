@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import json
 import os
@@ -12,13 +11,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tgsr.errors import TgsrError
+from tgsr.tracking._trial import user_name
 from tgsr.tracking.config import TrackingConfig, ask_server, is_server, sqlite_path, storage_errors
 from tgsr.tracking.names import Tag
 
@@ -53,12 +54,9 @@ class _Holder:
 
 
 class StudyLock:
-    """A held lock; it watches itself while it is held.
+    """A held lock; it watches itself while it is held, as a lease or a database's lock may end with the connection."""
 
-    `check` says whether it still holds: of a lease or a database's lock that may end with the connection.
-    """
-
-    def __init__(self, renew: Callable[[], None] | None) -> None:
+    def __init__(self, renew: Callable[[], None]) -> None:
         self._renew = renew
         self._error: LockedError | None = None
         self._renewed = time.monotonic()
@@ -74,13 +72,12 @@ class StudyLock:
         LockedError
             If another process has taken it.
         """
-        if self._renew is not None and time.monotonic() - self._renewed > LEASE_SECONDS / 2:
+        if time.monotonic() - self._renewed > LEASE_SECONDS / 2:
             self._try()  # the machine slept, or the server was away: somebody may have come in between
         if self._error is not None:
             raise self._error
 
     def _try(self) -> None:
-        assert self._renew is not None
         with self._turn:
             try:
                 self._renew()
@@ -95,58 +92,42 @@ class StudyLock:
                 self._try()
 
     def __enter__(self) -> StudyLock:
-        if self._renew is not None:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        if self._renew is not None:
-            self._thread.join(timeout=LEASE_SECONDS)
+        self._thread.join(timeout=LEASE_SECONDS)
 
 
 @contextmanager
 def study_lock(config: TrackingConfig, client: MlflowClient, experiment_id: str, name: str) -> Iterator[StudyLock]:
-    """Hold a study while the block runs.
+    """Hold the study of this name, in this experiment of MLflow's, while the block runs.
 
     Next to a SQLite database it is a lock on a file, on PostgreSQL an advisory lock of a connection of its own: both
     go with the process that held them. Anything else, a tracking server above all, has a lease: a tag on the
     experiment, renewed by a thread, that others may take over once it is 60 s old.
-
-    Parameters
-    ----------
-    config : TrackingConfig
-    client : MlflowClient
-    experiment_id : str
-        MLflow's experiment of the study.
-    name : str
-        The study's name.
-
-    Yields
-    ------
-    StudyLock
 
     Raises
     ------
     LockedError
         If another process holds it.
     """
-    note = _Note(client, experiment_id, _key(name), name)
-    database = sqlite_path(config.tracking_uri)
-    kind: AbstractContextManager[Callable[[], None] | None]
+    note, uri = _Note(client, experiment_id, name), config.tracking_uri
+    database = sqlite_path(uri)
     if database is not None:
-        kind = _file_lock(note, database.with_name(f"{database.name}.{_digest(name)}.lock"))
-    elif config.tracking_uri.startswith("postgres"):
-        kind = _advisory_lock(note, config.tracking_uri, f"{experiment_id} {name}")
+        kind = _file_lock(note, database.with_name(f"{database.name}.{note.digest}.lock"))
+    elif uri.startswith("postgres"):
+        kind = _advisory_lock(note, uri, f"{experiment_id} {name}")
     else:
-        kind = _lease(note, config.tracking_uri)
+        kind = _lease(note, uri)
     with kind as renew, StudyLock(renew) as lock:
         yield lock
 
 
 def lock_holder(config: TrackingConfig, client: MlflowClient, experiment_id: str, name: str) -> str | None:
     """Who holds a study, and since when; None if nobody does. A note that a dead process left does not count."""
-    holder = _Note(client, experiment_id, _key(name), name).read()
+    holder = _Note(client, experiment_id, name).read()
     if holder is None or holder.until:
         return str(holder) if holder is not None and holder.until > _now(config.tracking_uri) else None
     try:
@@ -156,19 +137,13 @@ def lock_holder(config: TrackingConfig, client: MlflowClient, experiment_id: str
         return str(holder)
 
 
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
-
-
-def _key(name: str) -> str:
-    return f"{Tag.LOCK}.{_digest(name)}"
-
-
 class _Note:
     """The experiment's tag that says who holds a study."""
 
-    def __init__(self, client: MlflowClient, experiment_id: str, key: str, name: str) -> None:
-        self._client, self._experiment_id, self._key, self._name = client, experiment_id, key, name
+    def __init__(self, client: MlflowClient, experiment_id: str, name: str) -> None:
+        self._client, self._experiment_id, self._name = client, experiment_id, name
+        self.digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        self._key = f"{Tag.LOCK}.{self.digest}"
 
     def read(self) -> _Holder | None:
         text = self._client.get_experiment(self._experiment_id).tags.get(self._key)
@@ -178,43 +153,31 @@ class _Note:
             return None
 
     def write(self, holder: _Holder) -> None:
-        self._client.set_experiment_tag(self._experiment_id, self._key, json.dumps(holder.__dict__))
+        self._client.set_experiment_tag(self._experiment_id, self._key, json.dumps(asdict(holder)))
 
-    def remove(self, token: str) -> None:
-        """Remove the note if it is still one's own; a process that ends has worse to worry about."""
-        with contextlib.suppress(Exception):
-            holder = self.read()
-            if holder is not None and holder.token == token:
-                self._client.delete_experiment_tag(self._experiment_id, self._key)
-
-    def refused(self, holder: _Holder | None = None) -> LockedError:
-        holder = holder or self.read()
+    def refused(self, holder: _Holder | None) -> LockedError:
         return LockedError(
             f"{holder or 'another process'} works on the study {self._name!r}: wait for its end, or stop it; "
             "`tgsr study --status` shows how far it is"
         )
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the note while something else does the locking."""
-        holder = _holder(time.time())
-        self.write(holder)
+    def held(self, now: float, until: float = 0.0) -> Iterator[_Holder]:
+        """Keep a note of one's own while the block runs."""
+        who = f"{user_name()} on {socket.gethostname()} (process {os.getpid()})"
+        own = _Holder(uuid.uuid4().hex, who, now, until)
+        self.write(own)
         try:
-            yield
+            yield own
         finally:
-            self.remove(holder.token)
-
-
-def _holder(now: float, **more: float) -> _Holder:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user without an entry or a variable
-        user = "somebody"
-    return _Holder(uuid.uuid4().hex, f"{user} on {socket.gethostname()} (process {os.getpid()})", now, **more)
+            with contextlib.suppress(Exception):  # a process that ends has worse to worry about
+                holder = self.read()
+                if holder is not None and holder.token == own.token:
+                    self._client.delete_experiment_tag(self._experiment_id, self._key)
 
 
 @contextmanager
-def _file_lock(note: _Note, path: Any) -> Iterator[None]:
+def _file_lock(note: _Note, path: Path) -> Iterator[Callable[[], None]]:
     import filelock
 
     lock = filelock.FileLock(path, blocking=False)
@@ -222,10 +185,10 @@ def _file_lock(note: _Note, path: Any) -> Iterator[None]:
         try:
             lock.acquire()
         except filelock.Timeout:
-            raise note.refused() from None
+            raise note.refused(note.read()) from None
     try:
-        with note.held():
-            yield None
+        with note.held(time.time()):
+            yield lambda: None
     finally:
         lock.release()
 
@@ -247,8 +210,8 @@ def _advisory_lock(note: _Note, tracking_uri: str, name: str) -> Iterator[Callab
 
     with connection:
         if not connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
-            raise note.refused()
-        with note.held():
+            raise note.refused(note.read())
+        with note.held(time.time()):
             yield still_connected
 
 
@@ -257,21 +220,17 @@ def _lease(note: _Note, tracking_uri: str) -> Iterator[Callable[[], None]]:
     before, now = note.read(), _now(tracking_uri)
     if before is not None and before.until > now:
         raise note.refused(before)
-    own = _holder(now, until=now + LEASE_SECONDS)
-    note.write(own)
-    time.sleep(_SETTLE_SECONDS)
+    with note.held(now, now + LEASE_SECONDS) as own:
+        time.sleep(_SETTLE_SECONDS)
 
-    def renew() -> None:
-        holder = note.read()
-        if holder is None or holder.token != own.token:
-            raise note.refused(holder)
-        note.write(_Holder(own.token, own.who, own.since, _now(tracking_uri) + LEASE_SECONDS))
+        def renew() -> None:
+            holder = note.read()
+            if holder is None or holder.token != own.token:
+                raise note.refused(holder)
+            note.write(replace(own, until=_now(tracking_uri) + LEASE_SECONDS))
 
-    renew()
-    try:
+        renew()
         yield renew
-    finally:
-        note.remove(own.token)
 
 
 def _now(tracking_uri: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,21 +62,18 @@ def feature_rows(
     MissingDataError
         If there is no clip at a path.
     """
-    clips, array = _split(given)
-    if clips is not None:
-        return _clip_rows(clips, n_features, extraction, paths)
-    if array.size > _MOST_VALUES:
-        raise DataError(f"{array.size:,} values in one call are too many; give at most {_MOST_VALUES:,}, in parts")
-    if any(clip_shape):
-        return _clip_rows(list(_unflatten(array, clip_shape)), n_features, extraction, paths)
-    if array.ndim == 3 and array.shape[1:] == _CANONICAL:
-        array = array.reshape(len(array), -1)
-    elif array.ndim == 3:
-        return _clip_rows([array], n_features, extraction, paths)
-    elif array.ndim == 4:
+    array = _split(given)
+    if isinstance(array, np.ndarray):
+        if array.size > _MOST_VALUES:
+            raise DataError(f"{array.size:,} values in one call are too many; give at most {_MOST_VALUES:,}, in parts")
+        if any(clip_shape):
+            array = _unflatten(array, clip_shape)
+        elif array.ndim == 3 and array.shape[1:] == _CANONICAL:
+            array = array.reshape(len(array), -1)
+        elif array.ndim == 3 or array.shape == (n_features,):
+            array = array[None]  # one clip, or one row
+    if isinstance(array, list) or array.ndim == 4:
         return _clip_rows(list(array), n_features, extraction, paths)
-    if array.ndim == 1 and len(array) == n_features:
-        array = array[None]
     if array.ndim != 2 or not len(array):
         raise DataError(f"input has shape {array.shape}; give feature rows (n, {n_features}), or clips")
     if array.shape[1] != n_features:
@@ -104,24 +101,23 @@ def extraction_settings(extraction: Mapping[str, Any]) -> ExtractionSettings:
         raise DataError(f"the model's file says of its features what cannot be: {error}") from error
 
 
-def _split(given: Any) -> tuple[list[Any] | None, npt.NDArray[Any]]:
+def _split(given: Any) -> list[Any] | npt.NDArray[Any]:
     """Clips or paths as a list, or else an array of numbers."""
-    nothing = np.empty(0)
     if isinstance(given, (str, Path)):
-        return [given], nothing
+        return [given]
     if hasattr(given, "to_numpy"):  # a data frame, or a column of one
         given = given.to_numpy()
         given = given.ravel() if given.ndim == 2 and given.shape[1] == 1 else given
     if isinstance(given, (list, tuple)) and any(_is_clip(entry) for entry in given):
-        return list(given), nothing
+        return list(given)
     try:
         array = np.asarray(given)
     except ValueError as error:
         raise DataError(f"input is no table of numbers ({error}); give rows of the same length") from error
     if array.dtype == object and array.ndim == 1 and any(_is_clip(entry) for entry in array):
-        return list(array), nothing
+        return list(array)
     if array.dtype.kind in "US":
-        return array.ravel().tolist(), nothing
+        return list(array.ravel().tolist())
     if array.dtype == object:
         try:
             array = np.array(array.tolist(), dtype=np.float64)  # also of rows in the cells of one column
@@ -129,7 +125,7 @@ def _split(given: Any) -> tuple[list[Any] | None, npt.NDArray[Any]]:
             raise DataError(f"input holds what is no number ({error})") from error
     if array.dtype.kind not in "fiub":
         raise DataError(f"input must be real numbers, got {array.dtype}")
-    return None, array
+    return array
 
 
 def _is_clip(entry: Any) -> bool:
@@ -140,17 +136,12 @@ def _is_clip(entry: Any) -> bool:
 
 
 def _unflatten(array: npt.NDArray[Any], clip_shape: Sequence[int]) -> npt.NDArray[Any]:
-    if array.ndim != 2 or len(clip_shape) != 3 or min(clip_shape) < 1 or _product(clip_shape) != array.shape[1]:
+    if array.ndim != 2 or len(clip_shape) != 3 or min(clip_shape) < 1 or math.prod(clip_shape) != array.shape[1]:
         raise DataError(
             f"{CLIP_SHAPE} = {list(clip_shape)} does not fit an input of shape {array.shape}; give frames, height and "
             "width, and a row for each clip"
         )
     return array.astype(np.float64).reshape(len(array), *clip_shape)
-
-
-def _product(numbers: Sequence[int]) -> int:
-    first, second, third = numbers
-    return int(first) * int(second) * int(third)  # of any size, unlike NumPy's
 
 
 def _check_rows(rows: Rows) -> Rows:
@@ -174,7 +165,8 @@ def _clip_rows(clips: Sequence[Any], n_features: int, extraction: Mapping[str, A
 
 
 def _clip_row(clip: Any, number: int, settings: ExtractionSettings) -> Rows:
-    clip_features, path_features = _extractors()
+    from tgsr.features.extraction import clip_features, path_features  # compiled code, not needed for rows
+
     if isinstance(clip, (str, Path)):
         return np.asarray(path_features(clip, settings)).ravel()
     try:
@@ -185,11 +177,3 @@ def _clip_row(clip: Any, number: int, settings: ExtractionSettings) -> Rows:
         return np.asarray(clip_features(frames, settings)).ravel()
     except (TypeError, ValueError) as error:  # with the typed ones of the features
         raise DataError(f"clip {number}: {error}") from error
-
-
-@cache
-def _extractors() -> tuple[Any, Any]:
-    """The functions that make features, imported when the first clip comes: compiled code, not needed for rows."""
-    from tgsr.features.extraction import clip_features, path_features
-
-    return clip_features, path_features

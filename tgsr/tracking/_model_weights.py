@@ -1,10 +1,15 @@
-"""A fitted estimator as a skops file, and back: data, of which only trusted types are made."""
+"""A fitted estimator as a skops file, and back: data, of which only trusted types are made.
+
+Importing skops imports the whole of scikit-learn, for its list of trusted types: over a second. Files of plain parts,
+as those of our estimators are, are therefore read here; all others are left to skops.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from tgsr.errors import TrackingError
-from tgsr.tracking._model_reader import NotPlainError, read_plain
 
 __all__ = ["check_weights", "dump_estimator", "load_estimator"]
 
 _OURS = "tgsr.estimators."
+_SVC = "sklearn.svm._classes.SVC"
 _MOST_BYTES = 2**30
 """Unpacked: a small file can be made to fill the memory."""
 
@@ -53,13 +58,54 @@ def load_estimator(data: bytes, trusted: Sequence[str] = ()) -> Any:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise TrackingError("unpacked it is larger than a model can be")
-        return read_plain(data, _is_ours)
+            return _plain(json.loads(archive.read("schema.json")), archive, {})
     except TrackingError:
         raise
-    except NotPlainError:
+    except _NotPlainError:
         return _load_by_skops(data, trusted)
     except Exception as error:  # a damaged archive or schema raises anything
         raise TrackingError(f"no skops file, or a damaged one ({_line(error)})") from error
+
+
+class _NotPlainError(Exception):
+    """The file holds what only skops can read, or refuse; nothing of it was imported or made."""
+
+
+def _plain(node: dict[str, Any], archive: zipfile.ZipFile, made: dict[Any, Any]) -> Any:
+    """What a node of skops' schema stands for, if it has plain parts only; ``made`` by number what was made before."""
+    known = node.get("__id__")
+    if known in made:  # one object in several places
+        return made[known]
+    value: Any
+    match node["__loader__"], _class_of(node):
+        case "JsonNode", _:
+            value = json.loads(node["content"])
+        case "ListNode", _:
+            value = [_plain(entry, archive, made) for entry in node["content"]]
+        case "TupleNode", "builtins.tuple":
+            value = tuple(_plain(entry, archive, made) for entry in node["content"])
+        case "DictNode", "builtins.dict" if {_class_of(kind) for kind in node["key_types"]["content"]} <= {
+            "builtins.str"
+        }:
+            value = {key: _plain(entry, archive, made) for key, entry in node["content"].items()}
+        case "NdArrayNode", "numpy.ndarray" if node["type"] == "numpy":
+            value = np.load(io.BytesIO(archive.read(node["file"])), allow_pickle=False)
+        case "ObjectNode", name if name == _SVC or _is_ours(name):
+            kind = getattr(importlib.import_module(node["__module__"]), node["__class__"])
+            value, state = kind.__new__(kind), _plain(node["content"], archive, made)
+            if hasattr(value, "__setstate__"):
+                value.__setstate__(state)
+            else:
+                vars(value).update(state)
+        case _:
+            raise _NotPlainError
+    if known is not None:
+        made[known] = value
+    return value
+
+
+def _class_of(node: dict[str, Any]) -> str:
+    return f"{node['__module__']}.{node['__class__']}"
 
 
 def _load_by_skops(data: bytes, trusted: Sequence[str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,15 +32,9 @@ _TRUE = "true"
 class Predictions:
     """What a model says of samples.
 
-    Attributes
-    ----------
-    table : DataFrame
-        A row for each sample that can be used: its name (``clip`` or ``sample``), ``true`` where labels are known,
-        then the model's answer.
-    failed : tuple of str
-        For each of the others, which it is and why.
-    scores : dict
-        ``accuracy`` and ``macro_f1`` over the ``n`` samples with a label that the model knows; empty without any.
+    The table has a row for each sample that can be used: its name (``clip`` or ``sample``), ``true`` where labels are
+    known, then the model's answer; ``failed`` says of the others which they are and why. ``scores`` are ``accuracy``
+    and ``macro_f1`` over the ``n`` samples with a label that the model knows; empty without any.
     """
 
     table: pd.DataFrame
@@ -54,7 +47,6 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
 
     Parameters
     ----------
-    model : RegisteredModel
     given : sequence of Path
         Clips (folders of frames, or video files), folders of clips, or CSVs with the column ``clip`` (paths relative
         to the CSV) and, if known, ``label``.
@@ -111,19 +103,11 @@ def _expand(path: Path) -> Iterator[tuple[Path, str]]:
         for row in read_sheet(path, ("clip",)).rows:
             yield path.parent / row.text("clip"), row.text("label")
     elif path.is_dir() and not _has_frames(path):
-        found = False
-        for folder, folders, files in os.walk(path):
-            folders.sort()
-            here = Path(folder)
-            if here != path and _has_frames(here):
-                found = True
-                yield here, ""
-            for name in sorted(files):
-                if Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                    found = True
-                    yield here / name, ""
-        if not found:
+        below = sorted(path.rglob("*"))
+        clips = [one for one in below if (_has_frames(one) if one.is_dir() else one.suffix.lower() in VIDEO_SUFFIXES)]
+        if not clips:
             raise MissingDataError(f"{path}: no clips in this folder, neither folders of images nor videos")
+        yield from ((clip, "") for clip in clips)
     else:
         yield path, ""
 

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tgsr.tracking._bulk import analyze
-from tgsr.tracking._retry import retry
 from tgsr.tracking._trial import settings_text, source_tags
 from tgsr.tracking._views import prepare_experiment
-from tgsr.tracking.config import ensure_experiment
+from tgsr.tracking.config import ensure_experiment, retry
 from tgsr.tracking.names import GENERATED_NOTE, SURFACE, TRIALS_CSV, TRIALS_PARQUET, Tag
 
 if TYPE_CHECKING:
@@ -50,19 +49,8 @@ _POINTS_A_CALL = 1000
 class ParentSpec:
     """What a parent run is to be called and to carry.
 
-    Attributes
-    ----------
-    title : str
-        MLflow's experiment, such as ``"tgsr/V-N"``; not used by a run that is joined.
-    name : str
-        Run name, such as ``"V-N grid oracle region"``.
-    description : str
-        Shown at the head of the run's page (Markdown).
-    tags, params : mapping
-    parent_run_id : str, optional
-        The run above this one.
-    files : mapping of str to str
-        Text artifacts by name, such as ``names.STUDY_JSON``.
+    ``title`` is MLflow's experiment (of a run that is joined its own), ``description`` is in Markdown, ``files`` are
+    text artifacts by name, such as ``names.STUDY_JSON``.
     """
 
     title: str
@@ -74,21 +62,17 @@ class ParentSpec:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def start_parent(client: MlflowClient, spec: ParentSpec, artifact_root: str | None, *, join: bool = True) -> str:
+def start_parent(client: MlflowClient, spec: ParentSpec, artifact_root: str | None) -> str:
     """Start a parent run, or join the one that ``mlflow run`` has started (``MLFLOW_RUN_ID``). Returns its id."""
-    tags = {**source_tags(), **spec.tags, Tag.NOTE: spec.description}
-    if spec.parent_run_id is not None:
-        tags[Tag.PARENT] = spec.parent_run_id
-    joined = os.environ.get("MLFLOW_RUN_ID") if join else None
-    if joined:
-        for key in (Tag.USER, Tag.SOURCE_NAME, Tag.SOURCE_TYPE):
-            tags.pop(key)  # the project's own say more
+    tags = {**spec.tags, Tag.NOTE: spec.description}
+    joined = os.environ.get("MLFLOW_RUN_ID") if spec.parent_run_id is None else None
+    if joined:  # its user and source are the project's own, which say more
         for key, value in tags.items():
             client.set_tag(joined, key, value)
         client.update_run(joined, name=spec.name)
-        run_id = joined
-        experiment_id = client.get_run(run_id).info.experiment_id
+        run_id, experiment_id = joined, client.get_run(joined).info.experiment_id
     else:
+        tags |= source_tags() | ({Tag.PARENT: spec.parent_run_id} if spec.parent_run_id else {})
         experiment_id = ensure_experiment(client, spec.title, artifact_root)
         run_id = str(client.create_run(experiment_id, tags=tags, run_name=spec.name).info.run_id)
     prepare_experiment(client, experiment_id)
@@ -116,25 +100,15 @@ def ending(client: MlflowClient, run_id: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        finish_parent(client, run_id, "KILLED" if stopped else "FAILED")
+        finish_parent(client, run_id, error)
         raise
 
 
 def find_parent(client: MlflowClient, kind: str, key: str) -> str | None:
-    """Run id of the active parent of this kind that was started under this key (tag ``tgsr.study``), if any.
-
-    The run that ``mlflow run`` has started says which run it goes on with.
-    """
+    """Run id of the active parent of this kind that was started under this key (tag ``tgsr.study``), if any."""
     ids = [found.experiment_id for found in client.search_experiments()]
     found = client.search_runs(ids, f"tags.`{Tag.KIND}` = '{kind}' and tags.`{Tag.STUDY}` = '{key}'", max_results=1)
-    if not found:
-        return None
-    run_id = str(found[0].info.run_id)
-    joined = os.environ.get("MLFLOW_RUN_ID")
-    if joined and joined != run_id:
-        client.set_tag(joined, Tag.CONTINUES, run_id)
-    return run_id
+    return str(found[0].info.run_id) if found else None
 
 
 def mark_generated(client: MlflowClient, run_id: str) -> None:
@@ -146,36 +120,24 @@ def mark_generated(client: MlflowClient, run_id: str) -> None:
 
 
 def log_inputs(client: MlflowClient, run_id: str, datasets: Mapping[str, FeatureDataset], where: str) -> None:
-    """Log databases as the run's inputs; generated ones mark the run.
+    """Log databases by their context (``"source"``, ``"target"``), and the folder that they were read from.
 
-    Parameters
-    ----------
-    client : MlflowClient
-    run_id : str
-    datasets : mapping of str to FeatureDataset
-        Context (``"source"``, ``"target"``) → database.
-    where : str
-        The folder they were read from; also kept as the tag ``tgsr.data_folder``.
+    Generated ones mark the run.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = []
     for context, data in datasets.items():
         profile = {"samples": len(data), **data.counts, "digest": data.digest, "parameters": data.parameters}
-        schema = {"features": list(data.features.shape[1:]), "dtype": "float64"}
-        inputs.append(
-            DatasetInput(
-                Dataset(
-                    name=f"{data.name} (generated)" if data.is_generated else data.name,
-                    digest=data.digest[:_DIGEST_LENGTH],
-                    source_type="local",
-                    source=json.dumps({"uri": where}),
-                    schema=json.dumps(schema),
-                    profile=json.dumps(profile),
-                ),
-                tags=[InputTag("mlflow.data.context", context)],
-            )
+        dataset = Dataset(
+            name=f"{data.name} (generated)" if data.is_generated else data.name,
+            digest=data.digest[:_DIGEST_LENGTH],
+            source_type="local",
+            source=json.dumps({"uri": where}),
+            schema=json.dumps({"features": list(data.features.shape[1:]), "dtype": "float64"}),
+            profile=json.dumps(profile),
         )
+        inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)]))
     retry(lambda: client.log_inputs(run_id, inputs))
     client.set_tag(run_id, Tag.DATA_FOLDER, where)
     if any(data.is_generated for data in datasets.values()):
@@ -190,23 +152,19 @@ def log_summary(
     settings: Mapping[str, Any],
     *,
     grid: bool = False,
-    files: Mapping[str, str | bytes] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> None:
     """Sum a study up on its run.
 
     The best trial's scores and numeric settings (``best_kappa``) become metrics, its ids tags, the table of trials
-    artifacts; of a complete grid also curves through the best trial and, of two numeric settings, the surface.
+    artifacts; of a complete ``grid`` also curves through the best trial and, of two numeric settings, the surface.
 
     Parameters
     ----------
-    client : MlflowClient
-    run_id : str
     table : DataFrame
         All finished trials, as `tgsr.tracking.reading.trial_table` gives them.
     row, settings : mapping
         The best trial's row, and what it tried.
-    grid : bool
-        Whether the table is a complete grid.
     files : mapping, optional
         Further artifacts by name.
     """
@@ -237,7 +195,7 @@ def log_summary(
         if grid and len(axes) == 2 == len(settings):
             np.savez_compressed(folder / SURFACE, allow_pickle=False, **_surface(table, *axes))
         for name, content in (files or {}).items():
-            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            (folder / name).write_text(content, encoding="utf-8")
         client.log_artifacts(run_id, str(folder))
     analyze(client)
 
@@ -248,14 +206,11 @@ def log_report(client: MlflowClient, run_id: str, folder: Path) -> None:
     prepare_experiment(client, client.get_run(run_id).info.experiment_id)
 
 
-def finish_parent(client: MlflowClient, run_id: str, status: str = "FINISHED") -> None:
-    """End a parent run in the given state, or leave it RUNNING; one that ``mlflow run`` has started is ended by it."""
-    if os.environ.get("MLFLOW_RUN_ID") == run_id:
-        return
-    if status == "RUNNING":
-        client.update_run(run_id, status=status)
-    else:
-        client.set_terminated(run_id, status=status)
+def finish_parent(client: MlflowClient, run_id: str, error: BaseException | None = None) -> None:
+    """End a parent run, KILLED or FAILED by an error; one that ``mlflow run`` has started is ended by it."""
+    if os.environ.get("MLFLOW_RUN_ID") != run_id:
+        failed = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
+        client.set_terminated(run_id, status="FINISHED" if error is None else failed)
 
 
 def _numeric(table: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
@@ -264,15 +219,11 @@ def _numeric(table: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
     return [name for name in settings if name in numbers and not table[name].isna().any()]
 
 
-def _surface(table: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
-    rows, row_of = np.unique(table[first].to_numpy(), return_inverse=True)
-    columns, column_of = np.unique(table[second].to_numpy(), return_inverse=True)
-    surface: dict[str, Any] = {"axes": np.array([first, second]), first: rows, second: columns}
-    for score in _SCORES:
-        if score in table:
-            matrix = np.full((len(rows), len(columns)), np.nan)
-            matrix[row_of, column_of] = table[score].to_numpy(dtype=np.float64)
-            surface[score] = matrix
+def _surface(table: pd.DataFrame, *axes: str) -> dict[str, Any]:
+    surface: dict[str, Any] = {"axes": np.array(axes)}
+    for score in (score for score in _SCORES if score in table):
+        matrix = table.pivot(index=axes[0], columns=axes[1], values=score)
+        surface |= {axes[0]: matrix.index.to_numpy(), axes[1]: matrix.columns.to_numpy(), score: matrix.to_numpy()}
     return surface
 
 
@@ -298,9 +249,5 @@ def _log_curves(client: MlflowClient, run_id: str, table: pd.DataFrame, settings
                 steps = cut[axis] if cut[axis].dtype.kind == "i" else cut.index
                 pairs = zip(cut[score], steps, strict=True)
                 points += [Metric(name, float(value), at, int(step)) for value, step in pairs if value == value]
-    _log_points(client, run_id, points)
-
-
-def _log_points(client: MlflowClient, run_id: str, points: Sequence[Any]) -> None:
     for start in range(0, len(points), _POINTS_A_CALL):
         client.log_batch(run_id, metrics=points[start : start + _POINTS_A_CALL])

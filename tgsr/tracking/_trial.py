@@ -25,6 +25,7 @@ __all__ = [
     "encode_predictions",
     "settings_text",
     "source_tags",
+    "user_name",
 ]
 
 _DIGITS = np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyz", dtype=np.uint8)
@@ -34,18 +35,10 @@ _LONGEST_TAG = 8000
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One finished trial.
+    """One finished trial: its place in the grid or in the order of sampling, and `cell_id` of what it tried.
 
     Attributes
     ----------
-    number : int
-        Its place in the grid, or in the order of sampling.
-    cell : str
-        `cell_id` of the settings: a study has each cell once.
-    settings : mapping
-        The method's parameters that the trial tried.
-    metrics : mapping of str to float
-        At most 30 keys.
     predictions : array of int, shape (n_target,)
         Predicted class indices of the target.
     group_norms : array of shape (n_groups,), or None
@@ -73,17 +66,14 @@ class StudyRun:
 
     Attributes
     ----------
-    run_id, experiment_id : str
     artifact_location : str
         Artifact root of the MLflow experiment that the run is in.
     label : str
         Begins the name of every trial, such as ``"TGSR oracle"``.
     grouping : str
-        Name of the groups of features, such as ``"region"`` or ``"released"``; empty without groups.
-    params : mapping
-        Parameters common to all trials (grouping, solver settings), as MLflow stores them: text.
-    tags : mapping
-        Tags common to all trials, `names.Tag.METHOD` among them.
+        Name of the groups of features; empty without groups.
+    params, tags : mapping
+        Common to all trials, as MLflow stores them: text; `names.Tag.METHOD` is among the tags.
     """
 
     run_id: str
@@ -157,11 +147,15 @@ def settings_text(settings: Mapping[str, Any]) -> str:
 
 def source_tags() -> dict[str, str]:
     """Who runs what: the tags that MLflow's fluent interface would set by itself."""
+    return {Tag.USER: user_name(), Tag.SOURCE_NAME: sys.argv[0] or "tgsr", Tag.SOURCE_TYPE: "LOCAL"}
+
+
+def user_name() -> str:
+    """Who is logged in."""
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without an entry or a variable
-        user = "unknown"
-    return {Tag.USER: user, Tag.SOURCE_NAME: sys.argv[0] or "tgsr", Tag.SOURCE_TYPE: "LOCAL"}
+        return "unknown"
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,37 +11,23 @@ import base64
 import functools
 import json
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tgsr.errors import ProtocolError
 from tgsr.protocols import get_experiment
-from tgsr.tracking._retry import retry
+from tgsr.tracking.config import retry
 from tgsr.tracking.names import COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE, Tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["VIEWS", "View", "prepare_experiment", "view_path"]
+__all__ = ["VIEWS", "View", "prepare_experiment"]
 
 _KIND = "mlflow.experimentKind"
 
 
-@dataclass(frozen=True)
-class View:
-    """A saved view of an experiment's runs.
-
-    Attributes
-    ----------
-    key, name : str
-        In its address, and under *Views*.
-    search : str
-        Which runs it shows.
-    order : str
-        The metric by which they are sorted, the largest first; empty: the newest first.
-    columns : tuple of str
-        Metrics and parameters shown besides method, selection and grouping.
-    """
+class View(NamedTuple):
+    """A saved view of an experiment's runs: which it shows, by what metric sorted (none: the newest first)."""
 
     key: str
     name: str
@@ -57,36 +43,14 @@ class View:
 
 _TRIAL = f"tags.`{Tag.KIND}` = 'trial' and tags.`{Tag.SELECTION}`"
 _TRIED = ("params.`kappa`", "params.`xi`")
+_SCORES = ("metrics.`macro_f1`", "metrics.`accuracy`")
+_STUDY = (f"tags.`{Tag.SAMPLER}`", "metrics.`trials`", f"tags.`{Tag.BEST_SETTINGS}`", "metrics.`selection_value`")
+# scores on the target are shown there, but do not rank: who may not see its labels could not sort by them
+_LABEL_FREE = (*_TRIED, "metrics.`selection_value`", *_SCORES)
 VIEWS = (
-    View(
-        "tgsr-studies",
-        "Studies",
-        f"tags.`{Tag.KIND}` = 'study'",
-        "",
-        (
-            f"tags.`{Tag.SAMPLER}`",
-            "metrics.`trials`",
-            f"tags.`{Tag.BEST_SETTINGS}`",
-            "metrics.`selection_value`",
-            "metrics.`macro_f1`",
-            "metrics.`accuracy`",
-        ),
-    ),
-    # scores on the target are shown there, but do not rank: who may not see its labels could not sort by them
-    View(
-        "tgsr-trials-label-free",
-        "Trials, label-free",
-        f"{_TRIAL} != 'oracle'",
-        "selection_value",
-        (*_TRIED, "metrics.`selection_value`", "metrics.`macro_f1`", "metrics.`accuracy`"),
-    ),
-    View(
-        "tgsr-trials-oracle",
-        "Trials, oracle",
-        f"{_TRIAL} = 'oracle'",
-        "macro_f1",
-        (*_TRIED, "metrics.`macro_f1`", "metrics.`accuracy`"),
-    ),
+    View("tgsr-studies", "Studies", f"tags.`{Tag.KIND}` = 'study'", "", (*_STUDY, *_SCORES)),
+    View("tgsr-trials-label-free", "Trials, label-free", f"{_TRIAL} != 'oracle'", "selection_value", _LABEL_FREE),
+    View("tgsr-trials-oracle", "Trials, oracle", f"{_TRIAL} = 'oracle'", "macro_f1", (*_TRIED, *_SCORES)),
 )
 
 _NOTES = {
@@ -114,11 +78,6 @@ def prepare_experiment(client: MlflowClient, experiment_id: str) -> None:
             retry(functools.partial(client.set_experiment_tag, experiment_id, key, value))
 
 
-def view_path(experiment_id: str, view: View = VIEWS[0]) -> str:
-    """Where the UI shows the view: to be appended to its address."""
-    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
-
-
 def _description(name: str) -> str:
     try:
         experiment = get_experiment(name)
@@ -142,54 +101,29 @@ def _packed(view: View) -> str:
 
 
 def _state(view: View) -> dict[str, Any]:
+    """What differs from the UI's defaults."""
     facts = [f"tags.`{key}`" for key in (Tag.METHOD, Tag.SELECTION, Tag.GROUPING)]
     section = f"{view.key}-charts"
+    common = {"metricSectionId": section, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
     return {
         "searchFilter": view.search,
         "orderByKey": f"metrics.`{view.order}`" if view.order else "attributes.start_time",
         "orderByAsc": False,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
         "selectedColumns": [*facts, *view.columns],
-        "columnOrder": [],
-        "columnWidths": {},
         "runsHiddenMode": "SHOWALL",
-        "viewMaximized": False,
-        "runListHidden": False,
-        "isAccordionReordered": False,
-        "useGroupedValuesInCharts": True,
-        "hideEmptyCharts": True,
-        "groupBy": None,
-        "groupsExpanded": {},
-        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
         "compareRunSections": [
             {"uuid": section, "name": view.name, "display": True, "isReordered": True, "deleted": False}
         ],
-        "compareRunCharts": _charts(view, section),
+        "compareRunCharts": [
+            {"uuid": f"{view.key}-{number}", **chart, **common} for number, chart in enumerate(_charts(view.order))
+        ],
     }
 
 
-def _charts(view: View, section: str) -> list[dict[str, Any]]:
-    common = {"metricSectionId": section, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
-    charts: list[dict[str, Any]] = []
-    if view.order:
-        kappa, xi = {"key": "kappa", "type": "PARAM"}, {"key": "log10_xi", "type": "PARAM"}
-        score = {"key": view.order, "type": "METRIC"}
-        charts = [
-            {
-                "type": "PARALLEL",
-                "displayName": "κ, log ξ and score",
-                "selectedParams": ["kappa", "log10_xi"],
-                "selectedMetrics": [view.order],
-                "showAllRuns": False,
-            },
-            {"type": "CONTOUR", "displayName": "score over κ and log ξ", "xaxis": kappa, "yaxis": xi, "zaxis": score},
-            {"type": "SCATTER", "displayName": "score over κ", "xaxis": kappa, "yaxis": score},
-        ]
-    else:
-        charts = [
+def _charts(order: str) -> list[dict[str, Any]]:
+    """A study's curves, or trials' scores over κ and ξ."""
+    if not order:
+        return [
             {
                 "type": "LINE",
                 "metricKey": f"macro_f1_over_{axis}",
@@ -201,4 +135,11 @@ def _charts(view: View, section: str) -> list[dict[str, Any]]:
             }
             for axis in ("kappa", "xi")
         ]
-    return [{"uuid": f"{view.key}-{number}", **chart, **common} for number, chart in enumerate(charts)]
+    kappa, xi = {"key": "kappa", "type": "PARAM"}, {"key": "log10_xi", "type": "PARAM"}
+    score = {"key": order, "type": "METRIC"}
+    lines = {"selectedParams": ["kappa", "log10_xi"], "selectedMetrics": [order], "showAllRuns": False}
+    return [
+        {"type": "PARALLEL", "displayName": "κ, log ξ and score", **lines},
+        {"type": "CONTOUR", "displayName": "score over κ and log ξ", "xaxis": kappa, "yaxis": xi, "zaxis": score},
+        {"type": "SCATTER", "displayName": "score over κ", "xaxis": kappa, "yaxis": score},
+    ]

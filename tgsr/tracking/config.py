@@ -10,12 +10,12 @@ import sqlite3
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlparse, urlsplit, urlunsplit
 from urllib.request import urlopen
@@ -34,27 +34,27 @@ __all__ = [
     "masked",
     "open_client",
     "resolve_config",
+    "retry",
     "sqlite_path",
     "storage_errors",
     "storage_problem",
 ]
 
+T = TypeVar("T")
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
 _SQLITE = "sqlite:///"
 _PATIENCE_SECONDS = 30.0
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """A home folder with the addresses that follow from it.
-
-    Attributes
-    ----------
-    home : Path
-        Absolute folder for what is kept locally.
-    tracking_uri : str
-        MLflow's tracking URI; it may hold a password: show `masked` of it.
-    """
+    """The folder of what is kept locally, and MLflow's tracking URI, which may hold a password: show `masked` of it."""
 
     home: Path
     tracking_uri: str
@@ -126,51 +126,28 @@ def _absolute(uri: str) -> str:
     return uri
 
 
-_URL = re.compile(r"[a-zA-Z][\w+.-]*://[^\s'\"<>]+")
-_SECRET = re.compile(r"user|pass|pwd|token|secret|key|sig|cred|auth", re.IGNORECASE)
+# up to the last @, since a password may hold one, or a slash; files have no user, and may have an @ in their names
+_USER = re.compile(r"(?<=://)(?<!sqlite://)(?<!file://)[^\s'\"<>]*@")
+_SECRET = re.compile(
+    r"([?&][^\s'\"<>=&#]*(?:user|pass|pwd|token|secret|key|sig|cred|auth)[^\s'\"<>=&#]*=)[^\s'\"<>&#]*", re.IGNORECASE
+)
 
 
 def masked(text: str) -> str:
     """Give a URL, or a text with URLs in it, without user names, passwords and other credentials in the URLs."""
-    return _URL.sub(lambda found: _without_credentials(found[0]), text)
-
-
-def _without_credentials(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    try:
-        parts = urlsplit(url)
-        if "@" in rest[len(parts.netloc) :]:
-            raise ValueError  # a password with a slash, question mark or hash in it
-    except ValueError:  # it cannot be parsed: show no more than what stands behind the last @
-        return f"{scheme}://…@{re.split('[?&#]', rest.rpartition('@')[2])[0]}"
-    host = ("…@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
-    query, fragment = (_without_secrets(part) for part in (parts.query, parts.fragment))
-    return urlunsplit((parts.scheme, host, parts.path, query, fragment)) if host or query else url
-
-
-def _without_secrets(query: str) -> str:
-    pairs = [pair.partition("=") for pair in query.split("&")]
-    return "&".join(f"{key}=…" if _SECRET.search(key) else key + sign + value for key, sign, value in pairs)
+    return _SECRET.sub(r"\1…", _USER.sub("…@", text))
 
 
 def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
-    """Open MLflow's client, with a SQLite database in write-ahead mode.
-
-    Parameters
-    ----------
-    tracking_uri : str
-    create : bool
-        Make a SQLite database that is not there; False for what only reads.
+    """Open MLflow's client, with a SQLite database in write-ahead mode, which is made unless ``create`` is False.
 
     Raises
     ------
     TrackingError
         If the server or database cannot be reached or opened, or is not there.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for variable, value in _ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
     database = sqlite_path(tracking_uri)
     if database is not None and not create and not database.exists():
         raise TrackingError(
@@ -262,20 +239,13 @@ def storage_problem(error: BaseException, what: str = "") -> str | None:
     what : str, optional
         The place, where the error does not name it.
     """
-    cause = _cause(error)
-    if cause is None:
-        return None
-    at = error.filename if isinstance(error, OSError) and error.filename else what
-    start = f"{at}: " if at else ""
-    return f"{start}{cause[0]}; {cause[1]}, then run the same command again: finished trials are safe"
-
-
-def _cause(error: BaseException) -> tuple[str, str] | None:
     if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _STORES:
         return None
-    for pattern, what, remedy in _CAUSES:
+    at = error.filename if isinstance(error, OSError) and error.filename else what
+    for pattern, cause, remedy in _CAUSES:
         if re.search(pattern, str(error), re.IGNORECASE):
-            return what, remedy
+            start = f"{at}: " if at else ""
+            return f"{start}{cause}; {remedy}, then run the same command again: finished trials are safe"
     return None
 
 
@@ -284,11 +254,11 @@ def ask_server(uri: str) -> Mapping[str, str]:
     parts = urlsplit(uri)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/health", query="")
     try:
-        with urlopen(urlunsplit(bare), timeout=10) as answer:
-            return {key.lower(): value for key, value in answer.headers.items()}
+        answer = urlopen(urlunsplit(bare), timeout=10)
     except HTTPError as error:  # an answer, if only to say who may come in
-        with error:
-            return {key.lower(): value for key, value in error.headers.items()}
+        answer = error
+    with answer:
+        return {key.lower(): value for key, value in answer.headers.items()}
 
 
 def _check_server(uri: str) -> None:
@@ -326,11 +296,8 @@ def _make_database(path: Path) -> None:
 
 
 def _write_ahead(database: Path) -> None:
-    connection = sqlite3.connect(database, timeout=_PATIENCE_SECONDS)
-    try:
+    with closing(sqlite3.connect(database, timeout=_PATIENCE_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
 
 
 def ensure_experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
@@ -341,25 +308,32 @@ def ensure_experiment(client: MlflowClient, name: str, artifact_root: str | None
     TrackingError
         If an experiment of that name was deleted.
     """
+
+    def find_or_create() -> str:
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            location = None if artifact_root is None else f"{artifact_root.rstrip('/')}/{name}"
+            return str(client.create_experiment(name, artifact_location=location))
+        if found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"the MLflow experiment {name!r} was deleted; restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or use another home folder"
+            )
+        return str(found.experiment_id)
+
+    return retry(find_or_create)
+
+
+def retry(call: Callable[[], T]) -> T:
+    """Make a call again where MLflow refuses it: it looks first and inserts then, and loses to who inserts between."""
     from mlflow.exceptions import MlflowException
 
-    for attempt in range(5):
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            if found.lifecycle_stage != "active":
-                raise TrackingError(
-                    f"the MLflow experiment {name!r} was deleted; restore it with "
-                    f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or use another home folder"
-                )
-            return str(found.experiment_id)
-        location = None if artifact_root is None else f"{artifact_root.rstrip('/')}/{name}"
+    for attempt in range(1, 5):
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return call()
         except MlflowException:
-            if attempt == 4:  # not the race with another process: that one ends in found
-                raise
-            time.sleep(0.2 * (attempt + 1))
-    raise AssertionError
+            time.sleep(0.1 * attempt)
+    return call()
 
 
 def local_artifact_folder(location: str) -> Path | None:

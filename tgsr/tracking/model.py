@@ -42,8 +42,6 @@ class Header:
 
     Attributes
     ----------
-    class_names : tuple of str
-    n_features : int
     grouping : str
         Groups of features that the estimator keeps or leaves out: ``"region"``, ``"released"``, ``"own"``, or none.
     group_norms : tuple of float
@@ -53,8 +51,6 @@ class Header:
         not made by tgsr.
     facts : mapping
         Pair of databases, method, settings, selection rule, scores, digests: text.
-    weights_sha256 : str
-        Of the estimator's file.
     """
 
     class_names: tuple[str, ...]
@@ -79,8 +75,10 @@ class Header:
             raise ValueError(f"{len(norms)} group_norms do not fit the grouping {self.grouping!r}")
         if not all(isinstance(value, str) for value in (self.grouping, self.weights_sha256, *self.facts.values())):
             raise ValueError("grouping, facts and weights_sha256 must be text")
-        if not _in_range(list(self.extraction.values())):
-            raise ValueError("extraction holds a value that is out of range")
+        for value in self.extraction.values():
+            numbers = [n for n in (value if isinstance(value, (list, tuple)) else [value]) if not isinstance(n, str)]
+            if len(numbers) > 16 or not all(0 <= number <= _LARGEST_SETTING for number in numbers):
+                raise ValueError("extraction holds a value that is out of range")
 
     @property
     def regions_known(self) -> bool:
@@ -95,26 +93,10 @@ class Header:
         return "regions" if self.grouping == "region" else "groups", order
 
 
-def _in_range(values: Sequence[Any]) -> bool:
-    for value in values:
-        if isinstance(value, list):
-            if len(value) > 16 or not _in_range(value):
-                return False
-        elif isinstance(value, (int, float)) and not 0 <= value <= _LARGEST_SETTING:
-            return False
-    return True
-
-
 class RegisteredModel:
     """A fitted estimator with its header, as `tgsr.load_model` gives it.
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its labels are class indices.
-    header : Header
-    paths : bool
-        Whether clips may be given as paths; never where the input comes over HTTP.
+    The estimator's labels are class indices; ``paths``: whether clips may be given as paths, never over HTTP.
 
     Raises
     ------
@@ -159,15 +141,13 @@ class RegisteredModel:
         DataError
             If the input cannot be used.
         """
-        shape = (params or {}).get(CLIP_SHAPE)
+        shape, header = (params or {}).get(CLIP_SHAPE), self.header
         try:
             clip_shape = [int(n) for n in ([] if shape is None else shape)]
         except (TypeError, ValueError) as error:
             raise DataError(f"{CLIP_SHAPE} = {shape!r}: give frames, height and width") from error
-        header = self.header
-        return self.answer(
-            feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._paths)
-        )
+        rows = feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._paths)
+        return self.answer(rows)
 
     def answer(self, rows: npt.NDArray[np.float64]) -> pd.DataFrame:
         """Predict checked feature rows; see `predict`."""
@@ -208,21 +188,6 @@ class RegisteredModel:
         return scores
 
 
-class _ServedModel:
-    """What MLflow loads and serves: takes no paths, and answers what cannot be used with status 400."""
-
-    def __init__(self, model: RegisteredModel) -> None:
-        self.model = model
-
-    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self.model.predict(model_input, params)
-        except TgsrError as error:
-            raise MlflowException.invalid_parameter_value(str(error)) from error
-
-
 def save_files(estimator: Any, header: Header, folder: Path) -> Header:
     """Write a model's two files into a folder; gives the header with the weights' digest."""
     data = dump_estimator(estimator)
@@ -232,20 +197,11 @@ def save_files(estimator: Any, header: Header, folder: Path) -> Header:
     return signed
 
 
-def load_files(
-    folder: Path, *, sha256: str | None = None, trusted: Sequence[str] = (), paths: bool = True
-) -> RegisteredModel:
+def load_files(folder: Path, *, sha256: str | None = None, trusted: Sequence[str] = ()) -> RegisteredModel:
     """Read what `save_files` wrote, believing nothing of it.
 
-    Parameters
-    ----------
-    folder : Path
-    sha256 : str, optional
-        What the header's digest has to be.
-    trusted : sequence of str
-        Classes beyond those of tgsr and of installed methods that the estimator may hold: ``"package.module.Class"``.
-    paths : bool
-        See `RegisteredModel`.
+    The header's digest has to be ``sha256``, if that is given; ``trusted`` are classes beyond those of tgsr and of
+    installed methods that the estimator may hold: ``"package.module.Class"``.
 
     Raises
     ------
@@ -266,7 +222,7 @@ def load_files(
     try:
         estimator = load_estimator(data, trusted)
         check_weights(estimator)
-        model = RegisteredModel(estimator, header, paths=paths)
+        model = RegisteredModel(estimator, header)
         model.answer(np.full((1, header.n_features), 1 / 59))  # a uniform histogram: do the shapes fit?
     except Exception as error:  # whatever altered weights lead to
         raise TrackingError(f"{folder / ESTIMATOR} cannot be used: {' '.join(str(error).split())[:300]}") from error
@@ -281,6 +237,19 @@ def _read(path: Path, largest: int) -> bytes:
     return path.read_bytes()
 
 
-def _load_pyfunc(path: str, model_config: Any = None) -> _ServedModel:  # noqa: ARG001
+class _ServedModel(RegisteredModel):
+    """What MLflow loads and serves: answers what cannot be used with status 400."""
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return super().predict(model_input, params)
+        except TgsrError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+
+def _load_pyfunc(path: str, model_config: Any = None) -> RegisteredModel:  # noqa: ARG001
     """MLflow's entry: the model in a folder, for `mlflow.pyfunc.load_model` and ``mlflow models serve``."""
-    return _ServedModel(load_files(Path(path), paths=False))
+    model = load_files(Path(path))
+    return _ServedModel(model.estimator, model.header, paths=False)

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from tgsr.errors import MissingDataError, TrackingError
+from tgsr.tracking.config import local_artifact_folder
 from tgsr.tracking.model import ESTIMATOR, HEADER, RegisteredModel, load_files
 
 __all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
@@ -60,9 +60,8 @@ def load_model(uri: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> R
     """
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     text = os.fspath(uri)
-    parsed = urlparse(text)
-    folder = Path(unquote(parsed.path)) if parsed.scheme == "file" else Path(text)
-    if parsed.scheme in ("", "file") or folder.is_dir():
+    folder = local_artifact_folder(text)
+    if folder is not None:
         if not folder.is_dir():
             raise MissingDataError(f"{text}: no such model folder; registered models are named models:/NAME@champion")
         return _load(folder, text, None, trusted)

@@ -16,7 +16,6 @@ __all__ = [
     "REPORTS_TITLE",
     "STUDY_JSON",
     "SURFACE",
-    "SURFACE_PICTURE",
     "TRIALS_CSV",
     "TRIALS_PARQUET",
     "Tag",
@@ -60,13 +59,9 @@ class Tag:
     BEST_RUN = "tgsr.best_run"
     BEST_SETTINGS = "tgsr.best_settings"
     """On a study: what the best trial tried, for people."""
-    TRIAL_EXPERIMENT = "tgsr.trial_experiment"
     SOURCE_DIGEST = "tgsr.source_digest"
     TARGET_DIGEST = "tgsr.target_digest"
     CODE_VERSION = "tgsr.code_version"
-    CONTINUES = "tgsr.continues"
-    """On a project run that went on with an earlier study: the run id of that study's parent."""
-    REPEATS = "tgsr.repeats"
     GENERATED = "tgsr.generated"
     """``true`` where the databases were drawn by ``tgsr demo-data`` and not recorded."""
 
@@ -90,7 +85,7 @@ STUDY_JSON = "study.json"
 """The study's specification, on the parent."""
 TRIALS_CSV, TRIALS_PARQUET = "trials.csv", "trials.parquet"
 """The table of all trials, on the parent."""
-SURFACE, SURFACE_PICTURE = "surface.npz", "surface.png"
+SURFACE = "surface.npz"
 """Scores over two numeric settings, on the parent: ``axes`` (their names), the values of each under its name, and one
 matrix a score (first × second setting), NaN where no trial is."""
 

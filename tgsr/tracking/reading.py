@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from tgsr.tracking._bulk import connect, query_trials
 from tgsr.tracking._client import search_runs
 from tgsr.tracking._files import read_coefficients_file
 from tgsr.tracking.config import local_artifact_folder, masked
-from tgsr.tracking.names import COEFFICIENTS, CONFUSION, REGIONS, STUDY_JSON, SURFACE, TRIALS_PARQUET, Tag
+from tgsr.tracking.names import COEFFICIENTS, REGIONS, STUDY_JSON, SURFACE, TRIALS_PARQUET, Tag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,13 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StudySummary",
-    "Surface",
     "find_run",
     "find_runs",
     "list_studies",
     "read_artifact",
     "read_coefficients",
-    "read_confusion",
     "read_regions",
     "read_spec_json",
     "read_study",
@@ -51,34 +49,34 @@ _LAST = "fit_seconds"
 
 @dataclass(frozen=True)
 class StudySummary:
-    """One study as stored: its parent run's facts.
+    """One study as stored: its parent run's id, name, state and what is logged on it.
 
-    Attributes
-    ----------
-    run_id, name, status : str
-        MLflow's run id, run name and state (``FINISHED``, ``RUNNING``, ``FAILED``).
-    experiment_id : str
-        MLflow's experiment.
-    experiment : str
-        The pair of databases, such as ``"V-N"``.
-    selection, sampler, grouping : str
-    start_ms : int
-    metrics, params, tags : dict
-        Of the parent run: the best trial's scores, the settings, everything else.
+    ``status`` is MLflow's (``FINISHED``, ``RUNNING``, ``FAILED``); the metrics are the best trial's.
     """
 
     run_id: str
     name: str
     status: str
     experiment_id: str
-    experiment: str
-    selection: str
-    sampler: str
-    grouping: str
     start_ms: int
     metrics: dict[str, float]
     params: dict[str, str]
     tags: dict[str, str]
+
+    @property
+    def experiment(self) -> str:
+        """The pair of databases, such as ``"V-N"``."""
+        return self.tags.get(Tag.EXPERIMENT, "")
+
+    @property
+    def selection(self) -> str:
+        """The selection rule."""
+        return self.tags.get(Tag.SELECTION, "")
+
+    @property
+    def sampler(self) -> str:
+        """``grid``, ``tpe`` or ``random``."""
+        return self.tags.get(Tag.SAMPLER, "")
 
     @property
     def method(self) -> str:
@@ -89,25 +87,6 @@ class StudySummary:
     def best_run_id(self) -> str | None:
         """Run id of the best trial, None while there is none."""
         return self.tags.get(Tag.BEST_RUN)
-
-
-@dataclass(frozen=True, eq=False)
-class Surface:
-    """Scores over two numeric settings.
-
-    Attributes
-    ----------
-    axes : tuple of str
-        Names of the settings, such as ``("kappa", "xi")``.
-    values : tuple of arrays
-        Ascending values of each.
-    scores : dict
-        By score an array of shape (len(values[0]), len(values[1])), NaN where there is no trial.
-    """
-
-    axes: tuple[str, str]
-    values: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-    scores: dict[str, npt.NDArray[np.float64]]
 
 
 def list_studies(client: MlflowClient, experiment: str | None = None) -> list[StudySummary]:
@@ -158,15 +137,7 @@ def read_spec_json(client: MlflowClient, run_id: str) -> dict[str, Any]:
 
 
 def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True) -> pd.DataFrame:
-    """Read a study's trials.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    run_id : str
-        The study's parent run.
-    stored_table : bool
-        Read the table that a finished study carries, instead of its child runs.
+    """Read a study's trials: the table that it carries when it is finished, else (or if told so) its child runs.
 
     Returns
     -------
@@ -177,13 +148,9 @@ def read_trials(client: MlflowClient, run_id: str, *, stored_table: bool = True)
 
     parent = find_run(client, run_id)
     if stored_table and parent.info.status == "FINISHED":
-        try:
-            with _artifact(client, parent, TRIALS_PARQUET) as path:
-                return pd.read_parquet(path)
-        except MissingDataError:
-            pass
-    experiment = parent.data.tags.get(Tag.TRIAL_EXPERIMENT, parent.info.experiment_id)
-    return trial_table(client, run_id, experiment).drop(columns="cell")
+        with suppress(MissingDataError), _artifact(client, parent, TRIALS_PARQUET) as path:
+            return pd.read_parquet(path)
+    return trial_table(client, run_id, parent.info.experiment_id).drop(columns="cell")
 
 
 def trial_table(client: MlflowClient, run_id: str, experiment_id: str) -> pd.DataFrame:
@@ -197,42 +164,32 @@ def trial_table(client: MlflowClient, run_id: str, experiment_id: str) -> pd.Dat
     """
     import pandas as pd
 
-    keys = (Tag.TRIAL, Tag.CELL, Tag.SETTINGS, Tag.PREDICTIONS)
+    keys = [Tag.TRIAL, Tag.CELL, Tag.SETTINGS, Tag.PREDICTIONS]
     try:
-        engine = connect(client.tracking_uri)
+        tags, metrics = query_trials(connect(client.tracking_uri), run_id, keys)
     except TrackingError:
-        tags, metrics = _search_trials(client, run_id, experiment_id)
-    else:
-        tags, metrics = query_trials(engine, run_id, keys)
-    ids = sorted(tags, key=lambda run_id: (int(tags[run_id][Tag.TRIAL]), run_id))
-    facts = {
-        "trial": pd.Series([int(tags[run_id][Tag.TRIAL]) for run_id in ids], dtype="int64"),
-        "run_id": ids,
-        "cell": [tags[run_id].get(Tag.CELL, "") for run_id in ids],
-    }
-    settings = pd.DataFrame([json.loads(tags[run_id].get(Tag.SETTINGS, "{}")) for run_id in ids])
-    names = [name for name in _FIRST if name in metrics]
-    names += sorted(name for name in metrics.columns if name not in (*_FIRST, _LAST))
-    predictions = pd.Series([tags[run_id].get(Tag.PREDICTIONS) for run_id in ids], name="predictions")
-    last = [_LAST] if _LAST in metrics else []
-    scores = metrics.reindex(ids).reset_index(drop=True)
-    return pd.concat([pd.DataFrame(facts), settings, scores[names], predictions, scores[last]], axis=1)
+        condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial'"
+        runs = list(search_runs(client, [experiment_id], f"{condition} and attributes.status = 'FINISHED'"))
+        ids = pd.Index([str(run.info.run_id) for run in runs], dtype=object)
+        tags, metrics = (pd.DataFrame([getattr(run.data, kind) for run in runs], ids) for kind in ("tags", "metrics"))
+    facts = tags.reindex(columns=keys).set_axis(["trial", "cell", "settings", "predictions"], axis=1)
+    facts = facts.astype({"trial": "int64"}).rename_axis("run_id").reset_index()
+    facts = facts.sort_values(["trial", "run_id"], ignore_index=True)
+    settings = pd.DataFrame([json.loads(text) for text in facts["settings"].fillna("{}")])
+    scores = metrics.reindex(facts["run_id"]).reset_index(drop=True)
+    names = [name for name in _FIRST if name in scores] + sorted(set(map(str, scores)) - {*_FIRST, _LAST})
+    parts = [facts[["trial", "run_id", "cell"]], settings, scores[names], facts["predictions"], scores.filter([_LAST])]
+    return pd.concat(parts, axis=1)
 
 
-def _search_trials(
-    client: MlflowClient, run_id: str, experiment_id: str
-) -> tuple[dict[str, dict[str, str]], pd.DataFrame]:
-    """What `query_trials` gives, by the public client."""
-    import pandas as pd
+def read_surface(client: MlflowClient, run_id: str) -> dict[str, npt.NDArray[Any]]:
+    """Read the scores of a study over its two numeric settings from its parent run.
 
-    condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial' and attributes.status = 'FINISHED'"
-    runs = list(search_runs(client, [experiment_id], condition))
-    metrics = pd.DataFrame([run.data.metrics for run in runs], index=[str(run.info.run_id) for run in runs])
-    return {str(run.info.run_id): run.data.tags for run in runs}, metrics
-
-
-def read_surface(client: MlflowClient, run_id: str) -> Surface:
-    """Read the score surface of a study from its parent run.
+    Returns
+    -------
+    dict
+        ``axes``, the settings' names, such as ``["kappa", "xi"]``; under each name its ascending values; and by score
+        a matrix (first × second setting), NaN where there is no trial.
 
     Raises
     ------
@@ -240,17 +197,7 @@ def read_surface(client: MlflowClient, run_id: str) -> Surface:
         If the study has none.
     """
     with _artifact(client, find_run(client, run_id), SURFACE) as path, np.load(path, allow_pickle=False) as stored:
-        first, second = (str(name) for name in stored["axes"])
-        scores = {key: stored[key] for key in stored.files if key not in ("axes", first, second)}
-        return Surface((first, second), (stored[first], stored[second]), scores)
-
-
-def read_confusion(client: MlflowClient, run_id: str) -> npt.NDArray[np.int64] | None:
-    """Read the best trial's confusion matrix from its study, shape (n_classes, n_classes); None if there is none."""
-    try:
-        return np.array(json.loads(read_artifact(client, run_id, CONFUSION))["confusion"], dtype=np.int64)
-    except (MissingDataError, KeyError, ValueError):
-        return None
+        return dict(stored)
 
 
 def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float64]:
@@ -308,18 +255,14 @@ def _artifact(client: MlflowClient, run: Run, name: str) -> Iterator[Path]:
 
 
 def _summary(run: Run) -> StudySummary:
-    tags = dict(run.data.tags)
+    info, data = run.info, run.data
     return StudySummary(
-        run_id=str(run.info.run_id),
-        name=str(run.info.run_name),
-        status=str(run.info.status),
-        experiment_id=str(run.info.experiment_id),
-        experiment=tags.get(Tag.EXPERIMENT, ""),
-        selection=tags.get(Tag.SELECTION, ""),
-        sampler=tags.get(Tag.SAMPLER, ""),
-        grouping=tags.get(Tag.GROUPING, ""),
-        start_ms=int(run.info.start_time),
-        metrics=dict(run.data.metrics),
-        params=dict(run.data.params),
-        tags=tags,
+        run_id=str(info.run_id),
+        name=str(info.run_name),
+        status=str(info.status),
+        experiment_id=str(info.experiment_id),
+        start_ms=int(info.start_time),
+        metrics=dict(data.metrics),
+        params=dict(data.params),
+        tags=dict(data.tags),
     )

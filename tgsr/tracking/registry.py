@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.errors import TrackingError
+from tgsr.datasets import DatabasePair, load_pair
+from tgsr.errors import MissingDataError, ParameterError, ProtocolError, TrackingError
+from tgsr.estimators.methods import get_method
 from tgsr.evaluation._metrics import score
 from tgsr.evaluation.best import best_trial
+from tgsr.protocols import pair_name, parse_pair
 from tgsr.tracking._model_input import CLIP_SHAPE
 from tgsr.tracking._trial import decode_predictions, settings_text
+from tgsr.tracking.config import masked
 from tgsr.tracking.model import HEADER, Header, save_files
 from tgsr.tracking.model_bundle import DIGEST_TAG, FOLDER, LOADER
 from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
-from tgsr.tracking.reading import StudySummary, find_run, read_spec_json, read_study, read_trials
+from tgsr.tracking.reading import StudySummary, find_run, list_studies, read_spec_json, read_study, read_trials
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -31,7 +36,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register"]
+__all__ = ["CHAMPION", "ORACLE", "Registered", "aliased_run", "register", "register_study"]
+
+_log = logging.getLogger(__name__)
 
 CHAMPION, ORACLE = "champion", "oracle"
 """Alias of the version to use, and of one that the target's labels chose, where it is not to be the champion."""
@@ -40,18 +47,10 @@ _REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered model version.
+    """A registered model version, such as ``"tgsr-V-N"``, ``"3"``, ``"champion"``.
 
-    Attributes
-    ----------
-    name, version, alias : str
-        Such as ``"tgsr-V-N"``, ``"3"``, ``"champion"``.
-    run_id : str
-        The trial that it comes from.
-    described : str
-        What it is: study, method, selection, groups, settings, scores.
-    replaced : str
-        The version that had the alias before, and what that was; empty if none had.
+    ``described`` says what it is, ``replaced`` which version had the alias before, and what that was (or nothing);
+    ``run_id`` is the trial that it comes from.
     """
 
     name: str
@@ -67,30 +66,100 @@ class Registered:
         return f"models:/{self.name}@{self.alias}"
 
 
+def register_study(
+    client: MlflowClient,
+    *,
+    study: str | None = None,
+    experiment: str | None = None,
+    method: str = "TGSR",
+    trial: str | None = None,
+    data: str | None = None,
+    alias: str = CHAMPION,
+    allow_oracle: bool = False,
+) -> Registered:
+    """Find a study and register its best trial, or the one named; see `register`.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    study : str, optional
+        Run id of the study; by default that of ``trial``, else the newest with a best trial: of those without target
+        labels if there are any, or, with the alias ``oracle``, of the oracle's.
+    experiment, method : str
+        Only studies of this pair, such as ``"V-N"``, and, where none is named, of this method.
+    trial : str, optional
+        Run id of the trial; by default the study's best.
+    data : str, optional
+        Folder with the databases; by default the one that the study was run with.
+    alias, allow_oracle
+        See `register`.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such study, or its data are not where they were.
+    ParameterError
+        If the study is one of another pair.
+    """
+    name = None if experiment is None else pair_name(*parse_pair(experiment))
+    if study is None and trial is not None:
+        study = find_run(client, trial).data.tags.get(Tag.PARENT)
+    found = read_study(client, study) if study else _choose(client, name, method, alias)
+    if name is not None and found.experiment != name:
+        raise ParameterError(f"run {study} ({found.name}) is no study of {name}; leave out the one or the other")
+    pair = _load(found, data)
+    return register(client, found.run_id, pair, trial_run_id=trial, alias=alias, allow_oracle=allow_oracle)
+
+
+def _choose(client: MlflowClient, name: str | None, method: str, alias: str) -> StudySummary:
+    """The study that is meant where none is named; says which and why if there are several."""
+    wanted = get_method(method).name
+    finished = [entry for entry in list_studies(client, name) if entry.method == wanted and entry.best_run_id]
+    if not finished:
+        of = "" if name is None else f" of {name}"
+        raise MissingDataError(f"no study{of} by {wanted} with a finished trial in this store; run `tgsr study`")
+    oracle = alias == ORACLE
+    preferred = [entry for entry in finished if (entry.selection == ORACLE) == oracle]
+    taken = (preferred or finished)[0]
+    if len(finished) > 1:
+        kind = "" if not preferred else " of the oracle's" if oracle else " of those without target labels"
+        named = f"{taken.name} ({taken.run_id}, selection {taken.selection})"
+        _log.info(
+            "%d studies match; taking %s: the newest%s. Name another with --study RUN_ID", len(finished), named, kind
+        )
+    return taken
+
+
+def _load(study: StudySummary, data: str | None) -> DatabasePair:
+    folder = data or study.tags.get(Tag.DATA_FOLDER)
+    if folder is None:
+        raise ParameterError(f"{study.name!r} does not say where its databases are: give their folder with --data")
+    try:
+        return load_pair(*parse_pair(study.experiment), folder)
+    except (MissingDataError, ProtocolError) as error:
+        if data is not None:
+            raise
+        raise MissingDataError(
+            f"a model is fitted again to be registered, and the databases of {study.name!r} are no longer in {folder} "
+            f"({error}); give their folder with --data"
+        ) from error
+
+
 def register(
     client: MlflowClient,
     study_run_id: str,
     pair: DatabasePair,
     *,
     trial_run_id: str | None = None,
-    alias: str | None = None,
+    alias: str = CHAMPION,
     allow_oracle: bool = False,
 ) -> Registered:
-    """Register a study's best trial (or another of its trials), whatever its method.
-
-    The estimator is fitted again on the study's data, and has to predict what the trial recorded.
+    """Register a study's best trial, or another of its trials, fitted again on the study's databases.
 
     Parameters
     ----------
-    client : MlflowClient
-    study_run_id : str
-        The study's parent run.
-    pair : DatabasePair
-        The study's databases.
-    trial_run_id : str, optional
-        By default the study's best trial.
-    alias : str, optional
-        Name under which the version is found, by default ``"champion"``.
+    alias : str
+        Name under which the version is found.
     allow_oracle : bool
         Whether a trial chosen by the target's labels may take the alias from one chosen without them.
 
@@ -102,29 +171,30 @@ def register(
         If the study has no finished trial, the trial is another study's, the databases are not the study's, an oracle
         would replace a label-free choice, the trial's predictions are not reached again, or the registry refuses.
     """
+    from mlflow.exceptions import MlflowException
+
     study = read_study(client, study_run_id)
     if study.tags.get(Tag.KIND) != "study":
         raise TrackingError(f"run {study_run_id} is no study; see `tgsr trials` for those there are")
     spec = read_spec_json(client, study.run_id)
     _check_data(study, pair)
-    name, alias = model_name(pair.name, spec["method"]), alias or CHAMPION
+    name = model_name(pair.name, spec["method"])
     holder = _holder(client, name, alias)
     _guard(study.selection, holder, alias, allow_oracle)
     trial = _trial(client, study, trial_run_id)
     settings = json.loads(trial.data.tags[Tag.SETTINGS])
     estimator = _refit(spec, settings, pair)
     _check_predictions(estimator, pair, trial)
-    facts = _facts(study, spec, settings, pair, trial)
-    facts["replaces"] = "" if holder is None else f"version {holder.version}"
-    version = _log(client, trial, name, estimator, _header(estimator, pair, facts))
-    described = describe(facts)
+    replaces = "" if holder is None else f"version {holder.version}"
+    facts = {**_facts(study, spec, settings, pair, trial), "replaces": replaces}
     try:
-        _publish(client, name, version, pair, facts, described)
+        version = _log_model(client, trial, name, estimator, _header(estimator, pair, facts))
+        _publish(client, name, version, pair, facts)
         client.set_registered_model_alias(name, alias, version)
-    except Exception as error:  # the registry's own
-        raise TrackingError(f"the registry refuses {name} version {version}: {error}") from error
-    replaced = "" if holder is None else f"version {holder.version} ({_told(holder)})"
-    return Registered(name, version, alias, str(trial.info.run_id), described, replaced)
+    except MlflowException as error:
+        raise TrackingError(f"the registry at {masked(client.tracking_uri)} refuses {name}: {error}") from error
+    replaced = "" if holder is None else f"{replaces} ({_told(holder)})"
+    return Registered(name, version, alias, str(trial.info.run_id), describe(facts), replaced)
 
 
 def _check_data(study: StudySummary, pair: DatabasePair) -> None:
@@ -195,10 +265,6 @@ def _trial(client: MlflowClient, study: StudySummary, run_id: str | None) -> Run
 
 def _refit(spec: Mapping[str, Any], settings: Mapping[str, Any], pair: DatabasePair) -> Any:
     """The trial's estimator, fitted as in the study: one BLAS thread, class indices as labels."""
-    from threadpoolctl import threadpool_limits
-
-    from tgsr.estimators.methods import get_method
-
     fixed = dict(spec["fixed"])
     if "groups" in fixed and pair.source.groups is not None:
         fixed["groups"] = pair.source.groups
@@ -247,55 +313,44 @@ def _facts(
 
 
 def _header(estimator: Any, pair: DatabasePair, facts: Mapping[str, str]) -> Header:
-    norms = getattr(estimator, "region_norms_", ())
+    from tgsr.features.extraction import ExtractionSettings
+
+    known = pair.source.parameters  # how features were made from clips, unless they are not those of tgsr
     return Header(
         class_names=pair.class_names,
         n_features=int(pair.source.X.shape[1]),
         grouping=facts["grouping"],
-        group_norms=tuple(float(norm) for norm in norms),
-        extraction=_extraction(pair.source),
+        group_norms=tuple(float(norm) for norm in getattr(estimator, "region_norms_", ())),
+        extraction={} if known.get("origin") == "imported" else ExtractionSettings.from_dict(known).to_dict(),
         facts=facts,
     )
 
 
-def _extraction(source: FeatureDataset) -> dict[str, Any]:
-    """How the source's features were made from clips; empty where they are not those of tgsr."""
-    from tgsr.features.extraction import ExtractionSettings
-
-    if source.parameters.get("origin") == "imported":
-        return {}
-    return ExtractionSettings.from_dict(source.parameters).to_dict()
-
-
-def _log(client: MlflowClient, trial: Run, name: str, estimator: Any, header: Header) -> str:
+def _log_model(client: MlflowClient, trial: Run, name: str, estimator: Any, header: Header) -> str:
     """Log a model as its trial's and make it a version of ``name``; returns the version."""
     import mlflow
     from mlflow.entities import LoggedModelOutput
-    from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="tgsr-") as temporary:
         folder = Path(temporary) / FOLDER
         folder.mkdir()
         save_files(estimator, header, folder)
         digest = hashlib.sha256((folder / HEADER).read_bytes()).hexdigest()
-        try:
-            # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
-            logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=trial.info.run_id)
-            info = mlflow.pyfunc.log_model(
-                model_id=logged.model_id,
-                loader_module=LOADER,
-                data_path=str(folder),
-                signature=_signature(),
-                input_example=(np.full((1, header.n_features), 0.017), {CLIP_SHAPE: [0, 0, 0]}),
-                pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
-                registered_model_name=name,
-                metadata=dict(header.facts),
-            )
-            client.log_outputs(trial.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-            version = str(info.registered_model_version)
-            client.set_model_version_tag(name, version, DIGEST_TAG, digest)
-        except MlflowException as error:
-            raise TrackingError(f"the registry at {client.tracking_uri} refuses {name}: {error}") from error
+        # made for the run, not within it: an active run is one that a kill leaves unfinished, and a trial lost
+        logged = client.create_logged_model(trial.info.experiment_id, "model", source_run_id=trial.info.run_id)
+        info = mlflow.pyfunc.log_model(
+            model_id=logged.model_id,
+            loader_module=LOADER,
+            data_path=str(folder),
+            signature=_signature(),
+            input_example=(np.full((1, header.n_features), 0.017), {CLIP_SHAPE: [0, 0, 0]}),
+            pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+            registered_model_name=name,
+            metadata=dict(header.facts),
+        )
+    client.log_outputs(trial.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    version = str(info.registered_model_version)
+    client.set_model_version_tag(name, version, DIGEST_TAG, digest)
     return version
 
 
@@ -307,15 +362,13 @@ def _signature() -> Any:
     return ModelSignature(params=ParamSchema([ParamSpec(CLIP_SHAPE, DataType.long, [0, 0, 0], shape=(-1,))]))
 
 
-def _publish(
-    client: MlflowClient, name: str, version: str, pair: DatabasePair, facts: Mapping[str, str], described: str
-) -> None:
+def _publish(client: MlflowClient, name: str, version: str, pair: DatabasePair, facts: Mapping[str, str]) -> None:
     """Say of a version, and of the model, what they are: as tags and in words."""
     for key, value in facts.items():
         client.set_model_version_tag(name, version, f"tgsr.{key}", value)
     note = f"{GENERATED_NOTE}\n\n" if pair.is_generated else ""
     oracle = "**Chosen by the target's labels (oracle).** " if facts["selection"] == ORACLE else ""
-    client.update_model_version(name, version, f"{note}{oracle}{described}. From study {facts['study_name']!r}.")
+    client.update_model_version(name, version, f"{note}{oracle}{describe(facts)}. From study {facts['study_name']!r}.")
     client.update_registered_model(
         name,
         f"{note}Micro-expressions ({', '.join(pair.class_names)}) of {pair.target.name}, learned on "

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tgsr.datasets._clips import ClipCollection
@@ -62,13 +61,9 @@ def find_loader(name: str) -> Loader:
         If the loader of another package cannot be imported.
     """
     if name in LOADERS:
-        module, _, path = LOADERS[name].partition(":")
-        thing = import_module(f"{__name__}.{module}")
-        for attribute in path.split("."):
-            thing = getattr(thing, attribute)
-        loader: Loader = thing  # type: ignore[assignment]
-        return loader
-    (entry,) = entry_points(group=GROUP, name=name)
+        entry = EntryPoint(name, f"{__name__}.{LOADERS[name]}", GROUP)
+    else:
+        (entry,) = entry_points(group=GROUP, name=name)
     try:
         return partial(entry.load())
     except (ImportError, AttributeError) as error:

@@ -6,7 +6,7 @@ and tense stay out, as in the other databases.
 
 from __future__ import annotations
 
-from tgsr.datasets._coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase
 
 __all__ = ["CASME"]
 
@@ -15,7 +15,7 @@ CASME = CodedDatabase(
     sheet=r"CASME[-_ ]cod(ed|ing).*\.(xlsx|xls|csv)",
     sheet_known="CASME-coded-20190721.xlsx",
     n_rows=(193,),
-    columns=Columns(onset="onsetf", offset="offsetf"),
+    columns={"onset": "onsetf", "offset": "offsetf"},
     folder="{subject}/{clip}",
     first=r"sub\d+",
 )

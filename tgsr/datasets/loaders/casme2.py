@@ -8,7 +8,7 @@ repression.
 
 from __future__ import annotations
 
-from tgsr.datasets._coded import EMOTIONS, CodedDatabase, Columns, Correction
+from tgsr.datasets._coded import EMOTIONS, CodedDatabase, Correction
 from tgsr.protocols import EXPECTED_COUNTS
 
 __all__ = ["CASME2"]
@@ -23,7 +23,7 @@ CASME2 = CodedDatabase(
     sheet=r"casme2?[-_ ]?(ii)?[-_ ]?coding.*\.(xlsx|csv)",
     sheet_known="CASME2-coding-20140508.xlsx",
     n_rows=(255, 257),
-    columns=Columns(onset="onsetframe", offset="offsetframe", emotion="estimated emotion"),
+    columns={"onset": "onsetframe", "offset": "offsetframe", "emotion": "estimated emotion"},
     folder="{subject}/{clip}",
     first=r"sub\d+",
     label_maps={"cdmer": EMOTIONS, "megc2019": _MEGC2019},

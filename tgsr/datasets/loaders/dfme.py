@@ -6,7 +6,7 @@ contempt 100. For the test sets name the sheet with ``--annotations``.
 
 from __future__ import annotations
 
-from tgsr.datasets._coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase
 
 __all__ = ["DFME"]
 
@@ -15,7 +15,7 @@ DFME = CodedDatabase(
     sheet=r"(DFME_)?training_full.*\.(xlsx|csv)",
     sheet_known="training_full_with_AU.xlsx",
     n_rows=(1856,),
-    columns=Columns(onset="onsetframe", offset="offsetframe"),
+    columns={"onset": "onsetframe", "offset": "offsetframe"},
     subject="sub{:04d}",
     always_cut=True,
     expected={"cdmer": (1352, 206, 298)},

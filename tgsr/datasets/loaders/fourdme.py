@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tgsr.datasets._coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase
 
 __all__ = ["FOURDME"]
 
@@ -10,6 +10,6 @@ FOURDME = CodedDatabase(
     name="4DME",
     sheet=r"4DME.*Labelling.*Micro.*\.(xlsx|csv)",
     sheet_known="4DME_Labelling_Micro_release v1.xlsx",
-    columns=Columns(subject="sub_id", clip="fold_name"),
+    columns={"subject": "sub_id", "filename": "fold_name"},
     subject="S{:02d}",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tgsr.datasets._coded import CodedDatabase, Columns
+from tgsr.datasets._coded import CodedDatabase
 
 __all__ = ["MMEW"]
 
@@ -10,7 +10,7 @@ MMEW = CodedDatabase(
     name="MMEW",
     sheet=r"MMEW.*Micro.*\.(xlsx|csv)",
     sheet_known="MMEW_Micro_Exp.xlsx",
-    columns=Columns(onset="onsetframe", offset="offsetframe", emotion="estimated emotion"),
+    columns={"onset": "onsetframe", "offset": "offsetframe", "emotion": "estimated emotion"},
     subject="S{:02d}",
     always_cut=True,
 )

@@ -5,7 +5,7 @@ Rows by emotion: anger 57, contempt 12, disgust 9, fear 8, sadness 6; happiness 
 
 from __future__ import annotations
 
-from tgsr.datasets._coded import EMOTIONS, CodedDatabase, Columns
+from tgsr.datasets._coded import EMOTIONS, CodedDatabase
 
 __all__ = ["SAMM"]
 
@@ -16,7 +16,7 @@ SAMM = CodedDatabase(
     sheet=r"SAMM.*FACS.*Codes.*\.(xlsx|csv)",
     sheet_known="SAMM_Micro_FACS_Codes_v2.xlsx",
     n_rows=(159,),
-    columns=Columns(onset="onset frame", offset="offset frame", emotion="estimated emotion"),
+    columns={"onset": "onset frame", "offset": "offset frame", "emotion": "estimated emotion"},
     worksheet="MICRO_ONLY",
     folder="{subject}/{clip}",
     first=r"\d{3}",

@@ -10,11 +10,11 @@ import re
 from functools import partial
 from pathlib import Path
 
-from tgsr.datasets._clips import VIDEO_SUFFIXES, ClipCollection
+from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Row, read_sheet
 from tgsr.datasets._table import LabelMap
-from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_trees, folders, is_cropped, leads_out
-from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
+from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
 __all__ = ["load_hs", "load_nir", "load_smic", "load_vis"]
@@ -36,24 +36,8 @@ def load_smic(
     Labels are the folders' names; the sheet, where there is one, must agree, and gives raw clips their onset and
     offset. ``non_micro`` beside ``micro`` is left alone.
 
-    Parameters
-    ----------
-    database : {"SMIC_HS", "SMIC_VIS", "SMIC_NIR"}
-    root : path
-        The camera's folder or one up to four folders above it; cropped trees win over raw ones.
-    annotations : path, optional
-        The sheet; by default ``SMIC-<camera>-E_annotation*.xlsx`` in the tree or above it.
-    label_map : str, optional
-        A protocol's name: ``cdmer`` and ``megc2019`` take the same classes.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such tree, or the sheet asked for is not there.
-    DataError
-        If several trees fit, or the sheet cannot be used.
-    ParameterError
-        If another label map is given: the folders are the labels.
+    Of label maps only the names of protocols are taken, ``cdmer`` and ``megc2019``, which have the same classes. The
+    other arguments and the errors are those of `tgsr.datasets.load_clips`.
     """
     if label_map is not None and label_map not in _PROTOCOLS:
         raise ParameterError("a label map is of no use for SMIC: its folders are negative, positive and surprise")
@@ -61,16 +45,20 @@ def load_smic(
     camera = database.removeprefix("SMIC_")
     tree = _find_tree(root, camera)
     collector = Collector(database, root, is_cropped(tree, root))
-    sheet = Path(annotations) if annotations is not None else find_sheet(root, tree, _sheet_pattern(camera))
+    sheet = (
+        Path(annotations)
+        if annotations is not None
+        else find_sheet(root, tree, rf".*{camera}.*annotation.*\.(xlsx|csv)")
+    )
     rows = _read_rows(sheet, collector) if sheet is not None else {}
     if sheet is not None:
         collector.notes.append(f"onset, offset and emotions compared with {sheet}")
     if sheet is None and not collector.cropped:
         collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
-    for subject in folders(tree):
-        if _SUBJECT.fullmatch(subject.name):
-            _add_subject(collector, subject, rows)
-    collector.note_strays(tree, [p for p in sorted(tree.iterdir()) if _is_stray_folder(p)])
+    subjects = [folder for folder in folders(tree) if _SUBJECT.fullmatch(folder.name)]
+    for subject in subjects:
+        _add_subject(collector, subject, rows)
+    collector.note_strays(tree, [folder for folder in sorted(folders(tree)) if folder not in subjects])
     if rows:
         _compare(collector, rows, sheet)
     return collector.finish(EXPECTED_COUNTS[database], str(label_map or "cdmer"))
@@ -86,14 +74,7 @@ def _find_tree(root: Path, camera: str) -> Path:
         named = re.search(rf"(^|[^A-Za-z]){camera}([^A-Za-z]|$)", folder.resolve().name, re.IGNORECASE)
         return named is not None and any(_SUBJECT.fullmatch(p.name) and _holds_clips(p) for p in folders(folder))
 
-    trees = find_trees(root, is_tree)
-    if len(trees) > 1:
-        raise DataError(f"{root}: {camera} is in {' and in '.join(map(str, trees))}; name one of them with --root")
-    if not trees:
-        raise MissingDataError(
-            f"{root}: SMIC {camera} is not there; expected {camera}/s<number>/micro/<emotion>/<clip>/ below it"
-        )
-    return trees[0]
+    return find_tree(root, is_tree, f"SMIC {camera}", f"{camera}/s<number>/micro/<emotion>/<clip>/")
 
 
 def _holds_clips(subject: Path) -> bool:
@@ -104,19 +85,10 @@ def _micro(subject: Path) -> Path | None:
     return next((folder for folder in folders(subject) if folder.name.lower() == "micro"), None)
 
 
-def _is_stray_folder(path: Path) -> bool:
-    return path.is_dir() and not _SUBJECT.fullmatch(path.name) and not path.name.startswith(".")
-
-
-def _sheet_pattern(camera: str) -> str:
-    return rf"(?!~\$).*{camera}.*annotation.*\.(xlsx|csv)"
-
-
 def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> None:
     match = _SUBJECT.fullmatch(folder.name)
     subject = f"s{match.group(1)}" if match else folder.name
-    if leads_out(folder, collector.root):
-        collector.skip(subject, folder, f"a link that leads out of {collector.root}; copy the folder into the tree")
+    if collector.skips_link(subject, folder):
         return
     micro = _micro(folder)
     if micro is None:
@@ -127,10 +99,8 @@ def _add_subject(collector: Collector, folder: Path, rows: dict[str, Row]) -> No
             _add_clip(collector, subject, _SHORT[path.name.lower().split("_")[1]], path, rows)
         return
     for emotion in folders(micro):
-        entries = [*folders(emotion), *sorted(p for p in emotion.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
-        for path in entries:
+        for path in collector.entries(emotion):
             _add_clip(collector, subject, emotion.name.strip().lower(), path, rows)
-        collector.note_strays(emotion, [p for p in sorted(emotion.iterdir()) if p not in entries])
 
 
 def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: dict[str, Row]) -> None:
@@ -144,10 +114,8 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
         return collector.skip(clip_id, path, f"the folder says {label}, row {row.number} of the sheet says {stated}")
     onset = row.integer("onsetf", "onsetf nir", "onsetf vis", "onsetf hs") if row else None
     offset = row.integer("offsetf", "offsetf nir", "offsetf vis", "offsetf hs") if row else None
-    if onset is not None and offset is not None and offset <= onset:
-        number = row.number if row else 0
-        return collector.skip(clip_id, path, f"row {number} of the sheet: offset {offset} is not after onset {onset}")
-    return collector.add(clip_id, path, subject, label, onset, offset)
+    stated = f"row {row.number} of the sheet" if row else ""
+    return collector.add(clip_id, path, subject, label, onset, offset, stated=stated)
 
 
 def _read_rows(path: Path, collector: Collector) -> dict[str, Row]:

@@ -14,7 +14,7 @@ from tgsr.evaluation._metrics import score_batch
 from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule, decisions_of
 from tgsr.evaluation.rules._folds import bootstrap_samples
 
-__all__ = ["AGREEMENT", "CIRCULAR", "DISCREPANCY", "MIXVAL", "STABILITY"]
+__all__ = ["AGREEMENT", "CIRCULAR", "DISCREPANCY", "MIXVAL", "STABILITY", "selection_stability"]
 
 Array = npt.NDArray[np.float64]
 
@@ -124,12 +124,12 @@ def _stability(context: RuleContext) -> Scorer:
         if any(outcome.group_norms is None for outcome in outcomes):
             raise ParameterError("the selection rule 'stability' needs a method that selects groups, such as TGSR")
         kept = np.array([[np.asarray(again.group_norms) > 0 for again in refits] for refits in refit(outcomes)])
-        return np.array([_nogueira(kept[:, index]) for index in range(len(outcomes))])
+        return np.array([selection_stability(kept[:, index]) for index in range(len(outcomes))])
 
     return values
 
 
-def _nogueira(kept: npt.NDArray[np.bool_]) -> float:
+def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
     """Stability of selected sets (n_refits, n_groups): 1 if all are equal, 0 by chance or where nothing is selected.
 
     Nogueira, Sechidis and Brown, JMLR 2018, Equ. (4).
