@@ -44,7 +44,8 @@ def reading(path: str | os.PathLike[str], failure: str = "cannot be read", remed
             raise
         raise DataError(f"{path}: {error}") from error
     except Exception as error:
-        raise DataError(f"{path}: {failure} ({error}){'; ' * bool(remedy)}{remedy}") from error
+        reason = " ".join(str(error).split())[:300]  # one line, whatever the parser has to tell
+        raise DataError(f"{path}: {failure} ({reason}){'; ' * bool(remedy)}{remedy}") from error
 
 
 @contextmanager
