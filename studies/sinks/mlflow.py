@@ -126,6 +126,7 @@ class MlflowSink:
                 if self._options.parent_run_id is not None:  # it stands below the run that asked for it
                     self._client.set_tag(self.run_id, Tag.PARENT, self._options.parent_run_id)
                 table = self.table if len(self.table) else read_trials(self._client, self.run_id)
+                self._fill_storage(table)  # it may be new, or restored from a backup
                 return StudyResult(self._spec, self.run_id, self._choose(table), table)
             self._store.clean()
             table = self._store.table()
@@ -214,6 +215,14 @@ class MlflowSink:
         if trial.coef is not None:
             self._store.write_coef(trial.cell, trial.coef)
 
+    def _fill_storage(self, table: pd.DataFrame) -> None:
+        if self._options.storage is not None:
+            from studies.sampling import fill_storage
+
+            started = time.perf_counter()
+            added = fill_storage(self._spec, table, self._options.storage)
+            _log.info("%d trials added to Optuna's storage in %.1f s", added, time.perf_counter() - started)
+
     def _sum_up(self, table: pd.DataFrame, best: Best, seconds: Mapping[str, float]) -> None:
         client, spec, options = self._client, self._spec, self._options
         files, labels = {}, self._pair.target.labels
@@ -226,12 +235,7 @@ class MlflowSink:
         log_summary(client, self.run_id, table, best.row, best.settings, grid=whole, files=files)
         for part, value in seconds.items():
             client.log_metric(self.run_id, f"seconds_{part}", value)
-        if options.storage is not None:
-            from studies.sampling import fill_storage
-
-            started = time.perf_counter()
-            added = fill_storage(spec, table, options.storage)
-            _log.info("%d trials added to Optuna's storage in %.1f s", added, time.perf_counter() - started)
+        self._fill_storage(table)
         if options.page:
             from tgsr.reports.building import add_study_page
 

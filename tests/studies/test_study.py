@@ -224,6 +224,31 @@ def test_an_optuna_storage_is_filled_besides(make_spec, make_options, small_pair
     )
 
 
+def test_an_optuna_storage_from_a_backup_is_brought_up_to_date(make_spec, make_options, small_pair, tmp_path):
+    journal, spec = tmp_path / "optuna.journal", make_spec()
+    run_study(spec, small_pair, make_options(storage=str(journal), n_trials=5))
+    backup = journal.read_bytes()
+    whole = run_study(spec, small_pair, make_options(storage=str(journal)))
+    journal.write_bytes(backup)
+    again = run_study(spec, small_pair, make_options(storage=str(journal)))
+    assert again.table["run_id"].tolist() == whole.table["run_id"].tolist()
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+    study = optuna.load_study(study_name=spec.name, storage=storage)
+    assert len(study.trials) == 12
+    assert study.best_value == whole.best.value
+
+
+def test_threads_do_not_change_a_byte_of_any_matrix(make_spec, make_options, small_pair):
+    matrices = []
+    for jobs in (1, 2):
+        options = make_options(f"jobs-{jobs}", jobs=jobs)
+        result = run_study(make_spec(), small_pair, options)
+        client, runs = _client(options), result.table.sort_values("cell")["run_id"]
+        matrices.append([read_artifact(client, run_id, "coefficients.npz") for run_id in runs])
+    assert len(matrices[0]) == 12
+    assert matrices[0] == matrices[1]
+
+
 def test_a_target_without_labels_is_studied_by_label_free_rules_only(make_spec, make_options, small_pair):
     from dataclasses import replace
 
