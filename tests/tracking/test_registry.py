@@ -98,6 +98,18 @@ def test_every_method_is_read_back_as_it_was(name: str, pair_factory: Any, tmp_p
     np.testing.assert_array_equal(scored.argmax(axis=1), estimator.predict(pair.target.X))
 
 
+def test_a_consensus_says_how_often_its_models_keep_each_region(pair_factory: Any, tmp_path: Path) -> None:
+    pair = pair_factory(n_source=15, n_target=12)
+    estimator = get_method("TGSR-average").make(kappas=[3, 10], xis=[0.1, 1.0], groups="region")
+    estimator.fit(pair.source.X, pair.source.labels, X_target=pair.target.X)
+    norms = tuple(estimator.region_norms_.tolist())
+    save_files(estimator, Header(pair.class_names, pair.source.X.shape[1], "region", norms), tmp_path)
+    first = load_files(tmp_path).predict(pair.target.X).iloc[0]
+    assert first["frequency"] == estimator.inclusion_frequency_[first["regions"]].tolist()
+    assert set(first["frequency"]) <= {0.25, 0.5, 0.75, 1.0}
+    assert max(first["frequency"]) == 1.0
+
+
 def test_what_is_registered_and_replaced_is_said_and_tagged(world: World) -> None:
     first = register(world.client, world.svm, world.pair)
     assert (first.name, first.alias, first.replaced) == ("tgsr-V-N-SVM", "champion", "")

@@ -82,7 +82,7 @@ def command(
 
 def _show(table: pd.DataFrame, out: Path | None) -> None:
     most = None if out else 5  # of the kept regions
-    for kept in {"regions", "groups"} & set(table):
+    for kept in {"regions", "groups", "frequency"} & set(table):
         table = table.assign(**{kept: [_text(groups, most) for groups in table[kept]]})
     if out is None:
         click.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
@@ -91,8 +91,8 @@ def _show(table: pd.DataFrame, out: Path | None) -> None:
     click.echo(f"{len(table)} predictions written to {out}")
 
 
-def _text(groups: list[int], most: int | None) -> str:
-    return " ".join(map(str, groups[:most])) + (" …" if most and len(groups) > most else "")
+def _text(values: list[int] | list[float], most: int | None) -> str:
+    return " ".join(f"{value:g}" for value in values[:most]) + (" …" if most and len(values) > most else "")
 
 
 def _save_overlay(model: RegisteredModel, frame: Any, path: Path) -> None:

@@ -134,7 +134,7 @@ class RegisteredModel:
             A row for each sample: ``label``; ``score_<class>``, a probability where the estimator has
             ``predict_proba``, otherwise the value of its decision function, absent where it has neither; and the
             kept groups' numbers, the strongest first, as ``regions`` where they are regions of the face, otherwise
-            as ``groups``.
+            as ``groups``; for a consensus of several models also the share of them that keeps each, ``frequency``.
 
         Raises
         ------
@@ -169,6 +169,9 @@ class RegisteredModel:
         if self.header.group_norms:
             name, kept = self.header.kept
             columns[name] = [kept] * len(rows)
+            frequency = getattr(self.estimator, "inclusion_frequency_", None)
+            if frequency is not None:
+                columns["frequency"] = [[float(frequency[group]) for group in kept]] * len(rows)
         return pd.DataFrame(columns)
 
     def _scores(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
