@@ -123,7 +123,8 @@ def _rows(request: StudyRequest, result: StudyResult, plan: ComparePlan) -> list
     experiment = find_experiment(pair.source.name, pair.target.name)
     name = row_name(spec.method, spec.fixed)  # the published numbers belong to the groups of the released records
     published = None if experiment is None else published_result(experiment, name)
-    n_grid, n_there = len(expand_grid(spec.grid)), len(result.table)
+    n_there = len(result.table)  # the fixed settings are no part of a grid
+    n_whole = 0 if spec.selection == _FIXED else len(expand_grid(spec.definition.param_grid(spec.shape)))
     best = {selection: best_trial(result.table, by) for selection, by in choices.items()}
     return [
         {
@@ -134,7 +135,7 @@ def _rows(request: StudyRequest, result: StudyResult, plan: ComparePlan) -> list
             "accuracy": choice.row["accuracy"],
             "params": json.dumps(choice.settings, sort_keys=True),
             "trials": n_there,
-            "partial": f"{n_there:,} of {n_grid:,} cells" if n_there < n_grid else "",
+            "partial": f"{n_there:,} of {n_whole:,} cells" if n_there < n_whole else "",
             "paper_macro_f1": None if published is None else published.macro_f1,
             "paper_accuracy": None if published is None else published.accuracy,
             "generated": pair.is_generated,

@@ -22,6 +22,8 @@ def test_a_row_for_each_method_and_selection_and_a_partial_grid_says_so(make_opt
     ]
     rows = table.set_index(["method", "selection"])
     assert rows["partial"]["SA", "oracle"] == "4 of 11 cells"
+    assert rows["partial"]["TGSR", "class-balance"] == "4 of 23,035 cells"
+    assert (rows["partial"][[("SVM", "oracle"), ("TGSR", "fixed")]] == "").all()
     assert rows["generated"].all()
     assert rows["paper_macro_f1"]["TGSR", "oracle"] == 0.6984
 
