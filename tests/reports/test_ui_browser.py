@@ -28,9 +28,14 @@ from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.tracking._views import VIEWS, View
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_NOT_OURS = ("mlflow/users/current", "ResizeObserver loop completed with undelivered notifications")
+_NOT_OURS = (
+    "mlflow/users/current",
+    "ResizeObserver loop completed with undelivered notifications",
+    "attribute transform: Expected number",
+)
 """What MLflow's UI logs by itself: it asks for the signed-in user also where there is no sign-in (404), and on a busy
-machine the browser puts the resizing of its charts off to the next frame, and says so."""
+machine the browser puts the resizing of its charts off to the next frame, and says so, or a chart is drawn before it
+has a size (``translate(NaN``)."""
 _DISMISSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
