@@ -59,7 +59,6 @@ class ThreadExecutor:
 
     def __init__(self, jobs: int | None = None) -> None:
         self._pool = ThreadPool(jobs or cpu_count())
-        self._begun: set[Future[list[Trial]]] = set()
         self._fitters = _Fitters()
         self.capacity = 2 * (jobs or cpu_count())
         """Tasks that it should have at a time: twice the threads, so that none waits for the coordinator."""
@@ -77,8 +76,6 @@ class ThreadExecutor:
                 future.set_exception(error)
 
         self._pool.apply_async(work)
-        self._begun.add(future)
-        future.add_done_callback(self._begun.discard)
         return future
 
     def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
@@ -86,10 +83,7 @@ class ThreadExecutor:
         return wait_for(futures, timeout, FIRST_COMPLETED).done
 
     def close(self) -> None:
-        """End, without what has not ended in a moment."""
-        for future in set(self._begun):
-            future.cancel()
-        wait_for(set(self._begun), 1.0)
+        """End, without what has not ended."""
         self._pool.terminate()
 
 
@@ -225,9 +219,9 @@ Executor = ThreadExecutor | DaskExecutor
 def open_executor(scheduler: str | None = None, jobs: int | None = None) -> Iterator[Executor]:
     """Open an executor: a cluster's if a scheduler's address is given, else threads."""
     executor = DaskExecutor(scheduler) if scheduler else ThreadExecutor(jobs)
-    # BLAS's limit is the process's, so it is set once around all threads, and until they have ended
-    with threadpool_limits(limits=1, user_api="blas"):
-        try:
+    try:
+        # BLAS's limit is the process's, so it is set once around all threads
+        with threadpool_limits(limits=1, user_api="blas"):
             yield executor
-        finally:
-            executor.close()
+    finally:
+        executor.close()
