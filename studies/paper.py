@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from studies.compare import ComparePlan, comparison_rows, requests_of
-from studies.options import StudyOptions
-from studies.sinks.mlflow import StudyResult
-from studies.spec import StudySpec, make_spec
-from studies.study import StudyRequest, run_studies
+from tgsr.study.comparing import ComparePlan, comparison_rows, requests_of
+from tgsr.study.options import StudyOptions
+from tgsr.tracking.study_store import StudyResult
+from tgsr.trials.spec import StudySpec, make_spec
+from tgsr.study.running import StudyRequest, run_studies
 from tgsr.evaluation.selection import get_rule
 from tgsr.reports.building import log_paper_report
 from tgsr.tracking._runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
 from tgsr.tracking.config import ensure_experiment, open_client
 from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
-from tgsr.tracking.registry import aliased_run, register
+from tgsr.models.registry import aliased_run, register
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run_paper(
     compare : ComparePlan, optional
         What is compared; None leaves the comparison out.
     **studied
-        What TGSR's studies are; see `studies.spec.make_spec`.
+        What TGSR's studies are; see `tgsr.trials.spec.make_spec`.
 
     Raises
     ------

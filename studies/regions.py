@@ -28,8 +28,8 @@ from tgsr.datasets import DatabasePair, find_databases, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
-from tgsr.evaluation.best import best_trial
-from tgsr.evaluation.rules._folds import bootstrap_samples
+from tgsr.evaluation.choice import best_trial
+from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.evaluation.rules._refits import selection_stability
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS, parse_pair

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tgsr.tracking.model_bundle import load_model
+    from tgsr.models.loading import load_model
 
 __all__ = ["__version__", "load_model"]
 
@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import what needs heavy libraries when it is asked for."""
     if name == "load_model":
-        from tgsr.tracking.model_bundle import load_model
+        from tgsr.models.loading import load_model
 
         return load_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from studies.options import StudyOptions
-from studies.spec import StudySpec, make_spec
-from studies.study import run_study
+from tgsr.study.options import StudyOptions
+from tgsr.trials.spec import StudySpec, make_spec
+from tgsr.study.running import run_study
 from tgsr.datasets import DatabasePair, load_pair
 from tgsr.protocols import XIS
 from tgsr.tracking.config import open_client, resolve_config

@@ -21,7 +21,7 @@ from tgsr.protocols import N_REGIONS
 from tgsr.tracking._files import write_trial_files
 from tgsr.tracking._runs import ParentSpec, start_parent
 from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id, source_tags
+from tgsr.trials.trial import StudyRun, Trial, cell_id, source_tags
 from tgsr.tracking.config import open_client, resolve_config
 from tgsr.tracking.names import Tag
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tgsr.solvers._batch as batch_module
-from tgsr.evaluation._task import mask_target
+from tgsr.evaluation.task import mask_target
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver, SolverSettings, solve_direct
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from studies.compare import ComparePlan, comparison_table
-from studies.pairs import choose_pairs
+from tgsr.study.comparing import ComparePlan, comparison_table
+from tgsr.study.pairs import choose_pairs
 from studies.paper import run_paper
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.tracking.config import open_client

@@ -13,8 +13,8 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-    from studies.options import StudyOptions
-    from studies.spec import StudySpec
+    from tgsr.study.options import StudyOptions
+    from tgsr.trials.spec import StudySpec
     from tgsr.datasets import DatabasePair
     from tgsr.tracking.config import TrackingConfig
 
@@ -149,7 +149,7 @@ run_options = _together(
 
 def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> StudyOptions:
     """How studies are run, from the options of `run_options`, or some of them."""
-    from studies.options import StudyOptions
+    from tgsr.study.options import StudyOptions
 
     same = ("scheduler", "batch", "matrices", "writer", "storage", "restore")
     named = {name: given[name] for name in same if name in given}
@@ -165,7 +165,7 @@ def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> 
 
 def make_study_spec(pair: DatabasePair, given: dict[str, Any]) -> StudySpec:
     """What one study searches, from the options of `grid_options` and `solver_options` and those beside them."""
-    from studies.spec import make_spec
+    from tgsr.trials.spec import make_spec
 
     fixed, axes = fixed_of(given)
     names = ("selection", "grouping", "sampler", "seed")

@@ -51,8 +51,8 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     All scores are fractions in 0…1, also paper_accuracy, which the paper prints in per cent; the published numbers are
     oracles. Studies that are there are taken as they are; interrupted, the same command continues.
     """
-    from studies.compare import ComparePlan, comparison_table
-    from studies.pairs import choose_pairs
+    from tgsr.study.comparing import ComparePlan, comparison_table
+    from tgsr.study.pairs import choose_pairs
     from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS
     from tgsr.files import atomic_path, check_output

@@ -30,9 +30,9 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
 
     Interrupted, the same command continues; its result is the same file.
     """
-    from studies.pairs import choose_pair
-    from studies.study import run_study
-    from tgsr.evaluation.best import best_trial
+    from tgsr.study.pairs import choose_pair
+    from tgsr.study.running import run_study
+    from tgsr.evaluation.choice import best_trial
     from tgsr.evaluation.remarks import show_settings
     from tgsr.reports._settings import save_surface
     from tgsr.tracking.config import resolve_config

@@ -15,7 +15,7 @@ __all__ = ["command"]
 @shared.home
 def command(experiment: str, seed: int, home: str | None) -> None:
     """Generated clips → features → a short study → a registered model → predictions. Needs no database."""
-    from studies.walkthrough import walk_through
+    from tgsr.study.walkthrough import walk_through
     from tgsr.tracking.config import resolve_config
 
     config = resolve_config(home)

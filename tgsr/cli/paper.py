@@ -52,8 +52,8 @@ def command(**given: Any) -> None:
 
     Interrupted or killed, the same command goes on where it stopped.
     """
-    from studies.compare import ComparePlan
-    from studies.pairs import choose_pairs
+    from tgsr.study.comparing import ComparePlan
+    from tgsr.study.pairs import choose_pairs
     from studies.paper import run_paper
     from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS

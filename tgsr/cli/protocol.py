@@ -31,7 +31,7 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     The subject that is left out is the target, without labels. Settings are fixed beforehand: nothing is chosen. To
     leave out one database at a time: tgsr compare --pairs leave-one-out.
     """
-    from studies.composite import run_composite
+    from tgsr.study.composite import run_composite
     from tgsr.cli._options import parse_axes, parse_names
     from tgsr.datasets import load_database
     from tgsr.errors import ParameterError

@@ -45,12 +45,12 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
 
     config = resolve_config(given["home"])
     if given["status"]:
-        from studies.status import status_lines
+        from tgsr.study.status import status_lines
 
         click.echo("\n".join(status_lines(config)))
         return
-    from studies.pairs import choose_pair
-    from studies.study import run_study
+    from tgsr.study.pairs import choose_pair
+    from tgsr.study.running import run_study
 
     pair = choose_pair(given["data"], experiment, source, target)
     spec = shared.make_study_spec(pair, given)

@@ -26,7 +26,7 @@ def command(experiment: str | None, method: str | None, selection: str | None, l
     """Show the best trials of a study, or export all of them."""
     from tgsr.errors import MissingDataError
     from tgsr.estimators.methods import get_method
-    from tgsr.evaluation.best import rank_trials, setting_columns
+    from tgsr.evaluation.choice import rank_trials, setting_columns
     from tgsr.evaluation.remarks import choice_remarks
     from tgsr.files import atomic_path, check_output
     from tgsr.protocols import pair_name, parse_pair

@@ -1,7 +1,7 @@
 """Scores, the runner of one experiment, and selection without target labels."""
 
-from tgsr.evaluation._metrics import Scores, score, score_batch
-from tgsr.evaluation._task import Evaluation, TransferEstimator, TransferTask, evaluate, mask_target
+from tgsr.evaluation.metrics import Scores, score, score_batch
+from tgsr.evaluation.task import Evaluation, TransferEstimator, TransferTask, evaluate, mask_target
 
 __all__ = [
     "Evaluation",

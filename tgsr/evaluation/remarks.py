@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tgsr.errors import TrackingError
-from tgsr.evaluation.best import Best, best_trial, setting_columns
+from tgsr.evaluation.choice import Best, best_trial, setting_columns
 
 __all__ = ["choice_remarks", "show_setting", "show_settings", "show_value", "symbol"]
 
@@ -23,7 +23,7 @@ def choice_remarks(
     Parameters
     ----------
     table : DataFrame
-        A row a trial; what was chosen is `tgsr.evaluation.best.best_trial`'s.
+        A row a trial; what was chosen is `tgsr.evaluation.choice.best_trial`'s.
     selection : str
         The selection rule; of ``"fixed"`` nothing but the solver is remarked upon.
     sampler : str

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from tgsr.errors import TrackingError
 from tgsr.tracking._client import ClientWriter, StoredRun
 from tgsr.tracking._files import sizes_text, write_trial_files
-from tgsr.tracking._trial import StudyRun, Trial
+from tgsr.trials.trial import StudyRun, Trial
 from tgsr.tracking.config import local_artifact_folder, storage_errors
 from tgsr.tracking.names import Tag
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgsr.tracking._files import sizes_text, write_trial_files
-from tgsr.tracking._trial import StudyRun, Trial
+from tgsr.trials.trial import StudyRun, Trial
 from tgsr.tracking.config import is_server, storage_errors
 from tgsr.tracking.names import Tag
 

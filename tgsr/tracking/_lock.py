@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgsr.errors import TgsrError
-from tgsr.tracking._trial import user_name
+from tgsr.trials.trial import user_name
 from tgsr.tracking.config import TrackingConfig, ask_server, is_server, sqlite_path, storage_errors
 from tgsr.tracking.names import Tag
 

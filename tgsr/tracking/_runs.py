@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tgsr.tracking._bulk import analyze
-from tgsr.tracking._trial import settings_text, source_tags
+from tgsr.trials.trial import settings_text, source_tags
 from tgsr.tracking._views import prepare_experiment
 from tgsr.tracking.config import ensure_experiment, retry
 from tgsr.tracking.names import GENERATED_NOTE, SURFACE, TRIALS_CSV, TRIALS_PARQUET, Tag

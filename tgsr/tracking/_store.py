@@ -16,7 +16,7 @@ from tgsr.errors import TrackingError
 from tgsr.tracking._bulk import open_bulk_writer
 from tgsr.tracking._client import ClientWriter, StoredRun
 from tgsr.tracking._files import is_whole, parse_sizes, save_coefficients, sizes_text
-from tgsr.tracking._trial import StudyRun, Trial
+from tgsr.trials.trial import StudyRun, Trial
 from tgsr.tracking.config import local_artifact_folder, storage_errors
 from tgsr.tracking.names import COEFFICIENTS, Tag
 from tgsr.tracking.reading import trial_table

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from tgsr.estimators._span import Span
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation._metrics import score_batch
-from tgsr.evaluation._task import TransferTask
-from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule
-from tgsr.evaluation.rules._folds import held_out_codes
+from tgsr.evaluation.metrics import score_batch
+from tgsr.evaluation.task import TransferTask
+from tgsr.evaluation.rules.base import RuleContext, Scorer, SelectionRule
+from tgsr.evaluation.rules.folds import held_out_codes
 from tgsr.solvers._importance import kliep
 
 __all__ = ["DEV", "IMPORTANCE_WEIGHTED_CV", "SOURCE_CV", "discriminator_weights"]

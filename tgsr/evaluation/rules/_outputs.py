@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import entr, log_softmax, softmax
 
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule, decisions_of
+from tgsr.evaluation.rules.base import RuleContext, Scorer, SelectionRule, decisions_of
 
 __all__ = ["CLASS_BALANCE", "ENTROPY", "MANO", "SND"]
 

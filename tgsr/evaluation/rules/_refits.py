@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation._metrics import score_batch
-from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule, decisions_of
-from tgsr.evaluation.rules._folds import bootstrap_samples
+from tgsr.evaluation.metrics import score_batch
+from tgsr.evaluation.rules.base import RuleContext, Scorer, SelectionRule, decisions_of
+from tgsr.evaluation.rules.folds import bootstrap_samples
 
 __all__ = ["AGREEMENT", "CIRCULAR", "DISCREPANCY", "MIXVAL", "STABILITY", "selection_stability"]
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from joblib import cpu_count
 from tqdm import tqdm
 
-from studies.engine import Job, run
+from tgsr.study._engine import Job, run
 from studies.estimates import describe_estimate, estimate_seconds
-from studies.executors import open_executor
-from studies.options import StudyOptions
-from studies.plans import make_plan
+from tgsr.study.executors import open_executor
+from tgsr.study.options import StudyOptions
+from tgsr.trials.tasks import make_plan
 from studies.sinks import open_sink
-from studies.spec import StudySpec
+from tgsr.trials.spec import StudySpec
 
 if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from tgsr.errors import DataError, TgsrError, TrackingError
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS
-from tgsr.tracking._model_input import CLIP_SHAPE, feature_rows
-from tgsr.tracking._model_weights import check_weights, dump_estimator, load_estimator
+from tgsr.models._input import CLIP_SHAPE, feature_rows
+from tgsr.models._weights import check_weights, dump_estimator, load_estimator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ class RegisteredModel:
         Parameters
         ----------
         model_input : array, DataFrame, list, or path
-            Feature rows (n, n_features) or clips, see `tgsr.tracking._model_input.feature_rows`.
+            Feature rows (n, n_features) or clips, see `tgsr.models._input.feature_rows`.
         params : mapping, optional
             ``clip_shape`` = [frames, height, width] announces rows of grey values as clips.
 

@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.spec import DEFAULT_TRIALS, StudySpec
-from tgsr.tracking._trial import cell_id
+from tgsr.trials.spec import DEFAULT_TRIALS, StudySpec
+from tgsr.trials.trial import cell_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tgsr.tracking._trial import Trial
+    from tgsr.trials.trial import Trial
 
 __all__ = ["Plan", "Task", "grid_tasks", "make_plan"]
 
@@ -47,7 +47,7 @@ class Plan:
 def make_plan(spec: StudySpec, n_trials: int | None, table: pd.DataFrame, deleted: Collection[str]) -> Plan:
     """The plan of a study, given its finished trials and the cells that somebody has deleted."""
     if spec.sampler != "grid":
-        from studies.sampling import SampledPlan
+        from tgsr.study.sampling import SampledPlan
 
         return SampledPlan(spec, n_trials or DEFAULT_TRIALS, table, deleted)
     tasks, finished = grid_tasks(spec, n_trials), {*table["cell"], *deleted}

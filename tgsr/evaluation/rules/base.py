@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome, Sweep
-from tgsr.evaluation._task import TransferTask
+from tgsr.evaluation.task import TransferTask
 
 __all__ = ["PrepareSweep", "RuleContext", "Scorer", "SelectionRule", "decisions_of"]
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
-from studies.fitting import Fitter
+from tgsr.trials.fitter import Fitter
 from tgsr.errors import MissingDataError, TrackingError
 
 if TYPE_CHECKING:
-    from studies.plans import Task
-    from studies.spec import StudySpec
+    from tgsr.trials.tasks import Task
+    from tgsr.trials.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.tracking._trial import Trial
+    from tgsr.trials.trial import Trial
 
 __all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "open_executor"]
 

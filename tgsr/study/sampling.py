@@ -15,15 +15,15 @@ import pandas as pd
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from studies.plans import Plan, Task
-from studies.spec import StudySpec
+from tgsr.trials.tasks import Plan, Task
+from tgsr.trials.spec import StudySpec
 from tgsr.errors import TrackingError
-from tgsr.evaluation.best import setting_columns
-from tgsr.tracking._trial import cell_id
+from tgsr.evaluation.choice import setting_columns
+from tgsr.trials.trial import cell_id
 from tgsr.tracking.config import masked
 
 if TYPE_CHECKING:
-    from tgsr.tracking._trial import Trial
+    from tgsr.trials.trial import Trial
 
 __all__ = ["SampledPlan", "fill_storage", "frozen_trials"]
 

@@ -14,8 +14,8 @@ from tgsr.datasets import load_features, load_released
 from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from tgsr.datasets._sheet import read_sheet
 from tgsr.errors import DataError, MissingDataError, TgsrError
-from tgsr.tracking._model_input import extraction_settings
-from tgsr.tracking.model import RegisteredModel
+from tgsr.models._input import extraction_settings
+from tgsr.models.registered import RegisteredModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +132,7 @@ def _predictions(
 
 
 def _scores(table: pd.DataFrame, class_names: Sequence[str]) -> dict[str, float]:
-    from tgsr.evaluation._metrics import score
+    from tgsr.evaluation.metrics import score
 
     known = table[table[_TRUE].isin(class_names)] if _TRUE in table else table[:0]
     if known.empty:

@@ -15,11 +15,11 @@ from typing import Any
 
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.tracking.config import local_artifact_folder
-from tgsr.tracking.model import ESTIMATOR, HEADER, RegisteredModel, load_files
+from tgsr.models.registered import ESTIMATOR, HEADER, RegisteredModel, load_files
 
 __all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
 
-LOADER = "tgsr.tracking.model"
+LOADER = "tgsr.models.registered"
 """The module that MLflow is to load our models with."""
 FOLDER = "model"
 """The folder of our files, within the folder that MLflow calls data."""

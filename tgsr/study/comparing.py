@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from studies.options import StudyOptions
-from studies.spec import make_spec
-from studies.study import StudyRequest, run_studies
+from tgsr.study.options import StudyOptions
+from tgsr.trials.spec import make_spec
+from tgsr.study.running import StudyRequest, run_studies
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, expand_grid, get_method
-from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.choice import best_trial
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.selection import get_rule
 from tgsr.protocols import find_experiment
 from tgsr.reports._records import row_name
 
 if TYPE_CHECKING:
-    from studies.sinks.mlflow import StudyResult
+    from tgsr.tracking.study_store import StudyResult
     from tgsr.datasets import DatabasePair
 
 __all__ = ["ComparePlan", "comparison_rows", "comparison_table", "requests_of"]

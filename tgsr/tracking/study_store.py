@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.fitting import Fitter, make_context
-from studies.options import StudyOptions
-from studies.plans import Task, grid_tasks
-from studies.spec import StudySpec
+from tgsr.trials.fitter import Fitter, make_context
+from tgsr.study.options import StudyOptions
+from tgsr.trials.tasks import Task, grid_tasks
+from tgsr.trials.spec import StudySpec
 from tgsr.errors import TrackingError
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation._metrics import score
-from tgsr.evaluation.best import Best, best_trial
+from tgsr.evaluation.metrics import score
+from tgsr.evaluation.choice import Best, best_trial
 from tgsr.evaluation.remarks import choice_remarks, show_setting
 from tgsr.evaluation.selection import get_rule
 from tgsr.tracking._lock import study_lock
@@ -32,7 +32,7 @@ from tgsr.tracking._runs import (
     start_parent,
 )
 from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
+from tgsr.trials.trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, storage_errors
 from tgsr.tracking.names import CONFUSION, STUDY_JSON, Tag, experiment_title
 from tgsr.tracking.reading import read_trials
@@ -217,7 +217,7 @@ class MlflowSink:
 
     def _fill_storage(self, table: pd.DataFrame) -> None:
         if self._options.storage is not None:
-            from studies.sampling import fill_storage
+            from tgsr.study.sampling import fill_storage
 
             started = time.perf_counter()
             added = fill_storage(self._spec, table, self._options.storage)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tgsr.estimators._consensus import vote
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule
+from tgsr.evaluation.rules.base import RuleContext, Scorer, SelectionRule
 
 __all__ = ["ENSEMBLE"]
 

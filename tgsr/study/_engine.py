@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from studies.executors import Executor
-    from studies.plans import Plan, Task
+    from tgsr.study.executors import Executor
+    from tgsr.trials.tasks import Plan, Task
     from studies.sinks import Sink
-    from studies.spec import StudySpec
+    from tgsr.trials.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.tracking._trial import Trial
+    from tgsr.trials.trial import Trial
 
 __all__ = ["Job", "run"]
 
@@ -36,7 +36,7 @@ class Job:
     batch : int
         Trials that are written together.
     keep : int or None
-        See `studies.fitting.Fitter.fit`.
+        See `tgsr.trials.fitter.Fitter.fit`.
     result
         What the sink ends with, once the job is `done`.
     """

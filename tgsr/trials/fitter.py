@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from studies.spec import OWN_GROUPS, StudySpec
+from tgsr.trials.spec import OWN_GROUPS, StudySpec
 from tgsr.datasets import DatabasePair
 from tgsr.errors import TrackingError
 from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.selection import RuleContext, get_rule
-from tgsr.tracking._trial import Trial, cell_id
+from tgsr.trials.trial import Trial, cell_id
 
 __all__ = ["Fitter", "make_context", "make_estimator"]
 

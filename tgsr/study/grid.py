@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from studies.options import StudyOptions
-from studies.spec import StudySpec
+from tgsr.study.options import StudyOptions
+from tgsr.trials.spec import StudySpec
 from tgsr import __version__
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import DataError, ParameterError
-from tgsr.evaluation._metrics import confusion_matrices
+from tgsr.evaluation.metrics import confusion_matrices
 from tgsr.files import check_output, write_text
 from tgsr.tracking._lock import LockedError
-from tgsr.tracking._trial import Trial, cell_id, encode_predictions
+from tgsr.trials.trial import Trial, cell_id, encode_predictions
 from tgsr.version import code_digest
 
 __all__ = ["CsvSink"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.datasets import DatabasePair
-from tgsr.evaluation._metrics import Scores, score
+from tgsr.evaluation.metrics import Scores, score
 
 __all__ = ["Evaluation", "TransferEstimator", "TransferTask", "evaluate", "mask_target"]
 

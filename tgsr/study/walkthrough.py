@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from joblib import cpu_count
 
-from studies.options import StudyOptions
-from studies.sinks.mlflow import StudyResult
-from studies.spec import make_spec
-from studies.study import run_study
+from tgsr.study.options import StudyOptions
+from tgsr.tracking.study_store import StudyResult
+from tgsr.trials.spec import make_spec
+from tgsr.study.running import run_study
 from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
 from tgsr.protocols import get_experiment
 from tgsr.reports._masks import draw_mask
 from tgsr.reports._style import save_figure
-from tgsr.tracking._prediction import first_frame, predict_clips
+from tgsr.models.prediction import first_frame, predict_clips
 from tgsr.tracking.config import TrackingConfig, open_client
-from tgsr.tracking.model_bundle import load_model
-from tgsr.tracking.registry import Registered, register
+from tgsr.models.loading import load_model
+from tgsr.models.registry import Registered, register
 
 if TYPE_CHECKING:
     import pandas as pd

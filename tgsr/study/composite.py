@@ -18,13 +18,13 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from studies.fitting import make_estimator
-from studies.spec import make_spec
+from tgsr.trials.fitter import make_estimator
+from tgsr.trials.spec import make_spec
 from tgsr.datasets import DatabasePair, FeatureDataset, pool
 from tgsr.errors import DataError
 from tgsr.estimators.sweep import prepare_sweep
-from tgsr.evaluation._metrics import score
-from tgsr.evaluation._task import mask_target
+from tgsr.evaluation.metrics import score
+from tgsr.evaluation.task import mask_target
 
 __all__ = ["composite_folds", "run_composite"]
 
