@@ -30,7 +30,7 @@ from tgsr.trials.spec import make_spec
 from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators._consensus import aggregation_weights, best_tenth, vote
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.methods import expand_grid, get_method
 from tgsr.estimators.sweep import Outcome, Settings, Sweep
 from tgsr.evaluation.intervals import subject_draws
@@ -42,7 +42,7 @@ from tgsr.evaluation.selection import RULES
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
 from tgsr.solvers import project_simplex
-from tgsr.solvers._importance import kliep
+from tgsr.solvers.importance import kliep
 
 __all__ = ["Case", "main", "run_case", "thin_grid", "whiten_regions"]
 

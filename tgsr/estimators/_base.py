@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Array, Codes, Outcome, Settings, Sweep, SweepTask, fit_sweep, on_all_classes
 
 __all__ = ["Array", "Codes", "Fitted", "SweepClassifier", "TargetSamples", "TransferClassifier"]

@@ -1,48 +1,53 @@
-"""Which trial is best: the one place that decides it, for every method, table and page."""
+"""The table of trials, and which of them is best: the one place that decides it, for every method, table and page.
+
+A table has a row a trial. Its columns say what they are: ``number`` (place in the grid, or in the order of sampling),
+``settings`` (what was tried, as JSON), ``params.<name>`` (the same, one by one), ``metrics.<name>`` (scores, and what
+the method tells of its fit), ``rules.<name>`` (values of the rules that need no target label), ``predictions``. Tables
+read from MLflow also have ``run_id`` and ``cell``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tgsr.errors import TrackingError
+from tgsr.errors import ParameterError, TrackingError
 
-__all__ = ["Best", "best_trial", "rank_trials", "setting_columns"]
+__all__ = [
+    "METRIC",
+    "ORACLE",
+    "PARAM",
+    "RULE",
+    "SCORE",
+    "Choice",
+    "choose",
+    "column_of",
+    "names_of",
+    "rank_trials",
+]
 
-_FACTS = frozenset(
-    [
-        "trial",
-        "run_id",
-        "cell",
-        "selection_value",
-        "macro_f1",
-        "accuracy",
-        "recall",
-        "objective",
-        "iterations",
-        "converged",
-        "complete",
-        "regions_kept",
-        "predictions",
-        "fit_seconds",
-        "log10_xi",
-    ]
-)
-_SCORES = ("precision_", "recall_", "confusion_")
+PARAM, METRIC, RULE = "params.", "metrics.", "rules."
+"""How the names of columns begin."""
+ORACLE = "oracle"
+"""The choice by the target's own labels, as in the paper's tables; no rule, and not available in use."""
+SCORE = "macro_f1"
+"""The metric by which an oracle chooses."""
 
 
 @dataclass(frozen=True, eq=False)
-class Best:
-    """The best trial of a table.
+class Choice:
+    """The best trial of a table by a rule.
 
     Attributes
     ----------
+    by : str
+        The rule's name, or ``"oracle"``.
     row : dict
-        Its row.
+        The trial's row, by column.
     settings : dict
         What it tried.
     value : float
@@ -51,55 +56,71 @@ class Best:
         Trials with that value, itself included.
     """
 
+    by: str
     row: dict[str, Any]
     settings: dict[str, Any]
     value: float
     n_ties: int
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The trial's metrics by name."""
+        found = {name.removeprefix(METRIC): value for name, value in self.row.items() if name.startswith(METRIC)}
+        return {name: float(value) for name, value in found.items() if not pd.isna(value)}
 
-def setting_columns(table: pd.DataFrame) -> list[str]:
-    """The columns of a table of trials that say what was tried, in their order."""
-    return [name for name in table.columns if name not in _FACTS and not str(name).startswith(_SCORES)]
+
+def names_of(table: pd.DataFrame, kind: str) -> list[str]:
+    """Names of the columns of a kind (`PARAM`, `METRIC` or `RULE`), without what they begin with."""
+    return [str(name).removeprefix(kind) for name in table.columns if str(name).startswith(kind)]
 
 
-def rank_trials(table: pd.DataFrame, by: str = "selection_value") -> pd.DataFrame:
+def column_of(by: str) -> str:
+    """The column that a choice reads: a rule's values, or for ``"oracle"`` the score on the target."""
+    return METRIC + SCORE if by == ORACLE else RULE + by
+
+
+def rank_trials(table: pd.DataFrame, by: str) -> pd.DataFrame:
     """Sort trials, the best first: by value, of equal ones the smallest number; without a value they are left out.
 
     A trial's number is its place in the grid. For TGSR that means the smallest κ, then the smallest ξ: the first hit in
     the order of the released records.
     """
-    valued = table[np.isfinite(table[by].to_numpy(dtype=np.float64))]
-    ranked: pd.DataFrame = valued.sort_values([by, "trial"], ascending=[False, True], ignore_index=True)
+    column = column_of(by)
+    if column not in table:
+        return table.iloc[:0]
+    valued = table[np.isfinite(table[column].to_numpy(dtype=np.float64))]
+    ranked: pd.DataFrame = valued.sort_values([column, "number"], ascending=[False, True], ignore_index=True)
     return ranked
 
 
-def best_trial(table: pd.DataFrame, by: str = "selection_value") -> Best:
-    """Find the best trial, see `rank_trials`.
+def choose(table: pd.DataFrame, by: str) -> Choice:
+    """Find the best trial by a rule, see `rank_trials`; nothing is fitted.
 
     Parameters
     ----------
     table : DataFrame
-        With the columns ``trial``, ``by``, and one for each setting.
+        See this module.
     by : str
-        ``"selection_value"`` is the rule's choice; ``"macro_f1"`` what an oracle would choose among the same trials.
+        A rule's name, or ``"oracle"``.
 
     Raises
     ------
     TrackingError
-        If no trial has a value.
+        If there is no trial.
+    ParameterError
+        If no trial has a value of this rule: it was not computed, or the target has no labels for an oracle.
     """
-    ranked = rank_trials(table, by) if len(table) and by in table else table.iloc[:0]
+    if not len(table):
+        raise TrackingError("the study has no finished trial; run it first")
+    ranked = rank_trials(table, by)
+    if ranked.empty and by == ORACLE:
+        raise ParameterError("an oracle chooses by the target's labels, and this target has none; choose by a rule")
     if ranked.empty:
-        raise TrackingError("the study has no finished trial with a value; run it first")
-    row = {str(name): _plain(value) for name, value in ranked.iloc[0].to_dict().items()}
-    value = float(row[by])
-    return Best(row, _settings(row, setting_columns(table)), value, int((ranked[by] == value).sum()))
-
-
-def _settings(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What was tried; a setting that another part of the grid has is NaN or missing here."""
-    return {name: row[name] for name in names if not (isinstance(row[name], float) and np.isnan(row[name]))}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+        known = ", ".join(names_of(table, RULE)) or "none"
+        raise ParameterError(
+            f"no trial has a value of the rule {by!r} (there are: {known}); run the study with --rules {by}: only what "
+            "the rule needs is fitted"
+        )
+    row = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in ranked.iloc[0].items()}
+    value, column = float(row[column_of(by)]), ranked[column_of(by)]
+    return Choice(by, row, json.loads(row["settings"]), value, int((column == value).sum()))

@@ -1,16 +1,72 @@
-"""The scores of the paper, with 0/0 counted as 0 and every class of the protocol in the mean."""
+"""The scores of the paper, and the one list of metrics that tables, views, pages and commands read.
+
+0/0 counts as 0, and every class of the protocol is in the mean.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError
 
-__all__ = ["Scores", "confusion_matrices", "score", "score_batch"]
+__all__ = ["METRICS", "Metric", "Scores", "confusion_matrices", "describe_metric", "score", "score_batch"]
+
+
+class Metric(NamedTuple):
+    """How a metric is shown.
+
+    Attributes
+    ----------
+    key : str
+        Its name on a run, such as ``"macro_f1"``.
+    label : str
+        Its name for people, such as ``"macro-F1"``.
+    digits : int
+        Decimals that are shown.
+    percent : bool
+        Whether a fraction is shown in per cent, as the paper prints accuracy.
+    """
+
+    key: str
+    label: str
+    digits: int = 4
+    percent: bool = False
+
+    @property
+    def axis(self) -> str:
+        """Its label with the unit."""
+        return f"{self.label} (%)" if self.percent else self.label
+
+    def show(self, value: Any) -> str:
+        """The value with its digits, without the unit; a dash where there is none."""
+        if value is None or value != value:
+            return "–"
+        return f"{100 * value if self.percent else value:.{self.digits}f}"
+
+
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric("macro_f1", "macro-F1"),
+        Metric("accuracy", "accuracy", 2, percent=True),
+        Metric("recall", "macro-recall", 4),
+        Metric("regions_kept", "groups kept", 0),
+        Metric("iterations", "iterations", 0),
+        Metric("converged", "converged", 0),
+        Metric("objective", "objective", 4),
+        Metric("fit_seconds", "seconds", 3),
+    )
+}
+"""The metrics that are known, in the order in which they are shown; a method's own come behind them."""
+
+
+def describe_metric(key: str) -> Metric:
+    """How a metric is shown; one that is not in the list, such as a method's own, has its key as label."""
+    return METRICS.get(key) or Metric(key, key.replace("_", " "))
 
 
 Floats = npt.NDArray[np.float64]

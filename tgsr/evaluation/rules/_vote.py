@@ -1,4 +1,4 @@
-"""EnsV: the outcome whose predictions are nearest to what all outcomes together predict."""
+"""The vote: the outcome whose predictions are nearest to what all outcomes together predict."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.estimators._consensus import vote
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.rules.base import RuleContext, Scorer, SelectionRule
+from tgsr.evaluation.rules.base import Rule, RuleContext, Scorer
 
-__all__ = ["ENSEMBLE"]
+__all__ = ["VOTE"]
 
 
 def _prepare(context: RuleContext) -> Scorer:
@@ -19,15 +18,16 @@ def _prepare(context: RuleContext) -> Scorer:
 
     def values(outcomes: Sequence[Outcome]) -> npt.NDArray[np.float64]:
         codes = np.array([outcome.codes for outcome in outcomes], dtype=np.intp)
-        agreement: npt.NDArray[np.float64] = (codes == vote(codes, n_classes)).mean(axis=1)
+        votes = np.array([(codes == code).sum(axis=0) for code in range(n_classes)])
+        agreement: npt.NDArray[np.float64] = (codes == votes.argmax(axis=0)).mean(axis=1)
         return agreement
 
     return values
 
 
-ENSEMBLE = SelectionRule(
-    "ensemble",
-    "agreement of the predictions with the vote of the whole grid (EnsV, Hu et al. 2024)",
-    prepare=_prepare,
-    needs_all=True,
+VOTE = Rule(
+    "vote",
+    "agreement of the predictions with the vote of all trials (EnsV, Hu et al. 2024)",
+    _prepare,
+    compares_all=True,
 )

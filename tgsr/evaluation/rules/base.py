@@ -1,19 +1,18 @@
-"""What every selection rule is and sees, with one signature for all methods."""
+"""What every rule is and sees, with one signature for all methods."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import ParameterError
-from tgsr.estimators.sweep import Outcome, Sweep
+from tgsr.estimators.sweep import Outcome, Reverse, Sweep
 from tgsr.evaluation.task import TransferTask
 
-__all__ = ["PrepareSweep", "RuleContext", "Scorer", "SelectionRule", "decisions_of"]
+__all__ = ["PrepareSweep", "Rule", "RuleContext", "Scorer", "decisions_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -34,64 +33,42 @@ class RuleContext:
         The labelled source and the unlabelled target.
     sweep : callable
         See `PrepareSweep`: refits the method under study.
+    reverse : callable
+        Prepares the reverse fits of circular validation; see `tgsr.estimators.sweep.prepare_reverse`.
     seed : int
         Of whatever the rule draws.
-    defaults : mapping
-        The method's settings that were fixed beforehand.
     """
 
     task: TransferTask
     sweep: PrepareSweep
+    reverse: Callable[[], Reverse]
     seed: int = 0
-    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class SelectionRule:
-    """A way of choosing among settings; either ``prepare`` or, for an oracle, ``prepare_oracle`` is given.
+class Rule:
+    """A way of choosing among settings without target labels: a value for every trial, the largest is chosen.
 
     Attributes
     ----------
     name : str
+        The rule's column is ``rules.<name>``.
     description : str
         One sentence, shown wherever the rule's values are.
-    prepare : callable, optional
+    prepare : callable
         ``prepare(context)`` returns the `Scorer` of one task.
-    prepare_oracle : callable, optional
-        ``prepare_oracle(context, target_codes)``: the same with the target's labels.
-    needs_all : bool
-        Whether the values depend on all outcomes together: the scorer is then called once, with the whole table. It
-        reads ``settings`` and ``codes`` only, so that recorded predictions are enough.
+    needs : {"codes", "decisions", "source_decisions"}
+        What it reads of an outcome besides the settings: predictions only, which are stored; also the decision values
+        of the target; or those of the source, too.
+    compares_all : bool
+        Whether the values depend on all trials together: the scorer is then called once, with all of them.
     """
 
     name: str
     description: str
-    prepare: Callable[[RuleContext], Scorer] | None = None
-    prepare_oracle: Callable[[RuleContext, npt.NDArray[np.integer]], Scorer] | None = None
-    needs_all: bool = False
-
-    @property
-    def uses_target_labels(self) -> bool:
-        """Whether it is an oracle."""
-        return self.prepare_oracle is not None
-
-    def scorer(self, context: RuleContext, target_codes: npt.NDArray[np.integer] | None = None) -> Scorer:
-        """Prepare the rule; ``target_codes`` reach an oracle only.
-
-        Raises
-        ------
-        ParameterError
-            If the rule is an oracle and there are no labels, or the rule does not suit the task.
-        """
-        if self.prepare_oracle is not None:
-            if target_codes is None:
-                raise ParameterError(
-                    f"--selection {self.name} needs the target's labels, and this target has none; use another rule"
-                )
-            return self.prepare_oracle(context, target_codes)
-        if self.prepare is None:
-            raise ParameterError(f"the selection rule {self.name!r} has no way to be prepared")
-        return self.prepare(context)
+    prepare: Callable[[RuleContext], Scorer]
+    needs: str = "codes"
+    compares_all: bool = False
 
 
 def decisions_of(outcomes: Sequence[Outcome], rule: str, *, new: bool = False) -> Array:
@@ -106,7 +83,7 @@ def decisions_of(outcomes: Sequence[Outcome], rule: str, *, new: bool = False) -
     known = [decisions for decisions in found if decisions is not None]
     if len(known) < len(found):
         raise ParameterError(
-            f"the selection rule {rule!r} needs decision values, and this method has none; use a rule on predictions, "
-            "such as 'source-cv' or 'ensemble'"
+            f"the rule {rule!r} needs decision values, and this method has none; use a rule on predictions, such as "
+            "'circular'"
         )
     return np.array(known)

@@ -56,8 +56,7 @@ def source_folds(task: TransferTask, seed: int, n_folds: int = N_FOLDS) -> list[
     raise ParameterError(
         "cross-validation by subject is not possible on this source: of each way to leave subjects out, one leaves a "
         f"class without training samples; subjects by class: {_subjects_by_class(task)}. Use a source with more "
-        "subjects in each class, or a feature file without subjects (folds are then by class), or choose by "
-        "--selection fixed (nothing is chosen)"
+        "subjects in each class, a feature file without subjects (folds are then by class), or another rule"
     )
 
 
