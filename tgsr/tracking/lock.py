@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tgsr.errors import TgsrError
-from tgsr.trials.trial import user_name
-from tgsr.tracking.config import TrackingConfig, ask_server, is_server, sqlite_path, storage_errors
+from tgsr.tracking.client import ask_server
+from tgsr.tracking.config import TrackingConfig, is_server
 from tgsr.tracking.names import Tag
+from tgsr.tracking.runs import user_name
+from tgsr.tracking.storage_errors import sqlite_path, storage_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
