@@ -1,4 +1,4 @@
-"""Trials as MLflow runs below the study's run: the record of a study."""
+"""A study's run in MLflow and the trials below it, held by its only writer: every cell once, each a whole run."""
 
 from __future__ import annotations
 
@@ -6,269 +6,312 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
-from tgsr.trials.fitter import Fitter, make_context
-from tgsr.study.options import StudyOptions
-from tgsr.trials.tasks import Task, grid_tasks
-from tgsr.trials.spec import StudySpec
+import numpy as np
+import pandas as pd
+
 from tgsr.errors import TrackingError
-from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.metrics import score
-from tgsr.evaluation.choice import Best, best_trial
-from tgsr.evaluation.remarks import choice_remarks, show_setting
-from tgsr.evaluation.selection import get_rule
-from tgsr.tracking._lock import study_lock
-from tgsr.tracking._runs import (
-    ParentSpec,
-    ending,
-    find_parent,
-    finish_parent,
-    log_inputs,
-    log_summary,
-    reopen_parent,
-    start_parent,
-)
-from tgsr.tracking._store import TrialStore
-from tgsr.trials.trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
-from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, storage_errors
-from tgsr.tracking.names import CONFUSION, STUDY_JSON, Tag, experiment_title
-from tgsr.tracking.reading import read_trials
-from tgsr.version import code_version
+from tgsr.evaluation.choice import RULE
+from tgsr.tracking._bulk import open_bulk_writer
+from tgsr.tracking._client import ClientWriter, StoredRun, common_params
+from tgsr.tracking._files import is_whole, parse_sizes
+from tgsr.tracking.client import ensure_experiment, local_artifact_folder, open_client, retry
+from tgsr.tracking.config import TrackingConfig
+from tgsr.tracking.lock import study_lock
+from tgsr.tracking.names import CLASSES, STUDY_JSON, Tag, experiment_title
+from tgsr.tracking.records import StudyRecord, trial_table
+from tgsr.tracking.runs import find_run_of, finish_run, log_params, mark_generated, source_tags
+from tgsr.tracking.storage_errors import storage_errors
+from tgsr.tracking.summary import log_summary
+from tgsr.tracking.views import prepare_experiment
+from tgsr.trials.spec import StudySpec
+from tgsr.trials.trial import Trial, encode_predictions
+from tgsr.version import code_digest, code_version
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from mlflow.entities import Run
 
-    from tgsr.datasets import DatabasePair
+    from tgsr.datasets import DatabasePair, FeatureDataset
 
-__all__ = ["MlflowSink", "StudyResult"]
+__all__ = ["StudyStore"]
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, eq=False)
-class StudyResult:
-    """A finished study: its run, the rule's choice and all trials."""
-
-    spec: StudySpec
-    run_id: str
-    best: Best
-    table: pd.DataFrame
-
-    def lines(self, config: TrackingConfig) -> list[str]:
-        """Text for the terminal: what was chosen, how, and what to do next."""
-        best, spec = self.best, self.spec
-        named = (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
-        scores = ", ".join(f"{name} {best.row[key]:.4f}" for key, name in named if key in best.row)
-        by_labels = get_rule(spec.selection).uses_target_labels
-        chosen = ", ".join(show_setting(name, value) for name, value in best.settings.items()) or "no setting to choose"
-        n_groups = spec.shape.n_groups if spec.grouping else None
-        return [
-            f"{spec.title}: {len(self.table):,} trials; MLflow run {self.run_id}",
-            f"best: {chosen}; {f'on the target {scores}' if scores else 'the target has no labels'}",
-            f"{spec.selection}: chosen by the target's labels" if by_labels else f"chosen by {spec.selection}",
-            *choice_remarks(self.table, selection=spec.selection, sampler=spec.sampler, n_groups=n_groups),
-            f"register it: tgsr register --study {self.run_id}{config.option}",
-            f"look at it:  {config.ui_hint}",
-        ]
+_DIGEST_LENGTH = 36
+"""MLflow's limit; the whole digest is in the tags and in the dataset's profile."""
 
 
-class MlflowSink:
-    """A study's run in MLflow, found again or started, held by a lock until it is closed.
+class StudyStore:
+    """A study's run, found again or started; nobody else may write to it until it is closed.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    pair : DatabasePair
+    config : TrackingConfig
+    data_folder : str
+        Where the databases were read from; logged with them.
+    parent_run_id : str, optional
+        A run that the study's becomes a child of.
+    restore : bool
+        Whether trials that somebody has deleted come back.
+
+    Attributes
+    ----------
+    run_id : str
+    table : DataFrame
+        The finished trials that were there at the start, see `tgsr.evaluation.choice`.
+    deleted : set of str
+        Cells whose runs somebody has deleted: they stay deleted, and are not run again.
 
     Raises
     ------
     LockedError
         If another process works on the study.
     TrackingError
-        If the tracking store cannot be used.
+        If the tracking store cannot be used: what is full or not writable is named.
     """
 
-    def __init__(self, spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> None:
-        self._spec, self._pair, self._options = spec, pair, options
-        self._uri = options.config.tracking_uri
-        self._client = open_client(self._uri)
-        with storage_errors(self._uri, None), ExitStack() as opening:
-            self._open(opening)
+    def __init__(
+        self,
+        spec: StudySpec,
+        pair: DatabasePair,
+        config: TrackingConfig,
+        *,
+        data_folder: str,
+        parent_run_id: str | None = None,
+        restore: bool = False,
+    ) -> None:
+        self._spec, self._uri = spec, config.tracking_uri
+        self._client = open_client(config.tracking_uri)
+        self._whole: dict[str, str] = {}
+        """Run ids of the trials that are there, by cell."""
+        self._changed = False
+        with self._errors(), ExitStack() as opening:
+            experiment_id = ensure_experiment(self._client, experiment_title(spec.pair), config)
+            self._lock = opening.enter_context(study_lock(config, self._client, experiment_id, spec.name))
+            known = find_run_of(self._client, "study", spec.name)
+            self.run_id = known or self._start(pair, experiment_id, data_folder)
+            if parent_run_id is not None:  # it stands below the run that asked for it
+                self._client.set_tag(self.run_id, Tag.PARENT, parent_run_id)
+            run = self._client.get_run(self.run_id)
+            self._was_finished = run.info.status == "FINISHED"
+            self._compare_code(run)
+            self._folder = local_artifact_folder(str(run.info.artifact_uri))
+            self._writer = self._open_writer(run)
+            self._sort(restore)
+            self.table = trial_table(self._client, self.run_id, experiment_id)
             self._stack = opening.pop_all()
-
-    def _open(self, opening: ExitStack) -> None:
-        spec, options, client = self._spec, self._options, self._client
-        experiment_id = ensure_experiment(client, experiment_title(spec.pair), options.config.artifact_root)
-        self._lock = opening.enter_context(study_lock(options.config, client, experiment_id, spec.name))
-        known = find_parent(client, "study", spec.name)
-        self._was_finished = known is not None and client.get_run(known).info.status == "FINISHED"
-        self.run_id = known or self._start()
-        self._store = TrialStore(client, self._study_run(), options.writer)
-        if options.restore and (restored := self._store.restore()):
-            _log.info("%d deleted runs are restored", restored)
-        self._store.clean()
-        self.table = self._store.table()
-        self.deleted = self._store.deleted()
         if self.deleted:
             _log.info("%d trials were deleted in MLflow and stay so; --restore brings them back", len(self.deleted))
-        self._written = 0
 
     def write(self, trials: Sequence[Trial]) -> None:
-        """Write finished trials, of which none is there yet."""
-        self._lock.check()
-        if not self._written:
-            reopen_parent(self._client, self.run_id)
-        self._store.write(trials)
-        self._written += len(trials)
+        """Write finished trials with their files; a cell that is there, or was deleted by somebody, is left as it is."""
+        new = [trial for trial in trials if trial.cell not in self._whole and trial.cell not in self.deleted]
+        if not new:
+            return
+        self._begin()
+        with self._errors():
+            try:
+                ids = self._writer.write(new)
+            except TrackingError as error:  # raised only where bulk writing did not stand its test
+                self._fall_back(error)
+                ids = self._writer.write(new)
+        self._whole |= zip((trial.cell for trial in new), ids, strict=True)
 
-    def finish(self, seconds: dict[str, float]) -> StudyResult:
-        """Sum the study up and let go of it."""
-        with storage_errors(self._uri, None), self._stack, ending(self._client, self.run_id):
-            if self._was_finished and not self._written:
-                if self._options.parent_run_id is not None:  # it stands below the run that asked for it
-                    self._client.set_tag(self.run_id, Tag.PARENT, self._options.parent_run_id)
-                table = self.table if len(self.table) else read_trials(self._client, self.run_id)
-                self._fill_storage(table)  # it may be new, or restored from a backup
-                return StudyResult(self._spec, self.run_id, self._choose(table), table)
-            self._store.clean()
-            table = self._store.table()
-            best = self._choose(table)
-            self._keep_best_matrix(best)
-            self._sum_up(table, best, seconds)
-            finish_parent(self._client, self.run_id)
-            return StudyResult(self._spec, self.run_id, best, table)
+    def add_values(self, values: Mapping[str, Mapping[str, float]]) -> None:
+        """Give trials that are there the values of rules: cell → rule → value; what is there already is replaced."""
+        found = {
+            self._whole[cell]: {f"{RULE}{rule}": value for rule, value in given.items()}
+            for cell, given in values.items()
+            if cell in self._whole
+        }
+        if found:
+            self._begin()
+            with self._errors():
+                self._writer.add_metrics(found, int(time.time() * 1000))
+
+    def read_table(self) -> pd.DataFrame:
+        """Read the trials that are there now."""
+        with self._errors():
+            experiment_id = str(self._client.get_run(self.run_id).info.experiment_id)
+            return trial_table(self._client, self.run_id, experiment_id) if self._changed else self.table
+
+    def record(self, table: pd.DataFrame | None = None) -> StudyRecord:
+        """The study as it is stored."""
+        return StudyRecord(self._client, self._client.get_run(self.run_id), table)
+
+    def finish(self, choose: str | None, seconds: Mapping[str, float], table: pd.DataFrame) -> StudyRecord:
+        """Sum the study up by a rule, end its run, and let go of it.
+
+        What a finished study has is written anew only where something has changed: trials, values, or who chooses.
+        """
+        with self._stack, self._errors():
+            record = self.record(table)
+            by = choose or record.default_choice
+            if self._changed or not self._was_finished or record.tags.get(Tag.CHOOSE) != by:
+                log_summary(self._client, record, by)
+                for part, value in seconds.items():
+                    self._client.log_metric(self.run_id, f"seconds_{part}", value)
+                finish_run(self._client, self.run_id)
+            return self.record(table)
 
     def abort(self, error: BaseException) -> None:
-        """Let go of the study, its run KILLED or FAILED unless it was finished before."""
-        with storage_errors(self._uri, None), self._stack:
-            if self._was_finished and not self._written:
-                return
-            finish_parent(self._client, self.run_id, error)
+        """Let go of the study, its run KILLED or FAILED unless it is as finished as before."""
+        with self._stack, self._errors():
+            if self._changed or not self._was_finished:
+                finish_run(self._client, self.run_id, error)
 
-    def _start(self) -> str:
-        spec, pair, options = self._spec, self._pair, self._options
-        parent = ParentSpec(
-            title=experiment_title(spec.pair),
-            name=spec.title,
-            description=_description(spec, pair),
-            tags={
-                **self._tags(),
-                Tag.KIND: "study",
-                Tag.SAMPLER: spec.sampler,
-                Tag.STUDY: spec.name,
-                Tag.SOURCE_DIGEST: spec.source_digest,
-                Tag.TARGET_DIGEST: spec.target_digest,
-                Tag.CODE_VERSION: code_version(),
-            },
-            params={**_grid_params(spec), "sampler": spec.sampler, "seed": str(spec.seed), **self._common_params()},
-            parent_run_id=options.parent_run_id,
-            files={STUDY_JSON: spec.to_json()},
-        )
-        run_id = start_parent(self._client, parent, options.config.artifact_root)
-        log_inputs(self._client, run_id, {"source": pair.source, "target": pair.target}, options.data_folder)
+    def _begin(self) -> None:
+        """Before anything is written: the lock is held, and the run is at work again."""
+        self._lock.check()
+        if not self._changed:
+            self._changed = True
+            self._client.update_run(self.run_id, status="RUNNING")
+
+    def _start(self, pair: DatabasePair, experiment_id: str, data_folder: str) -> str:
+        spec, client = self._spec, self._client
+        tags = {
+            Tag.KIND: "study",
+            Tag.STUDY: spec.name,
+            Tag.EXPERIMENT: spec.pair,
+            Tag.METHOD: spec.method,
+            Tag.SAMPLER: spec.sampler,
+            Tag.SOURCE_DIGEST: spec.source_digest,
+            Tag.TARGET_DIGEST: spec.target_digest,
+            Tag.CODE_VERSION: code_version(),
+            Tag.CODE_DIGEST: _code(),
+            Tag.NOTE: _description(spec, pair),
+            **({Tag.GROUPING: spec.grouping} if spec.grouping else {}),
+            **source_tags(),
+        }
+        run_id = str(client.create_run(experiment_id, tags=tags, run_name=spec.title).info.run_id)
+        prepare_experiment(client, experiment_id)
+        log_params(client, run_id, {**_searched(spec), "sampler": spec.sampler, "seed": str(spec.seed)})
+        log_params(client, run_id, common_params(spec))
+        labels = pair.target.labels
+        classes = {
+            "classes": list(pair.source.class_names),
+            "target_labels": None if labels is None else encode_predictions(np.asarray(labels)),
+        }
+        client.log_text(run_id, json.dumps(classes), CLASSES)
+        client.log_text(run_id, spec.to_json(), STUDY_JSON)
+        self._log_inputs(run_id, {"source": pair.source, "target": pair.target}, data_folder)
         return run_id
 
-    def _study_run(self) -> StudyRun:
-        info = self._client.get_run(self.run_id).info
-        location = str(self._client.get_experiment(info.experiment_id).artifact_location)
-        return StudyRun(
-            run_id=self.run_id,
-            experiment_id=str(info.experiment_id),
-            artifact_location=location,
-            label=f"{self._spec.method} {self._spec.selection}",
-            grouping=self._spec.grouping,
-            params=self._common_params(),
-            tags={**self._tags(), **source_tags()},
-        )
+    def _log_inputs(self, run_id: str, datasets: Mapping[str, FeatureDataset], where: str) -> None:
+        """Log databases by their context (``"source"``, ``"target"``), and the folder that they were read from."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    def _tags(self) -> dict[str, str]:
-        spec = self._spec
-        tags = {Tag.EXPERIMENT: spec.pair, Tag.SELECTION: spec.selection, Tag.METHOD: spec.method}
-        return tags | ({Tag.GROUPING: spec.grouping} if spec.grouping else {})
-
-    def _common_params(self) -> dict[str, str]:
-        spec = self._spec
-        fixed = {name if name != "groups" else "grouping": str(value) for name, value in spec.fixed.items()}
-        return {"method": spec.method, "selection": spec.selection, **fixed}
-
-    def _choose(self, table: pd.DataFrame) -> Best:
-        """The rule's choice; a rule that compares all trials gives them their values now."""
-        if not len(table):
-            raise TrackingError(
-                f"study {self._spec.title!r} has no trial: all were deleted; --restore brings them back"
+        inputs = []
+        for context, data in datasets.items():
+            profile = {"samples": len(data), **data.counts, "digest": data.digest, "parameters": data.parameters}
+            dataset = Dataset(
+                name=f"{data.name} (generated)" if data.is_generated else data.name,
+                digest=data.digest[:_DIGEST_LENGTH],
+                source_type="local",
+                source=json.dumps({"uri": where}),
+                schema=json.dumps({"features": list(data.features.shape[1:]), "dtype": "float64"}),
+                profile=json.dumps(profile),
             )
-        rule = get_rule(self._spec.selection)
-        if rule.needs_all:
-            scorer = rule.scorer(make_context(self._spec, self._pair))
-            table["selection_value"] = scorer(
-                [Outcome(settings={}, codes=decode_predictions(text)) for text in table["predictions"]]
+            inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)]))
+        retry(lambda: self._client.log_inputs(run_id, inputs))
+        self._client.set_tag(run_id, Tag.DATA_FOLDER, where)
+        if any(data.is_generated for data in datasets.values()):
+            mark_generated(self._client, run_id)
+
+    def _compare_code(self, run: Run) -> None:
+        """Say so where trials that are there were computed by other code; they are kept all the same."""
+        known = run.data.tags.get(Tag.CODE_DIGEST)
+        if known is not None and known != _code():
+            _log.warning(
+                "%s: its trials were computed by other code (%s) and are kept; to compute all anew, delete its run %s",
+                self._spec.title,
+                run.data.tags.get(Tag.CODE_VERSION, "unknown"),
+                self.run_id,
             )
-        return best_trial(table)
 
-    def _keep_best_matrix(self, best: Best) -> None:
-        """Keep the best trial's matrix where others are not: its task is run again, so that the bytes are the same."""
-        if self._options.keep is None:
-            return
-        tasks = grid_tasks(self._spec, self._options.n_trials) if self._spec.sampler == "grid" else []
-        tasks.append(Task((int(best.row["trial"]),), (best.settings,)))
-        task = next(task for task in tasks if best.row["cell"] in map(cell_id, task.settings))
-        trials = Fitter(self._spec, self._pair).fit(task.numbers, task.settings)
-        (trial,) = (trial for trial in trials if trial.cell == best.row["cell"])
-        if trial.coef is not None:
-            self._store.write_coef(trial.cell, trial.coef)
+    def _open_writer(self, run: Run) -> ClientWriter:
+        try:
+            return open_bulk_writer(self._client, run, self._spec)
+        except TrackingError as error:
+            self._writer = ClientWriter(self._client, run, self._spec)
+            self._fall_back(error)
+            return self._writer
 
-    def _fill_storage(self, table: pd.DataFrame) -> None:
-        if self._options.storage is not None:
-            from tgsr.study.sampling import fill_storage
+    def _fall_back(self, error: TrackingError) -> None:
+        _log.info("trials are written by MLflow's client, which is slower: %s", error)
+        self._writer = ClientWriter(self._client, self._client.get_run(self.run_id), self._spec)
 
-            started = time.perf_counter()
-            added = fill_storage(self._spec, table, self._options.storage)
-            _log.info("%d trials added to Optuna's storage in %.1f s", added, time.perf_counter() - started)
+    def _sort(self, restore: bool) -> None:
+        """Find the whole runs and those that a person has deleted; remove what an interruption left.
 
-    def _sum_up(self, table: pd.DataFrame, best: Best, seconds: Mapping[str, float]) -> None:
-        client, spec, options = self._client, self._spec, self._options
-        files, labels = {}, self._pair.target.labels
-        if labels is not None:
-            names = self._pair.source.class_names
-            confusion = score(labels, decode_predictions(best.row["predictions"]), len(names)).confusion
-            counts = {"classes": list(names), "confusion": confusion.tolist(), "run_id": best.row["run_id"]}
-            files[CONFUSION] = json.dumps(counts)
-        whole = spec.sampler == "grid" and len(table) == len(spec.cells())
-        log_summary(client, self.run_id, table, best.row, best.settings, grid=whole, files=files)
-        for part, value in seconds.items():
-            client.log_metric(self.run_id, f"seconds_{part}", value)
-        self._fill_storage(table)
-        if options.page:
-            from tgsr.reports.building import add_study_page
+        An interruption leaves runs that never finished, lost files, or are a cell's second.
+        """
+        gone: dict[str, str] = {}
+        scraps: list[str] = []
+        for run in self._writer.runs():
+            cell = run.tags.get(Tag.CELL, "")
+            if run.is_deleted:
+                if run.is_finished and Tag.DISCARDED not in run.tags:
+                    gone[cell] = run.run_id
+            elif run.is_finished and cell and cell not in self._whole and self._has_files(run):
+                self._whole[cell] = run.run_id
+            else:
+                scraps.append(run.run_id)
+        gone = {cell: run_id for cell, run_id in gone.items() if cell not in self._whole}
+        if scraps:
+            self._writer.remove(scraps)
+            _log.info("%d trials that an interruption left unfinished are removed", len(scraps))
+        if restore and gone:
+            self._changed = True
+            self._writer.restore(list(gone.values()))
+            self._whole |= gone
+            _log.info("%d deleted trials are restored", len(gone))
+            gone = {}
+        self.deleted = set(gone)
 
-            finish_parent(client, self.run_id)
-            add_study_page(client, self.run_id)
+    def _has_files(self, run: StoredRun) -> bool:
+        files = parse_sizes(run.tags.get(Tag.FILES))
+        if self._folder is None or not files:  # elsewhere, files were there before the run was FINISHED
+            return True
+        root = self._folder.parents[1]
+        if not root.is_dir():
+            raise TrackingError(f"{root} with the artifacts of the experiment is not there; mount or restore it")
+        return is_whole(f"{root}/{run.run_id}/artifacts", files)
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return storage_errors(self._uri, None)
 
 
-def _grid_params(spec: StudySpec) -> dict[str, str]:
+def _code() -> str:
+    return code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.trials")[:16]
+
+
+def _searched(spec: StudySpec) -> dict[str, str]:
     """What is searched, as text."""
-    if spec.sampler != "grid":
-        return {f"range_{name}": str(distribution) for name, distribution in spec.distributions().items()}
+    if spec.is_sampled:
+        ranges = {f"range_{name}": str(distribution) for name, distribution in spec.distributions().items()}
+        return {"objective": spec.objective, **ranges}
     texts = {f"grid_{name}": _values_text(values) for name, values in spec.values().items()}
     return {"cells": str(len(spec.cells())), **texts}
 
 
-def _values_text(values: Sequence[Any]) -> str:
-    if len(values) > 6 and all(isinstance(value, (int, float)) for value in values):
-        return f"{len(values)} values, {min(values):g} to {max(values):g}"
+def _values_text(values: Sequence[object]) -> str:
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    if len(values) > 6 and len(numbers) == len(values):
+        return f"{len(values)} values, {min(numbers):g} to {max(numbers):g}"
     return ", ".join(map(str, values))
 
 
 def _description(spec: StudySpec, pair: DatabasePair) -> str:
-    rule = get_rule(spec.selection)
-    warning = (
-        "\n\n**Oracle**: these trials were ranked by the target's own labels, as in the paper; "
-        "the best of them is no estimate of what the method achieves in use."
-        if rule.uses_target_labels
-        else ""
-    )
     groups = f", groups `{spec.grouping}`" if spec.grouping else ""
+    objective = f" of `{spec.objective}`" if spec.objective else ""
     return (
         f"{spec.method}, **{spec.pair}**: train on {pair.source.name} ({len(pair.source)} samples), "
         f"test on {pair.target.name} ({len(pair.target)}{'' if pair.target.is_labelled else ', without labels'}). "
-        f"Sampler `{spec.sampler}`{groups}.\n\nSelection `{spec.selection}`: {rule.description}.{warning}\n\n"
-        "Trials are the child runs. Best first: sort them by `selection_value`; views for that are under *Views*."
+        f"Sampler `{spec.sampler}`{objective}{groups}.\n\nTrials are the child runs; views that sort them are under "
+        "*Views*."
     )

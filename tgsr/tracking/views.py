@@ -1,7 +1,7 @@
 """How the UI opens an experiment: its description, and saved views that do not mix what cannot be compared.
 
-*Studies* has a row a study; *Trials, label-free* sorts by the rule's own value, *Trials, oracle* by macro-F1 on the
-target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format is the UI's own
+*Studies* has a row a study; *Trials, by circular validation* sorts by the rule that ranks by default, *Trials, oracle*
+by macro-F1 on the target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format is the UI's own
 (MLflow 3.17): a version that does not know it shows its default table.
 """
 
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tgsr.errors import ProtocolError
 from tgsr.protocols import get_experiment
-from tgsr.tracking.config import retry
-from tgsr.tracking.names import COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE, Tag
+from tgsr.evaluation.choice import RULE
+from tgsr.evaluation.rules import ALWAYS, DEFAULT
+from tgsr.tracking.client import retry
+from tgsr.tracking.names import Tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["VIEWS", "View", "prepare_experiment"]
+__all__ = ["VIEWS", "View", "prepare_experiment", "view_address"]
 
 _KIND = "mlflow.experimentKind"
 
@@ -41,22 +43,24 @@ class View(NamedTuple):
         return f"mlflow.sharedViewState.{self.key}"
 
 
-_TRIAL = f"tags.`{Tag.KIND}` = 'trial' and tags.`{Tag.SELECTION}`"
+_TRIAL = f"tags.`{Tag.KIND}` = 'trial'"
 _TRIED = ("params.`kappa`", "params.`xi`")
 _SCORES = ("metrics.`macro_f1`", "metrics.`accuracy`")
-_STUDY = (f"tags.`{Tag.SAMPLER}`", "metrics.`trials`", f"tags.`{Tag.BEST_SETTINGS}`", "metrics.`selection_value`")
-# scores on the target are shown there, but do not rank: who may not see its labels could not sort by them
-_LABEL_FREE = (*_TRIED, "metrics.`selection_value`", *_SCORES)
+_CHOSEN = tuple(f"metrics.`macro_f1.{choice}`" for choice in ("oracle", "consensus", DEFAULT, "median"))
+_STUDY = (f"tags.`{Tag.SAMPLER}`", "metrics.`trials`", f"tags.`{Tag.CHOOSE}`", f"tags.`{Tag.BEST_SETTINGS}`")
+_RULES = tuple(f"metrics.`{RULE}{name}`" for name in ALWAYS)
 VIEWS = (
-    View("tgsr-studies", "Studies", f"tags.`{Tag.KIND}` = 'study'", "", (*_STUDY, *_SCORES)),
-    View("tgsr-trials-label-free", "Trials, label-free", f"{_TRIAL} != 'oracle'", "selection_value", _LABEL_FREE),
-    View("tgsr-trials-oracle", "Trials, oracle", f"{_TRIAL} = 'oracle'", "macro_f1", (*_TRIED, *_SCORES)),
+    View("tgsr-studies", "Studies", f"tags.`{Tag.KIND}` = 'study'", "", (*_STUDY, *_CHOSEN, *_SCORES)),
+    # scores on the target are shown there, but do not rank: who may not see its labels could not sort by them
+    View("tgsr-trials-circular", "Trials, by circular validation", _TRIAL, RULE + DEFAULT, (*_TRIED, *_RULES, *_SCORES)),
+    View("tgsr-trials-oracle", "Trials, oracle", _TRIAL, "macro_f1", (*_TRIED, *_SCORES, *_RULES)),
 )
 
 _NOTES = {
-    PAPER_TITLE: "All experiments in one go (`tgsr paper`): each run has its studies below it.",
-    COMPARISON_TITLE: "Comparisons of methods (`tgsr compare`). `oracle`: the target's labels chose.",
-    REPORTS_TITLE: "Reports of all experiments (`tgsr report`): the pages and tables are the runs' artifacts.",
+    "tgsr/paper": "All experiments of the paper in one go: each run has its studies below it.",
+    "tgsr/compare": "Comparisons of methods (`tgsr compare`). `oracle`: the target's labels chose.",
+    "tgsr/protocol": "One subject left out at a time, over several databases (`tgsr protocol`).",
+    "tgsr/report": "Reports of all experiments (`tgsr report`): the pages and tables are the runs' artifacts.",
 }
 
 
@@ -90,8 +94,8 @@ def _description(name: str) -> str:
         )
     return (
         f"{what} Each study is a parent run, its trials are its children. Under *Views*: “Studies” has a row a study; "
-        "“Trials, label-free” sorts by the selection rule's value, “Trials, oracle” by macro-F1 on the target, whose "
-        "labels chose there. In the views of trials, select runs of one study for its charts over κ and ξ."
+        "“Trials, by circular validation” sorts by a rule that needs no target label, “Trials, oracle” by macro-F1 on "
+        "the target. In the views of trials, select runs of one study for its charts over κ and ξ."
     )
 
 
@@ -102,7 +106,7 @@ def _packed(view: View) -> str:
 
 def _state(view: View) -> dict[str, Any]:
     """What differs from the UI's defaults."""
-    facts = [f"tags.`{key}`" for key in (Tag.METHOD, Tag.SELECTION, Tag.GROUPING)]
+    facts = [f"tags.`{key}`" for key in (Tag.METHOD, Tag.GROUPING)]
     section = f"{view.key}-charts"
     common = {"metricSectionId": section, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
     return {
