@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator
 from studies.spec import OWN_GROUPS, StudySpec
 from tgsr.datasets import DatabasePair
 from tgsr.errors import TrackingError
-from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
+from tgsr.estimators.sweep import Outcome, Sweep, prepare_reverse, prepare_sweep
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.selection import RuleContext, get_rule
 from tgsr.tracking._trial import Trial, cell_id
@@ -45,7 +46,13 @@ def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
     ) -> Sweep:
         return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
 
-    return RuleContext(task=task, sweep=prepare, seed=spec.seed, defaults=spec.definition.defaults_for(spec.shape))
+    return RuleContext(
+        task=task,
+        sweep=prepare,
+        seed=spec.seed,
+        defaults=spec.definition.defaults_for(spec.shape),
+        reverse=partial(prepare_reverse, estimator, n_classes=n_classes),
+    )
 
 
 class Fitter:

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from tgsr.errors import ParameterError
-from tgsr.estimators.sweep import Outcome, prepare_sweep
+from tgsr.estimators.sweep import Outcome, prepare_reverse, prepare_sweep
 from tgsr.evaluation._task import TransferTask
 from tgsr.evaluation.rules._cross_validation import discriminator_weights
 from tgsr.evaluation.selection import RULES, RuleContext, SelectionRule, get_rule, register_rule
@@ -52,7 +52,8 @@ class Regression:
 
 def make_context(task, estimator=None, seed=0):
     estimator = Regression() if estimator is None else estimator
-    return RuleContext(task, partial(prepare_sweep, estimator, n_classes=N_CLASSES), seed, {"C": 1.0})
+    sweep, reverse = (partial(prepare, estimator, n_classes=N_CLASSES) for prepare in (prepare_sweep, prepare_reverse))
+    return RuleContext(task, sweep, seed, {"C": 1.0}, reverse)
 
 
 def outcomes_of(context):

@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import ParameterError
-from tgsr.estimators.sweep import Outcome, Sweep
+from tgsr.estimators.sweep import Outcome, Reverse, Sweep
 from tgsr.evaluation._task import TransferTask
 
-__all__ = ["PrepareSweep", "RuleContext", "Scorer", "SelectionRule", "decisions_of"]
+__all__ = ["PrepareReverse", "PrepareSweep", "RuleContext", "Scorer", "SelectionRule", "decisions_of"]
 
 Array = npt.NDArray[np.float64]
 
 PrepareSweep = Callable[[Array, npt.NDArray[np.intp], Array, Array | None], Sweep]
 """``sweep(X, codes, X_target, X_new)``: the same method with the same fixed parameters, on other data."""
+
+PrepareReverse = Callable[[Array, Array], Reverse]
+"""``reverse(X, X_target)``: the same method, to be trained back; see `tgsr.estimators.sweep.prepare_reverse`."""
 
 Scorer = Callable[[Sequence[Outcome]], Array]
 """Values of outcomes, one each; larger is better. It may be called with any part of a grid, from several threads."""
@@ -38,12 +41,15 @@ class RuleContext:
         Of whatever the rule draws.
     defaults : mapping
         The method's settings that were fixed beforehand.
+    reverse : callable, optional
+        See `PrepareReverse`; circular validation needs it.
     """
 
     task: TransferTask
     sweep: PrepareSweep
     seed: int = 0
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    reverse: PrepareReverse | None = None
 
 
 @dataclass(frozen=True)

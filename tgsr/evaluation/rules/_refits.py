@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -27,19 +26,11 @@ _MIX = 0.55  # the published share of the sample whose class a mixture should ge
 
 def _circular(context: RuleContext) -> Scorer:
     task = context.task
+    assert context.reverse is not None, "circular validation needs context.reverse"
+    reverse = context.reverse(task.X, task.X_target)
 
     def values(outcomes: Sequence[Outcome]) -> Array:
-        back = np.empty((len(outcomes), len(task.y)), dtype=np.int64)
-        alike: dict[bytes, list[int]] = defaultdict(list)  # equal pseudo-labels share one preparation
-        for index, outcome in enumerate(outcomes):
-            alike[np.asarray(outcome.codes, dtype=np.intp).tobytes()].append(index)
-        for members in alike.values():
-            codes = np.asarray(outcomes[members[0]].codes, dtype=np.intp)
-            if len(set(codes)) == 1:  # nothing can be learned from one class: all is predicted as that class
-                back[members] = codes[0]
-                continue
-            reverse = context.sweep(task.X_target, codes, task.X, None)
-            back[members] = [refit.codes for refit in reverse([outcomes[index].settings for index in members])]
+        back = reverse([outcome.settings for outcome in outcomes], [outcome.codes for outcome in outcomes])
         return score_batch(task.y, back, len(task.class_names)).macro_f1
 
     return values
