@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from tgsr._jit import compile_kernel
+from tgsr.stopping import raise_if_stopped
 
 __all__ = [
     "GAP_LIMIT",
@@ -140,6 +142,11 @@ def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: 
         T^T: one-hot labels (DRLS) or features (TSRG).
     mus : array of shape (n_mu,)
         μ ≥ 0.
+
+    Raises
+    ------
+    Interrupted
+        See `tgsr.stopping`.
     """
     schedule, dtype, K_source = resolvents.schedule, resolvents.dtype, resolvents.K_source
     thresholds = np.atleast_1d(np.asarray(mus, dtype=np.float64))
@@ -161,6 +168,7 @@ def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: 
     scalar: Any = dtype.type  # the compiled update must not promote to float64
     gaps = np.empty(sets * width, dtype=dtype)
     for iteration in range(1, schedule.max_iter + 1):
+        raise_if_stopped()
         kappa, following = resolvents.kappa(iteration - 1), resolvents.kappa(iteration)
         Q = resolvents.apply(iteration - 1, right)
         _update(Q, P, M, right, fixed, limits, gaps, scalar(kappa), scalar(following))
@@ -184,7 +192,7 @@ def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: 
     return solution
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
+@compile_kernel(error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
 def _update(
     Q: npt.NDArray[Any],
     P: npt.NDArray[Any],
