@@ -1,25 +1,52 @@
 """One way to stop: a flag of the process that long computations look at, compiled ones included.
 
-A signal handler calls `request_stop`; every solver then raises `Interrupted` at its next iteration, in whichever thread
-it runs, so that threads can be joined and none is killed inside compiled code.
+`handle_signals` turns the first Ctrl-C or SIGTERM into a stop: every solver raises `Interrupted` at its next iteration,
+in whichever thread it runs, so that threads can be joined and none is killed inside compiled code. The main thread is
+interrupted at once, except within `shielded`, where a store is being written to. A second signal ends the process.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
 import numpy as np
 
-__all__ = ["STOP_FLAG", "Interrupted", "clear_stop", "raise_if_stopped", "request_stop", "stop_requested"]
+__all__ = [
+    "STOP_FLAG",
+    "Interrupted",
+    "clear_stop",
+    "handle_signals",
+    "raise_if_stopped",
+    "request_stop",
+    "shielded",
+    "stop_requested",
+]
 
 STOP_FLAG = np.zeros(1, dtype=np.uint8)
 """Not 0 once a stop is requested. Compiled code takes it as an argument: of a global array it would keep a copy."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised in a computation after `request_stop`.
+    """Raised in a computation after `request_stop`; ``signal_number`` is the signal's, SIGINT's without one.
 
     Not an `Exception`: what takes those for a failed fit and goes on (scikit-learn's searches, Optuna's ``catch``) must
     not go on here.
     """
+
+    signal_number: int = signal.SIGINT
+
+
+class _Shield:
+    """How many `shielded` blocks the main thread is in, and the signal that waits for their end."""
+
+    depth = 0
+    waiting: int | None = None
 
 
 def request_stop() -> None:
@@ -41,3 +68,58 @@ def raise_if_stopped() -> None:
     """Raise `Interrupted` if a stop was requested."""
     if STOP_FLAG[0]:
         raise Interrupted("stopped on request")
+
+
+@contextmanager
+def handle_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop what runs in the block, see this module; a signal that the parent ignores stays so.
+
+    Within another such block, or in another thread than the main one, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is _on_signal:
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        clear_stop()
+        _Shield.waiting = None
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Keep a signal waiting until the block is done: within a transaction it would leave the store locked."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Shield.depth += 1
+    try:
+        yield
+    finally:
+        _Shield.depth -= 1
+        if not _Shield.depth and _Shield.waiting is not None:
+            number, _Shield.waiting = _Shield.waiting, None
+            _interrupt(number)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    if stop_requested():  # nobody is to wait for what does not stop
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"\nstopped at once\n")
+        os._exit(128 + number)
+    request_stop()
+    if _Shield.depth:
+        _Shield.waiting = number
+    else:
+        _interrupt(number)
+
+
+def _interrupt(number: int) -> None:
+    error = Interrupted("stopped on request")
+    error.signal_number = number
+    raise error

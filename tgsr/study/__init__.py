@@ -1,0 +1,1 @@
+"""Studies: run, go on, read back; several side by side."""

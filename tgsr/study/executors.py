@@ -7,29 +7,39 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
-from multiprocessing.pool import ThreadPool
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
-from tgsr.trials.fitter import Fitter
 from tgsr.errors import MissingDataError, TrackingError
+from tgsr.stopping import clear_stop, request_stop, stop_requested
+from tgsr.trials.fitter import Fitter
 
 if TYPE_CHECKING:
-    from tgsr.trials.tasks import Task
-    from tgsr.trials.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.trials.trial import Trial
+    from tgsr.trials.spec import StudySpec
 
-__all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "open_executor"]
+__all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "Work", "open_executor"]
 
 _log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 60
+_STOP_SECONDS = 2.0
+"""So long a stop waits for threads that do not look at the flag, such as a method of one's own."""
+
+
+class Work(NamedTuple):
+    """A call of a `Fitter`, which is prepared once wherever it is needed: ``call`` is the name of its method."""
+
+    spec: StudySpec
+    pair: DatabasePair
+    rules: tuple[str, ...]
+    call: str
+    arguments: tuple[Any, ...]
 
 
 class _Fitters:
@@ -38,53 +48,52 @@ class _Fitters:
     def __init__(self, most: int = 4) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[threading.Lock, list[Fitter]]] = {}
+        self._made: dict[tuple[Any, ...], tuple[threading.Lock, list[Fitter]]] = {}
 
-    def get(self, spec: StudySpec, pair: DatabasePair) -> Fitter:
+    def do(self, work: Work) -> Any:
         with self._lock:
-            making, made = self._made.setdefault(spec.name, (threading.Lock(), []))
+            making, made = self._made.setdefault((work.spec.name, work.rules), (threading.Lock(), []))
             while len(self._made) > self._most:  # the oldest study is finished by now, or is prepared again
                 del self._made[next(iter(self._made))]
         with making:
             if not made:
-                made.append(Fitter(spec, pair))
-            return made[0]
+                made.append(Fitter(work.spec, work.pair, work.rules))
+        return getattr(made[0], work.call)(*work.arguments)
 
 
 class ThreadExecutor:
-    """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock.
-
-    They are daemons, which ``concurrent.futures``' own are not: an interruption does not wait for what they compute.
-    """
+    """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock."""
 
     def __init__(self, jobs: int | None = None) -> None:
-        self._pool = ThreadPool(jobs or cpu_count())
+        self._pool = ThreadPoolExecutor(jobs or cpu_count(), thread_name_prefix="tgsr-fit")
+        self._open: set[Future[Any]] = set()
         self._fitters = _Fitters()
         self.capacity = 2 * (jobs or cpu_count())
         """Tasks that it should have at a time: twice the threads, so that none waits for the coordinator."""
 
-    def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
+    def submit(self, work: Work) -> Future[Any]:
         """Begin a task."""
-        future: Future[list[Trial]] = Future()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(self._fitters.get(spec, pair).fit(task.numbers, task.settings, keep))
-            except BaseException as error:
-                future.set_exception(error)
-
-        self._pool.apply_async(work)
+        future = self._pool.submit(self._fitters.do, work)
+        self._open.add(future)
         return future
 
-    def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
+    def wait(self, futures: set[Future[Any]], timeout: float) -> set[Future[Any]]:
         """Wait until one or more are done, or time is up; returns those."""
-        return wait_for(futures, timeout, FIRST_COMPLETED).done
+        done = wait_for(futures, timeout, FIRST_COMPLETED).done
+        self._open -= done
+        return done
 
     def close(self) -> None:
-        """End, without what has not ended."""
-        self._pool.terminate()
+        """End; what is under way is stopped, and waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        running = {future for future in self._open if not future.done()}
+        if not running:
+            return
+        was_requested = stop_requested()
+        request_stop()
+        wait_for(running, _STOP_SECONDS)
+        if not was_requested:
+            clear_stop()
 
 
 class DaskExecutor:
@@ -105,7 +114,7 @@ class DaskExecutor:
     def __init__(self, address: str) -> None:
         self._address = address
         self._pairs: dict[str, Any] = {}
-        self._submitted: dict[Future[list[Trial]], tuple[Any, tuple[Any, ...]]] = {}
+        self._submitted: dict[Future[Any], tuple[Any, Work]] = {}
         self._client: Any = None
         self._capacity = 4
         self._connect()
@@ -117,18 +126,17 @@ class DaskExecutor:
             self._capacity = max(4, 2 * sum(self._client.nthreads().values()))
         return self._capacity
 
-    def submit(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Future[list[Trial]]:
+    def submit(self, work: Work) -> Future[Any]:
         """See `ThreadExecutor`."""
-        future: Future[list[Trial]] = Future()
-        arguments = (spec, pair, task, keep)
+        future: Future[Any] = Future()
         try:
-            self._submitted[future] = (self._send(*arguments), arguments)
+            self._submitted[future] = (self._send(work), work)
         except OSError as error:
-            self._submitted[future] = (None, arguments)  # sent with all others
+            self._submitted[future] = (None, work)  # sent with all others
             self._reconnect(error)
         return future
 
-    def wait(self, futures: set[Future[list[Trial]]], timeout: float) -> set[Future[list[Trial]]]:
+    def wait(self, futures: set[Future[Any]], timeout: float) -> set[Future[Any]]:
         """See `ThreadExecutor`."""
         import distributed
 
@@ -142,7 +150,7 @@ class DaskExecutor:
         except Exception as error:  # its own classes, by what was lost first
             self._reconnect(error)
             return set()
-        finished: set[Future[list[Trial]]] = set()
+        finished: set[Future[Any]] = set()
         for future in (future for future in futures if self._submitted[future][0] in done):
             handle = self._submitted[future][0]
             try:
@@ -184,19 +192,16 @@ class DaskExecutor:
         self._client.close(timeout=1)
         self._pairs.clear()
         self._connect()
-        self._submitted = {
-            future: (self._send(*arguments), arguments) for future, (_, arguments) in self._submitted.items()
-        }
+        self._submitted = {future: (self._send(work), work) for future, (_, work) in self._submitted.items()}
 
-    def _send(self, spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> Any:
-        key = f"{pair.source.digest}{pair.target.digest}"
+    def _send(self, work: Work) -> Any:
+        key = f"{work.pair.source.digest}{work.pair.target.digest}"
         if key not in self._pairs:
             # the result of a task and not scattered: what a lost worker held is then made again by another
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-                self._pairs[key] = self._client.submit(_identity, pair, key=f"tgsr-data-{key}")
-        name = f"tgsr-{spec.name.rpartition(' ')[2]}-{task.numbers[0]}-{len(task.numbers)}"
-        return self._client.submit(_fit, spec, self._pairs[key], task, keep, key=name)
+                self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
+        return self._client.submit(_do, work._replace(pair=None), self._pairs[key], pure=False)
 
 
 def _identity(pair: DatabasePair) -> DatabasePair:
@@ -207,9 +212,9 @@ _fitters = _Fitters()
 """Of a Dask worker's process."""
 
 
-def _fit(spec: StudySpec, pair: DatabasePair, task: Task, keep: int | None) -> list[Trial]:
+def _do(work: Work, pair: DatabasePair) -> Any:
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fitters.get(spec, pair).fit(task.numbers, task.settings, keep)
+        return _fitters.do(work._replace(pair=pair))
 
 
 Executor = ThreadExecutor | DaskExecutor
@@ -219,9 +224,9 @@ Executor = ThreadExecutor | DaskExecutor
 def open_executor(scheduler: str | None = None, jobs: int | None = None) -> Iterator[Executor]:
     """Open an executor: a cluster's if a scheduler's address is given, else threads."""
     executor = DaskExecutor(scheduler) if scheduler else ThreadExecutor(jobs)
-    try:
-        # BLAS's limit is the process's, so it is set once around all threads
-        with threadpool_limits(limits=1, user_api="blas"):
+    # BLAS's limit is the process's, so it is set once around all threads, and given back when they have ended
+    with threadpool_limits(limits=1, user_api="blas"):
+        try:
             yield executor
-    finally:
-        executor.close()
+        finally:
+            executor.close()

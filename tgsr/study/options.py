@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from tgsr.errors import ParameterError
+from tgsr.evaluation.rules import ALWAYS, RULES, get_rule
+from tgsr.plugins import available
 from tgsr.tracking.config import TrackingConfig
 
-__all__ = ["StudyOptions"]
+__all__ = ["RunOptions"]
 
 
 @dataclass(frozen=True)
-class StudyOptions:
+class RunOptions:
     """How a study is run.
 
     Attributes
     ----------
+    config : TrackingConfig
     data_folder : str
         Where the databases were read from; logged with them.
-    out : Path or None
-        File of the CSV sink.
     n_trials : int or None
         Trials of the study in all; None for the whole grid, or 200 sampled ones.
-    batch : int
-        Trials that are written together.
+    rules : tuple of str
+        Rules besides those that every trial has; trials that are there get their values, too.
+    choose : str or None
+        The rule (or ``"oracle"``) that the summary is made by; None for the study's own, ``"circular"`` in a grid.
     jobs, scheduler
         Threads that fit, None for one a core; or the address of a Dask scheduler whose workers fit instead.
-    matrices : str
-        Regression matrices that are kept: ``all``, ``best:n`` of what is fitted together (a ξ of the grid), or ``none``
-        (the best trial's always is).
-    writer : {"auto", "bulk", "client"}
+    matrices : {"all", "none"}
+        Whether the regression matrices are kept.
     storage : str or None
         An Optuna storage to be filled besides.
     restore : bool
         Whether runs that somebody deleted come back.
+    progress : bool
     page : bool
         Whether a finished study gets its report page.
     parent_run_id : str or None
@@ -44,13 +44,12 @@ class StudyOptions:
 
     config: TrackingConfig
     data_folder: str
-    out: Path | None = None
     n_trials: int | None = None
-    batch: int = 256
+    rules: tuple[str, ...] = ()
+    choose: str | None = None
     jobs: int | None = None
     scheduler: str | None = None
     matrices: str = "all"
-    writer: str = "auto"
     storage: str | None = None
     restore: bool = False
     progress: bool = True
@@ -58,14 +57,15 @@ class StudyOptions:
     parent_run_id: str | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"all|none|best:0*[1-9]\d*", self.matrices):
-            raise ParameterError(
-                f"--matrices {self.matrices!r}: use all, none, or best:3 (the three best trials of each ξ)"
-            )
+        if self.matrices not in ("all", "none"):
+            raise ParameterError(f"--matrices {self.matrices!r}: use all or none")
         if self.n_trials is not None and self.n_trials < 1:
             raise ParameterError(f"{self.n_trials} trials: a study needs at least 1")
-
-    @property
-    def keep(self) -> int | None:
-        """How many regression matrices are kept of what is fitted together; None for all."""
-        return None if self.matrices == "all" else int(self.matrices.removeprefix("best:").replace("none", "0"))
+        given = {rule.name: name for name, rule in zip(self.rules, map(get_rule, self.rules), strict=True)}
+        choose = self.choose
+        if choose is not None and (":" in choose or choose in available("rule", RULES)):
+            rule = get_rule(choose)
+            given.setdefault(rule.name, choose)  # to choose by it, its values must be there
+            choose = rule.name
+        object.__setattr__(self, "choose", choose)
+        object.__setattr__(self, "rules", tuple(name for known, name in given.items() if known not in ALWAYS))

@@ -172,10 +172,10 @@ class StudyRecord:
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}
 
-    def regions(self, choice: Choice) -> npt.NDArray[np.float64] | None:
-        """‖C_i‖_F of every group in a trial, (n_groups,); None for a method without groups."""
+    def group_norms(self, run_id: str) -> npt.NDArray[np.float64] | None:
+        """‖C_i‖_F of every group (n_groups,) in one of its trials; None for a method without groups."""
         with suppress(MissingDataError, KeyError):
-            return np.array(read_regions(self._client, choice.row["run_id"])["group_norms"], dtype=np.float64)
+            return np.array(read_regions(self._client, run_id)["group_norms"], dtype=np.float64)
         return None
 
     def artifact(self, name: str) -> bytes | None:

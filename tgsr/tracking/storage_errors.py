@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tgsr.errors import TgsrError, TrackingError
+from tgsr.stopping import shielded
 
 __all__ = ["masked", "sqlite_path", "storage_errors", "storage_problem"]
 
@@ -63,6 +64,8 @@ _CAUSES = (
 def storage_errors(where: str, otherwise: str | None = "it cannot be used as a tracking store") -> Iterator[None]:
     """Turn what databases, files and MLflow raise into one line: what is full or not writable, and what is safe.
 
+    A Ctrl-C waits for the end of the block: it must not fall into a transaction.
+
     Parameters
     ----------
     where : str
@@ -75,7 +78,8 @@ def storage_errors(where: str, otherwise: str | None = "it cannot be used as a t
     TrackingError
     """
     try:
-        yield
+        with shielded():
+            yield
     except TgsrError:
         raise
     except Exception as error:  # MLflow wraps; SQLAlchemy, requests and artifact stores raise their own

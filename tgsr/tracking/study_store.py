@@ -143,20 +143,27 @@ class StudyStore:
         """The study as it is stored."""
         return StudyRecord(self._client, self._client.get_run(self.run_id), table)
 
-    def finish(self, choose: str | None, seconds: Mapping[str, float], table: pd.DataFrame) -> StudyRecord:
-        """Sum the study up by a rule, end its run, and let go of it.
+    def is_summed_up(self, by: str) -> bool:
+        """Whether the run shows what it should: it was finished, nothing was added, and the same rule chose."""
+        return self._was_finished and not self._changed and self.record().tags.get(Tag.CHOOSE) == by
 
-        What a finished study has is written anew only where something has changed: trials, values, or who chooses.
-        """
-        with self._stack, self._errors():
-            record = self.record(table)
-            by = choose or record.default_choice
-            if self._changed or not self._was_finished or record.tags.get(Tag.CHOOSE) != by:
-                log_summary(self._client, record, by)
-                for part, value in seconds.items():
-                    self._client.log_metric(self.run_id, f"seconds_{part}", value)
-                finish_run(self._client, self.run_id)
-            return self.record(table)
+    def finish(
+        self,
+        by: str,
+        table: pd.DataFrame,
+        *,
+        metrics: Mapping[str, float],
+        files: Mapping[str, str],
+    ) -> None:
+        """Sum the study up by a rule, with further metrics and text files, and end its run."""
+        with self._errors():
+            log_summary(self._client, self.record(table), by, metrics, files)
+            finish_run(self._client, self.run_id)
+
+    def close(self) -> None:
+        """Let go of the study."""
+        with self._errors():
+            self._stack.close()
 
     def abort(self, error: BaseException) -> None:
         """Let go of the study, its run KILLED or FAILED unless it is as finished as before."""

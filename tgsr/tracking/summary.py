@@ -54,17 +54,23 @@ def choices_table(record: StudyRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["choice", "settings", "value", "ties", "number", "run_id"])
 
 
-def log_summary(client: MlflowClient, record: StudyRecord, by: str) -> None:
+def log_summary(
+    client: MlflowClient,
+    record: StudyRecord,
+    by: str,
+    more_metrics: Mapping[str, float],
+    files: Mapping[str, str],
+) -> None:
     """Sum a study up on its run, the choice by a rule first.
 
     Metrics: the choice's, ``macro_f1.<choice>`` of every choice, the grid's median, ``best_kappa`` and the like. Of a
-    whole grid also curves through the choice. Artifacts: the table of trials, and a row a rule.
+    whole grid also curves through the choice. Artifacts: the table of trials, a row a rule, and text ``files``.
     """
     from mlflow.entities import Metric, RunTag
 
     now, table = int(time.time() * 1000), record.table
     best, choices = choose(table, by), choices_table(record)
-    metrics = {**best.metrics, "trials": float(len(table))}
+    metrics = {**best.metrics, "trials": float(len(table)), **more_metrics}
     metrics |= {f"best_{name}": float(best.settings[name]) for name in numeric_params(table, best.settings)}
     for row in choices.to_dict("records") if SCORE in choices else []:
         metrics[f"{SCORE}.{row['choice']}"] = row[SCORE]
@@ -87,6 +93,8 @@ def log_summary(client: MlflowClient, record: StudyRecord, by: str) -> None:
         table.to_csv(folder / TRIALS_CSV, index=False)
         table.to_parquet(folder / TRIALS_PARQUET, index=False)
         choices.to_csv(folder / CHOICES, index=False)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
         client.log_artifacts(record.run_id, str(folder))
     analyze(client)
 

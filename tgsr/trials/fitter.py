@@ -15,12 +15,12 @@ from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.rules import ALWAYS, Rule, RuleContext, Scorer, get_rules
-from tgsr.evaluation.task import mask_target
+from tgsr.evaluation.task import TransferTask, mask_target
 from tgsr.trials.spec import OWN_GROUPS, StudySpec
 from tgsr.trials.tasks import Task
 from tgsr.trials.trial import Trial, cell_id
 
-__all__ = ["Fitter", "make_context", "make_estimator"]
+__all__ = ["Fitter", "compared_values", "make_context", "make_estimator", "prepare_task"]
 
 
 def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, Any] | None = None) -> BaseEstimator:
@@ -34,9 +34,14 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
     return estimator
 
 
+def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:
+    """What methods and rules see of a study's databases: no target labels, features as they are fitted on."""
+    return mask_target(pair)
+
+
 def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
     """What rules may see of a study."""
-    task, estimator = mask_target(pair), make_estimator(spec, pair)
+    task, estimator = prepare_task(spec, pair), make_estimator(spec, pair)
     n_classes = len(task.class_names)
 
     def sweep(
@@ -93,7 +98,7 @@ class Fitter:
         new = task.X if any(rule.needs == "source_decisions" for rule in self._rules) else None
         self._sweep = self._context.sweep(task.X, task.y.astype(np.intp), task.X_target, new)
 
-    def fit(self, task: Task, *, keep_matrices: bool = True) -> list[Trial]:
+    def fit(self, task: Task, keep_matrices: bool = True) -> list[Trial]:
         """Fit and score settings together, as the trials of these numbers; the time is shared out evenly."""
         start_ms, started = int(time.time() * 1000), time.perf_counter()
         outcomes = self._sweep([settings for _, settings in task])

@@ -154,12 +154,12 @@ class StudySpec:
         }
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions: of a grid its values, else the method's ranges, cut to the grid's ends."""
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+        """Optuna's distributions by parameter: of what a grid searches, or of the method's ranges cut to the grid's ends."""
         values = self.values()
         if not self.is_sampled:
-            return {name: CategoricalDistribution(known) for name, known in values.items()}
+            return {name: _distribution(known) for name, known in values.items()}
+        from optuna.distributions import FloatDistribution, IntDistribution
+
         ranges = self.definition.param_distributions(self.shape)
         for name, given in ranges.items():
             numbers = [value for value in values.get(name, ()) if isinstance(value, (int, float))]
@@ -168,6 +168,18 @@ class StudySpec:
             elif len(numbers) > 1 and isinstance(given, FloatDistribution):
                 ranges[name] = FloatDistribution(min(numbers), max(numbers), log=given.log and min(numbers) > 0)
         return ranges
+
+
+def _distribution(values: Sequence[Any]) -> BaseDistribution:
+    """What Optuna's tools take some values of a grid for: numbers have an order, over decades a logarithmic one."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return IntDistribution(min(values), max(values))
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        low, high = float(min(values)), float(max(values))
+        return FloatDistribution(low, high, log=low > 0 and high >= 10 * low)
+    return CategoricalDistribution(values)
 
 
 def _check_value(name: str, value: Any) -> None:
