@@ -23,7 +23,7 @@ from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing._face import find_face
 from tgsr.protocols import CLASS_NAMES
 from tgsr.models.prediction import first_frame, predict_clips
-from tgsr.tracking.config import open_client, resolve_config
+from tgsr.tracking.client import open_client, resolve_config
 from tgsr.models.registered import Header, RegisteredModel
 
 TOP, LEFT = 90, 140

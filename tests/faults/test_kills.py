@@ -20,7 +20,7 @@ import pytest
 from servers import tracking_server
 
 from tgsr.datasets import save_features
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 from tgsr.tracking.reading import list_studies, read_trials
 
 FULL = os.environ.get("TGSR_FAULTS") == "full"

@@ -16,7 +16,7 @@ import pytest
 from tgsr.tracking._runs import ParentSpec, start_parent
 from tgsr.tracking._store import TrialStore
 from tgsr.trials.trial import StudyRun
-from tgsr.tracking.config import open_client, resolve_config
+from tgsr.tracking.client import open_client, resolve_config
 from tgsr.tracking.names import Tag
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from tgsr.study.comparing import ComparePlan, comparison_table
 from tgsr.study.running import run_study
 from tgsr.evaluation import selection
 from tgsr.trials.trial import decode_predictions
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 from tgsr.models.loading import load_model
 from tgsr.models.registry import register
 

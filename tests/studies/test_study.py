@@ -20,7 +20,7 @@ from tgsr.evaluation.choice import best_trial
 from tgsr.evaluation.selection import source_folds
 from tgsr.tracking._lock import LockedError
 from tgsr.trials.trial import decode_predictions
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 from tgsr.tracking.reading import (
     list_studies,
     read_artifact,

@@ -20,7 +20,7 @@ from tgsr.cli.register import command
 from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.methods import METHODS, get_method
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 from tgsr.models.registered import ESTIMATOR, HEADER, Header, load_files, save_files
 from tgsr.tracking.names import Tag
 from tgsr.models.registry import register, register_study

@@ -17,7 +17,7 @@ from tgsr.study.options import StudyOptions
 from tgsr.trials.spec import make_spec
 from tgsr.study.running import run_study
 from tgsr.errors import TrackingError
-from tgsr.tracking.config import open_client, resolve_config
+from tgsr.tracking.client import open_client, resolve_config
 from tgsr.tracking.reading import read_coefficients
 
 PASSWORD = "a long one of our own"
