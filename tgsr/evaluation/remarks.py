@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -96,3 +96,9 @@ def _edges(best: Best, table: pd.DataFrame, n_groups: int | None) -> list[str]:
             if value == edge and value != limit:
                 found.append(f"{show_setting(name, value)} is at the edge of the grid: a better one may lie beyond.")
     return found
+
+
+def one_class_remark(predictions: str, class_names: Sequence[str]) -> str:
+    """What must be said of predictions (base-36 digits) that are one class for all; empty where they are not."""
+    found = set(predictions or "")
+    return f"predicts {class_names[int(found.pop(), 36)]} for all {len(predictions)}" if len(found) == 1 else ""
