@@ -1,17 +1,15 @@
-"""One way to stop: a flag of the process that long computations look at, compiled ones included.
+"""One way to stop: a flag of the process that long computations look at.
 
-A signal handler calls `request_stop`; every solver then raises `Interrupted` at its next iteration, in whichever thread
-it runs, so that threads can be joined and none is killed inside compiled code.
+A signal handler calls `request_stop`; every solver then raises `Interrupted` at its next step, in whichever thread it
+runs, so that threads can be joined and none is killed inside compiled code. Compiled loops return to Python every few
+iterations, which is also when a handler can run that waits for the main thread.
 """
 
 from __future__ import annotations
 
-import numpy as np
+__all__ = ["Interrupted", "clear_stop", "raise_if_stopped", "request_stop", "stop_requested"]
 
-__all__ = ["STOP_FLAG", "Interrupted", "clear_stop", "raise_if_stopped", "request_stop", "stop_requested"]
-
-STOP_FLAG = np.zeros(1, dtype=np.uint8)
-"""Not 0 once a stop is requested. Compiled code takes it as an argument: of a global array it would keep a copy."""
+_requested = False  # no `threading.Event`: setting one takes a lock, which a signal handler must not wait for
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,20 +22,22 @@ class Interrupted(KeyboardInterrupt):
 
 def request_stop() -> None:
     """Ask all computations of this process to stop; safe in a signal handler."""
-    STOP_FLAG[0] = 1
+    global _requested
+    _requested = True
 
 
 def clear_stop() -> None:
     """Let computations run again."""
-    STOP_FLAG[0] = 0
+    global _requested
+    _requested = False
 
 
 def stop_requested() -> bool:
     """Whether a stop was requested."""
-    return bool(STOP_FLAG[0])
+    return _requested
 
 
 def raise_if_stopped() -> None:
     """Raise `Interrupted` if a stop was requested."""
-    if STOP_FLAG[0]:
+    if _requested:
         raise Interrupted("stopped on request")
