@@ -11,12 +11,8 @@ import pytest
 from problems import collinear, duplicates, low_rank, near_duplicate_groups
 
 import tgsr.solvers._batch as batch_module
-<<<<<<< HEAD
-from tgsr.evaluation.task import mask_target
-=======
 from tgsr.errors import DataError
 from tgsr.evaluation._task import mask_target
->>>>>>> solver
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver, SolverSettings, solve_direct
 
