@@ -104,7 +104,9 @@ def kills(data: Path, home: Path, count: int, seed: int) -> None:
             "SELECT count(*) FROM (SELECT 1 FROM metrics WHERE key LIKE 'rules.%' GROUP BY run_uuid, key "
             "HAVING count(*) > 1)"
         ).fetchone()[0]
-    click.echo(f"{len(tables[0])} trials of {len(spec.cells())}, the table exactly equal; values written twice: {twice}")
+    click.echo(
+        f"{len(tables[0])} trials of {len(spec.cells())}, the table exactly equal; values written twice: {twice}"
+    )
 
 
 def _spec(pair: DatabasePair, axes: dict[str, list[Any]]) -> StudySpec:

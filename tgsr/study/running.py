@@ -228,7 +228,9 @@ class _Job:
         spec, store, options = self._spec, self._store, self._options
         table = store.table
         self._there = {*table["cell"], *store.deleted}
-        self._tasks = [Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._lacking(table))]
+        self._tasks = [
+            Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._lacking(table))
+        ]
         self._sampler = None
         if spec.is_sampled:
             from tgsr.study.sampling import SettingsSampler

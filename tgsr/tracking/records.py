@@ -256,7 +256,9 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
     params = pd.DataFrame([json.loads(text) for text in facts["settings"]], index=facts.index)
     known = {name: place for place, name in enumerate(METRICS)}
-    scores = sorted((name for name in metrics if not name.startswith(RULE)), key=lambda name: (known.get(name, 99), name))
+    scores = sorted(
+        (name for name in metrics if not name.startswith(RULE)), key=lambda name: (known.get(name, 99), name)
+    )
     rules = sorted(name for name in metrics if name.startswith(RULE))
     first = [name for name in ("number", "run_id", "cell") if name in facts]
     parts = [
