@@ -29,7 +29,6 @@ __all__ = [
     "Method",
     "Outcome",
     "Reverse",
-    "Reverse",
     "SAClassifier",
     "STMClassifier",
     "SVMClassifier",

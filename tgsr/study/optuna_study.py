@@ -70,7 +70,8 @@ def frozen_trials(spec: StudySpec, table: pd.DataFrame, by: str) -> list[FrozenT
     distributions, column = spec.distributions(), column_of(by)
     if not len(table) or column not in table:
         return []
-    shown = [name for name in table if name in ("number", "run_id") or str(name).startswith((METRIC, RULE))]
+    columns = map(str, table.columns)
+    shown = [name for name in columns if name in ("number", "run_id") or name.startswith((METRIC, RULE))]
     names = [name for name in distributions if PARAM + name in table]
     trials = []
     for row in table.to_dict("records"):

@@ -14,9 +14,9 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tgsr.errors import ProtocolError
-from tgsr.protocols import get_experiment
 from tgsr.evaluation.choice import RULE
 from tgsr.evaluation.rules import ALWAYS, DEFAULT
+from tgsr.protocols import get_experiment
 from tgsr.tracking.client import retry
 from tgsr.tracking.config import TrackingConfig
 from tgsr.tracking.names import PAGE, Tag
