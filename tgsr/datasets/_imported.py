@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import open_archive
-from tgsr.datasets._table import LabelMap, read_label_map
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading
 from tgsr.protocols import CLASS_NAMES, N_REGIONS, check_database
@@ -47,7 +47,7 @@ def import_features(path: str | os.PathLike[str], name: str, label_map: LabelMap
     name : str
         Of the database.
     label_map : mapping or path, optional
-        Label → class, see `tgsr.datasets._table.read_label_map`; rows of an empty class are left out.
+        Label → class, see `tgsr.datasets._clip_list.read_label_map`; rows of an empty class are left out.
 
     Returns
     -------

@@ -12,8 +12,8 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._table import LabelMap
 from tgsr.errors import ParameterError, ProtocolError
 from tgsr.protocols import database_name
 
