@@ -15,9 +15,11 @@ from typing import TextIO
 from tgsr.errors import DataError
 from tgsr.files import reading
 
-__all__ = ["TEXT_SUFFIXES", "Line", "number", "read_lines"]
+__all__ = ["MOST_COLUMNS", "TEXT_SUFFIXES", "Line", "number", "read_lines"]
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+
+MOST_COLUMNS = 200_000
 
 _DELIMITERS = ",;\t|"
 _MARKS = ("#", "%")
@@ -90,6 +92,8 @@ def _bounded(text: TextIO) -> Iterator[str]:
     while line := text.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise DataError("a line of more than 8 million characters; give fewer columns")
+        if len(line) > MOST_COLUMNS and max(map(line.count, _DELIMITERS)) >= MOST_COLUMNS:
+            raise DataError(f"more than {MOST_COLUMNS:,} columns are too many; give fewer features")
         yield line
 
 
