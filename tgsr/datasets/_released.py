@@ -17,7 +17,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import scipy.io
-import scipy.sparse
 
 from tgsr.datasets._dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
@@ -146,7 +145,7 @@ def _variables(path: str | os.PathLike[str]) -> tuple[Path, list[str]]:
                 return path, sorted(str(key) for key in file if not str(key).startswith("#"))
         with path.open("rb") as stream:
             start = stream.read(_HEADER_BYTES)
-        if b"\0" not in start and start.isascii():
+        if start and b"\0" not in start and start.isascii():
             raise DataError(f"{path}: text, such as Octave writes by default, and no MATLAB file; save it with -v7")
         return path, sorted(name for name, _, _ in scipy.io.whosmat(path))
 
@@ -162,12 +161,13 @@ def _read(path: Path, variable: str) -> npt.NDArray[Any]:
             else:
                 _check_unpacked(path)
             read: Any = scipy.io.loadmat(path, variable_names=[variable])[variable]
-            if scipy.sparse.issparse(read):
+            if "toarray" in dir(read):  # sparse
                 _check_bytes(path, variable, 8 * math.prod(read.shape))
                 read = read.toarray()
             values = np.asarray(read)
     if values.dtype.kind not in "fiu":
-        raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}")
+        kind = {"O": "a cell array", "V": "a struct", "U": "text"}.get(values.dtype.kind, str(values.dtype))
+        raise DataError(f"{path}: {variable} must hold numbers, got {kind}")
     return values
 
 
