@@ -27,7 +27,7 @@ _BOOKKEEPING = (
     "framerate frame frames nframes onset apex offset time timestamp date datetime"
 )
 _ROLE = {name: role for role, names in ROLES.items() for name in names.split()}
-_INDEX = re.compile(r"|index|unnamed\d*(level\d+)?|(index)?level\d+")
+_INDEX = re.compile(r"index|unnamed\d*(level\d+)?|(index)?level\d+")
 _TELLING = re.compile(
     r"(?<![a-z])(labels?|class|target|emotion|subject|subj|participant|fold|index|idx|id|code|frames?|session|trial|batch"
     r"|age|gender|sex)(?![a-z])"
@@ -80,14 +80,14 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
     for position, name in enumerate(names):
         plain = same_name(name)
         if name == label:
-            roles["label"].insert(0, position)
+            roles["label"].append(position)
         elif name in drop:
             notes.append(f"left out, as asked: {name}")
         elif "/" in name:
             features.append(position)
         elif plain in _ROLE:
             roles[_ROLE[plain]].append(position)
-        elif _INDEX.fullmatch(plain):
+        elif name in ("", "#") or _INDEX.fullmatch(plain):
             index.append(position)
             left_out.append(name or f"the column without a name ({position + 1})")
         elif plain in _BOOKKEEPING.split() or plain.startswith("fps") or plain.endswith("fps"):
@@ -96,19 +96,11 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
             features.append(position)
     known = {}
     for role, positions in roles.items():
-        exact = [position for position in positions if names[position] == label or same_name(names[position]) == role]
-        if role == "label" and label is not None:
-            exact = exact[:1]
-        if len(exact) > 1 or (not exact and len(positions) > 1):
-            raise DataError(
-                f"{_listed([names[position] for position in exact or positions])} could each be the {role}; leave out "
-                "all but one with --drop" + " or name it with --label" * (role == "label")
-            )
         if positions:
-            known[role] = (exact or positions)[0]
+            known[role] = _choose(role, positions, names, label)
             left_out += [names[position] for position in positions if position != known[role]]
-        if positions and not exact:
-            notes.append(f"{names[known[role]]} is taken as the {role}")
+            if names[known[role]] != label and same_name(names[known[role]]) != role:
+                notes.append(f"{names[known[role]]} is taken as the {role}")
     counted = Counter(names[position] for position in features)
     twice = [name for name, count in counted.items() if count > 1]
     if twice:
@@ -116,6 +108,20 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
     if left_out:
         notes.append(f"left out, as bookkeeping and no feature: {_listed(left_out)} (a feature is called GROUP/NAME)")
     return Columns(known, tuple(features), tuple(index), tuple(notes))
+
+
+def _choose(role: str, positions: list[int], names: Sequence[str], label: str | None) -> int:
+    """The column that has the role: the one named by the user, else by the role's own name, else the only one."""
+    if role == "label" and label is not None:
+        exact = [position for position in positions if names[position] == label]
+    else:
+        exact = [position for position in positions if same_name(names[position]) == role]
+    if len(exact or positions) > 1:
+        raise DataError(
+            f"{_listed([names[position] for position in exact or positions])} could each be the {role}; leave out all "
+            "but one with --drop" + " or name it with --label" * (role == "label")
+        )
+    return (exact or positions)[0]
 
 
 def check_features(

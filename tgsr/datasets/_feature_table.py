@@ -103,8 +103,8 @@ def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
     if numeric and not any(has_role(cell) for cell in line.cells):
         counted = numeric in ([str(n) for n in range(start, start + len(numeric))] for start in (0, 1))
         others = {cell for cell in line.cells if not _is_number(cell)}
-        fractions = after is not None and any(re.search(r"[.eE]", cell) for cell in after.cells if _is_number(cell))
-        if not counted or others - {""} or not fractions:
+        below = () if after is None else after.cells[1:] if "" in others else after.cells
+        if len(numeric) < 3 or not counted or others - {""} or not all(re.search("[.,eE]", cell) for cell in below):
             raise DataError(
                 f"line {line.number} has the number {numeric[0]} where the names of the columns are expected; write "
                 "them into the first line (label,f1,f2 …), or the first sample is lost"
