@@ -16,7 +16,8 @@ from tgsr.errors import DataError
 __all__ = ["Columns", "assign_columns", "check_features", "has_role", "same_name"]
 
 ROLES = {
-    "label": "label labels class classes target targets emotion emotions estimatedemotion expression category truth groundtruth gt",
+    "label": "label labels class classes target targets emotion emotions estimatedemotion expression category truth "
+    "groundtruth gt",
     "subject": "subject subjects subjectid sub subj subid participant participantid person personid",
     "clip": "clip clips clipid sample sampleid samplename sequence video videoid videoname file filename filepath",
 }

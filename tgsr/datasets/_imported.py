@@ -76,8 +76,10 @@ def import_features(
         If there is no such file.
     DataError
         If it cannot be read, is too large, or its content cannot be used or is not clear.
+    ProtocolError
+        If a database cannot be called so.
     """
-    path, suffix = Path(path), Path(path).suffix.lower()
+    path, suffix, name = Path(path), Path(path).suffix.lower(), canonical_name(name)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file of features")
     if suffix not in (*_TABLES, ".npz"):
@@ -89,7 +91,7 @@ def import_features(
     mapping = None if label_map is None else read_label_map(label_map)
     with reading(path, "the features cannot be read"):
         rows = _read_archive(path, mapping) if suffix == ".npz" else read_feature_table(path, label, drop)
-        dataset = _dataset(rows, path, canonical_name(name), mapping)
+        dataset = _dataset(rows, path, name, mapping)
     for note in rows["notes"]:
         _log.warning("%s: %s", path, note)
     return dataset
