@@ -30,6 +30,7 @@ IMAGE_SUFFIXES = _MAY_HOLD_SEVERAL | {
 
 Image = npt.NDArray[np.uint8]
 
+_HOLE, _AC, _END_OF_BLOCK = 48, 0x10, 0  # bytes; a JPEG's table of codes for brightness; its symbol of flat areas
 _REDUCED, _BITS = 254, 258  # TIFF's tags: a page that is a smaller copy of another; bits of each channel
 _OPENCV = ("BMP", "JPEG", "MPO", "PNG")  # formats that OpenCV reads; of others, and of films, Pillow sees all
 _MODES = ("1", "CMYK", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")  # Pillow's of 8 bits a channel
@@ -123,7 +124,7 @@ def _decode(path: Path, data: bytes) -> Image:
         said = damage(messages())
     if image is None:
         raise DataError(f"{path}: not a readable image; restore it or remove the clip")
-    if said:
+    if said := said or "a block of zeros" * _has_hole(data):
         raise DataError(f"{path}: the image is damaged ({said}); restore it or remove the clip")
     return np.asarray(image, dtype=np.uint8)
 
@@ -165,6 +166,23 @@ def _is_deep(picture: PillowImage, data: bytes) -> bool:
     with decoder_messages():
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     return image is not None and image.dtype != np.uint8
+
+
+def _has_hole(data: bytes) -> bool:
+    """Whether a baseline JPEG has zeros for data where they mean texture; in small ones decoders take them for that."""
+    hole = data.find(bytes(_HOLE), data.rfind(b"\xff\xda")) if data.startswith(b"\xff\xd8") else -1
+    if hole < 0 or data.find(b"\xff\xc2", 0, hole) >= 0:  # none, or a progressive one
+        return False
+    meaning = _END_OF_BLOCK
+    tables = data.find(b"\xff\xc4", 0, hole)  # of Huffman codes
+    while tables >= 0:
+        at, end = tables + 4, tables + 2 + int.from_bytes(data[tables + 2 : tables + 4], "big")
+        while at < min(end, hole - 17):
+            if data[at] == _AC:  # 16 numbers of codes by length, then what they stand for; the first code is all zeros
+                meaning = data[at + 17]
+            at += 17 + sum(data[at + 1 : at + 17])
+        tables = data.find(b"\xff\xc4", end, hole)
+    return meaning != _END_OF_BLOCK
 
 
 def _is_truncated(data: bytes) -> bool:
