@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._decoders import MOST_FRAMES, MOST_PIXELS, MOST_VALUES, damage, decoder_messages, uneven_times
 from tgsr.errors import DataError, MissingDataError
+from tgsr.files import reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -41,10 +42,10 @@ def holds_several(path: Path) -> bool:
     if path.suffix.lower() not in _MAY_HOLD_SEVERAL or not path.is_file():
         return False
     try:
-        with _opened(path) as picture:
+        with warnings.catch_warnings(action="ignore"), _opened(path) as picture:
             return _n_pictures(picture) > 1
-    except (DataError, OSError):
-        return False  # said when it is read
+    except Exception:  # Pillow's formats raise whatever their parsers raise; it is said when the file is read
+        return False
 
 
 def read_image(path: Path) -> Image:
@@ -85,7 +86,10 @@ def read_images(path: Path, notes: list[str] | None = None) -> list[Image]:
         if picture.format in _OPENCV and _n_pictures(picture) == 1:
             return [_decode(path, data)]
         times: list[float] = [0.0]
-        images = list(_decode_all(path, picture, times))
+        with warnings.catch_warnings(action="ignore"), reading(path, "the image is damaged", "restore it"):
+            # no more than a warning to Pillow, but pages behind such a place are lost
+            warnings.filterwarnings("error", "Corrupt|Truncated")
+            images = list(_decode_all(path, picture, times))
         if notes is not None and (remark := uneven_times(times)):
             notes.append(remark)
         if not images:
@@ -98,8 +102,7 @@ def _opened(path: Path, data: io.BytesIO | None = None) -> PillowImage:
     from PIL import Image as Pillow
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes: they are looked at here
+        with warnings.catch_warnings(action="ignore"):  # of sizes: they are looked at here
             return Pillow.open(data or path)
     except Pillow.DecompressionBombError as error:
         raise DataError(f"{path}: too many pixels ({error}); make the frames smaller") from error
@@ -138,13 +141,9 @@ def _decode_all(path: Path, picture: Any, times: list[float]) -> Iterator[Image]
         raise DataError(f"{path}: {n_pictures} pictures in one file are too many; cut the clip out")
     # a picture that an animated PNG shows to programs without animations only
     for number in range(1 if picture.info.get("default_image") else 0, n_pictures):
-        try:
-            with decoder_messages(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                picture.seek(number)
-                picture.load()
-        except Exception as error:
-            raise DataError(f"{path}: picture {number + 1} of {n_pictures} is damaged ({error}); restore it") from error
+        with decoder_messages():
+            picture.seek(number)
+            picture.load()
         tags = getattr(picture, "tag_v2", {})
         if picture.mode not in _MODES or max(np.atleast_1d(tags.get(_BITS, 8))) > 8:
             raise DataError(f"{path}: an image of more than 8 bits; convert the clip to 8 bits, all frames alike")
@@ -186,11 +185,13 @@ def _has_hole(data: bytes) -> bool:
 
 
 def _is_truncated(data: bytes) -> bool:
-    """Whether an image file is empty or ends early, for the formats of the databases (BMP, JPEG, PNG)."""
+    """Whether an image file is empty or ends early, for BMP, GIF, JPEG and PNG."""
     if data.startswith(b"\xff\xd8"):  # JPEG: the end marker must follow the last scan's start
         return data.rfind(b"\xff\xd9") < max(data.rfind(b"\xff\xda"), 2)
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
+    if data.startswith(b"GIF8"):
+        return not data.rstrip(b"\0").endswith(b";")
     if data.startswith(b"BM") and len(data) >= 54:
         start, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
         bits, compression = int.from_bytes(data[28:30], "little"), int.from_bytes(data[30:34], "little")
