@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from films import pictures, write_pictures, write_video
 from PIL import Image
-from trees import pictures, write_pictures, write_video
 
 from tgsr.cli import cli
 from tgsr.datasets._clips import read_image, read_video

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from films import pictures, write_pictures, write_video
 from PIL import Image
-from trees import pictures, write_pictures, write_video
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
