@@ -151,3 +151,37 @@ def test_one_film_may_be_named_alone(tmp_path: Path) -> None:
     assert [clip.id for clip in load_clips("mine", path).clips] == ["a.avi"]
     with pytest.raises(MissingDataError, match=r"c\.avi"):
         load_clips("mine", tmp_path / "c.avi")
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("a,joy\x1b[2J,p", "joy"),
+        ("a,=cmd|calc,p", "cmd"),
+        ("a,joy,p\x07", "p"),
+        ("a,joy,@SUM(A1)", "SUM"),
+        ("a,jo\u200by,p", "jo"),
+    ],
+)
+def test_a_name_that_steers_a_terminal_or_a_spreadsheet_leaves_its_clip_out(
+    tmp_path: Path, row: str, column: str
+) -> None:
+    for name in "ab":
+        frames(tmp_path / name, 1, 2, name="{}.png")
+    (tmp_path / "clips.csv").write_text(f"clip,label,subject\n{row}\nb,joy,q\n", encoding="utf-8")
+    collection = load_clips("mine", tmp_path)
+    assert [clip.id for clip in collection.clips] == ["b"]
+    (entry,) = collection.skipped
+    assert column in entry.reason
+    assert entry.reason.isprintable()
+
+
+def test_a_folder_whose_name_steers_a_terminal_is_named_without_doing_so(tmp_path: Path) -> None:
+    frames(tmp_path / "a\x1b[2J", 1, 2, name="{}.png")
+    frames(tmp_path / "b", 1, 2, name="{}.png")
+    (tmp_path / "b" / "notes\x1b[2J.txt").write_text("x")
+    collection = load_clips("mine", tmp_path)
+    assert [clip.id for clip in collection.clips] == ["b"]
+    said = [*collection.notes, *(f"{entry.clip} {entry.path} {entry.reason}" for entry in collection.skipped)]
+    assert all(text.isprintable() for text in said)
+    assert sum("\\x1b[2J" in text for text in said) == 2

@@ -9,9 +9,8 @@ from pathlib import Path
 from tgsr.datasets._clip_list import LabelMap, clip_list, load_folder, load_table
 from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import read_sheet
-from tgsr.datasets.loaders import find_loader, loader_name
+from tgsr.datasets.loaders import canonical_name, find_loader, loader_name
 from tgsr.errors import DataError, MissingDataError, TgsrError
-from tgsr.protocols import check_database
 
 __all__ = ["load_clips"]
 
@@ -61,9 +60,9 @@ def load_clips(
         table = _table(root, annotations, known is not None)
         if table is not None:
             folder = None if Path(root) == table else root
-            return load_table(known or check_database(database), table, folder, label_map)
+            return load_table(canonical_name(database), table, folder, label_map)
         if known is None:
-            collection = load_folder(check_database(database), root)
+            collection = load_folder(canonical_name(database), root)
             note = f"{root}: no clips.csv, so its clips are a target without labels"
             return replace(collection, notes=(*collection.notes, note))
         return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)

@@ -323,6 +323,7 @@ def _header(estimator: Any, pair: DatabasePair, facts: Mapping[str, str]) -> Hea
         group_norms=tuple(float(norm) for norm in getattr(estimator, "region_norms_", ())),
         extraction={} if known.get("origin") == "imported" else ExtractionSettings.from_dict(known).to_dict(),
         facts=facts,
+        feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
     )
 
 
