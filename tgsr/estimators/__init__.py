@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tgsr.estimators._base import TargetSamples
+    from tgsr.estimators._consensus import AveragedTGSR
     from tgsr.estimators._drls import DRLSClassifier
     from tgsr.estimators._iwsvm import IWSVMClassifier
     from tgsr.estimators._stm import STMClassifier
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "AveragedTGSR",
     "DRLSClassifier",
     "GFKClassifier",
     "IWSVMClassifier",
@@ -45,6 +47,7 @@ __all__ = [
 
 _MODULES = {
     "_base": "TargetSamples",
+    "_consensus": "AveragedTGSR",
     "_drls": "DRLSClassifier",
     "_iwsvm": "IWSVMClassifier",
     "methods": "METHODS Method TaskShape expand_grid get_method",
