@@ -47,4 +47,6 @@ def command(home: str | None, experiment: str | None, source: str | None, target
     trust = "".join(f" --trust {name}" for name in made.trusted)
     click.echo(f"use it: tgsr predict --model {made.uri}{trust}{config.option} CLIP   (or --features FILE)")
     variable = f"{TRUST}={shlex.quote(' '.join(made.trusted))} " if made.trusted else ""
-    click.echo(f"serve it: {config.variable}{variable}mlflow models serve -m '{made.uri}' --env-manager local --port 5001")
+    click.echo(
+        f"serve it: {config.variable}{variable}mlflow models serve -m '{made.uri}' --env-manager local --port 5001"
+    )

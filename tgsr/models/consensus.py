@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from tgsr.trials.tasks import Task
 from tgsr.trials.trial import encode_predictions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tgsr.datasets import DatabasePair
 
 __all__ = ["TWENTIETH", "Consensus", "consensus_of", "describe_consensus"]
@@ -92,16 +94,16 @@ def consensus_of(
         raise ParameterError(f"the share of trials to average is {share}; give a number above 0, at most 1")
     by = by or record.default_choice
     ranked = rank_trials(record.table, by)
-    best = ranked.head(max(1, math.ceil(share * len(record.table)))).to_dict("records")
-    if not best:
+    best = ranked.head(max(1, math.ceil(share * len(record.table))))
+    if best.empty:
         record.choose(by)  # says what is missing
     total, kept = None, []
     for start in range(0, len(best), _CHUNK):  # a large grid's matrices together would fill the memory
-        for coef, keeps in _matrices(record, pair, best[start : start + _CHUNK]):
+        for coef, keeps in _matrices(record, pair, best.iloc[start : start + _CHUNK]):
             total = coef.copy() if total is None else np.add(total, coef, out=total)
             kept.append(keeps)
     assert total is not None
-    return Consensus(by, tuple(int(row["number"]) for row in best), total / len(best), np.mean(kept, axis=0))
+    return Consensus(by, tuple(best["number"].tolist()), total / len(best), np.mean(kept, axis=0))
 
 
 def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tuple[dict[str, float], dict[str, str]]:
@@ -125,16 +127,15 @@ def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tupl
     return metrics, {CONSENSUS: json.dumps({**facts, **metrics})}
 
 
-def _matrices(record: StudyRecord, pair: DatabasePair | None, rows: Sequence[Mapping[str, Any]]) -> list[_Matrix]:
+def _matrices(record: StudyRecord, pair: DatabasePair | None, rows: pd.DataFrame) -> list[_Matrix]:
     """The matrix of each trial, and which groups it keeps: as stored, else fitted again."""
     found: list[_Matrix | None] = []
-    for row in rows:
-        coef, norms = record.coefficients(row["run_id"]), record.group_norms(row["run_id"])
+    for run_id in rows["run_id"]:
+        coef, norms = record.coefficients(run_id), record.group_norms(run_id)
         found.append(None if coef is None or norms is None else (coef, norms > 0))
-    lacking = tuple(
-        (int(row["number"]), json.loads(row["settings"])) for row, one in zip(rows, found, strict=True) if one is None
-    )
-    again = iter(_fit_again(record, pair, lacking) if lacking else ())
+    trials = zip(rows["number"].tolist(), rows["settings"], found, strict=True)
+    task = tuple((number, json.loads(settings)) for number, settings, one in trials if one is None)
+    again = iter(_fit_again(record, pair, task) if task else ())
     return [next(again) if one is None else one for one in found]
 
 

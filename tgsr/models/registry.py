@@ -278,7 +278,7 @@ def _fitted(record: StudyRecord, pair: DatabasePair, trial: str | None, by: str)
         named = table[table["run_id"] == trial]
         if named.empty:
             raise TrackingError(f"run {trial} is no trial of {record.name!r} ({record.run_id}); see `tgsr trials`")
-        row = named.iloc[0].to_dict()
+        row = {str(key): value for key, value in named.iloc[0].items()}
     settings = json.loads(row["settings"])
     estimator = _fit(record, pair, settings)
     if not _is_recorded(_predict(estimator, record, pair), row, pair):
@@ -365,7 +365,8 @@ def _facts(
     spec = record.spec
     return {
         "experiment": record.pair,
-        "method": spec.variant,
+        "method": spec.method,
+        "variant": spec.variant,
         "choose": chosen,
         "grouping": spec.grouping,
         "settings": settings,
@@ -386,9 +387,8 @@ def describe(facts: Mapping[str, str]) -> str:
     shown = [METRICS[key] for key in _SCORES if facts.get(key)]
     scores = ", ".join(f"{metric.axis} {metric.show(float(facts[metric.key]))}" for metric in shown)
     parts = (
-        f"{facts['method']} for {facts['experiment']}",
+        f"{facts['variant']} for {facts['experiment']}",
         facts["settings"],
-        f"groups {facts['grouping']}" if facts["grouping"] else "",
         f"chosen by {chosen}",
         f"on the target {scores}" if scores else "target without labels",
     )
@@ -472,7 +472,7 @@ def make_signature(model: RegisteredModel) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    kinds = {"label": DataType.string, "frequency": Array(DataType.double)}
+    kinds: dict[str, Any] = {"label": DataType.string, "frequency": Array(DataType.double)}
     kinds |= dict.fromkeys(("regions", "groups"), Array(DataType.long))
     columns = model.answer(np.full((1, model.header.n_features), 1 / 59)).columns
     return ModelSignature(
