@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 # what stands later may import what stands earlier, never the reverse
 ORDER = [
     "errors",
+    "names",
     "files",
     "version",
     "stopping",

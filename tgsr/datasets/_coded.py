@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Sheet, read_sheet
-from tgsr.datasets._table import LabelMap, read_label_map
 from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_tree, is_cropped, videos
 from tgsr.datasets._tree import folders as sub_folders
 from tgsr.errors import DataError, MissingDataError, ParameterError

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap, load_folder, load_table
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._table import LabelMap, load_folder, load_table
-from tgsr.datasets.loaders import find_loader, loader_name
+from tgsr.datasets.loaders import canonical_name, find_loader, loader_name
 from tgsr.errors import DataError, MissingDataError, TgsrError
-from tgsr.protocols import check_database
 
 __all__ = ["load_clips"]
 
@@ -33,7 +32,7 @@ def load_clips(
         The folder that holds the database as it is delivered, cropped or raw.
     annotations : path, optional
         The annotation sheet, where it is not found by itself; or a CSV with the columns ``clip`` and ``label``, which
-        then decides alone what the clips are (see `tgsr.datasets._table.load_table`). For a user's own database, by
+        then decides alone what the clips are (see `tgsr.datasets._clip_list.load_table`). For a user's own database, by
         default ``clips.csv`` in ``root``; without it, all clips below ``root`` are a target without labels.
     label_map : str, mapping or path, optional
         Emotion or label → class; or the name of a protocol that has such a map for the database: ``cdmer`` (the
@@ -61,9 +60,9 @@ def load_clips(
         table = _table(root, annotations, known is not None)
         if table is not None:
             folder = None if Path(root) == table else root
-            return load_table(known or check_database(database), table, folder, label_map)
+            return load_table(canonical_name(database), table, folder, label_map)
         if known is None:
-            return load_folder(check_database(database), root)
+            return load_folder(canonical_name(database), root)
         return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)
     except TgsrError:
         raise

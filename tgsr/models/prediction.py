@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.datasets import load_features, load_released
+from tgsr.datasets._alignment import align_features, check_extraction
 from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from tgsr.datasets._sheet import read_sheet
 from tgsr.errors import DataError, MissingDataError, TgsrError
@@ -76,11 +77,19 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
 
 
 def predict_features(model: RegisteredModel, path: Path, database: str | None = None) -> Predictions:
-    """Predict the rows of a feature file (of a ``.mat`` with several databases, of the one named)."""
+    """Predict the rows of a feature file (of a ``.mat`` with several databases, of the one named).
+
+    Raises
+    ------
+    DataError
+        If it has other features than those that the model was trained on.
+    """
     data = load_released(path, database) if path.suffix == ".mat" else load_features(path)
     samples = data.sample_ids.tolist() if data.sample_ids is not None else list(range(len(data)))
     labels = None if data.labels is None else [data.class_names[code] for code in data.labels]
-    return _predictions(model, data.X, "sample", samples, labels, [])
+    check_extraction(model.header.extraction, data.parameters, f"the model's clips and {path}")
+    rows = align_features(model.header.feature_names, data.feature_names, data.X)
+    return _predictions(model, rows, "sample", samples, labels, [])
 
 
 def first_frame(model: RegisteredModel, clip: Path, crop: str = "auto") -> npt.NDArray[np.generic]:

@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from tgsr.errors import DataError, TgsrError, TrackingError
 from tgsr.files import write_text
-from tgsr.models._input import CLIP_SHAPE, feature_rows
+from tgsr.models._input import CLIP_SHAPE, feature_rows, named_rows
 from tgsr.models._weights import check_weights, dump_estimator, load_estimator, one_line
+from tgsr.names import name_problem
 from tgsr.protocols import N_REGIONS
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ ESTIMATOR, HEADER = "estimator.skops", "header.json"
 TRUST = "TGSR_TRUST"
 """Environment variable with the types, separated by blanks, that MLflow's own commands may make beyond the known."""
 _LARGEST_FILE = 2**30
-_LARGEST_HEADER = 2**22
+_LARGEST_HEADER = 2**24
 _LARGEST_SETTING = 4096  # of the extraction's: more pixels, frames or blocks are no clip of a face
 
 
@@ -51,6 +52,8 @@ class Header:
     extraction : mapping
         How features are made from clips (`tgsr.features.extraction.ExtractionSettings`); empty for features that were
         not made by tgsr.
+    feature_names : tuple of str
+        What the features are called, in the estimator's order; empty where they have no names.
     facts : mapping
         Pair of databases, method, settings, what chose it, scores, digests: text.
     weights_sha256 : str
@@ -62,13 +65,20 @@ class Header:
     grouping: str = ""
     extraction: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    feature_names: tuple[str, ...] = ()
     weights_sha256: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "feature_names", tuple(self.feature_names))
         names = self.class_names
         if not 2 <= len(set(names)) == len(names) <= 1000 or not all(isinstance(name, str) and name for name in names):
             raise ValueError("class_names must be two or more different names")
+        for name in (*names, *self.feature_names):
+            if not isinstance(name, str) or name_problem(name):
+                raise ValueError(f"a class or feature cannot be called {name!a:.60}")
+        if self.feature_names and len(set(self.feature_names)) != self.n_features:
+            raise ValueError(f"feature_names must be {self.n_features} different names")
         if type(self.n_features) is not int or not 1 <= self.n_features <= 10**7:
             raise ValueError(f"n_features = {self.n_features!r} is out of range")
         if not all(isinstance(value, str) for value in (self.grouping, self.weights_sha256, *self.facts.values())):
@@ -138,7 +148,8 @@ class RegisteredModel:
         Parameters
         ----------
         model_input : array, DataFrame, list, or path
-            Feature rows (n, n_features) or clips, see `tgsr.models._input.feature_rows`.
+            Feature rows (n, n_features) or clips, see `tgsr.models._input.feature_rows`. The columns of a data frame
+            that are called as the model's features are put into their order, and refused if they are others.
         params : mapping, optional
             ``clip_shape`` = [frames, height, width] announces rows of grey values as clips.
 
@@ -168,6 +179,8 @@ class RegisteredModel:
             clip_shape = [int(n) for n in ([] if shape is None else shape)]
         except (TypeError, ValueError) as error:
             raise DataError(f"{CLIP_SHAPE} = {shape!r}: give frames, height and width") from error
+        if not any(clip_shape):
+            model_input = named_rows(model_input, header.feature_names)
         rows = feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._paths)
         return self.answer(rows)
 

@@ -410,6 +410,7 @@ def _header(record: StudyRecord, pair: DatabasePair, facts: Mapping[str, str]) -
         grouping=record.spec.grouping,
         extraction={} if known.get("origin") == "imported" else ExtractionSettings.from_dict(known).to_dict(),
         facts=facts,
+        feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
     )
 
 
