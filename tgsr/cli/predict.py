@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.option("--database", help="Which database of a .mat file.")
 @click.option(
     "--crop", type=click.Choice(["auto", "face", "none"]), default="auto",
-    help="Find and crop the face in clips: always, never; auto: as with the clips that the model was trained on.",
+    help="Find and crop the face in clips: always, never; auto: as the list says, else as in the model's training.",
 )  # fmt: skip
 @click.option("--overlay", type=shared.PATH, help="Save the kept regions over the first clip's face.")
 @click.option("--out", help="Write the table as CSV, such as predictions.csv.")
@@ -35,7 +35,8 @@ def command(
 ) -> None:
     """Predict clips or the rows of a feature file; where labels are known, with accuracy and macro-F1.
 
-    CLIPS are folders of frames or video files, folders of such clips, or CSVs with a column clip (and label).
+    CLIPS are folders of frames or films, folders of such clips, or lists of clips as features takes them: CSVs with a
+    column clip (and label, onset, offset, cropped).
 
     Clips that cannot be used are listed after the predictions of the others; the command then ends with status 1.
     """
@@ -59,6 +60,8 @@ def command(
         predict_clips(loaded, some, crop) if features is None else predict_features(loaded, features, given["database"])
     )
     _show(predicted.table, out)
+    for note in predicted.notes:
+        click.echo(f"note: {note}")
     if predicted.scores:
         scores = predicted.scores
         click.echo(
@@ -66,7 +69,7 @@ def command(
         )
     if overlay is not None:
         # the first clip that could be used: its row is the first
-        frame = first_frame(loaded, Path(predicted.table["clip"].iloc[0]), crop) if features is None else None
+        frame = first_frame(loaded, predicted.clips[0], crop) if features is None else None
         _save_overlay(loaded, frame, overlay)
         click.echo(f"kept {loaded.kept[0]}: {overlay}")
     if failed := predicted.failed:
