@@ -64,9 +64,8 @@ def command(
         click.echo(f"note: {note}")
     if predicted.scores:
         scores = predicted.scores
-        click.echo(
-            f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['n']:.0f} labelled samples"
-        )
+        shown = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}"
+        click.echo(f"{shown} on {scores['n']:.0f} labelled samples")
     if overlay is not None:
         # the first clip that could be used: its row is the first
         frame = first_frame(loaded, predicted.clips[0], crop) if features is None else None
@@ -90,11 +89,13 @@ def _show(table: pd.DataFrame, out: Path | None) -> None:
 
 
 def _text(values: list[int] | list[float], most: int | None) -> str:
-    return " ".join(f"{value:g}" for value in values[:most]) + (" …" if most and len(values) > most else "")
+    shown = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values[:most])
+    return " ".join(shown) + (" …" if most and len(values) > most else "")
 
 
 def _save_overlay(model: RegisteredModel, frame: Any, path: Path) -> None:
-    from tgsr.reports import draw_mask, save_figure
+    from tgsr.reports import draw_frequency, draw_mask, save_figure
 
     # of the released groups, which are no regions, histograms by plane are drawn
-    save_figure(draw_mask(model.strengths, model.header.grouping, frame), path)
+    draw = draw_mask if model.frequency is None else draw_frequency
+    save_figure(draw(model.strengths, model.header.grouping, frame), path)

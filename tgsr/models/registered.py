@@ -98,9 +98,10 @@ class RegisteredModel:
     ----------
     estimator : estimator
     header : Header
+    frequency : array of shape (n_groups,), or None
+        Of a consensus: the share of its models that keeps each group.
     strengths : array of shape (n_groups,)
-        How strong each group is: of a consensus the share of its models that keep it, else ‖C_i‖_F, 0 where it is left
-        out. Empty for a method without groups.
+        How strong each group is: its frequency, else ‖C_i‖_F, 0 where it is left out. Empty without groups.
 
     Raises
     ------
@@ -122,8 +123,8 @@ class RegisteredModel:
             )
         self._classes: list[int] = classes.tolist()
         norms = np.asarray(getattr(estimator, "region_norms_", ()), dtype=np.float64)
-        self._frequency = getattr(estimator, "inclusion_frequency_", None)
-        self.strengths: npt.NDArray[np.float64] = norms if self._frequency is None else np.asarray(self._frequency)
+        self.frequency: npt.NDArray[np.float64] | None = getattr(estimator, "inclusion_frequency_", None)
+        self.strengths = norms if self.frequency is None else np.asarray(self.frequency)
         # NaN compares as False
         if self.strengths.shape != norms.shape or not ((self.strengths >= 0) & (norms >= 0) & (norms < np.inf)).all():
             raise TrackingError("the strengths of its groups must be finite numbers, none negative")
@@ -204,7 +205,7 @@ class RegisteredModel:
         if len(self.strengths):
             name, kept = self.kept
             columns[name] = [kept] * len(rows)
-            if self._frequency is not None:
+            if self.frequency is not None:
                 columns["frequency"] = [self.strengths[kept].tolist()] * len(rows)
         return pd.DataFrame(columns)
 

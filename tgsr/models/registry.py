@@ -447,7 +447,7 @@ def _log_version(
         client.create_registered_model(name)
     note = f"{GENERATED_NOTE}\n\n" if facts["generated"] == "true" else ""
     oracle = "**Chosen by the target's labels (oracle).** " if facts["choose"] == ORACLE else ""
-    source, _, target = record.pair.partition("-")
+    source, target = parse_pair(record.pair)
     client.update_registered_model(
         name,
         f"{note}Micro-expressions ({', '.join(model.header.class_names)}) of {target}, learned on {source} by "
