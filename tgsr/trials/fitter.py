@@ -29,7 +29,7 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
     if params.get("groups") == OWN_GROUPS:
         params["groups"] = pair.source.groups
     estimator = spec.definition.make(**params)
-    if "n_jobs" in estimator.get_params():
+    if estimator.get_params().get("n_jobs") not in (None, 1):
         estimator.set_params(n_jobs=1)  # the executor's workers are the threads
     return estimator
 
