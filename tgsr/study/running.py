@@ -19,13 +19,13 @@ from tqdm import tqdm
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
 from tgsr.evaluation.choice import ORACLE, RULE
-from tgsr.evaluation.rules import ALWAYS, DEFAULT, get_rules
+from tgsr.evaluation.rules import ALWAYS, get_rules
 from tgsr.models.consensus import describe_consensus
 from tgsr.reports.building import log_study_page
 from tgsr.stopping import handle_signals, raise_if_stopped
 from tgsr.study.executors import Executor, Work, open_executor
-from tgsr.study.optuna_study import Study, check_storage, fill_storage
 from tgsr.study.options import RunOptions
+from tgsr.study.optuna_study import Study, check_storage, fill_storage
 from tgsr.tracking.client import open_client
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.runs import project_run
@@ -228,7 +228,9 @@ class _Job:
         spec, store, options = self._spec, self._store, self._options
         table = store.table
         self._there = {*table["cell"], *store.deleted}
-        self._tasks = [Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._lacking(table))]
+        self._tasks = [
+            Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._lacking(table))
+        ]
         self._sampler = None
         if spec.is_sampled:
             from tgsr.study.sampling import SettingsSampler

@@ -75,7 +75,7 @@ class StudyRecord:
         self.tags, self.params = dict(run.data.tags), dict(run.data.params)
         self._datasets = {
             next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
-            for one in run.inputs.dataset_inputs
+            for one in (run.inputs.dataset_inputs if run.inputs else [])
         }
         if table is not None:
             self.table = table
@@ -141,7 +141,7 @@ class StudyRecord:
 
     @property
     def default_choice(self) -> str:
-        """What chooses unless something else is asked for: the study's own choice, or the first rule that has values."""
+        """What chooses unless something else is asked for: the study's own choice, or the first rule with values."""
         known = self.rules
         wanted = [self.tags.get(Tag.CHOOSE, ""), self.spec.objective, DEFAULT, *ALWAYS, *known]
         return next((name for name in wanted if name in known or (name == ORACLE and self.is_scored)), DEFAULT)
@@ -255,8 +255,8 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
     params = pd.DataFrame([json.loads(text) for text in facts["settings"]], index=facts.index)
     known = {name: place for place, name in enumerate(METRICS)}
-    scores = sorted((name for name in metrics if not name.startswith(RULE)), key=lambda name: (known.get(name, 99), name))
-    rules = sorted(name for name in metrics if name.startswith(RULE))
+    names = sorted(map(str, metrics), key=lambda name: (known.get(name, len(known)), name))
+    scores, rules = ([name for name in names if name.startswith(RULE) == is_rule] for is_rule in (False, True))
     first = [name for name in ("number", "run_id", "cell") if name in facts]
     parts = [
         facts[first],

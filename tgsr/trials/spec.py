@@ -96,7 +96,7 @@ class StudySpec:
 
     @property
     def variant(self) -> str:
-        """The method with what sets it apart: ``"TGSR"``, ``"TGSR (region, spread)"``; as published without brackets."""
+        """The method with what sets it apart: ``"TGSR (region, spread)"``; as published without brackets."""
         parts = (self.grouping, str(self.fixed.get("scaling", "none")), self.preprocess)
         apart = [part for part in parts if part not in ("", "none", "released")]
         return f"{self.method} ({', '.join(apart)})" if apart else self.method
@@ -155,7 +155,7 @@ class StudySpec:
         }
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions by parameter: of what a grid searches, or of the method's ranges cut to the grid's ends."""
+        """Optuna's distributions by parameter: of a grid's values, or the method's ranges cut to the grid's ends."""
         values = self.values()
         if not self.is_sampled:
             return {name: _distribution(known) for name, known in values.items()}
@@ -181,6 +181,11 @@ def _distribution(values: Sequence[Any]) -> BaseDistribution:
         low, high = float(min(values)), float(max(values))
         return FloatDistribution(low, high, log=low > 0 and high >= 10 * low)
     return CategoricalDistribution(values)
+
+
+def _plain(value: Any) -> Any:
+    """A value of NumPy's as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -249,7 +254,7 @@ def make_spec(
     """
     definition = get_method(method)
     known = definition.make().get_params()
-    given = {name: value for name, value in (fixed or {}).items() if value is not None}
+    given = {name: _plain(value) for name, value in (fixed or {}).items() if value is not None}
     unknown = [name for name in (*given, *(axes or {})) if name not in known]
     if unknown:
         raise ParameterError(f"{definition.name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
@@ -260,7 +265,7 @@ def make_spec(
         grid = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
     else:
         # a value that is given decides in every part of the grid, also in one that did not have the parameter
-        chosen = {name: list(values) for name, values in (axes or {}).items()}
+        chosen = {name: [_plain(value) for value in values] for name, values in (axes or {}).items()}
         grid = [{**part, **chosen} for part in definition.param_grid(shape)]
     return StudySpec(
         pair=pair.name,

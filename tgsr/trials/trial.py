@@ -68,7 +68,9 @@ class Trial:
 
 def settings_json(settings: Mapping[str, Any]) -> str:
     """Settings as JSON text, floats with all their digits, names in their order."""
-    return json.dumps({name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()})
+    return json.dumps(
+        {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
+    )
 
 
 def cell_id(settings: Mapping[str, Any]) -> str:
