@@ -7,49 +7,52 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from tgsr.errors import TrackingError
-from tgsr.evaluation.choice import Best, best_trial, setting_columns
+from tgsr.evaluation.choice import METRIC, PARAM, Choice, choose, rank_trials
 
-__all__ = ["choice_remarks", "show_setting", "show_settings", "show_value", "symbol"]
+__all__ = ["choice_remarks", "one_class_remark", "show_setting", "show_settings", "show_value", "symbol"]
 
 _SYMBOLS = {"kappa": "κ", "xi": "ξ", "lam": "λ", "mu": "μ", "zeta": "ζ"}
 
 
-def choice_remarks(
-    table: pd.DataFrame, *, selection: str = "", sampler: str = "grid", n_groups: int | None = None
-) -> list[str]:
+def choice_remarks(table: pd.DataFrame, by: str, *, sampler: str = "grid", n_groups: int | None = None) -> list[str]:
     """Say how the best trial of a table was come by, one sentence each; empty where there is nothing to say.
 
     Parameters
     ----------
     table : DataFrame
-        A row a trial; what was chosen is `tgsr.evaluation.choice.best_trial`'s.
-    selection : str
-        The selection rule; of ``"fixed"`` nothing but the solver is remarked upon.
+        A row a trial, see `tgsr.evaluation.choice`.
+    by : str
+        A rule's name, or ``"oracle"``.
     sampler : str
-        Edges are those of a ``"grid"``.
+        The study's: of ``"fixed"`` settings nothing but the solver is remarked upon, and edges are those of a
+        ``"grid"``.
     n_groups : int, optional
         Groups that there are, of a method that keeps some of them.
     """
-    try:
-        best = best_trial(table)
-    except TrackingError:
+    if rank_trials(table, by).empty:
         return []
+    best = choose(table, by)
     found = []
-    if selection == "fixed":
-        found.append("The trial nearest to the settings that were fixed beforehand: no result was looked at.")
+    if sampler == "fixed":
+        found.append("The settings were fixed beforehand: no result was looked at.")
     else:
         found += _ties(best, table)
         if sampler == "grid" and best.n_ties < len(table):
             found += _edges(best, table, n_groups)
-    kept = best.row.get("regions_kept")
+    kept = best.row.get(f"{METRIC}regions_kept")
     if n_groups is not None and kept == n_groups:
         found.append(f"The chosen trial keeps all {n_groups} groups: nothing is selected among them.")
-    if best.row.get("iterations") == 1:
+    if best.row.get(f"{METRIC}iterations") == 1:
         found.append("The solver ended after one iteration: the chosen trial is hardly more than its starting point.")
-    if best.row.get("converged") in (0, False):
+    if best.row.get(f"{METRIC}converged") in (0, False):
         found.append("The chosen trial's solver stopped at the limit of iterations.")
     return found
+
+
+def one_class_remark(predictions: str, class_names: Sequence[str]) -> str:
+    """What must be said of predictions (base-36 digits) that are one class for all; empty where they are not."""
+    found = set(predictions or "")
+    return f"predicts {class_names[int(found.pop(), 36)]} for all {len(predictions)}" if len(found) == 1 else ""
 
 
 def show_setting(name: str, value: object) -> str:
@@ -72,11 +75,11 @@ def symbol(name: str) -> str:
     return _SYMBOLS.get(name, name)
 
 
-def _ties(best: Best, table: pd.DataFrame) -> list[str]:
+def _ties(best: Choice, table: pd.DataFrame) -> list[str]:
     if best.n_ties == 1:
         return []
-    numeric = [symbol(name) for name in setting_columns(table) if table[name].nunique() > 1]
-    first = f" (the smallest {numeric[0]}, then {numeric[1]})" if numeric == ["κ", "ξ"] else ""
+    varied = [symbol(name) for name in best.settings if table[PARAM + name].nunique() > 1]
+    first = f" (the smallest {varied[0]}, then {varied[1]})" if varied == ["κ", "ξ"] else ""
     if best.n_ties == len(table):
         return [
             f"All {len(table):,} trials tie at {best.value:.4f}: the rule tells nothing, the first was taken{first}."
@@ -84,21 +87,16 @@ def _ties(best: Best, table: pd.DataFrame) -> list[str]:
     return [f"{best.n_ties:,} trials tie at {best.value:.4f}; the first was taken{first}."]
 
 
-def _edges(best: Best, table: pd.DataFrame, n_groups: int | None) -> list[str]:
+def _edges(best: Choice, table: pd.DataFrame, n_groups: int | None) -> list[str]:
     """Settings at the largest or smallest value tried, unless nothing can lie beyond."""
     found = []
     for name, value in best.settings.items():
-        column = table[name]
-        if not pd.api.types.is_numeric_dtype(column) or column.nunique() < 3 or not np.isfinite(value):
+        column = table[PARAM + name]
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if not numeric or column.nunique() < 3 or not np.isfinite(value):
             continue
         natural = (1, n_groups) if name == "kappa" else (0, None)
         for edge, limit in ((column.min(), natural[0]), (column.max(), natural[1])):
             if value == edge and value != limit:
                 found.append(f"{show_setting(name, value)} is at the edge of the grid: a better one may lie beyond.")
     return found
-
-
-def one_class_remark(predictions: str, class_names: Sequence[str]) -> str:
-    """What must be said of predictions (base-36 digits) that are one class for all; empty where they are not."""
-    found = set(predictions or "")
-    return f"predicts {class_names[int(found.pop(), 36)]} for all {len(predictions)}" if len(found) == 1 else ""
