@@ -9,7 +9,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,25 @@ def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
         return tgsr.trials.make_spec(pair, method, **{"axes": AXES if method == "TGSR" else {}, **changes})
 
     return make
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Write a module of one's own, and entry points: ``own("mine", "RULE = …", {"tgsr.rules": "r = mine:RULE"})``."""
+
+    def write(name: str, text: str, entry_points: Mapping[str, str] | None = None) -> str:
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+        if entry_points:
+            folder = tmp_path / f"{name}-1.0.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            groups = (f"[{group}]\n{line}\n" for group, line in entry_points.items())
+            (folder / "entry_points.txt").write_text("\n".join(groups))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        sys.modules.pop(name, None)
+        return name
+
+    return write
 
 
 @pytest.fixture

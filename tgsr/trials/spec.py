@@ -12,7 +12,8 @@ import numpy as np
 
 from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
-from tgsr.evaluation.rules import DEFAULT, check_choice_name
+from tgsr.evaluation.choice import ORACLE
+from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -53,7 +54,8 @@ class StudySpec:
         Values by parameter, as in scikit-learn's ``ParameterGrid``; a sampled study searches between the ends.
     sampler : {"grid", "fixed", "tpe", "random", "subjects"}
     objective : str
-        What a sampler maximises: a rule's name, or ``"oracle"``; empty for a grid, which is the same whatever chooses.
+        What a sampler maximises: a rule's name or place, or ``"oracle"``; empty for a grid, which is the same whatever
+        chooses.
     preprocess : str
         What is done to the features before every fit.
     seed : int
@@ -214,6 +216,16 @@ def spread(cells: Sequence[T], n_cells: int | None, n_columns: int = 1) -> list[
     return [cells[index] for index in sorted(order[:n_cells])]
 
 
+def _check_objective(objective: str, pair: DatabasePair) -> str:
+    """What a sampler maximises, a rule of one's own by its place: it must have a value when a trial is finished."""
+    name = check_choice_name(objective)
+    if name == ORACLE and not pair.target.is_labelled:
+        raise ParameterError(f"an oracle needs the labels of {pair.target.name}, which has none; sample by a rule")
+    if name != ORACLE and get_rule(objective).compares_all:
+        raise ParameterError(f"the rule {name!r} compares all trials when they are there; sample by another one")
+    return objective if ":" in objective else name
+
+
 def make_spec(
     pair: DatabasePair,
     method: str = "TGSR",
@@ -276,7 +288,7 @@ def make_spec(
         fixed=dict(sorted(given.items())),
         grid=grid,
         sampler=sampler,
-        objective=check_choice_name(objective or DEFAULT) if sampler in _SAMPLED else "",
+        objective=_check_objective(objective or DEFAULT, pair) if sampler in _SAMPLED else "",
         preprocess=preprocess,
         seed=seed,
     )
