@@ -96,13 +96,12 @@ class SettingsSampler:
         for trial in trials:
             value = (trial.metrics if kind == "metrics" else trial.rules).get(name)
             if value is None:
-                raise ParameterError(
-                    f"{self._spec.method} has no {name}, by which it is to be sampled; name another rule"
-                )
+                raise ParameterError(f"{self._spec.method} has no {name} to be sampled by; name another rule")
             asked = self._asked.pop(trial.cell)
-            self._study.tell(asked, float(value)) if np.isfinite(value) else self._study.tell(
-                asked, state=TrialState.FAIL
-            )
+            if np.isfinite(value):
+                self._study.tell(asked, float(value))
+            else:
+                self._study.tell(asked, state=TrialState.FAIL)
         self._told += len(trials)
 
     def _seed(self, number: int) -> int:
