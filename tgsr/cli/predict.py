@@ -48,9 +48,9 @@ def command(
     """
     from tgsr.errors import DataError, ParameterError
     from tgsr.files import check_output
+    from tgsr.models.loading import load_model
     from tgsr.models.prediction import first_frame, predict_clips, predict_features
     from tgsr.tracking.config import open_client, resolve_config
-    from tgsr.models.loading import load_model
 
     some = [clip for clip in clips if clip is not None]
     if bool(some) == bool(features):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tgsr.errors import MissingDataError, TrackingError
-from tgsr.tracking.config import local_artifact_folder
 from tgsr.models.registered import ESTIMATOR, HEADER, RegisteredModel, load_files
+from tgsr.tracking.config import local_artifact_folder
 
 __all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
 

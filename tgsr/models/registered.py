@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from tgsr.errors import DataError, TgsrError, TrackingError
 from tgsr.files import write_text
-from tgsr.protocols import N_REGIONS
 from tgsr.models._input import CLIP_SHAPE, feature_rows
 from tgsr.models._weights import check_weights, dump_estimator, load_estimator
+from tgsr.protocols import N_REGIONS
 
 if TYPE_CHECKING:
     import pandas as pd

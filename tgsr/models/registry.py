@@ -19,16 +19,16 @@ from threadpoolctl import threadpool_limits
 from tgsr.datasets import DatabasePair, load_pair
 from tgsr.errors import MissingDataError, ParameterError, ProtocolError, TrackingError
 from tgsr.estimators.methods import get_method
-from tgsr.evaluation.metrics import score
 from tgsr.evaluation.choice import best_trial
-from tgsr.protocols import pair_name, parse_pair
+from tgsr.evaluation.metrics import score
 from tgsr.models._input import CLIP_SHAPE
-from tgsr.trials.trial import decode_predictions, settings_text
-from tgsr.tracking.config import masked
-from tgsr.models.registered import HEADER, Header, save_files
 from tgsr.models.loading import DIGEST_TAG, FOLDER, LOADER
+from tgsr.models.registered import HEADER, Header, save_files
+from tgsr.protocols import pair_name, parse_pair
+from tgsr.tracking.config import masked
 from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
 from tgsr.tracking.reading import StudySummary, find_run, list_studies, read_spec_json, read_study, read_trials
+from tgsr.trials.trial import decode_predictions, settings_text
 from tgsr.version import code_version
 
 if TYPE_CHECKING:

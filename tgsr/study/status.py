@@ -19,7 +19,7 @@ def result_lines(record: StudyRecord, by: str, config: TrackingConfig) -> list[s
     choice = record.choose(by)
     who = "oracle: chosen by the target's labels" if by == ORACLE else f"chosen by {by}, without target labels"
     scores = ", ".join(
-        f"{metric.axis} {metric.show(choice.metrics[metric.key])}"
+        metric.describe(choice.metrics[metric.key])
         for metric in (METRICS["macro_f1"], METRICS["accuracy"])
         if metric.key in choice.metrics
     )

@@ -65,17 +65,18 @@ class StudyRecord:
     experiment_id : str
     start_ms : int
         Milliseconds since 1970.
-    tags, params : dict
+    tags, params, metrics : dict
+        What is logged on its run.
     """
 
     def __init__(self, client: MlflowClient, run: Run, table: pd.DataFrame | None = None) -> None:
         self._client = client
         self.run_id, self.name, self.status = str(run.info.run_id), str(run.info.run_name), str(run.info.status)
         self.experiment_id, self.start_ms = str(run.info.experiment_id), int(run.info.start_time)
-        self.tags, self.params = dict(run.data.tags), dict(run.data.params)
+        self.tags, self.params, self.metrics = dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)
         self._datasets = {
             next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
-            for one in (run.inputs.dataset_inputs if run.inputs else [])
+            for one in (run.inputs.dataset_inputs if run.inputs else ())
         }
         if table is not None:
             self.table = table
@@ -141,7 +142,7 @@ class StudyRecord:
 
     @property
     def default_choice(self) -> str:
-        """What chooses unless something else is asked for: the study's own choice, or the first rule with values."""
+        """What chooses unless something else is asked for: the study's own choice, or the first rule that has values."""
         known = self.rules
         wanted = [self.tags.get(Tag.CHOOSE, ""), self.spec.objective, DEFAULT, *ALWAYS, *known]
         return next((name for name in wanted if name in known or (name == ORACLE and self.is_scored)), DEFAULT)
@@ -255,8 +256,9 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
     params = pd.DataFrame([json.loads(text) for text in facts["settings"]], index=facts.index)
     known = {name: place for place, name in enumerate(METRICS)}
-    names = sorted(map(str, metrics), key=lambda name: (known.get(name, len(known)), name))
-    scores, rules = ([name for name in names if name.startswith(RULE) == is_rule] for is_rule in (False, True))
+    names = sorted(map(str, metrics))
+    scores = sorted((one for one in names if not one.startswith(RULE)), key=lambda one: known.get(one, len(known)))
+    rules = [one for one in names if one.startswith(RULE)]
     first = [name for name in ("number", "run_id", "cell") if name in facts]
     parts = [
         facts[first],
