@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from tgsr.datasets._feature_table import read_feature_table
@@ -111,6 +111,7 @@ def test_any_table_is_read_as_pandas_reads_it_or_refused(tmp_path_factory, table
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(table=tables(plain, plain, st.floats(1e-3, 0.99), st.integers(5, 9)), dialect=dialects)
 def test_a_table_without_tricks_is_read(tmp_path_factory, table: pd.DataFrame, dialect: dict) -> None:
+    assume(table.shape[1] > 1 or dialect["index"] or dialect["decimal"] == ".")  # else no delimiter, and commas
     path = tmp_path_factory.mktemp("table") / "t.csv"
     write(path, table, dialect)
     check(read_feature_table(path), table, by_pandas(path, dialect), dialect["decimal"] == ",")
