@@ -11,6 +11,7 @@ from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
 from tgsr.datasets._sheet import Row, Sheet, read_sheet
 from tgsr.datasets._tree import Collector, all_folders, existing_folder, is_cropped, videos
 from tgsr.errors import DataError, MissingDataError
+from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
 __all__ = ["LabelMap", "load_folder", "load_table", "read_label_map"]
@@ -88,8 +89,11 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
     onset, offset = row.integer("onset"), row.integer("offset")
     clip_id = f"{name}@{onset or ''}-{offset or ''}" if several else name
     cropped = row.text("cropped").lower()
-    problem = None
-    if not name:
+    problem = ""
+    unsafe = list(filter(None, map(name_problem, (clip_id, label or "", row.text("subject")))))
+    if unsafe:
+        problem = unsafe[0]
+    elif not name:
         problem = "no clip named"
     elif cropped not in _TRUE | _FALSE:
         problem = f"cropped must be yes or no, got {cropped!r}"
@@ -97,8 +101,8 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
         problem = f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
     elif not path.exists():
         problem = f"{path} is not there"
-    if problem is not None:
-        collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
+    if problem:
+        collector.skip(clip_id if clip_id.isprintable() else ascii(clip_id), table, f"row {row.number}: {problem}")
         return
     stated, raw = f"row {row.number} of {table}", cropped in _FALSE
     collector.add(
