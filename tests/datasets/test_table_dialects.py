@@ -61,6 +61,8 @@ dialects = st.fixed_dictionaries(
 
 
 def write(path: Path, table: pd.DataFrame, dialect: dict[str, Any], **options: Any) -> None:
+    # one column has no delimiter: its name and decimal commas may be the same bytes as another table
+    assume(table.shape[1] > 1 or dialect["index"] or dialect["decimal"] == ".")
     options |= {name: value for name, value in dialect.items() if name != "encoding"}
     path.write_bytes(table.to_csv(**options).encode(dialect["encoding"]))
 
@@ -111,7 +113,6 @@ def test_any_table_is_read_as_pandas_reads_it_or_refused(tmp_path_factory, table
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(table=tables(plain, plain, st.floats(1e-3, 0.99), st.integers(5, 9)), dialect=dialects)
 def test_a_table_without_tricks_is_read(tmp_path_factory, table: pd.DataFrame, dialect: dict) -> None:
-    assume(table.shape[1] > 1 or dialect["index"] or dialect["decimal"] == ".")  # else no delimiter, and commas
     path = tmp_path_factory.mktemp("table") / "t.csv"
     write(path, table, dialect)
     check(read_feature_table(path), table, by_pandas(path, dialect), dialect["decimal"] == ",")
