@@ -40,7 +40,7 @@ _DEEPEST = 64
 _FOREIGN = frozenset(
     {
         *(".arw", ".braw", ".cine", ".cr2", ".cr3", ".dcm", ".dng", ".exr", ".hdr", ".heic", ".heif", ".jxl", ".jxr"),
-        *(".mlv", ".nef", ".psd", ".r3d", ".raw", ".rm", ".rmvb", ".seq", ".svg", ".swf", ".yuv"),
+        *(".mlv", ".nef", ".psd", ".r3d", ".raw", ".seq", ".svg", ".swf", ".yuv"),
     }
 )
 
@@ -137,7 +137,7 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
     name = row.text("clip")
     path = find_path(collector.root, name)
     onset, offset = row.integer("onset"), row.integer("offset")
-    clip_id = f"{name}@{onset or ''}-{offset or ''}" if several else name
+    clip_id = name.replace("\\", "/") + (f"@{onset or ''}-{offset or ''}" if several else "")
     cropped = row.text("cropped").lower()
     problem = ""
     unsafe = list(filter(None, map(name_problem, (clip_id, label or "", row.text("subject")))))
