@@ -18,7 +18,21 @@ from tgsr.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["METRICS", "as_data_uri", "figure_bytes", "new_figure", "save_figure", "styled"]
+__all__ = [
+    "BLUE",
+    "COLOURMAP",
+    "COLUMN",
+    "GREY",
+    "INK",
+    "ORANGE",
+    "PAGE",
+    "VERMILLION",
+    "as_data_uri",
+    "figure_bytes",
+    "new_figure",
+    "save_figure",
+    "styled",
+]
 
 BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 """Of Okabe and Ito's palette, which readers with any colour vision can tell apart."""
@@ -26,9 +40,6 @@ GREY, INK = "#8A8A8A", "#222222"
 COLOURMAP = "cividis"
 COLUMN, PAGE = 3.5, 7.16
 """Widths of one column and of a page in IEEE's journals, in inches."""
-
-METRICS: dict[str, str] = {"macro_f1": "macro-F1", "accuracy": "accuracy (%)"}
-"""Score columns and how axes and tables call them; accuracy is stored as a fraction and shown in per cent."""
 
 _RC: Any = {
     "axes.edgecolor": INK,
