@@ -10,30 +10,28 @@ from tgsr.evaluation.choice import METRIC, PARAM, SCORE, column_of, names_of
 from tgsr.evaluation.metrics import METRICS, describe_metric
 from tgsr.evaluation.remarks import symbol
 
-__all__ = ["axis_label", "column_label", "in_units", "is_log", "named", "numeric", "own_metrics", "scores_of", "varied"]
+__all__ = ["SHOWN", "axis_label", "column_label", "in_units", "is_log", "named", "numeric", "own_metrics", "scores_of"]
 
+SHOWN = (SCORE, "accuracy")
+"""The scores that tables and figures show, as the paper does."""
 _AXES = {"kappa": "κ, groups kept", "xi": "ξ, weight of the domain term", "n_components": "number of components"}
-
-
-def varied(table: pd.DataFrame) -> list[str]:
-    """The settings with more than one value."""
-    return [name for name in names_of(table, PARAM) if table[PARAM + name].nunique(dropna=False) > 1]
 
 
 def numeric(table: pd.DataFrame) -> list[str]:
     """The settings with more than one value that are numbers."""
     columns = table.select_dtypes("number")
-    return [name for name in varied(table) if PARAM + name in columns and table[PARAM + name].nunique() > 1]
+    return [name for name in names_of(columns, PARAM) if columns[PARAM + name].nunique() > 1]
 
 
 def named(table: pd.DataFrame) -> list[str]:
     """The settings with more than one value that are names, truth values or absent."""
-    return [name for name in varied(table) if name not in numeric(table)]
+    others = table.drop(columns=[PARAM + name for name in numeric(table)])
+    return [name for name in names_of(others, PARAM) if others[PARAM + name].nunique(dropna=False) > 1]
 
 
 def scores_of(table: pd.DataFrame, by: str) -> list[str]:
-    """The columns that trials are drawn by: macro-F1 and accuracy where there are any, and what a choice reads."""
-    columns = dict.fromkeys((METRIC + SCORE, METRIC + "accuracy", column_of(by)))
+    """The columns that trials are drawn by: the scores where there are any, and what a choice reads."""
+    columns = dict.fromkeys((*(METRIC + key for key in SHOWN), column_of(by)))
     return [name for name in columns if name in table and table[name].notna().any()]
 
 
@@ -44,7 +42,7 @@ def own_metrics(table: pd.DataFrame) -> list[str]:
 
 
 def column_label(column: str) -> str:
-    """What axes and tables call a column."""
+    """What axes and tables call a column of scores or of a rule's values."""
     kind, _, name = column.partition(".")
     return describe_metric(name).axis if f"{kind}." == METRIC else f"value of {name}"
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.choice import PARAM, choose, column_of
-from tgsr.reports._columns import column_label, is_log, named, numeric
+from tgsr.evaluation.choice import choose, column_of
+from tgsr.reports._columns import column_label
 from tgsr.reports._style import BLUE, GREY, PAGE, VERMILLION, new_figure, styled
+from tgsr.trials.frozen import frozen_trials
+from tgsr.trials.spec import StudySpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from optuna.distributions import BaseDistribution
 
 __all__ = ["draw_history", "parameter_importances"]
 
@@ -34,37 +35,19 @@ def draw_history(table: pd.DataFrame, by: str, title: str = "") -> Figure:
     return figure
 
 
-def parameter_importances(table: pd.DataFrame, by: str) -> dict[str, float]:
+def parameter_importances(spec: StudySpec, table: pd.DataFrame, by: str) -> dict[str, float]:
     """Share of each setting in what decides a trial's value, as Optuna estimates it (PED-ANOVA).
 
-    Returns
-    -------
-    dict
-        Setting → share; empty when there are too few trials, or all have the same value.
+    It is empty when there are too few trials, or all have the same value; and of a method that is named
+    ``package.module:Class``, as reading results imports no code that a stored file names.
     """
     import optuna
 
-    column, over, names = column_of(by), numeric(table), named(table)
-    rows = table[np.isfinite(table[column]) & table[[PARAM + name for name in over]].notna().all(axis=1)]
-    params = rows[[PARAM + name for name in (*over, *names)]].set_axis([*over, *names], axis=1)
-    params = params.astype({**dict.fromkeys(over, float), **dict.fromkeys(names, str)})
-    params = params.loc[:, params.nunique() > 1]
-    if len(rows) < 4 or rows[column].nunique() < 2 or params.shape[1] < 2:
+    trials = [] if ":" in spec.method else frozen_trials(spec, table, by)
+    if len(trials) < 4 or len({trial.value for trial in trials}) < 2:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {str(name): _distribution(str(name), params[name]) for name in params}
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-    for given, value in zip(params.to_dict("records"), rows[column], strict=True):
-        settings = {str(name): one for name, one in given.items()}
-        study.add_trial(optuna.trial.create_trial(params=settings, distributions=distributions, value=value))
+    study.add_trials(trials)
     found = optuna.importance.get_param_importances(study)
     return {name: float(share) for name, share in found.items() if np.isfinite(share)}
-
-
-def _distribution(name: str, values: pd.Series) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if not pd.api.types.is_numeric_dtype(values):
-        return CategoricalDistribution(values.unique().tolist())
-    low, high = float(values.min()), float(values.max())
-    return FloatDistribution(low, high, log=low > 0 and is_log(name, values.to_numpy()))

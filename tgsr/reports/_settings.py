@@ -10,20 +10,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tgsr.errors import ParameterError
 from tgsr.evaluation.choice import PARAM, choose
 from tgsr.evaluation.remarks import show_settings, symbol
-from tgsr.reports._columns import axis_label, column_label, in_units, is_log, named, numeric, scores_of, varied
+from tgsr.reports._columns import axis_label, column_label, in_units, is_log, named, numeric, scores_of
 from tgsr.reports._style import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_over", "draw_scores", "draw_surface", "is_grid", "is_joined", "summarise_rest", "surface_part"]
+__all__ = ["draw_over", "draw_scores", "draw_surface", "is_grid", "summarise_rest", "surface_part"]
 
 _FEW = 5
 """Fewer scores than this have no quartiles worth drawing."""
@@ -35,23 +34,22 @@ def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figu
 
     Lines join the trials of a grid; between a few far trials they would show what nobody computed.
     """
-    column, columns, joined = PARAM + along, scores_of(table, by), is_joined(table, by)
+    column, columns, over = PARAM + along, scores_of(table, by), numeric(table)
+    chosen, others = choose(table, by), [name for name in (*over, *named(table)) if name != along]
+    joined = len(over) < 2 or is_grid(table[_same(table, chosen.row, named(table))], (over[0], over[1]))
+    look: dict[str, Any] = {"ls": "-"} if joined else {"ls": "", "marker": "o", "ms": 3.5, "mew": 0}
+    cut_label = f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}" if len(others) == 1 else (
+        "the others as chosen" if others else "all trials"
+    )
     table = table[np.isfinite(table[[*columns, column]].to_numpy(dtype=np.float64)).all(axis=1)]
-    chosen = choose(table, by)
-    others = [name for name in varied(table) if name != along]
     cut = _same(table, chosen.row, others)
+    own = table[cut].sort_values(column)
     figure, panels = _panels(columns, 2.75, title)
     for axis, score in panels:
-        rest, own = table[~cut], table[cut].sort_values(column)
-        _draw_rest(axis, rest, along, score, symbol(others[0]) if len(others) == 1 else "settings")
+        _draw_rest(axis, table[~cut], along, score, symbol(others[0]) if len(others) == 1 else "settings")
         if len(own) > 1:
-            look: dict[str, Any] = {"ls": "-"} if joined else {"ls": "", "marker": "o", "ms": 3.5, "mew": 0}
-            label = "the others as chosen" if others else "all trials"
-            if len(others) == 1:
-                label = f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}"
-            axis.plot(own[column], in_units(own, score), color=BLUE, label=label, zorder=3, **look)
-        mark = in_units(pd.DataFrame([chosen.row]), score)
-        label = f"chosen: {show_settings({along: chosen.settings[along]})}"
+            axis.plot(own[column], in_units(own, score), color=BLUE, label=cut_label, zorder=3, **look)
+        mark, label = in_units(pd.DataFrame([chosen.row]), score), f"chosen: {show_settings({along: chosen.settings[along]})}"
         axis.plot([chosen.settings[along]], mark, "o", color=VERMILLION, ms=5, zorder=4, clip_on=False, label=label)
         _set_axis(axis, "x", along, table[column])
         axis.set(ylabel=column_label(score), axisbelow=True)
@@ -74,15 +72,22 @@ def draw_surface(table: pd.DataFrame, by: str, title: str = "") -> Figure:
     part, over = surface_part(table, chosen.row)
     vertical, horizontal = (PARAM + name for name in over)
     columns = scores_of(part, by)
-    figure, panels = _panels([columns[0], columns[-1]] if len(columns) > 1 else columns, 3.1, title, sharey=True)
+    figure, panels = _panels(list(dict.fromkeys([columns[0], columns[-1]])), 3.1, title, sharey=True)
     for axis, score in panels:
-        drawn = _draw_values(axis, part, over, in_units(part, score))
+        values = in_units(part, score)
+        if is_grid(part, over):
+            cells = part.assign(value=values).pivot_table(index=vertical, columns=horizontal, values="value")
+            drawn: Any = axis.pcolormesh(cells.columns, cells.index, cells, shading="nearest", rasterized=True)
+        else:
+            axis.margins(0.06)
+            look: dict[str, Any] = {"s": 16, "linewidths": 0.3, "edgecolors": "white", "zorder": 2}
+            drawn = axis.scatter(part[horizontal], part[vertical], c=values, **look)
         figure.colorbar(drawn, ax=axis, label=column_label(score), pad=0.02, aspect=30)
         _set_axis(axis, "y", over[0], part[vertical])
         _set_axis(axis, "x", over[1], part[horizontal])
-        place = [chosen.settings[over[1]]], [chosen.settings[over[0]]]
         for colour, width in (("white", 2.4), ("black", 1)):
-            axis.plot(*place, "o", mfc="none", mec=colour, mew=width, ms=8, clip_on=False)
+            ring: dict[str, Any] = {"mfc": "none", "mec": colour, "mew": width, "ms": 8, "clip_on": False}
+            axis.plot([chosen.settings[over[1]]], [chosen.settings[over[0]]], "o", **ring)
         value = in_units(pd.DataFrame([chosen.row]), score).item()
         axis.set_title(f"○ {value:.4g} at {show_settings({name: chosen.settings[name] for name in over})}")
         axis.label_outer()
@@ -118,26 +123,9 @@ def is_grid(table: pd.DataFrame, over: tuple[str, str]) -> bool:
     return min(rows, columns) > 1 and 2 * len(table) >= rows * columns
 
 
-def is_joined(table: pd.DataFrame, by: str) -> bool:
-    """Whether neighbours on a curve can be joined by lines: those of a grid can."""
-    over = numeric(table)
-    same = _same(table, choose(table, by).row, named(table))
-    return len(over) < 2 or is_grid(table[same], (over[0], over[1]))
-
-
 def summarise_rest(table: pd.DataFrame, along: str, score: str) -> pd.DataFrame:
-    """Quartiles of a column along one setting.
-
-    Returns
-    -------
-    DataFrame
-        Index: the positions; columns ``low, middle, high, n``: quartiles and number of rows. Values on a log axis that
-        hardly repeat (a sampled study) are taken together by half decades.
-    """
-    places = table[PARAM + along].to_numpy(dtype=np.float64)
-    if is_log(along, places) and len(table) < _FEW * table[PARAM + along].nunique():
-        places = _half_decades(places)
-    grouped = in_units(table, score).groupby(places)
+    """Quartiles of a column along one setting: index the positions, columns ``low, middle, high, n`` (number of rows)."""
+    grouped = in_units(table, score).groupby(table[PARAM + along])
     quartiles = grouped.quantile(np.array([0.25, 0.5, 0.75])).unstack()
     return quartiles.set_axis(["low", "middle", "high"], axis=1).assign(n=grouped.size())
 
@@ -178,33 +166,15 @@ def _set_axis(axis: Axes, which: str, name: str, column: pd.Series) -> None:
         getattr(axis, f"{which}axis").set_major_locator(ticks)
 
 
-def _half_decades(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The middle of each value's half decade; 0 stays 0."""
-    positive = values > 0
-    middles = np.zeros_like(values)
-    middles[positive] = 10 ** ((np.floor(2 * np.log10(values[positive])) + 0.5) / 2)
-    return middles
-
-
 def _draw_rest(axis: Axes, rest: pd.DataFrame, along: str, score: str, others: str) -> None:
+    """Draw the trials off the cut: median and quartiles, or of too few for quartiles all."""
     if rest.empty:
         return
     summary = summarise_rest(rest, along, score)
-    if len(summary) < 2 or summary["n"].median() < _FEW:  # too few trials for quartiles: show them all
+    if len(summary) < 2 or summary["n"].median() < _FEW:
         look: dict[str, Any] = {"color": GREY, "ms": 2.5, "mew": 0, "alpha": 0.7}
         axis.plot(rest[PARAM + along], in_units(rest, score), "o", label="the other trials", **look)
         return
-    area: dict[str, Any] = {"color": ORANGE, "alpha": 0.25, "lw": 0}
-    label = f"over the other {others}"
-    axis.fill_between(summary.index, summary["low"], summary["high"], label=f"quartiles {label}", **area)
-    axis.plot(summary.index, summary["middle"], color=ORANGE, ls="--", label=f"median {label}")
-
-
-def _draw_values(axis: Axes, table: pd.DataFrame, over: tuple[str, str], values: pd.Series) -> Any:
-    vertical, horizontal = (PARAM + name for name in over)
-    if not is_grid(table, over):
-        axis.margins(0.06)
-        look: dict[str, Any] = {"s": 16, "linewidths": 0.3, "edgecolors": "white", "zorder": 2}
-        return axis.scatter(table[horizontal], table[vertical], c=values, **look)
-    cells = table.assign(value=values).pivot_table(index=vertical, columns=horizontal, values="value")
-    return axis.pcolormesh(cells.columns, cells.index, cells, shading="nearest", rasterized=True)
+    area: dict[str, Any] = {"color": ORANGE, "alpha": 0.25, "lw": 0, "label": f"quartiles over the other {others}"}
+    axis.fill_between(summary.index, summary["low"], summary["high"], **area)
+    axis.plot(summary.index, summary["middle"], color=ORANGE, ls="--", label=f"median over the other {others}")
