@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numba
@@ -20,7 +21,7 @@ class _Cache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the compiled code if there is room: a full disk costs the next process time, not this one its result."""
         try:
-            super().save_overload(sig, data)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
         except OSError as error:
             _log.warning("the compiled kernels cannot be kept, and are made anew in each process: %s", error)
 
@@ -48,7 +49,7 @@ class _Announcement(event.Listener):
         pass
 
 
-event.register("numba:compile", _Announcement())
+event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
 
 
 def compile_kernel(**options: Any) -> Callable[[_Function], _Function]:
@@ -60,10 +61,8 @@ def compile_kernel(**options: Any) -> Callable[[_Function], _Function]:
 
     def decorate(function: _Function) -> _Function:
         kernel = numba.njit(nogil=True, **options)(function)
-        try:
-            kernel._cache = _Cache(function)
-        except RuntimeError:  # no such folder
-            pass
+        with suppress(RuntimeError):  # no such folder
+            kernel._cache = _Cache(function)  # type: ignore[no-untyped-call]
         return kernel  # type: ignore[no-any-return]
 
     return decorate

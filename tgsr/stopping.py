@@ -1,8 +1,9 @@
-"""One way to stop: a flag of the process that long computations look at, compiled ones included.
+"""One way to stop: a flag of the process that long computations look at.
 
 `handle_signals` turns the first Ctrl-C or SIGTERM into a stop: every solver raises `Interrupted` at its next iteration,
 in whichever thread it runs, so that threads can be joined and none is killed inside compiled code. The main thread is
 interrupted at once, except within `shielded`, where a store is being written to. A second signal ends the process.
+Compiled loops return to Python every few iterations, which is also when a handler can run.
 """
 
 from __future__ import annotations
@@ -15,10 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import numpy as np
-
 __all__ = [
-    "STOP_FLAG",
     "Interrupted",
     "clear_stop",
     "handle_signals",
@@ -28,8 +26,7 @@ __all__ = [
     "stop_requested",
 ]
 
-STOP_FLAG = np.zeros(1, dtype=np.uint8)
-"""Not 0 once a stop is requested. Compiled code takes it as an argument: of a global array it would keep a copy."""
+_requested = False  # no `threading.Event`: setting one takes a lock, which a signal handler must not wait for
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,22 +48,24 @@ class _Shield:
 
 def request_stop() -> None:
     """Ask all computations of this process to stop; safe in a signal handler."""
-    STOP_FLAG[0] = 1
+    global _requested
+    _requested = True
 
 
 def clear_stop() -> None:
     """Let computations run again."""
-    STOP_FLAG[0] = 0
+    global _requested
+    _requested = False
 
 
 def stop_requested() -> bool:
     """Whether a stop was requested."""
-    return bool(STOP_FLAG[0])
+    return _requested
 
 
 def raise_if_stopped() -> None:
     """Raise `Interrupted` if a stop was requested."""
-    if STOP_FLAG[0]:
+    if _requested:
         raise Interrupted("stopped on request")
 
 

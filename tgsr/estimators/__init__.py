@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tgsr.estimators._tkl import TKLClassifier
     from tgsr.estimators._tsrg import TSRGClassifier
     from tgsr.estimators.methods import METHODS, Method, TaskShape, expand_grid, get_method
-    from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
+    from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
 
 __all__ = [
     "METHODS",
@@ -27,6 +27,7 @@ __all__ = [
     "IWSVMClassifier",
     "Method",
     "Outcome",
+    "Reverse",
     "SAClassifier",
     "STMClassifier",
     "SVMClassifier",
@@ -40,6 +41,7 @@ __all__ = [
     "TiedGroupsWarning",
     "expand_grid",
     "get_method",
+    "prepare_reverse",
     "prepare_sweep",
 ]
 
@@ -51,7 +53,7 @@ _MODULES = {
     "_stm": "STMClassifier",
     "_subspace": "GFKClassifier SAClassifier",
     "_svm": "SVMClassifier",
-    "sweep": "Outcome Sweep prepare_sweep",
+    "sweep": "Outcome Reverse Sweep prepare_reverse prepare_sweep",
     "_tca": "TCAClassifier",
     "_tgsr": "TGSRClassifier TiedGroupsWarning",
     "_tkl": "TKLClassifier",

@@ -156,7 +156,7 @@ def prepare_reverse(estimator: BaseEstimator, X: npt.ArrayLike, X_target: npt.Ar
         back = np.repeat(labels[:, :1], n_source, axis=1)
         taught = np.flatnonzero((labels != labels[:, :1]).any(axis=1))
         if len(taught):
-            back[taught] = refit([settings[index] for index in taught], labels[taught])
+            back[taught] = refit([settings[index] for index in taught.tolist()], labels[taught])
         return back
 
     return reverse
@@ -164,10 +164,8 @@ def prepare_reverse(estimator: BaseEstimator, X: npt.ArrayLike, X_target: npt.Ar
 
 def _shares_reverse(cls: type) -> bool:
     """Whether the class's ``prepare_reverse`` is not older than the ``prepare_sweep`` that a subclass gave it."""
-    reverse, sweep = (
-        next((base for base in cls.__mro__ if name in vars(base)), None)
-        for name in ("prepare_reverse", "prepare_sweep")
-    )
+    names = ("prepare_reverse", "prepare_sweep")
+    reverse, sweep = (next((base for base in cls.__mro__ if name in vars(base)), None) for name in names)
     return reverse is not None and (sweep is None or issubclass(reverse, sweep))
 
 

@@ -47,6 +47,10 @@ class Metric(NamedTuple):
             return "–"
         return f"{100 * value if self.percent else value:.{self.digits}f}"
 
+    def describe(self, value: Any) -> str:
+        """Label and value: ``"accuracy 56.34 %"``."""
+        return f"{self.label} {self.show(value)}{' %' * self.percent}"
+
 
 METRICS: dict[str, Metric] = {
     metric.key: metric

@@ -92,10 +92,7 @@ class BatchSolver:
             See `tgsr.stopping`.
         """
         wanted = [(check_kappa(kappa, self.problem.n_groups), check_xi(xi)) for kappa, xi in cells]
-        if codes is None:
-            problems = [self.problem] * len(wanted)
-        else:
-            problems = [self.problem.relabelled(own) for own in codes]
+        problems = [self.problem] * len(wanted) if codes is None else [self.problem.relabelled(own) for own in codes]
         with threadpool_limits(limits=1, user_api="blas"):
             solutions = dict(self._solve(wanted, problems, settings or SolverSettings()))
         return [solutions[index] for index in range(len(wanted))]

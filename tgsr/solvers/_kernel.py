@@ -35,6 +35,8 @@ _SLACK = 1.0 + 1e-9
 _ROUNDING = float(np.finfo(np.float64).eps)
 # the share of rounding in ‖Q_i‖² past which it is computed anew
 _LARGEST_ERROR = 1e-10
+# iterations of all pairs between two returns to the interpreter: some 20 ms
+_ROUNDS = 16
 
 SCALAR_COLUMNS = ("xi", "mu", "old_mu", "lam", "travelled", "moved")
 """Scalars of a slot: ξ; μ and λ of the last iteration, and μ of the one before; the way of y so far, and in the last
@@ -464,16 +466,16 @@ def run(
     mu_max: float,
     tol: float,
     max_iter: int,
-    stop: npt.NDArray[np.uint8],
 ) -> None:
     """Iterate Algorithm 1 for the first ``width`` slots until one of them has converged or filled its history.
 
-    ``slots`` are read and written; for the settings see `SolverSettings`. It also ends when ``stop[0]`` is set, see
-    `tgsr.stopping`.
+    Or a few times, so that the interpreter can look at signals and at `tgsr.stopping`. ``slots`` are read and written;
+    for the settings see `SolverSettings`.
     """
     n_groups, length, capacity = slots.u.shape[0], slots.u.shape[2], slots.steps.shape[1]
-    finished = False
-    while not finished and not stop[0]:
+    finished, rounds = False, 0
+    while not finished and rounds < _ROUNDS:
+        rounds += 1
         for b in range(width):
             t, scalars = slots.n_iter[b], slots.scalars[b]
             mu = first_mu if t == 0 else min(rho * scalars[_MU], mu_max)

@@ -11,7 +11,7 @@ from tgsr.solvers._gram import ExplainedLabels, GramSystem
 from tgsr.solvers._kernel import GROUP_COLUMNS, SCALAR_COLUMNS, Slots, decide, run
 from tgsr.solvers._problem import SolverSettings
 from tgsr.solvers._solution import TIE, CellSolution
-from tgsr.stopping import STOP_FLAG, raise_if_stopped
+from tgsr.stopping import raise_if_stopped
 
 __all__ = ["Batch"]
 
@@ -103,7 +103,6 @@ class Batch:
                 float(settings.mu_max),
                 float(settings.tol),
                 int(settings.max_iter),
-                STOP_FLAG,
             )
             raise_if_stopped()
             done = slots.converged[: self.width] | (slots.n_iter[: self.width] >= settings.max_iter)

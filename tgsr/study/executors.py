@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.stopping import clear_stop, request_stop, stop_requested
 from tgsr.trials.fitter import Fitter
+from tgsr.trials.folds import FoldFitter
 
 if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
@@ -48,7 +49,7 @@ class _Fitters:
     def __init__(self, most: int = 4) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._made: dict[tuple[Any, ...], tuple[threading.Lock, list[Fitter]]] = {}
+        self._made: dict[tuple[Any, ...], tuple[threading.Lock, list[Fitter | FoldFitter]]] = {}
 
     def do(self, work: Work) -> Any:
         with self._lock:
@@ -57,7 +58,8 @@ class _Fitters:
                 del self._made[next(iter(self._made))]
         with making:
             if not made:
-                made.append(Fitter(work.spec, work.pair, work.rules))
+                kind = FoldFitter if work.spec.sampler == "subjects" else Fitter
+                made.append(kind(work.spec, work.pair, work.rules))
         return getattr(made[0], work.call)(*work.arguments)
 
 

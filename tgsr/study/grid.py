@@ -1,4 +1,4 @@
-"""Trials as a CSV file, which appears in one step when all are there; until then they are in parts beside it."""
+"""A grid as one CSV file, without MLflow: each finished task is a part beside it, until all are there."""
 
 from __future__ import annotations
 
@@ -11,170 +11,181 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
-from tgsr.study.options import StudyOptions
-from tgsr.trials.spec import StudySpec
-from tgsr import __version__
-from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import DataError, ParameterError
+from tgsr.evaluation.choice import METRIC, RULE
 from tgsr.evaluation.metrics import confusion_matrices
 from tgsr.files import check_output, write_text
-from tgsr.tracking._lock import LockedError
-from tgsr.trials.trial import Trial, cell_id, encode_predictions
+from tgsr.stopping import handle_signals, raise_if_stopped
+from tgsr.study.executors import Work, open_executor
+from tgsr.tracking.lock import LockedError
+from tgsr.tracking.records import trial_columns
+from tgsr.trials.spec import StudySpec
+from tgsr.trials.tasks import Task, grid_tasks
+from tgsr.trials.trial import Trial, encode_predictions, settings_json
 from tgsr.version import code_digest
 
-__all__ = ["CsvSink"]
+if TYPE_CHECKING:
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["grid_table"]
 
 _log = logging.getLogger(__name__)
+_TICK_SECONDS = 0.25
 
 
-class CsvSink:
-    """The table of a study as the CSV file ``options.out``, and ``<path>.json``, which tells what it was made from.
+def grid_table(
+    spec: StudySpec,
+    pair: DatabasePair,
+    path: Path,
+    *,
+    rules: Sequence[str] = (),
+    n_trials: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score a whole grid and write it as a CSV; interrupted, the same call goes on, and gives the same bytes.
 
-    Finished trials are kept in ``<path>.parts``, each part with its digest, so that an interrupted study goes on; its
-    table is byte for byte the same. A finished file of the same content is not computed again.
+    Parameters
+    ----------
+    spec : StudySpec
+        Of a grid.
+    pair : DatabasePair
+    path : Path
+        The CSV. ``<path>.json`` beside it says what it was made from; the same content is not computed again.
+    rules : sequence of str
+        Rules whose values the table has besides the scores.
+    n_trials, jobs, scheduler, progress
+        See `tgsr.study.RunOptions`.
+
+    Returns
+    -------
+    DataFrame
+        See `tgsr.evaluation.choice`; with the confusion counts ``metrics.confusion_<true>_<predicted>``.
 
     Raises
     ------
-    DataError
-        If the parts beside the file come from other data, settings or code.
     LockedError
         If another process writes the same file.
     ParameterError
-        If ``out`` does not end in .csv or is a folder, or the study is sampled.
+        If the path does not end in .csv or is a folder, the study is sampled, or a rule does not suit.
     """
-
-    def __init__(self, spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> None:
-        if options.out is None or spec.sampler != "grid":
-            raise ParameterError("the CSV sink needs a grid, and a file to write; name it with --out")
-        self._path = check_output(options.out, ".csv")
-        self._pair = pair
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self._beside("lock"), timeout=0)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise LockedError(f"{self._path} is being written by another process; wait for it, or stop it") from error
-        self._provenance = _provenance(spec, pair, options)
-        self._fingerprint = _digest(json.dumps(self._provenance, sort_keys=True))
-        self.deleted: set[str] = set()
-        self._finished = _read_finished(self._path, self._fingerprint)
-        if self._finished is None:
-            self.table = self._read_parts()
-        else:
-            settings = dict(spec.cells())
-            cells = [cell_id(settings[number]) for number in self._finished["trial"]]
-            self.table = self._finished.assign(cell=cells)
-
-    def write(self, trials: Sequence[Trial]) -> None:
-        """Keep finished trials as a part."""
-        text = self._frame(trials).to_csv(index=False)
-        write_text(self._beside("parts") / f"{trials[0].number:07d}-{trials[0].cell}.part", f"{_digest(text)}\n{text}")
-
-    def finish(self, seconds: dict[str, float]) -> pd.DataFrame:  # noqa: ARG002
-        """Write the table, sorted by the trials' numbers, and remove the parts."""
-        if self._finished is None:
-            table = self._read_parts().sort_values("trial", ignore_index=True)
-            text = table.drop(columns="cell").to_csv(index=False)
-            sealed = {"fingerprint": self._fingerprint, "sha256": _digest(text)}
-            self._path.unlink(missing_ok=True)  # an older table must not stand beside the new description
-            write_text(self._beside("json"), json.dumps({**sealed, **self._provenance}, indent=1))
-            write_text(self._path, text)
-            self._finished = _read_finished(self._path, self._fingerprint)
-        shutil.rmtree(self._beside("parts"), ignore_errors=True)
-        self._release()
-        if self._finished is None:
-            raise DataError(f"{self._path} was changed while it was written; run the same command again")
-        return self._finished
-
-    def abort(self, error: BaseException) -> None:  # noqa: ARG002
-        """Leave the parts for the next time."""
-        self._release()
-
-    def _release(self) -> None:
-        self._lock.release()
-        self._beside("lock").unlink(missing_ok=True)
-
-    def _beside(self, ending: str) -> Path:
-        return self._path.with_name(f"{self._path.name}.{ending}")
-
-    def _frame(self, trials: Sequence[Trial]) -> pd.DataFrame:
-        names, labels = self._pair.source.class_names, self._pair.target.labels
-        rows = [{"trial": trial.number, **trial.settings, **trial.metrics} for trial in trials]
-        table = pd.DataFrame(rows).drop(columns="fit_seconds")
-        if labels is not None:
-            counts = confusion_matrices(labels, np.array([trial.predictions for trial in trials]), len(names))
-            for true, predicted in itertools.product(range(len(names)), repeat=2):
-                table[f"confusion_{names[true]}_{names[predicted]}"] = counts[:, true, predicted]
-        table["predictions"] = [encode_predictions(trial.predictions) for trial in trials]
-        table["cell"] = [trial.cell for trial in trials]
-        return table
-
-    def _read_parts(self) -> pd.DataFrame:
-        """What earlier runs have left, if it is of the same plan; parts that were cut or changed do not count."""
-        folder, plan = self._beside("parts"), self._beside("parts") / "plan.json"
-        parts = sorted(folder.glob("*.part"))
-        if parts and _stored(plan).get("fingerprint") != self._fingerprint:
-            self._release()
-            raise DataError(f"{folder}: left by a study of other data, settings or version; finish it, or remove it")
-        write_text(plan, json.dumps({"fingerprint": self._fingerprint, **self._provenance}, indent=1))
-        tables = [table for part in parts if (table := _read_part(part)) is not None]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["trial", "cell"])
-
-
-def _provenance(spec: StudySpec, pair: DatabasePair, options: StudyOptions) -> dict[str, Any]:
-    """All that decides the table's content, as JSON values."""
-    return {
-        "source": _identity(pair.source),
-        "target": _identity(pair.target),
+    if spec.is_sampled:
+        raise ParameterError("a CSV has a whole grid: use --sampler grid")
+    path = check_output(path, ".csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made_from = {
+        "study": spec.name,
         "spec": json.loads(spec.to_json()),
-        "trials": options.n_trials,
-        "class_names": list(pair.source.class_names),
-        "code": code_digest("tgsr.evaluation", "tgsr.solvers", "tgsr.estimators"),
-        "tgsr": __version__,
+        "rules": list(rules),
+        "trials": n_trials,
+        "generated": pair.is_generated,
+        "code": code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.trials"),
     }
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(f"{path} is being written by another process; wait for it, or stop it") from error
+    with lock:
+        finished = _read_finished(path, made_from)
+        if finished is not None:
+            return finished
+        # other data, settings or code have other parts
+        parts = path.with_name(f".{path.name}.{_digest(json.dumps(made_from))[:12]}")
+        tasks = grid_tasks(spec, n_trials)
+        _run(spec, pair, tuple(rules), tasks, parts, jobs, scheduler, progress)
+        table = pd.concat([pd.read_parquet(parts / _name(task)) for task in tasks])
+        text = table.sort_values("number").to_csv(index=False)
+        path.unlink(missing_ok=True)  # an older table must not stand beside the new description
+        write_text(path.with_name(f"{path.name}.json"), json.dumps({**made_from, "sha256": _digest(text)}, indent=1))
+        write_text(path, text)
+        shutil.rmtree(parts, ignore_errors=True)
+        finished = _read_finished(path, made_from)
+    if finished is None:
+        raise DataError(f"{path} was changed while it was written; run the same command again")
+    return finished
 
 
-def _identity(data: FeatureDataset) -> dict[str, Any]:
-    return {"name": data.name, "digest": data.digest} | ({"generated": True} if data.is_generated else {})
+def _run(
+    spec: StudySpec,
+    pair: DatabasePair,
+    rules: tuple[str, ...],
+    tasks: Sequence[Task],
+    parts: Path,
+    jobs: int | None,
+    scheduler: str | None,
+    progress: bool,
+) -> None:
+    """Fit the tasks whose parts are not there."""
+    from tgsr.files import atomic_path
+
+    total = sum(map(len, tasks))
+    lacking = [task for task in tasks if not (parts / _name(task)).is_file()]
+    with (
+        handle_signals(),
+        tqdm(total=total, initial=total - sum(map(len, lacking)), unit="cell", disable=not progress) as bar,
+        open_executor(scheduler, jobs) as executor,
+    ):
+        bar.set_description(spec.title)
+        waiting: dict[Any, Task] = {}
+        while lacking or waiting:
+            while lacking and len(waiting) < executor.capacity:
+                task = lacking.pop(0)
+                waiting[executor.submit(Work(spec, pair, rules, "fit", (task, False)))] = task
+            for future in executor.wait(set(waiting), _TICK_SECONDS):
+                task = waiting.pop(future)
+                with atomic_path(parts / _name(task)) as temporary:
+                    _frame(future.result(), pair).to_parquet(temporary, index=False)
+                bar.update(len(task))
+            raise_if_stopped()
 
 
-def _read_part(path: Path) -> pd.DataFrame | None:
-    digest, _, text = path.read_bytes().partition(b"\n")
-    if digest.decode("ascii", "replace") == _digest(text):
-        return _read_table(text)
-    _log.warning("%s: damaged; its trials are run again", path)
-    path.unlink()
-    return None
+def _name(task: Task) -> str:
+    return f"{task[0][0]:07d}-{len(task)}.parquet"
 
 
-def _read_finished(path: Path, fingerprint: str) -> pd.DataFrame | None:
+def _frame(trials: Sequence[Trial], pair: DatabasePair) -> pd.DataFrame:
+    metrics = pd.DataFrame(
+        [{**trial.metrics, **{RULE + name: value for name, value in trial.rules.items()}} for trial in trials]
+    ).drop(columns="fit_seconds")
+    facts = pd.DataFrame(
+        {
+            "number": [trial.number for trial in trials],
+            "settings": [settings_json(trial.settings) for trial in trials],
+            "predictions": [encode_predictions(trial.predictions) for trial in trials],
+        }
+    )
+    table, names = trial_columns(facts, metrics), pair.source.class_names
+    if pair.target.labels is not None:
+        predicted = np.array([trial.predictions for trial in trials])
+        counts = confusion_matrices(pair.target.labels, predicted, len(names))
+        for true, other in itertools.product(range(len(names)), repeat=2):
+            table[f"{METRIC}confusion_{names[true]}_{names[other]}"] = counts[:, true, other]
+    return table
+
+
+def _read_finished(path: Path, made_from: dict[str, Any]) -> pd.DataFrame | None:
     """The table if it is there, is of the same content and is as it was written."""
-    stored = _stored(path.with_name(f"{path.name}.json"))
-    if not path.is_file() or stored.get("fingerprint") != fingerprint:
+    stored: dict[str, Any] = {}
+    with suppress(OSError, ValueError, TypeError):
+        stored = dict(json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8")))
+    sha256 = stored.pop("sha256", None)
+    if stored != made_from or not path.is_file():
         return None
     content = path.read_bytes()
-    if _digest(content) == stored.get("sha256"):
-        return _read_table(content)
+    if _digest(content) == sha256:
+        return pd.read_csv(io.BytesIO(content), dtype={"predictions": str})  # digits, not a number
     _log.warning("%s was changed since it was written; it is computed again", path)
     return None
 
 
 def _digest(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
-
-
-def _read_table(text: bytes) -> pd.DataFrame:
-    # what is read is written again: pandas 3 reads every digit; predictions are digits, not a number
-    return pd.read_csv(io.BytesIO(text), dtype={"predictions": str, "cell": str})
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError, TypeError):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    return {}

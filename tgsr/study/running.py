@@ -139,7 +139,8 @@ class _Job:
         if options.storage is not None:
             check_storage(options.storage)
         objective = (spec.objective,) if spec.objective not in ("", ORACLE, *ALWAYS) else ()
-        self._rules = tuple(dict.fromkeys((*ALWAYS, *objective, *options.rules)))
+        # subjects that are left out one by one are no settings to choose among
+        self._rules = () if spec.sampler == "subjects" else tuple(dict.fromkeys((*ALWAYS, *objective, *options.rules)))
         self.record: StudyRecord | None = None
         self.n_open = 0
         self._seconds = {"fit": 0.0, "track": 0.0}
@@ -205,7 +206,7 @@ class _Job:
         record = self._store.record(table)
         by = self._options.choose or record.default_choice
         if not self._store.is_summed_up(by):
-            metrics, files = describe_consensus(record, self._pair, by)
+            metrics, files = describe_consensus(record, self._pair, by) if self._rules else ({}, {})
             seconds = {f"seconds_{part}": value for part, value in self._seconds.items()}
             self._store.finish(by, table, metrics={**seconds, **metrics}, files=files)
             if self._options.page:

@@ -65,14 +65,15 @@ class StudyRecord:
     experiment_id : str
     start_ms : int
         Milliseconds since 1970.
-    tags, params : dict
+    tags, params, metrics : dict
+        What is logged on its run.
     """
 
     def __init__(self, client: MlflowClient, run: Run, table: pd.DataFrame | None = None) -> None:
         self._client = client
         self.run_id, self.name, self.status = str(run.info.run_id), str(run.info.run_name), str(run.info.status)
         self.experiment_id, self.start_ms = str(run.info.experiment_id), int(run.info.start_time)
-        self.tags, self.params = dict(run.data.tags), dict(run.data.params)
+        self.tags, self.params, self.metrics = dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)
         self._datasets = {
             next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
             for one in run.inputs.dataset_inputs

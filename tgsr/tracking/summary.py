@@ -68,25 +68,25 @@ def log_summary(
     """
     from mlflow.entities import Metric, RunTag
 
-    now, table = int(time.time() * 1000), record.table
-    best, choices = choose(table, by), choices_table(record)
-    metrics = {**best.metrics, "trials": float(len(table)), **more_metrics}
-    metrics |= {f"best_{name}": float(best.settings[name]) for name in numeric_params(table, best.settings)}
+    now, table, choices = int(time.time() * 1000), record.table, choices_table(record)
+    metrics = {"trials": float(len(table)), **more_metrics}
+    tags = {Tag.CHOOSE: by}
+    best = choose(table, by) if len(choices) else None
+    if best is not None:
+        metrics |= best.metrics
+        metrics |= {f"best_{name}": float(best.settings[name]) for name in numeric_params(table, best.settings)}
+        tags[Tag.BEST_SETTINGS] = show_settings(best.settings) or "none"
+        tags[Tag.NOTE] = record.tags.get(Tag.NOTE, "").partition(_HEADING)[0] + _as_markdown(choices, by)
     for row in choices.to_dict("records") if SCORE in choices else []:
         metrics[f"{SCORE}.{row['choice']}"] = row[SCORE]
     if record.is_scored:
         metrics[f"{SCORE}.median"] = float(table[METRIC + SCORE].median())
-    tags = {
-        Tag.CHOOSE: by,
-        Tag.BEST_SETTINGS: show_settings(best.settings) or "none",
-        Tag.NOTE: record.tags.get(Tag.NOTE, "").partition(_HEADING)[0] + _as_markdown(choices, by),
-    }
     client.log_batch(
         record.run_id,
         metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
     )
-    if record.spec.sampler == "grid":
+    if record.spec.sampler == "grid" and best is not None:
         _log_curves(client, record, best)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_TRIALS", "OWN_GROUPS", "SAMPLERS", "StudySpec", "make_spec", "spread"]
 
-SAMPLERS = ("grid", "fixed", "tpe", "random")
-"""Every cell of the grid; the one trial whose settings were fixed beforehand; Optuna's samplers between the ends."""
+SAMPLERS = ("grid", "fixed", "tpe", "random", "subjects")
+"""Every cell of the grid; the one trial whose settings were fixed beforehand; Optuna's samplers between the ends; one
+subject after the other left out, see `tgsr.trials.folds`."""
 _SAMPLED = ("tpe", "random")
 DEFAULT_TRIALS = 200
 """Trials of a sampled study."""
@@ -50,7 +51,7 @@ class StudySpec:
         Parameters of every fit, such as ``groups`` and the solver's.
     grid : list of dict
         Values by parameter, as in scikit-learn's ``ParameterGrid``; a sampled study searches between the ends.
-    sampler : {"grid", "fixed", "tpe", "random"}
+    sampler : {"grid", "fixed", "tpe", "random", "subjects"}
     objective : str
         What a sampler maximises: a rule's name, or ``"oracle"``; empty for a grid, which is the same whatever chooses.
     preprocess : str
