@@ -18,7 +18,7 @@ from tgsr.reports._masks import as_face, draw_mask, histogram_norms, overlay, re
 from tgsr.reports._records import StudyRecord
 from tgsr.reports._sampled import draw_history, parameter_importances
 from tgsr.reports._settings import draw_over, draw_surface, is_grid, save_surface, summarise_rest
-from tgsr.reports._style import figure_bytes
+from tgsr.reports.style import figure_bytes
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.metrics import Scores
-from tgsr.reports._style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
+from tgsr.reports.style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
 from tgsr.trials.trial import decode_predictions
 
 if TYPE_CHECKING:

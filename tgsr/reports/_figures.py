@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.errors import ParameterError, TrackingError
 from tgsr.evaluation.choice import ORACLE, PARAM, Choice
 from tgsr.evaluation.metrics import Scores, score
 from tgsr.evaluation.remarks import show_settings, symbol
@@ -25,8 +24,8 @@ from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, pred
 from tgsr.reports._columns import named, numeric
 from tgsr.reports._masks import draw_frequency, draw_mask, has_place
 from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports._settings import draw_over, draw_surface, is_joined, surface_part
-from tgsr.reports._style import as_data_uri
+from tgsr.reports._settings import draw_over, draw_surface, surface_part
+from tgsr.reports.style import as_data_uri
 from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
 from tgsr.trials.trial import decode_predictions
@@ -34,26 +33,11 @@ from tgsr.trials.trial import decode_predictions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "CLASSES",
-    "CURVES",
-    "FIGURES",
-    "REGIONS",
-    "SAMPLING",
-    "SURFACE",
-    "ReportFigure",
-    "StudyView",
-    "study_figures",
-]
+__all__ = ["CLASSES", "CURVES", "FIGURES", "REGIONS", "SURFACE", "ReportFigure", "StudyView", "study_figures"]
 
-REGIONS, CURVES, SURFACE, CLASSES, SAMPLING = (
-    "What is kept",
-    "Scores over the settings",
-    "Score surface",
-    "Classes",
-    "How the study went",
-)
-"""The sections of a page that have figures; one of another section stands behind these."""
+REGIONS, CURVES, SURFACE, CLASSES = "What is kept", "Scores over the settings", "Score surface", "Classes"
+"""Sections of a page; a figure may have another one."""
+_SAMPLING = "How the study went"
 _PAPERS = {"kappa": ("fig-3-", "Fig. 3, scores"), "xi": ("fig-4-", "Fig. 4, scores")}
 """The paper's figures over a setting: how their files and titles begin."""
 
@@ -80,19 +64,11 @@ class StudyView:
 
     @classmethod
     def of(cls, record: StudyRecord, by: str | None = None, frame: npt.NDArray[Any] | None = None) -> StudyView:
-        """Look at a study by a choice; by its own one where there is nothing to choose from yet, too.
-
-        Raises
-        ------
-        ParameterError
-            If no trial has a value of the rule that is asked for.
-        """
-        try:
-            return cls(record, by or record.default_choice, record.choose(by), frame)
-        except (TrackingError, ParameterError) as error:
-            if by is not None and isinstance(error, ParameterError):
-                raise
-            return cls(record, by or record.default_choice, None, frame)
+        """Look at a study by a choice, by default its own; ParameterError if no trial has a value of one asked for."""
+        chooser = by or record.default_choice
+        has_values = chooser in record.rules or (chooser == ORACLE and record.is_scored)
+        choice = record.choose(chooser) if len(record.table) and (by or has_values) else None
+        return cls(record, chooser, choice, frame)
 
     @property
     def is_oracle(self) -> bool:
@@ -112,53 +88,40 @@ class StudyView:
 
     @cached_property
     def scores(self) -> Scores[float] | None:
-        """The scores of the chosen trial's predictions; None where the target has no labels, or nothing is chosen."""
+        """Of the chosen trial's predictions; None where the target has no labels, or nothing is chosen."""
         names, labels = self.record.classes
         if self.choice is None or labels is None:
             return None
         return score(labels, decode_predictions(self.choice.row["predictions"]), len(names))
 
     @cached_property
-    def group_norms(self) -> npt.NDArray[np.float64] | None:
-        """‖C_i‖_F of every group in the chosen trial (n_groups,); None for a method without groups."""
-        return None if self.choice is None else self.record.group_norms(self.choice.row["run_id"])
+    def consensus(self) -> dict[str, Any]:
+        """What the study's run says of the average of its best trials; empty if there is none."""
+        return dict(json.loads(self.record.artifact(CONSENSUS) or b"{}"))
 
-    @cached_property
-    def consensus(self) -> dict[str, Any] | None:
-        """What the study's run says of the average of its best trials; None if there is none."""
-        stored = self.record.artifact(CONSENSUS)
-        return None if stored is None else dict(json.loads(stored))
+    def figure(self, name: str, section: str, title: str, caption: str, figure: Figure, **more: Any) -> ReportFigure:
+        """A figure whose caption names the study."""
+        return ReportFigure(name, section, title, f"{caption} Study {self.record.spec.title}.", figure, **more)
 
 
 @dataclass(frozen=True, eq=False)
 class ReportFigure:
-    """A figure with its words.
-
-    Attributes
-    ----------
-    name : str
-        For files and links, such as ``"fig-3-over-kappa"``.
-    section, title, caption : str
-    figure : matplotlib.figure.Figure
-    surface : tuple or None
-        Trials, settings (y, x) and choice of a surface that a page shows interactively, too.
-    narrow : bool
-        Whether two fit beside each other.
-    of : str
-        What it belongs to, on a page of several studies.
-    dpi : int
-        On a page.
-    """
+    """A figure with its words."""
 
     name: str
+    """For files and links, such as ``"fig-3-over-kappa"``."""
     section: str
     title: str
     caption: str
     figure: Figure
     surface: tuple[pd.DataFrame, tuple[str, str], str] | None = None
+    """Trials, settings (y, x) and choice of what a page shows interactively, too."""
     narrow: bool = False
+    """Whether two fit beside each other."""
     of: str = ""
+    """What it belongs to, on a page of several studies."""
     dpi: int = 190
+    """On a page."""
 
     @property
     def anchor(self) -> str:
@@ -198,8 +161,7 @@ def study_figures(
 
 def draw_kept(view: StudyView) -> Iterator[ReportFigure]:
     """What the chosen trial keeps: the paper's Fig. 2."""
-    norms = view.group_norms
-    if norms is None or view.choice is None:
+    if view.choice is None or (norms := view.record.group_norms(view.choice.row["run_id"])) is None:
         return
     caption = (
         f"{np.count_nonzero(norms)} of {len(norms)} groups are kept by {view.who}, "
@@ -207,12 +169,12 @@ def draw_kept(view: StudyView) -> Iterator[ReportFigure]:
         f"coefficients Cᵢ. {_about_groups(view, len(norms))}"
     )
     figure = draw_mask(norms, view.record.spec.grouping, view.frame, view.heading)
-    yield _figure(view, "fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
+    yield view.figure("fig-2-regions", REGIONS, "Fig. 2, what the chosen trial keeps", caption, figure)
 
 
 def draw_consensus(view: StudyView) -> Iterator[ReportFigure]:
     """How often the trials that a consensus averages keep each group."""
-    if view.consensus is None:
+    if not view.consensus:
         return
     shares = np.array(view.consensus["frequency"], dtype=np.float64)
     caption = (
@@ -221,19 +183,16 @@ def draw_consensus(view: StudyView) -> Iterator[ReportFigure]:
         f"by all. Colour: share of these trials that keep a group. {_about_groups(view, len(shares))}"
     )
     figure = draw_frequency(shares, view.record.spec.grouping, view.frame, f"{view.heading}, consensus")
-    yield _figure(view, "consensus-regions", REGIONS, "Consensus, how often each group is kept", caption, figure)
+    yield view.figure("consensus-regions", REGIONS, "Consensus, how often each group is kept", caption, figure)
 
 
 def draw_curves(view: StudyView) -> Iterator[ReportFigure]:
     """The scores over each setting that is a number: the paper's Fig. 3 and 4."""
-    table, over = view.record.table, numeric(view.record.table)
-    rest = "Orange: median and quartiles over all other values, what there is to choose from; red"
-    joined = len(over) > 1 and is_joined(table, view.by)
-    for name in over:
+    for name in numeric(view.record.table):
         file, number = _PAPERS.get(name, ("", "Scores"))
-        caption = f"{rest if joined else 'Red'}: {view.who}; {_shown(view)}."
-        figure = draw_over(table, view.by, name, view.heading)
-        yield _figure(view, f"{file}over-{name}", CURVES, f"{number} over {symbol(name)}", caption, figure)
+        caption = f"Red: {view.who}; the rest is what there is to choose from, {_shown(view)}."
+        figure = draw_over(view.record.table, view.by, name, view.heading)
+        yield view.figure(f"{file}over-{name}", CURVES, f"{number} over {symbol(name)}", caption, figure)
 
 
 def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
@@ -242,13 +201,14 @@ def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
     if view.choice is None or len(numeric(table)) != 2:
         return
     part, over = surface_part(table, view.choice.row)
-    if part[[PARAM + name for name in over]].nunique().min() < 2:
-        return
-    fixed = show_settings({name: view.choice.settings[name] for name in named(table)})
-    caption = f"{_shown(view).capitalize()}{f' with {fixed}' if fixed else ''}; ○: {view.who}."
-    title = f"Scores over {symbol(over[0])} and {symbol(over[1])}"
-    figure = draw_surface(table, view.by, view.heading)
-    yield _figure(view, "surface", SURFACE, title, caption, figure, surface=(part, over, view.by))
+    if part[[PARAM + name for name in over]].nunique().min() > 1:
+        fixed = show_settings({name: view.choice.settings[name] for name in named(table)})
+        caption = f"○: {view.who}; {_shown(view)}{f' with {fixed}' if fixed else ''}."
+        title, figure = (
+            f"Scores over {symbol(over[0])} and {symbol(over[1])}",
+            draw_surface(table, view.by, view.heading),
+        )
+        yield view.figure("surface", SURFACE, title, caption, figure, surface=(part, over, view.by))
 
 
 def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
@@ -259,28 +219,27 @@ def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
     if view.scores is None:
         figure = draw_bars(predicted_counts(view.choice.row["predictions"], names), "predicted samples", view.heading)
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
-        yield _figure(view, "predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
+        yield view.figure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
         return
     figure = draw_confusions([(view.heading, view.scores.confusion, names)])
     caption = f"Rows are true classes, columns predicted ones: counts, and shares of the true class. {of}"
-    yield _figure(view, "confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
+    yield view.figure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
     figure = draw_bars(class_scores(view.scores, names), "recall, precision (%)", view.heading)
-    yield _figure(view, "class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
+    yield view.figure("class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
 
 
 def draw_sampling(view: StudyView) -> Iterator[ReportFigure]:
     """Of a sampled study its history, and how much each setting matters."""
-    table = view.record.table
-    if not view.record.spec.is_sampled or len(table) < 2:
+    spec, table = view.record.spec, view.record.table
+    if not spec.is_sampled or len(table) < 2:
         return
     figure = draw_history(table, view.by, view.heading)
-    yield _figure(view, "history", SAMPLING, "History", "Every trial in its order, and the best so far.", figure)
-    shares = parameter_importances(table, view.by)
-    if shares:
+    yield view.figure("history", _SAMPLING, "History", "Every trial in its order, and the best so far.", figure)
+    if shares := parameter_importances(spec, table, view.by):
         caption = "How much of the differences between trials each setting explains (Optuna's estimate, PED-ANOVA)."
         bars = pd.DataFrame({"share": {symbol(name): 100 * share for name, share in shares.items()}})
         figure = draw_bars(bars, "importance, share (%)", view.heading)
-        yield _figure(view, "importances", SAMPLING, "Importance of the settings", caption, figure, narrow=True)
+        yield view.figure("importances", _SAMPLING, "Importance of the settings", caption, figure, narrow=True)
 
 
 FIGURES: list[Callable[[StudyView], Iterable[ReportFigure]]] = [
@@ -309,12 +268,5 @@ def _about_groups(view: StudyView, n_groups: int) -> str:
 
 
 def _shown(view: StudyView) -> str:
-    return (
-        view.record.coverage or f"all {len(view.record.table):,} {'trials' if view.record.spec.is_sampled else 'cells'}"
-    )
-
-
-def _figure(
-    view: StudyView, name: str, section: str, title: str, caption: str, figure: Figure, **more: Any
-) -> ReportFigure:
-    return ReportFigure(name, section, title, f"{caption} Study {view.record.spec.title}.", figure, **more)
+    n_trials = f"{len(view.record.table):,}"
+    return view.record.coverage or f"all {n_trials} {'trials' if view.record.spec.is_sampled else 'cells'}"

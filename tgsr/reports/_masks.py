@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
 from tgsr.reports._outline import outline_face
-from tgsr.reports._style import BLUE, PAGE, new_figure, styled
+from tgsr.reports.style import BLUE, PAGE, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,13 +20,12 @@ from tgsr.evaluation.remarks import choice_remarks, one_class_remark, show_setti
 from tgsr.evaluation.rules import RULES, get_rule
 from tgsr.protocols import EXPERIMENTS
 from tgsr.reports._classes import draw_confusions
-from tgsr.reports._columns import column_label, in_units, named, own_metrics, scores_of
+from tgsr.reports._columns import SHOWN, column_label, in_units, named, own_metrics, scores_of
 from tgsr.reports._explorer import packed_plotly, packed_surfaces
 from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, StudyView, study_figures
 from tgsr.reports._table_formats import as_html
 from tgsr.reports._tables import AVERAGE, FIXED, collect_results, paper_order, paper_tables, part_of_grid
 from tgsr.tracking.records import StudyRecord
-from tgsr.tracking.summary import choices_table
 
 __all__ = ["render_paper", "render_study", "select_records"]
 
@@ -35,7 +34,7 @@ _GENERATED = (
     "micro-expressions, and the paper's numbers do not apply."
 )
 _ORACLE = "oracle (chosen by target labels)"
-_SCORES = (SCORE, "accuracy")
+_F1 = METRICS[SCORE]
 
 
 def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[ReportFigure] | None = None) -> str:
@@ -50,10 +49,9 @@ def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[R
         What `study_figures` has drawn; by default they are drawn now.
     """
     view = StudyView.of(record, by)
-    sections: dict[str, list[ReportFigure]] = {REGIONS: []}
+    sections: dict[str, list[ReportFigure]] = {}
     for figure in study_figures(record, by) if figures is None else figures:
         sections.setdefault(figure.section, []).append(figure)
-    chosen = view.choice is not None
     return _render(
         "study.html",
         sections,
@@ -61,15 +59,13 @@ def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[R
         view=view,
         made=_made(record),
         warnings=_warnings(view),
-        remarks=_remarks(view),
         choice_text=_choice_text(view),
         headline=_headline(view),
+        remarks=_remarks(view),
         standing=_standing(view),
-        choices=_as_table(_choices(view)) if chosen else "",
-        kept_section=REGIONS,
-        consensus=_as_table(_consensus(view)) if chosen and view.consensus else "",
+        choices=_as_table(_choices(view)),
         named={name: _as_table(table) for name, table in _tables_of_names(view).items()},
-        top=_as_table(_top(view)) if chosen else "",
+        top=_as_table(_top(view)),
         run_facts={"pair": record.pair, "method": record.method} | record.facts,
     )
 
@@ -83,15 +79,12 @@ def select_records(records: Sequence[StudyRecord]) -> list[StudyRecord]:
     for record in sorted(records, key=lambda record: record.coverage != ""):
         if len(record.table):
             kept.setdefault((record.pair, record.spec.variant, record.spec.sampler), record)
-    return sorted(
-        kept.values(),
-        key=lambda one: (
-            paper_order(one.pair),
-            -paper_order(one.method)[0],
-            one.spec.variant,
-            one.spec.sampler != "grid",
-        ),
-    )
+
+    def place(record: StudyRecord) -> tuple[Any, ...]:
+        variant = record.spec.variant
+        return paper_order(record.pair), -paper_order(record.method)[0], variant, record.spec.sampler != "grid"
+
+    return sorted(kept.values(), key=place)
 
 
 def render_paper(records: Sequence[StudyRecord], frame: npt.NDArray[Any] | None = None) -> str:
@@ -102,11 +95,13 @@ def render_paper(records: Sequence[StudyRecord], frame: npt.NDArray[Any] | None 
     results, shown = collect_results(records), select_records(records)
     groups: dict[str, list[str]] = {}
     for table in paper_tables(results):
-        groups.setdefault(_heading_of(table.choice), []).append(as_html(table))
+        known = {ORACLE: _ORACLE, FIXED: "fixed settings", AVERAGE: "consensus (label-free)"}
+        heading = known.get(table.choice, f"label-free ({table.choice})")
+        groups.setdefault(heading, []).append(as_html(table))
     searched = [one for one in shown if one.spec.sampler != FIXED]
     drawn = [one for one in searched if one.spec.grouping] or searched[: len(EXPERIMENTS)]
     dpi = 130 if len(drawn) <= len(EXPERIMENTS) else 95
-    sections: dict[str, list[ReportFigure]] = {
+    sections = {
         one.label: [
             replace(figure, of=one.run_id[:8], dpi=dpi)
             for figure in study_figures(one, frame=frame)
@@ -123,7 +118,7 @@ def render_paper(records: Sequence[StudyRecord], frame: npt.NDArray[Any] | None 
         present=f"{present}; missing: {', '.join(missing)}." if missing else f"{present}.",
         made=f"Made on {_now()} from {len(records)} studies.",
         warnings=[_GENERATED] if results["generated"].any() else [],
-        summary=_as_table(pd.DataFrame(map(_summary, shown)).set_index("pair")) if shown else "",
+        summary=_as_table(pd.DataFrame(map(_summary, shown))),
         table_groups=groups,
         run_facts={record.label: record.facts for record in shown},
     )
@@ -142,8 +137,12 @@ def _render(template: str, sections: Mapping[str, Sequence[ReportFigure]], **con
 
 
 def _as_table(table: pd.DataFrame) -> str:
-    """A small table as HTML, its index in bold at the left; text is escaped."""
-    return table.to_html(border=0, na_rep="–", index_names=False)
+    """A small table as HTML, its first column in bold at the left; text is escaped, remarks only shown if there are."""
+    if table.empty:
+        return ""
+    if "remark" in table and not table["remark"].astype(bool).any():
+        table = table.drop(columns="remark")
+    return table.set_index(str(table.columns[0])).to_html(border=0, na_rep="–", index_names=False)
 
 
 def _now() -> str:
@@ -152,32 +151,35 @@ def _now() -> str:
 
 def _made(record: StudyRecord) -> str:
     """When the page was made, and of how many trials: facts that stay true, whatever becomes of the study."""
-    n_cells = len(record.spec.cells())
-    of = f" of the {n_cells:,} cells of its grid" if record.spec.sampler == "grid" else ""
+    of = f" of the {len(record.spec.cells()):,} cells of its grid" if record.spec.sampler == "grid" else ""
     return f"{len(record.table):,} trials{of}, as they were on {_now()}, when this page was made."
 
 
-def _show(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+def _show(row: Mapping[Any, Any], names: Iterable[str]) -> dict[str, str]:
     """Metrics by their labels, as people read them; the method's own with four digits; what is absent is left out."""
     shown = {}
     for name in names:
-        metric, value = describe_metric(name), values.get(METRIC + name)
+        metric, value = describe_metric(name), row.get(METRIC + name)
         if value is not None and np.isfinite(value):
             shown[metric.axis] = metric.show(value) if name in METRICS else f"{value:.4g}"
     return shown
+
+
+def _remark(record: StudyRecord, row: Mapping[Any, Any]) -> str:
+    return one_class_remark(row["predictions"], record.classes[0])
 
 
 def _headline(view: StudyView) -> dict[str, str]:
     """The chosen trial's scores, what chose it, its settings, and the method's own metrics."""
     if view.choice is None:
         return {}
-    shown = _show(view.choice.row, _SCORES)
+    shown, average = _show(view.choice.row, SHOWN), view.consensus.get(f"{SCORE}.{AVERAGE}")
     if not view.is_oracle:
         shown[column_label(column_of(view.by))] = f"{view.choice.value:.4g}"
-    if (average := (view.consensus or {}).get(f"{SCORE}.{AVERAGE}")) is not None:
-        shown["macro-F1 of the consensus"] = METRICS[SCORE].show(average)
-    settings = [show_settings({name: value}).partition(" = ") for name, value in view.choice.settings.items()]
-    return shown | {name: value for name, _, value in settings} | _show(view.choice.row, own_metrics(view.record.table))
+    if average is not None:
+        shown["macro-F1 of the consensus"] = _F1.show(average)
+    settings = [show_settings({name: value}).split(" = ", 1) for name, value in view.choice.settings.items()]
+    return shown | dict(settings) | _show(view.choice.row, own_metrics(view.record.table))
 
 
 def _choice_text(view: StudyView) -> str:
@@ -194,11 +196,11 @@ def _choice_text(view: StudyView) -> str:
 
 
 def _remarks(view: StudyView) -> list[str]:
-    record = view.record
+    spec = view.record.spec
     if view.choice is None:
         return []
-    n_groups = record.spec.shape.n_groups if record.spec.grouping else None
-    return choice_remarks(record.table, view.choice, sampler=record.spec.sampler, n_groups=n_groups)
+    n_groups = spec.shape.n_groups if spec.grouping else None
+    return choice_remarks(view.record.table, view.choice, sampler=spec.sampler, n_groups=n_groups)
 
 
 def _standing(view: StudyView) -> str:
@@ -225,56 +227,36 @@ def _standing(view: StudyView) -> str:
 
 
 def _warnings(view: StudyView) -> list[str]:
-    record = view.record
+    record, table = view.record, view.record.table
     found = [_GENERATED] if record.is_generated else []
-    if view.choice is not None and (said := one_class_remark(view.choice.row["predictions"], record.classes[0])):
+    if view.choice is not None and (said := _remark(record, view.choice.row)):
         found.append(f"The chosen trial {said} samples of the target: it tells nothing apart.")
     if record.coverage:
         found.append(f"This is not the method's whole grid: {record.coverage}. What was chosen is the best of these.")
-    stopped = int((record.table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in record.table else 0
+    stopped = int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0
     if stopped:
         found.append(f"{stopped:,} trials stopped at the limit of iterations.")
     return found
 
 
 def _choices(view: StudyView) -> pd.DataFrame:
-    """What each rule chooses, the page's own choice marked."""
-    record = view.record
-    predictions = record.table.set_index("run_id")["predictions"]
-    rows = []
-    for row in choices_table(record).to_dict("records"):
-        name = _ORACLE if row["choice"] == ORACLE else row["choice"]
-        scores = {METRICS[key].axis: METRICS[key].show(row[key]) for key in _SCORES if key in row}
-        rows.append(
-            {
-                "choice": f"▸ {name}" if row["choice"] == view.by else name,
-                "settings": row["settings"] or "none",
-                "value": f"{row['value']:.4g}",
-                "ties": f"{row['ties']:,}",
-                **scores,
-                "remark": one_class_remark(predictions[row["run_id"]], record.classes[0]),
-            }
-        )
-    return _without_empty(pd.DataFrame(rows).set_index("choice"))
-
-
-def _consensus(view: StudyView) -> pd.DataFrame:
-    """The average of the best trials beside what single trials attain."""
-    record, facts = view.record, view.consensus or {}
-    assert view.choice is not None
-    best = {f"the single trial by {view.by}": view.choice.row}
-    if record.is_scored:
-        best[_ORACLE] = record.choose(ORACLE).row
-    name = f"consensus of the best {len(facts['trials'])} trials by {facts['by']}"
-    rows = {name: {METRIC + key: facts.get(f"{key}.{AVERAGE}") for key in _SCORES} | facts, **best}
-    shown = {
-        of: _show(row, _SCORES) | {"remark": one_class_remark(row["predictions"], record.classes[0])}
-        for of, row in rows.items()
-    }
-    if record.is_scored:
-        medians = {METRIC + key: record.table[METRIC + key].median() for key in _SCORES}
-        shown["median of all trials"] = _show(medians, _SCORES) | {"remark": ""}
-    return _without_empty(pd.DataFrame.from_dict(shown, orient="index"))
+    """What each rule chooses, the page's own choice marked; below them the consensus, and the median of all trials."""
+    record, rows = view.record, []
+    if view.choice is None:
+        return pd.DataFrame()
+    for by in [*([ORACLE] if record.is_scored else []), *record.rules]:
+        found, name = record.choose(by), _ORACLE if by == ORACLE else by
+        shown = {"choice": f"▸ {name}" if by == view.by else name, "settings": show_settings(found.settings) or "none"}
+        shown |= {"value": f"{found.value:.4g}", "ties": f"{found.n_ties:,}"}
+        rows.append(shown | _show(found.row, SHOWN) | {"remark": _remark(record, found.row)})
+    if facts := view.consensus:
+        name = f"consensus: the best {len(facts['trials'])} by {facts['by']}, averaged"
+        scores = {METRIC + key: facts.get(f"{key}.{AVERAGE}") for key in SHOWN}
+        rows.append({"choice": name, **_show(scores, SHOWN), "remark": _remark(record, facts)})
+    if record.is_scored and len(record.table) > 1:
+        medians = {METRIC + key: record.table[METRIC + key].median() for key in SHOWN}
+        rows.append({"choice": "median of all trials", **_show(medians, SHOWN), "remark": ""})
+    return pd.DataFrame(rows)
 
 
 def _tables_of_names(view: StudyView) -> dict[str, pd.DataFrame]:
@@ -285,35 +267,27 @@ def _tables_of_names(view: StudyView) -> dict[str, pd.DataFrame]:
         values = table[PARAM + name].map(lambda value: "none" if pd.isna(value) else str(value), na_action=None)
         summary = in_units(table, column).groupby(values, sort=False).describe()[["count", "max", "25%", "50%", "75%"]]
         summary.columns = pd.Index(["trials", "best", "lower quartile", "median", "upper quartile"])
-        found[f"{name}: {column_label(column)}"] = summary.astype({"trials": int}).round(4)
+        found[f"{name}: {column_label(column)}"] = summary.astype({"trials": int}).round(4).reset_index(names=name)
     return found
 
 
 def _top(view: StudyView) -> pd.DataFrame:
     """The ten best trials, with the method's own metrics."""
-    record, rows = view.record, []
-    names = (*_SCORES, "regions_kept", "iterations", *own_metrics(record.table))
+    record, column, rows = view.record, column_of(view.by), []
+    names = (*SHOWN, "regions_kept", "iterations", *own_metrics(record.table))
     for row in rank_trials(record.table, view.by).head(10).to_dict("records"):
-        values = {str(name): value for name, value in row.items()}
-        shown = {"trial": str(values["number"]), "settings": show_settings(json.loads(values["settings"]))}
-        if not view.is_oracle:
-            shown[column_label(column_of(view.by))] = f"{values[column_of(view.by)]:.4g}"
-        rows.append(
-            shown | _show(values, names) | {"remark": one_class_remark(values["predictions"], record.classes[0])}
-        )
-    return _without_empty(pd.DataFrame(rows).set_index("trial"))
-
-
-def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
-    """A table without its column of remarks, where nothing is remarked."""
-    return table.drop(columns="remark") if not table["remark"].astype(bool).any() else table
+        shown = {"trial": str(row["number"]), "settings": show_settings(json.loads(row["settings"]))}
+        shown |= {} if view.is_oracle else {column_label(column): f"{row[column]:.4g}"}
+        rows.append(shown | _show(row, names) | {"remark": _remark(record, row)})
+    return pd.DataFrame(rows)
 
 
 def _confusions(records: Sequence[StudyRecord]) -> list[ReportFigure]:
+    views = [view for view in map(StudyView.of, records) if view.scores is not None]
     known = [
-        (f"{one.pair}, {one.spec.variant}\n{view.by}", view.scores.confusion, one.classes[0])
-        for one in records
-        if (view := StudyView.of(one)).scores is not None
+        (f"{view.record.pair}, {view.record.spec.variant}\n{view.by}", view.scores.confusion, view.record.classes[0])
+        for view in views
+        if view.scores is not None
     ]
     if not known:
         return []
@@ -321,29 +295,26 @@ def _confusions(records: Sequence[StudyRecord]) -> list[ReportFigure]:
     return [ReportFigure("confusions", CLASSES, "Confusion matrices", caption, draw_confusions(known), dpi=110)]
 
 
-def _heading_of(choice: str) -> str:
-    known = {ORACLE: _ORACLE, FIXED: "fixed settings", AVERAGE: "consensus (label-free)"}
-    return known.get(choice, f"label-free ({choice})")
-
-
 def _summary(record: StudyRecord) -> dict[str, str]:
     """A study's row in the table of all studies."""
     view = StudyView.of(record)
-    paper = None if record.is_generated else published_result(record.pair, record.method)
-    scores = dict.fromkeys((METRICS[SCORE].label, METRICS["accuracy"].axis, "consensus", _ORACLE, "median"), "–")
-    if view.choice is not None and record.is_scored:
-        scores |= _show(view.choice.row, _SCORES)
-        scores["consensus"] = METRICS[SCORE].show((view.consensus or {}).get(f"{SCORE}.{AVERAGE}"))
-        scores[_ORACLE] = METRICS[SCORE].show(record.choose(ORACLE).metrics[SCORE])
-        scores["median"] = METRICS[SCORE].show(record.table[METRIC + SCORE].median())
-    said = [] if view.choice is None else [one_class_remark(view.choice.row["predictions"], record.classes[0])]
-    return {
+    row = {
         "pair": record.pair,
         "method": record.spec.variant,
         "sampler": record.spec.sampler,
         "trials": part_of_grid(record) or f"{len(record.table):,}",
         "chosen by": FIXED if record.spec.sampler == FIXED else _ORACLE if view.is_oracle else view.by,
-        **scores,
-        "paper": "–" if paper is None else METRICS[SCORE].show(paper.macro_f1),
-        "about the choice": " ".join(filter(None, [*said, *_remarks(view)])) or "–",
+    }
+    said = _remarks(view)
+    if view.choice is not None and record.is_scored:
+        row |= _show(view.choice.row, SHOWN)
+        row["consensus"] = _F1.show(view.consensus.get(f"{SCORE}.{AVERAGE}"))
+        row["oracle (target labels)"] = _F1.show(record.choose(ORACLE).value)
+        row["median"] = _F1.show(record.table[METRIC + SCORE].median())
+    if view.choice is not None and (remark := _remark(record, view.choice.row)):
+        said = [f"It {remark}.", *said]
+    paper = None if record.is_generated else published_result(record.pair, record.method)
+    return row | {
+        "paper": "–" if paper is None else _F1.show(paper.macro_f1),
+        "about the choice": " ".join(said) or "–",
     }

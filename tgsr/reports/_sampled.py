@@ -9,7 +9,7 @@ import pandas as pd
 
 from tgsr.evaluation.choice import choose, column_of
 from tgsr.reports._columns import column_label
-from tgsr.reports._style import BLUE, GREY, PAGE, VERMILLION, new_figure, styled
+from tgsr.reports.style import BLUE, GREY, PAGE, VERMILLION, new_figure, styled
 from tgsr.trials.frozen import frozen_trials
 from tgsr.trials.spec import StudySpec
 

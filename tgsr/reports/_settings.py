@@ -6,6 +6,7 @@ values are drawn beside the scores.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,16 @@ import numpy as np
 import pandas as pd
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation.choice import PARAM, choose
+from tgsr.evaluation.choice import ORACLE, PARAM, choose
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.reports._columns import axis_label, column_label, in_units, is_log, named, numeric, scores_of
-from tgsr.reports._style import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, new_figure, styled
+from tgsr.reports.style import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, new_figure, save_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_over", "draw_scores", "draw_surface", "is_grid", "summarise_rest", "surface_part"]
+__all__ = ["draw_over", "draw_surface", "is_grid", "save_surface", "summarise_rest", "surface_part"]
 
 _FEW = 5
 """Fewer scores than this have no quartiles worth drawing."""
@@ -38,8 +39,10 @@ def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figu
     chosen, others = choose(table, by), [name for name in (*over, *named(table)) if name != along]
     joined = len(over) < 2 or is_grid(table[_same(table, chosen.row, named(table))], (over[0], over[1]))
     look: dict[str, Any] = {"ls": "-"} if joined else {"ls": "", "marker": "o", "ms": 3.5, "mew": 0}
-    cut_label = f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}" if len(others) == 1 else (
-        "the others as chosen" if others else "all trials"
+    cut_label = (
+        f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}"
+        if len(others) == 1
+        else ("the others as chosen" if others else "all trials")
     )
     table = table[np.isfinite(table[[*columns, column]].to_numpy(dtype=np.float64)).all(axis=1)]
     cut = _same(table, chosen.row, others)
@@ -49,7 +52,10 @@ def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figu
         _draw_rest(axis, table[~cut], along, score, symbol(others[0]) if len(others) == 1 else "settings")
         if len(own) > 1:
             axis.plot(own[column], in_units(own, score), color=BLUE, label=cut_label, zorder=3, **look)
-        mark, label = in_units(pd.DataFrame([chosen.row]), score), f"chosen: {show_settings({along: chosen.settings[along]})}"
+        mark, label = (
+            in_units(pd.DataFrame([chosen.row]), score),
+            f"chosen: {show_settings({along: chosen.settings[along]})}",
+        )
         axis.plot([chosen.settings[along]], mark, "o", color=VERMILLION, ms=5, zorder=4, clip_on=False, label=label)
         _set_axis(axis, "x", along, table[column])
         axis.set(ylabel=column_label(score), axisbelow=True)
@@ -94,12 +100,16 @@ def draw_surface(table: pd.DataFrame, by: str, title: str = "") -> Figure:
     return figure
 
 
-def draw_scores(table: pd.DataFrame, by: str, title: str = "") -> Figure | None:
-    """Draw what there is to draw over: a surface over two settings, a curve over the first of others, or nothing."""
+def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str, by: str = ORACLE) -> bool:
+    """Draw a grid's scores into a PNG or PDF: a surface over two settings, a curve over the first of another number.
+
+    Returns whether there was anything to draw over: a setting that is a number, of which several values were tried.
+    """
     over = numeric(table)
-    if len(over) == 2:
-        return draw_surface(table, by, title)
-    return draw_over(table, by, over[0], title) if over else None
+    if over:
+        figure = draw_surface(table, by, title) if len(over) == 2 else draw_over(table, by, over[0], title)
+        save_figure(figure, path, dpi=160)
+    return bool(over)
 
 
 def surface_part(table: pd.DataFrame, row: Mapping[str, Any]) -> tuple[pd.DataFrame, tuple[str, str]]:
@@ -124,7 +134,7 @@ def is_grid(table: pd.DataFrame, over: tuple[str, str]) -> bool:
 
 
 def summarise_rest(table: pd.DataFrame, along: str, score: str) -> pd.DataFrame:
-    """Quartiles of a column along one setting: index the positions, columns ``low, middle, high, n`` (number of rows)."""
+    """Quartiles of a column along one setting: index the positions, columns ``low, middle, high, n`` (rows)."""
     grouped = in_units(table, score).groupby(table[PARAM + along])
     quartiles = grouped.quantile(np.array([0.25, 0.5, 0.75])).unstack()
     return quartiles.set_axis(["low", "middle", "high"], axis=1).assign(n=grouped.size())

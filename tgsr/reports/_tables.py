@@ -16,6 +16,7 @@ from tgsr.evaluation.paper import published_results
 from tgsr.evaluation.remarks import one_class_remark
 from tgsr.evaluation.rules import DEFAULT
 from tgsr.protocols import EXPERIMENTS
+from tgsr.reports._columns import SHOWN
 from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
 
@@ -26,10 +27,9 @@ _ORDER = [*(experiment.name for experiment in EXPERIMENTS), *_METHODS]
 MISSING = "–"
 FIXED, AVERAGE = "fixed", "consensus"
 """Choices besides the oracle and rules: settings fixed beforehand, and the average of the best trials."""
-_SHOWN = (SCORE, "accuracy")
 _MARKS = {"generated": False, "partial": "", "remark": "", "study": ""}
 """Columns of what a result must be marked by: generated data; how much of the grid; one class for all; its study."""
-_COLUMNS = ["experiment", "method", "choice", *_SHOWN, *_MARKS]
+_COLUMNS = ["experiment", "method", "choice", *SHOWN, *_MARKS]
 _KINDS = {
     "I": "Table I, {}, {}: TYPE-I, between the cameras of SMIC",
     "II": "Table II, {}, {}: TYPE-II, SMIC and CASME II",
@@ -185,7 +185,7 @@ def paper_tables(results: pd.DataFrame) -> list[PaperTable]:
         for choice in choices
         for kind in _KINDS
         if len(part := results[(results["choice"] == choice) & (kinds == kind)])
-        for metric in _SHOWN
+        for metric in SHOWN
     ]
 
 
@@ -200,12 +200,12 @@ def _results(record: StudyRecord, rules: Sequence[str] | None) -> Iterator[dict[
         choices = {ORACLE: ORACLE} | {rule: rule for rule in wanted if rule in record.rules}
     for name, by in choices.items():
         row = choose(record.table, by).row
-        scores = {key: row[METRIC + key] for key in _SHOWN}
+        scores = {key: row[METRIC + key] for key in SHOWN}
         yield {**common, "choice": name, **scores, "remark": one_class_remark(row["predictions"], record.classes[0])}
     stored = record.artifact(CONSENSUS) if record.spec.sampler != FIXED else None
     facts = {} if stored is None else json.loads(stored)
     if f"{SCORE}.{AVERAGE}" in facts:
-        scores = {key: facts[f"{key}.{AVERAGE}"] for key in _SHOWN}
+        scores = {key: facts[f"{key}.{AVERAGE}"] for key in SHOWN}
         remark = one_class_remark(facts["predictions"], record.classes[0])
         yield {**common, "choice": AVERAGE, **scores, "remark": remark}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from tgsr.errors import ParameterError, TgsrError, TrackingError
+from tgsr.errors import MissingDataError, ParameterError
 from tgsr.files import write_text
 from tgsr.reports._figures import study_figures
 from tgsr.reports._pages import render_paper, render_study, select_records
-from tgsr.reports._style import save_figure
 from tgsr.reports._table_formats import save_tables
 from tgsr.reports._tables import collect_results, paper_tables
+from tgsr.reports.style import save_figure
+from tgsr.tracking.client import open_client
 from tgsr.tracking.names import PAGE
-from tgsr.tracking.records import StudyRecord
+from tgsr.tracking.records import StudyRecord, list_studies, read_study
 from tgsr.tracking.runs import command_run
-from tgsr.tracking.storage_errors import masked
+from tgsr.tracking.storage_errors import storage_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from tgsr.tracking.config import TrackingConfig
 
-__all__ = ["log_report", "log_study_page", "write_paper", "write_report"]
+__all__ = ["log_report", "log_study_page", "report_studies", "write_report"]
 
 _log = logging.getLogger(__name__)
-_TABLES = "tables"
 
 
 def log_study_page(record: StudyRecord) -> None:
@@ -39,6 +40,13 @@ def log_study_page(record: StudyRecord) -> None:
         record.client.log_text(record.run_id, render_study(record), PAGE)
     except Exception as error:  # whatever it is: the study itself is finished and stored
         _log.warning("no page was made: %s; `tgsr report --run %s` tries again", error, record.run_id)
+
+
+def log_report(client: MlflowClient, run_id: str, records: Sequence[StudyRecord]) -> None:
+    """Put the page of some studies, and the tables, onto a run."""
+    with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
+        _write_paper(records, Path(folder), None)
+        client.log_artifacts(run_id, folder)
 
 
 def write_report(
@@ -76,60 +84,79 @@ def write_report(
     """
     for record in select_records(records) if pages is None else pages:
         own, figures = folder / _slug(record), list(study_figures(record, by, frame))
+        page = render_study(record, by, figures)
         with _writing(folder):
             for figure in figures:
                 for kind in ("png", "pdf"):
                     save_figure(figure.figure, own / "figures" / f"{figure.name}.{kind}", dpi=300)
-            write_text(own / PAGE, render_study(record, by, figures))
+            write_text(own / PAGE, page)
         _log.info("%s: %s", record.label, own / PAGE)
-    return write_paper(records, folder, frame)
+    return _write_paper(records, folder, frame)
 
 
-def write_paper(records: Sequence[StudyRecord], folder: Path, frame: npt.NDArray[Any] | None = None) -> Path:
-    """Write the page of all studies, and Tables I and II in ``tables/``; see `write_report`."""
-    with _writing(folder):
-        save_tables(paper_tables(collect_results(records)), folder / _TABLES)
-        write_text(folder / PAGE, render_paper(records, frame))
-    return folder / PAGE
+def report_studies(
+    config: TrackingConfig,
+    folder: Path,
+    *,
+    runs: Sequence[str] = (),
+    pair: str | None = None,
+    by: str | None = None,
+    frame: npt.NDArray[Any] | None = None,
+    log: bool = True,
+) -> Path:
+    """Write a report on stored studies, see `write_report`, and put it onto their runs and one of its own.
 
-
-def log_report(client: MlflowClient, config: TrackingConfig, records: Sequence[StudyRecord], folder: Path) -> str:
-    """Put what `write_report` has written onto the studies' runs, and the whole onto a run of its own.
-
-    Returns
-    -------
-    str
-        The run that carries the whole: of the same pairs it is the same one every time.
+    Parameters
+    ----------
+    config : TrackingConfig
+        Where studies are kept.
+    folder, by, frame
+        See `write_report`.
+    runs : sequence of str
+        Run ids of the studies to report on; by default all.
+    pair : str, optional
+        Only studies of this pair, such as ``"V-N"``.
+    log : bool
+        Whether each page goes onto its study's run, and the whole onto the run of these pairs in ``tgsr/report``.
 
     Raises
     ------
+    MissingDataError
+        If there is no study, or no run of such an id.
+    ParameterError
+        See `write_report`.
     TrackingError
-        If MLflow cannot store the pages; they are in the folder.
+        If a run is no study, or MLflow cannot store the pages; they are in the folder.
     """
-    pairs = " ".join(sorted({record.pair for record in records}))
-    try:
-        for record in records:
-            if (folder / _slug(record)).is_dir():
-                client.log_artifacts(record.run_id, str(folder / _slug(record)))
-        with command_run(
-            client,
-            config,
-            "report",
-            f"report {pairs}",
-            name=f"report {pairs}"[:250],
-            description="The paper's tables and figures beside ours: open the artifact `report.html`; `tables/` has "
-            "Tables I and II as HTML, Markdown, LaTeX and CSV.\n\n**Oracle** marks what target labels chose.",
-        ) as run_id:
-            client.log_artifact(run_id, str(folder / PAGE))
-            client.log_artifacts(run_id, str(folder / _TABLES), _TABLES)
-    except TgsrError:
-        raise
-    except Exception as error:  # each artifact store raises its own
-        raise TrackingError(
-            f"{masked(client.tracking_uri)}: the report cannot be stored ({masked(str(error))}); it is in {folder}, "
-            "and --no-log leaves MLflow alone"
-        ) from error
-    return run_id
+    client = open_client(config.tracking_uri, create=False)
+    records = [read_study(client, run_id) for run_id in runs] or list_studies(client, pair)
+    if not records:
+        raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
+    page = write_report(records, folder, by=by, frame=frame, pages=records if runs else None)
+    if log:
+        pairs = " ".join(sorted({record.pair for record in records}))
+        about = (
+            "The paper's tables and figures beside ours: open `report.html`; `tables/` has Tables I and II as HTML, "
+        )
+        about += "Markdown, LaTeX and CSV.\n\n**Oracle** marks what target labels chose."
+        failed = f"the report cannot be stored; it is in {folder}, and --no-log leaves MLflow alone"
+        with storage_errors(config.tracking_uri, failed):
+            for record in records:
+                if (folder / _slug(record)).is_dir():
+                    client.log_artifacts(record.run_id, str(folder / _slug(record)))
+            key = f"report {pairs}"
+            with command_run(client, config, "report", key, name=key[:250], description=about) as run_id:
+                client.log_artifact(run_id, str(page))
+                client.log_artifacts(run_id, str(folder / "tables"), "tables")
+    return page
+
+
+def _write_paper(records: Sequence[StudyRecord], folder: Path, frame: npt.NDArray[Any] | None) -> Path:
+    tables, page = paper_tables(collect_results(records)), render_paper(records, frame)
+    with _writing(folder):
+        save_tables(tables, folder / "tables")
+        write_text(folder / PAGE, page)
+    return folder / PAGE
 
 
 def _slug(record: StudyRecord) -> str:

@@ -39,7 +39,7 @@ def frozen_trials(spec: StudySpec, table: pd.DataFrame, by: str) -> list[FrozenT
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 value=float(value),
-                user_attrs={name: row[name] for name in shown if not pd.isna(row[name])},
+                user_attrs={str(name): row[name] for name in shown if not pd.isna(row[name])},
             )
         )
     return trials
