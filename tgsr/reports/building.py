@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from tgsr.errors import MissingDataError, ParameterError
+from tgsr.errors import MissingDataError, ParameterError, TgsrError
 from tgsr.files import write_text
 from tgsr.reports._figures import study_figures
 from tgsr.reports._pages import render_paper, render_study, select_records
@@ -129,7 +129,7 @@ def report_studies(
         If a run is no study, or MLflow cannot store the pages; they are in the folder.
     """
     client = open_client(config.tracking_uri, create=False)
-    records = [read_study(client, run_id) for run_id in runs] or list_studies(client, pair)
+    records = [read_study(client, run_id) for run_id in runs] or list(_readable(list_studies(client, pair)))
     if not records:
         raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
     page = write_report(records, folder, by=by, frame=frame, pages=records if runs else None)
@@ -149,6 +149,16 @@ def report_studies(
                 client.log_artifact(run_id, str(page))
                 client.log_artifacts(run_id, str(folder / "tables"), "tables")
     return page
+
+
+def _readable(records: Sequence[StudyRecord]) -> Iterator[StudyRecord]:
+    """Leave out, and say so, what was cut off before it was stored, or is of an older version."""
+    for record in records:
+        try:
+            _ = record.spec, record.classes
+            yield record
+        except TgsrError as error:
+            _log.warning("%s (run %s) is left out: %s", record.name, record.run_id, error)
 
 
 def _write_paper(records: Sequence[StudyRecord], folder: Path, frame: npt.NDArray[Any] | None) -> Path:
