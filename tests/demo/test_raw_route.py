@@ -20,11 +20,11 @@ from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError
 from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
+from tgsr.models.prediction import first_frame, predict_clips
+from tgsr.models.registered import Header, RegisteredModel
 from tgsr.preprocessing._face import find_face
 from tgsr.protocols import CLASS_NAMES
-from tgsr.models.prediction import first_frame, predict_clips
 from tgsr.tracking.client import open_client, resolve_config
-from tgsr.models.registered import Header, RegisteredModel
 
 TOP, LEFT = 90, 140
 ONSET = 20
