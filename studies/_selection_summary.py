@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.evaluation._intervals import bootstrap_macro_f1, holm, two_sided_p
+from tgsr.evaluation.intervals import bootstrap_macro_f1, holm, two_sided_p
 from tgsr.reports._style import BLUE, GREY, VERMILLION, new_figure, save_figure, styled
 
 if TYPE_CHECKING:

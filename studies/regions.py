@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from joblib import cpu_count
+from tgsr.evaluation.rules._refits import selection_stability
 from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
@@ -28,9 +29,8 @@ from tgsr.datasets import DatabasePair, find_databases, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
-from tgsr.evaluation.best import best_trial
-from tgsr.evaluation.rules._folds import bootstrap_samples
-from tgsr.evaluation.rules._refits import selection_stability
+from tgsr.evaluation.choice import best_trial
+from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS, parse_pair
 from tgsr.regions import SCALES, region_boxes

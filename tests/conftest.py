@@ -13,7 +13,7 @@ import pytest
 from servers import empty_postgres, postgres, server
 
 from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 
 __all__ = ["empty_postgres", "postgres", "server"]
 

@@ -14,6 +14,8 @@ ORDER = [
     "errors",
     "files",
     "version",
+    "stopping",
+    "_jit",
     "protocols",
     "regions",
     "datasets",

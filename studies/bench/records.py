@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tgsr.datasets import load_pair
 from tgsr.errors import MissingDataError
 from tgsr.evaluation import score_batch
-from tgsr.evaluation._task import mask_target
+from tgsr.evaluation.task import mask_target
 from tgsr.protocols import EXPERIMENTS, Experiment
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from tgsr.datasets import load_pair
 from tgsr.estimators._groups import feature_groups
-from tgsr.evaluation._task import mask_target
+from tgsr.evaluation.task import mask_target
 from tgsr.protocols import get_experiment
 from tgsr.solvers import BatchSolver, solve_direct
 

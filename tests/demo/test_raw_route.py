@@ -22,9 +22,9 @@ from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing._face import find_face
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking._prediction import first_frame, predict_clips
-from tgsr.tracking.config import open_client, resolve_config
-from tgsr.tracking.model import Header, RegisteredModel
+from tgsr.models.prediction import first_frame, predict_clips
+from tgsr.tracking.client import open_client, resolve_config
+from tgsr.models.registered import Header, RegisteredModel
 
 TOP, LEFT = 90, 140
 ONSET = 20
@@ -170,7 +170,7 @@ def test_the_command_prints_the_good_clips_and_ends_with_status_1(
     raw: Path, faceless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
-    monkeypatch.setattr("tgsr.tracking.model_bundle.load_model", lambda uri, trusted: model)
+    monkeypatch.setattr("tgsr.models.loading.load_model", lambda uri, trusted: model)
     open_client(resolve_config(tmp_path).tracking_uri)
     good = load_clips("CASME2", raw).clips[0].path
     arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]

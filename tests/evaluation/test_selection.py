@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation._task import TransferTask
+from tgsr.evaluation.task import TransferTask
 from tgsr.evaluation.selection import source_folds
 
 

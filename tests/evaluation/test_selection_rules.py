@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome, prepare_sweep
-from tgsr.evaluation._task import TransferTask
+from tgsr.evaluation.task import TransferTask
 from tgsr.evaluation.rules._cross_validation import discriminator_weights
 from tgsr.evaluation.selection import RULES, RuleContext, SelectionRule, get_rule, register_rule
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from tgsr.cli import cli
 from tgsr.datasets import save_features
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 from tgsr.tracking.reading import list_studies, read_trials
 
 CELLS = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200", "--selection", "oracle", "--quiet", "--jobs", "1"]

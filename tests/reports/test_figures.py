@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tgsr.errors import MissingDataError
-from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.choice import best_trial
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
 from tgsr.reports._classes import class_scores, draw_confusions, predicted_counts

@@ -78,11 +78,11 @@ def _noisy(data: FeatureDataset, seed: int) -> FeatureDataset:
 
 @pytest.fixture(scope="module")
 def ui(browser: Any, pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    from studies.options import StudyOptions
-    from studies.spec import make_spec
-    from studies.study import run_study
+    from tgsr.study.options import StudyOptions
+    from tgsr.trials.spec import make_spec
+    from tgsr.study.running import run_study
     from tgsr.reports.building import ReportRequest, report_runs
-    from tgsr.tracking.config import open_client, resolve_config
+    from tgsr.tracking.client import open_client, resolve_config
 
     home = tmp_path_factory.mktemp("home")
     easy = pair_factory(71, 71)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import studies.spec
-from studies.options import StudyOptions
-from studies.spec import StudySpec
+import tgsr.trials.spec
+from tgsr.study.options import StudyOptions
+from tgsr.trials.spec import StudySpec
 from tgsr.datasets import DatabasePair, save_features
 from tgsr.tracking.config import resolve_config
 
@@ -38,7 +38,7 @@ def data_folder(small_pair: DatabasePair, tmp_path_factory: pytest.TempPathFacto
 def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
     def make(pair: DatabasePair = small_pair, method: str = "TGSR", **changes: Any) -> StudySpec:
         axes = AXES if method == "TGSR" else {}
-        return studies.spec.make_spec(pair, method, **{"selection": "oracle", "axes": axes, **changes})
+        return tgsr.trials.spec.make_spec(pair, method, **{"selection": "oracle", "axes": axes, **changes})
 
     return make
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import f1_score, recall_score
 
-from studies.compare import ComparePlan, comparison_table
-from studies.composite import run_composite
-from studies.pairs import choose_pairs
-from studies.study import run_study
+from tgsr.study.comparing import ComparePlan, comparison_table
+from tgsr.study.composite import run_composite
+from tgsr.study.pairs import choose_pairs
+from tgsr.study.running import run_study
 from tests.conftest import generated_database
 from tgsr.cli import cli
 from tgsr.datasets import load_pair, save_features
@@ -40,7 +40,7 @@ def test_uf1_and_uar_are_scikit_learns_over_the_pooled_predictions(databases):
 
 
 def test_no_subject_is_in_its_own_training_set(databases):
-    from studies.composite import composite_folds
+    from tgsr.study.composite import composite_folds
     from tgsr.datasets import pool
 
     data = pool(databases)

@@ -7,8 +7,8 @@ import json
 import pandas as pd
 import pytest
 
-import studies.sinks.csv
-from studies.study import run_study
+import tgsr.study.grid
+from tgsr.study.running import run_study
 from tgsr.errors import DataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate
@@ -26,7 +26,7 @@ def whole(make_spec, make_options, small_pair, tmp_path):
 def interrupted(make_spec, make_options, small_pair, tmp_path, monkeypatch):
     """A grid that ended after some parts; gives its options."""
     options = make_options(out=tmp_path / "part.csv", batch=1)
-    write = studies.sinks.csv.CsvSink.write
+    write = tgsr.study.grid.CsvSink.write
 
     def stop(self, trials):
         write(self, trials)
@@ -34,7 +34,7 @@ def interrupted(make_spec, make_options, small_pair, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(studies.sinks.csv.CsvSink, "write", stop)
+        patch.setattr(tgsr.study.grid.CsvSink, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             run_study(make_spec(), small_pair, options, sink="csv")
     return options
@@ -80,7 +80,7 @@ def test_a_changed_table_is_computed_again_and_a_finished_one_is_not(
     options.out.write_bytes(whole.replace(b"\n0,", b"\n0,", 1).replace(b"0.", b"1.", 1))
     run_study(make_spec(), small_pair, options, sink="csv")
     assert options.out.read_bytes() == whole
-    monkeypatch.setattr(studies.sinks.csv.CsvSink, "write", None)
+    monkeypatch.setattr(tgsr.study.grid.CsvSink, "write", None)
     table = run_study(make_spec(), small_pair, options, sink="csv")
     assert len(table) == 12
 
@@ -92,9 +92,9 @@ def test_parts_of_another_grid_are_refused(interrupted, make_spec, small_pair):
 
 def test_a_second_writer_is_refused(make_spec, make_options, small_pair, tmp_path):
     options = make_options(out=tmp_path / "one.csv")
-    first = studies.sinks.csv.CsvSink(make_spec(), small_pair, options)
+    first = tgsr.study.grid.CsvSink(make_spec(), small_pair, options)
     with pytest.raises(LockedError, match="being written by another process"):
-        studies.sinks.csv.CsvSink(make_spec(), small_pair, options)
+        tgsr.study.grid.CsvSink(make_spec(), small_pair, options)
     first.abort(KeyboardInterrupt())
 
 

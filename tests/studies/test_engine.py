@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from studies.engine import Job, run
-from studies.plans import Task
-from tgsr.tracking._trial import Trial, cell_id
+from tgsr.study._engine import Job, run
+from tgsr.trials.tasks import Task
+from tgsr.trials.trial import Trial, cell_id
 
 
 class Threads:

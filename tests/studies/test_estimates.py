@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from studies.compare import ComparePlan, comparison_table, requests_of
+from tgsr.study.comparing import ComparePlan, comparison_table, requests_of
 from studies.estimates import describe_estimate, estimate_seconds
 
 PLAN = ComparePlan(methods=("SVM", "SA", "TGSR"), axes={"kappa": list(range(1, 60)), "xi": [0.1, 10.0]})

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 import studies.sinks
-from studies.compare import ComparePlan, comparison_table
-from studies.study import run_study
+from tgsr.study.comparing import ComparePlan, comparison_table
+from tgsr.study.running import run_study
 from tgsr.evaluation import selection
-from tgsr.tracking._trial import decode_predictions
-from tgsr.tracking.config import open_client
-from tgsr.tracking.model_bundle import load_model
-from tgsr.tracking.registry import register
+from tgsr.trials.trial import decode_predictions
+from tgsr.tracking.client import open_client
+from tgsr.models.loading import load_model
+from tgsr.models.registry import register
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from studies.plans import grid_tasks, make_plan
-from studies.sampling import SampledPlan
-from studies.spec import spread
+from tgsr.trials.tasks import grid_tasks, make_plan
+from tgsr.study.sampling import SampledPlan
+from tgsr.trials.spec import spread
 from tgsr.errors import ParameterError
-from tgsr.tracking._trial import Trial, cell_id
+from tgsr.trials.trial import Trial, cell_id
 
 
 def _trials(task, value=lambda settings: settings["kappa"] / 100):

@@ -9,18 +9,18 @@ import optuna
 import pandas as pd
 import pytest
 
-from studies.sinks.mlflow import MlflowSink
-from studies.status import status_lines
-from studies.study import StudyRequest, run_studies, run_study
+from tgsr.tracking.study_store import MlflowSink
+from tgsr.study.status import status_lines
+from tgsr.study.running import StudyRequest, run_studies, run_study
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate, mask_target, score
-from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.choice import best_trial
 from tgsr.evaluation.selection import source_folds
 from tgsr.tracking._lock import LockedError
-from tgsr.tracking._trial import decode_predictions
-from tgsr.tracking.config import open_client
+from tgsr.trials.trial import decode_predictions
+from tgsr.tracking.client import open_client
 from tgsr.tracking.reading import (
     list_studies,
     read_artifact,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tgsr.datasets import DatabasePair
 from tgsr.estimators.methods import get_method
-from tgsr.evaluation._metrics import score
+from tgsr.evaluation.metrics import score
 from tgsr.tracking.names import STUDY_JSON, TRIALS_PARQUET, Tag
 
 

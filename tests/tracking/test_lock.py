@@ -18,7 +18,7 @@ from tgsr.tracking import _lock as lock
 from tgsr.tracking._lock import LockedError, study_lock
 from tgsr.tracking._runs import ParentSpec, start_parent
 from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id
+from tgsr.trials.trial import StudyRun, Trial, cell_id
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
 from tgsr.tracking.names import Tag
 

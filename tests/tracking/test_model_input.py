@@ -29,9 +29,9 @@ from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
 from tgsr.estimators.methods import get_method
 from tgsr.features.extraction import ExtractionSettings
-from tgsr.tracking.model import Header, RegisteredModel, save_files
-from tgsr.tracking.model_bundle import FOLDER, LOADER
-from tgsr.tracking.registry import _signature
+from tgsr.models.registered import Header, RegisteredModel, save_files
+from tgsr.models.loading import FOLDER, LOADER
+from tgsr.models.registry import _signature
 
 N = 15045
 SHAPE = [18, 40, 30]
@@ -252,7 +252,7 @@ def test_a_server_answers_rows_and_clips_and_outlives_bad_requests(
 ) -> None:
     rows, clip = pair.target.X[:3], frames()
     model = tgsr.load_model(folders["TGSR"])
-    monkeypatch.setattr("tgsr.tracking._model_input._MOST_VALUES", 100_000)
+    monkeypatch.setattr("tgsr.models._input._MOST_VALUES", 100_000)
     packed = io.BytesIO()
     pd.DataFrame({"features": list(rows)}).to_parquet(packed)
     column = {"columns": ["features"], "data": [[row.tolist()] for row in rows]}

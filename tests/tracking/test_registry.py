@@ -20,10 +20,10 @@ from tgsr.cli.register import command
 from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.estimators.methods import METHODS, get_method
-from tgsr.tracking.config import open_client
-from tgsr.tracking.model import ESTIMATOR, HEADER, Header, load_files, save_files
+from tgsr.tracking.client import open_client
+from tgsr.models.registered import ESTIMATOR, HEADER, Header, load_files, save_files
 from tgsr.tracking.names import Tag
-from tgsr.tracking.registry import register, register_study
+from tgsr.models.registry import register, register_study
 
 TGSR = ({"kappa": 5, "xi": 0.1}, {"kappa": 40, "xi": 10.0})
 

@@ -12,7 +12,7 @@ from tgsr.cli import _shared as shared
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tgsr.tracking.model import RegisteredModel
+    from tgsr.models.registered import RegisteredModel
 
 __all__ = ["command"]
 
@@ -48,9 +48,9 @@ def command(
     """
     from tgsr.errors import DataError, ParameterError
     from tgsr.files import check_output
-    from tgsr.tracking._prediction import first_frame, predict_clips, predict_features
+    from tgsr.models.loading import load_model
+    from tgsr.models.prediction import first_frame, predict_clips, predict_features
     from tgsr.tracking.config import open_client, resolve_config
-    from tgsr.tracking.model_bundle import load_model
 
     some = [clip for clip in clips if clip is not None]
     if bool(some) == bool(features):

@@ -34,8 +34,8 @@ def command(home: str | None, **given: Any) -> None:
 
     Another method than TGSR has models of its own: tgsr-<source>-<target>-<method>.
     """
+    from tgsr.models.registry import register_study
     from tgsr.tracking.config import open_client, resolve_config
-    from tgsr.tracking.registry import register_study
 
     config = resolve_config(home)
     client = open_client(config.tracking_uri, create=False)

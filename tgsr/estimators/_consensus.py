@@ -16,11 +16,11 @@ from sklearn.model_selection import StratifiedKFold
 from tgsr.errors import ParameterError
 from tgsr.estimators._base import Array, Codes, TransferClassifier
 from tgsr.estimators._groups import feature_groups
-from tgsr.estimators._span import Span
 from tgsr.estimators._tgsr import GroupRegression, TGSRClassifier
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Outcome, Settings, Sweep, SweepTask, prepare_sweep
 from tgsr.protocols import check_choice
-from tgsr.solvers._importance import kliep
+from tgsr.solvers.importance import kliep
 
 __all__ = [
     "COMBINATIONS",

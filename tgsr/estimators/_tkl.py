@@ -8,7 +8,7 @@ import numpy as np
 
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span, SpanKernel
+from tgsr.estimators.span import Span, SpanKernel
 from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._quadratic import damped_least_squares
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tgsr.estimators._base import Array, Codes, Fitted
 from tgsr.estimators._drls import RegressionProblem, by_lam
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression

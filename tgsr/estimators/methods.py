@@ -22,7 +22,6 @@ from optuna.distributions import (
 from sklearn.base import BaseEstimator
 
 from tgsr.errors import ParameterError
-from tgsr.estimators._consensus import ConsensusTGSR, VoteClassifier
 from tgsr.estimators._drls import DRLSClassifier
 from tgsr.estimators._iwsvm import IWSVMClassifier
 from tgsr.estimators._stm import STMClassifier
@@ -34,7 +33,7 @@ from tgsr.estimators._tkl import TKLClassifier
 from tgsr.estimators._tsrg import TSRGClassifier
 from tgsr.protocols import XIS
 
-__all__ = ["CONSENSUS", "ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
+__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
 
 ENTRY_POINTS = "tgsr.methods"
 """The group of entry points by which installed packages offer methods: classes, or `Method`."""
@@ -75,9 +74,6 @@ class Method:
     batch : int
         How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
         workers share it.
-    rule : str
-        The selection rule by default, which needs no target label: ``"fixed"``, which takes ``defaults``, unless
-        another was better with certainty (see the table in tgsr/evaluation/README.md).
     """
 
     name: str
@@ -88,7 +84,6 @@ class Method:
     param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
     shares: str | None = None
     batch: int = 32
-    rule: str = "fixed"
 
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
@@ -158,7 +153,6 @@ METHODS: dict[str, Method] = {
                 "width": _WIDTH,
                 "bound": FloatDistribution(1.0, 1000.0, log=True),
             },
-            rule="class-balance",
         ),
         Method("TCA", TCAClassifier, _ORDER, {"n_components": 20, "mu": 1.0}, *_COMPONENTS),
         Method("GFK", GFKClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
@@ -178,7 +172,6 @@ METHODS: dict[str, Method] = {
             {"zeta": 2.0},
             lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
             lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
-            rule="class-balance",
         ),
         _sparse("TSRG", TSRGClassifier, _ORDER, batch=2),
         _sparse("DRLS", DRLSClassifier, {}, batch=37),
@@ -197,20 +190,8 @@ METHODS: dict[str, Method] = {
 """The ten methods in the order of the paper's tables."""
 
 
-CONSENSUS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("TGSR-average", ConsensusTGSR, {"combine": "average"}),
-        Method("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
-        Method("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
-        *(Method(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
-    )
-}
-"""Combinations of a whole grid: nothing is chosen (see `tgsr.estimators._consensus`)."""
-
-
 def get_method(name: str) -> Method:
-    """Find a method: one of the ten or a consensus in any case, or an entry point, or ``package.module:Class``.
+    """Find a method: one of the ten in any case, or an entry point, or ``package.module:Class``.
 
     Hyphens may be left out.
 
@@ -224,7 +205,7 @@ def get_method(name: str) -> Method:
         If there is no such method, or it cannot be imported.
     """
     wanted = _plain(name)
-    for method in (METHODS | CONSENSUS).values():
+    for method in METHODS.values():
         if _plain(method.name) == wanted:
             return method
     for entry in entry_points(group=ENTRY_POINTS):

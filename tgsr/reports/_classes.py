@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.reports._style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
-from tgsr.tracking._trial import decode_predictions
+from tgsr.trials.trial import decode_predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.evaluation.best import Best
+from tgsr.evaluation.choice import Best
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.protocols import N_REGIONS
 from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, predicted_counts

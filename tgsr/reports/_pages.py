@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr import __version__
-from tgsr.evaluation.best import Best, rank_trials
+from tgsr.evaluation.choice import Best, rank_trials
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.remarks import show_value, symbol
 from tgsr.evaluation.selection import RULES

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingError
 from tgsr.evaluation import score
-from tgsr.evaluation.best import Best, best_trial
+from tgsr.evaluation.choice import Best, best_trial
 from tgsr.evaluation.remarks import choice_remarks
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
     """
     from tgsr.estimators.methods import get_method
     from tgsr.estimators.sweep import prepare_sweep
-    from tgsr.tracking._trial import decode_predictions
+    from tgsr.trials.trial import decode_predictions
 
     best, norms, confusion = record.best, record.group_norms, record.confusion
     if best is None or (confusion is not None and (norms is not None or not record.grouping)):
@@ -281,7 +281,7 @@ def complete_record(record: StudyRecord, pair: DatabasePair) -> StudyRecord:
 def _from_spec(
     spec: Mapping[str, Any], table: pd.DataFrame, where: str, *, facts: Mapping[str, str], **known: Any
 ) -> StudyRecord:
-    """What the specification tells, see ``studies.spec``, with what else is known."""
+    """What the specification tells, see ``tgsr.trials.spec``, with what else is known."""
     try:
         pair, method, sampler, selection = (str(spec[key]) for key in ("pair", "method", "sampler", "selection"))
         fixed, shape = dict(spec["fixed"]), spec.get("shape", {})

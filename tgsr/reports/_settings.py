@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.evaluation.best import best_trial, setting_columns
+from tgsr.evaluation.choice import best_trial, setting_columns
 from tgsr.evaluation.remarks import show_setting, show_settings, symbol
 from tgsr.reports._style import (
     BLUE,

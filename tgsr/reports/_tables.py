@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.choice import best_trial
 from tgsr.evaluation.paper import published_results
 from tgsr.protocols import EXPERIMENTS
 from tgsr.reports._records import StudyRecord

@@ -9,6 +9,8 @@ import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
+from tgsr.stopping import raise_if_stopped
+
 __all__ = ["bounded_budget_qp", "damped_least_squares", "mixture_likelihood"]
 
 Array = npt.NDArray[np.float64]
@@ -45,7 +47,10 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
     ------
     ValueError
         If the constraints contradict each other, or the solver cannot reach its accuracy.
+    Interrupted
+        See `tgsr.stopping`.
     """
+    raise_if_stopped()
     n = len(linear)
     if bound * n < low or high < low or bound <= 0 or high < 0:
         raise ValueError(f"no weights in [0, {bound}] of {n} samples have a sum in [{low}, {high}]")
@@ -80,6 +85,7 @@ def mixture_likelihood(densities: Array) -> Array:
     n, m = densities.shape
     beta, slack = np.full(m, 1 / m), np.full(m, float(n))
     for _ in range(_NEWTON_STEPS):
+        raise_if_stopped()
         mixed = densities @ beta
         gradient = n - densities.T @ (1 / mixed)
         gap = float(beta @ slack)

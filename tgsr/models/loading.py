@@ -1,0 +1,150 @@
+"""Loading a registered model without running anything that came with it.
+
+`mlflow.pyfunc.load_model` runs what a model's folder names: a loader module, code paths, a pickle. Here MLmodel is read
+first, as data; a folder that is not exactly as `tgsr register` makes it is refused, saying why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tgsr.errors import MissingDataError, TrackingError
+from tgsr.models.registered import ESTIMATOR, HEADER, RegisteredModel, load_files
+from tgsr.tracking.config import local_artifact_folder
+
+__all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
+
+LOADER = "tgsr.models.registered"
+"""The module that MLflow is to load our models with."""
+FOLDER = "model"
+"""The folder of our files, within the folder that MLflow calls data."""
+DIGEST_TAG = "tgsr.model_sha256"
+"""Tag of a model's version: digest of its header, which has the weights' digest."""
+
+_MLMODEL = "MLmodel"
+_LARGEST_MLMODEL = 2**20
+_EXPECTED = {"loader_module": LOADER, "data": f"data/{FOLDER}", "code": None, "streamable": False}
+_HARMLESS = {"env", "python_version"}  # what to install, which only MLflow's own commands read
+_VERSION = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+|latest))")
+
+
+def load_model(uri: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> RegisteredModel:
+    """Load a model registered by ``tgsr register``, and nothing else.
+
+    No code of the model's folder is run: it may have none. Its weights are data (skops) with the digest that they were
+    registered with; only types of NumPy, SciPy, scikit-learn, `tgsr.estimators` and of installed methods are made.
+
+    Parameters
+    ----------
+    uri : str or path
+        ``"models:/tgsr-V-N@champion"``, another address that MLflow knows, or a model's folder.
+    trusted : sequence of str
+        Classes of your own that the model may hold besides: ``"package.module:Class"``.
+
+    Returns
+    -------
+    RegisteredModel
+        Its ``predict`` takes rows, data frames, clips and paths.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such model.
+    TrackingError
+        If it is refused; one line says what and why.
+    """
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    text = os.fspath(uri)
+    folder = local_artifact_folder(text)
+    if folder is not None:
+        if not folder.is_dir():
+            raise MissingDataError(f"{text}: no such model folder; registered models are named models:/NAME@champion")
+        return _load(folder, text, None, trusted)
+    digest = _registered_digest(text)
+    with tempfile.TemporaryDirectory(prefix="tgsr-model-") as temporary:
+        return _load(_fetch(text, temporary), text, digest, trusted)
+
+
+def _fetch(uri: str, folder: str) -> Path:
+    import mlflow
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+    except Exception as error:  # registry and artifact stores raise their own
+        raise _missing(uri, error) from error
+
+
+def _registered_digest(uri: str) -> str | None:
+    """What the registry says that the model's digest is; None for a model that is addressed without it."""
+    from mlflow import MlflowClient
+
+    match = _VERSION.fullmatch(uri)
+    if match is None:
+        return None
+    client, name = MlflowClient(), match["name"]
+    try:
+        if match["alias"] is not None:
+            version = client.get_model_version_by_alias(name, match["alias"])
+        elif match["version"] == "latest":
+            found = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
+            version = found[0]
+        else:
+            version = client.get_model_version(name, match["version"])
+    except Exception as error:
+        raise _missing(uri, error) from error
+    digest: str | None = version.tags.get(DIGEST_TAG)
+    if digest is None:
+        raise TrackingError(f"model {uri} is refused: its version was not registered by `tgsr register`")
+    return digest
+
+
+def _missing(uri: str, error: Exception) -> MissingDataError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return MissingDataError(
+        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home "
+        "or MLFLOW_TRACKING_URI"
+    )
+
+
+def _load(folder: Path, uri: str, digest: str | None, trusted: Sequence[str]) -> RegisteredModel:
+    try:
+        _check_mlmodel(folder / _MLMODEL)
+        data = folder / "data" / FOLDER
+        strange = sorted(path.name for path in data.iterdir() if path.name not in (ESTIMATOR, HEADER))
+        if strange:
+            raise TrackingError(f"{strange[0]!r} in its data is no file of ours")
+        return load_files(data, sha256=digest, trusted=trusted)
+    except TrackingError as error:
+        shown = str(error).replace(f"{folder}{os.sep}", "")
+        raise TrackingError(f"model {uri} is refused: {shown}") from error
+    except OSError as error:
+        raise TrackingError(f"model {uri} is refused: {error.strerror or error}: {error.filename}") from error
+
+
+def _check_mlmodel(path: Path) -> None:
+    """Refuse a model whose MLmodel asks for anything but our loader and its data."""
+    import yaml  # type: ignore[import-untyped]
+
+    if not path.is_file() or path.stat().st_size > _LARGEST_MLMODEL:
+        raise TrackingError(f"{_MLMODEL} is missing, or too large to be one")
+    try:
+        stored: Any = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        flavors, ours = stored["flavors"], stored["flavors"]["python_function"]
+        names, given = list(flavors), list(ours.items())
+    except Exception as error:  # whatever the text holds
+        raise TrackingError(f"{_MLMODEL} cannot be read, or has no flavour python_function") from error
+    if names != ["python_function"]:
+        raise TrackingError(f"{_MLMODEL} has more flavours than python_function; ours have that alone")
+    for key, value in given:
+        if key not in _HARMLESS and (key not in _EXPECTED or value != _EXPECTED[key]):
+            # shown only where it is text: a few lines of YAML can stand for gigabytes
+            shown = f": {value[:99]!r}" if isinstance(value, str) else " with another value than ours"
+            raise TrackingError(f"{_MLMODEL} has {str(key)[:100]}{shown}, which could run code; ours have none")
+    if not {"loader_module", "data"} <= set(ours):
+        raise TrackingError(f"{_MLMODEL} does not name our loader {LOADER} and its data")

@@ -1,0 +1,158 @@
+"""A study as Optuna's own: in memory, or in any storage of Optuna's for its tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tgsr.errors import ParameterError, TrackingError
+from tgsr.evaluation.choice import METRIC, PARAM, RULE, Choice, column_of
+from tgsr.tracking.records import StudyRecord
+from tgsr.tracking.storage_errors import masked
+from tgsr.trials.spec import StudySpec
+from tgsr.trials.trial import cell_id
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+__all__ = ["Study", "fill_storage", "frozen_trials"]
+
+
+class Study(optuna.Study):
+    """An `optuna.Study` with all of a stored study's trials.
+
+    A trial's value is that of the rule that chooses; its scores and the values of all rules are user attributes
+    (``metrics.macro_f1``, ``rules.circular``, …). Optuna's own tools work on it: ``best_trial``,
+    ``trials_dataframe()``, `optuna.visualization`, `optuna.importance`.
+
+    Parameters
+    ----------
+    record : StudyRecord
+    by : str, optional
+        The rule, or ``"oracle"``; by default the study's own choice.
+
+    Attributes
+    ----------
+    record : StudyRecord
+        The study in MLflow: its run, specification and files.
+    by : str
+    """
+
+    def __init__(self, record: StudyRecord, by: str | None = None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.record, self.by = record, by or record.default_choice
+        storage = InMemoryStorage()
+        storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], record.spec.name)
+        super().__init__(record.spec.name, storage, sampler=optuna.samplers.RandomSampler(seed=record.spec.seed))
+        self.add_trials(frozen_trials(record.spec, record.table, self.by))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The trials as a table: ``params.…``, ``metrics.…``, ``rules.…``; see `tgsr.evaluation.choice`."""
+        return self.record.table
+
+    def choose(self, by: str | None = None) -> Choice:
+        """The best trial by a rule or ``"oracle"``; nothing is fitted."""
+        return self.record.choose(by or self.by)
+
+    def ranked_by(self, by: str) -> Study:
+        """The same study with another rule's values; nothing is fitted."""
+        return Study(self.record, by)
+
+
+def frozen_trials(spec: StudySpec, table: pd.DataFrame, by: str) -> list[FrozenTrial]:
+    """A study's finished trials as Optuna's, in their order; those without a value are left out."""
+    distributions, column = spec.distributions(), column_of(by)
+    if not len(table) or column not in table:
+        return []
+    columns = map(str, table.columns)
+    shown = [name for name in columns if name in ("number", "run_id") or name.startswith((METRIC, RULE))]
+    names = [name for name in distributions if PARAM + name in table]
+    trials = []
+    for row in table.to_dict("records"):
+        value = row[column]
+        if not np.isfinite(value):
+            continue
+        params = {
+            name: _param(row[PARAM + name], distributions[name]) for name in names if not pd.isna(row[PARAM + name])
+        }
+        trials.append(
+            create_trial(
+                params=params,
+                distributions={name: distributions[name] for name in params},
+                value=float(value),
+                user_attrs={name: row[name] for name in shown if not pd.isna(row[name])},
+            )
+        )
+    return trials
+
+
+def fill_storage(record: StudyRecord, url: str, by: str) -> int:
+    """Add to a study in an Optuna storage those of its finished trials that it lacks; returns how many.
+
+    The storage is ``sqlite:///…``, ``postgresql://…`` or another URL of SQLAlchemy's; a path is a journal file.
+
+    Raises
+    ------
+    ParameterError
+        If it is MLflow's own database: Optuna's tables do not belong there.
+    TrackingError
+        If the storage cannot be opened or read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    check_storage(url)
+    try:
+        study = optuna.create_study(
+            study_name=f"{record.spec.name} by {by}", storage=_open(url), direction="maximize", load_if_exists=True
+        )
+        there = {cell_id(trial.params) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+        trials = frozen_trials(record.spec, record.table, by)
+        lacking = [trial for trial in trials if cell_id(trial.params) not in there]
+        study.add_trials(lacking)
+    except Exception as error:  # SQLAlchemy, its drivers and Optuna raise their own
+        raise TrackingError(
+            f"Optuna's storage {masked(url)} cannot be filled ({masked(str(error))}); MLflow has all trials: repair the "
+            "storage or name another one, and run the same command again"
+        ) from error
+    return len(lacking)
+
+
+def check_storage(url: str) -> None:
+    """Refuse MLflow's database as a storage of Optuna's: both have tables of the same names.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if "://" not in url:
+        return
+    import sqlalchemy as sa
+
+    try:
+        tables = set(sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names())
+    except Exception:  # a storage that cannot be opened is said when it is filled
+        return
+    if {"experiments", "runs", "latest_metrics"} <= tables:
+        raise ParameterError(
+            f"--storage {masked(url)} is MLflow's own database; give Optuna one of its own, such as sqlite:///optuna.db"
+        )
+
+
+def _open(url: str) -> BaseStorage | str:
+    if "://" in url:
+        return url
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    return JournalStorage(JournalFileBackend(url, lock_obj=JournalFileOpenLock(url)))
+
+
+def _param(value: Any, distribution: BaseDistribution) -> Any:
+    """A table's value as the distribution knows it: a column of integers with gaps is one of floats."""
+    choices = getattr(distribution, "choices", ())
+    return next((choice for choice in choices if choice == value), value.item() if hasattr(value, "item") else value)
