@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from joblib import cpu_count
+from tgsr.evaluation.rules._refits import selection_stability
 from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
@@ -30,7 +31,6 @@ from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.choice import best_trial
 from tgsr.evaluation.rules.folds import bootstrap_samples
-from tgsr.evaluation.rules._refits import selection_stability
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS, parse_pair
 from tgsr.regions import SCALES, region_boxes

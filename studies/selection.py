@@ -23,26 +23,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
+from tgsr.evaluation.selection import RULES
 
 from studies._selection_summary import draw_summary, summarise, summarise_variants, to_markdown
-from tgsr.trials.fitter import make_context
-from tgsr.trials.spec import make_spec
 from tgsr.datasets import DatabasePair, find_databases, load_database, load_pair
 from tgsr.errors import ParameterError
 from tgsr.estimators._consensus import aggregation_weights, best_tenth, vote
-from tgsr.estimators.span import Span
 from tgsr.estimators.methods import expand_grid, get_method
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Outcome, Settings, Sweep
 from tgsr.evaluation.intervals import subject_draws
 from tgsr.evaluation.metrics import score
-from tgsr.evaluation.task import TransferTask
 from tgsr.evaluation.rules.base import PrepareSweep, RuleContext
 from tgsr.evaluation.rules.folds import held_out_outcomes
-from tgsr.evaluation.selection import RULES
+from tgsr.evaluation.task import TransferTask
 from tgsr.files import write_text
 from tgsr.protocols import parse_pair
 from tgsr.solvers import project_simplex
 from tgsr.solvers.importance import kliep
+from tgsr.trials.fitter import make_context
+from tgsr.trials.spec import make_spec
 
 __all__ = ["Case", "main", "run_case", "thin_grid", "whiten_regions"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def check_extraction(first: Mapping[str, Any], other: Mapping[str, Any], who: st
 
 def _order(wanted: Names | None, names: Names | None) -> npt.NDArray[np.intp] | None:
     """Where each name wanted is; None where they are in that order already, or not known."""
-    given, own = ([] if side is None else [str(name) for name in side] for side in (names, wanted))
+    given, own = ([normalize("NFC", str(name)) for name in (() if side is None else side)] for side in (names, wanted))
     if not own or not given or own == given:
         return None
     place = {name: position for position, name in enumerate(given)}

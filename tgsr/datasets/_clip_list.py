@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
+from tgsr.datasets._frame_order import number_frames
+from tgsr.datasets._images import holds_several
 from tgsr.datasets._sheet import SHEET_SUFFIXES, Row, Sheet, read_sheet
 from tgsr.datasets._tree import (
     Collector,
@@ -190,9 +192,19 @@ def _clips_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """The clips that a folder holds or is, and its other files; what is beside frames is noted with them."""
     clips = [path for path in videos(folder) if path.is_file()]
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not is_hidden(path)]
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if images and not _are_clips(images):
         return [*clips, folder], []
-    return clips, [path for path in files if path not in clips]
+    return clips + images, [path for path in files if path not in clips + images]
+
+
+def _are_clips(images: list[Path]) -> bool:
+    """Whether each image file is a clip: a film, and not called as the parts of one are."""
+    try:
+        number_frames(images)
+        return False
+    except DataError:
+        return len(images) > 1 and all(map(holds_several, images))
 
 
 def _has_labels(sheet: Sheet) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "is_film",
     "read_frames",
     "read_image",
+    "read_images",
     "read_video",
 ]
 

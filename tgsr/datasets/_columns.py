@@ -16,18 +16,19 @@ from tgsr.errors import DataError
 __all__ = ["Columns", "assign_columns", "check_features", "has_role", "same_name"]
 
 ROLES = {
-    "label": "label labels class classes target targets emotion emotions expression category truth groundtruth gt",
+    "label": "label labels class classes target targets emotion emotions estimatedemotion expression category truth "
+    "groundtruth gt",
     "subject": "subject subjects subjectid sub subj subid participant participantid person personid",
     "clip": "clip clips clipid sample sampleid samplename sequence video videoid videoname file filename filepath",
 }
 """What a column is used for, and the names that say so: compared without case, spaces and punctuation."""
 
 _BOOKKEEPING = (
-    "index idx id ids uid uuid row rows rowid rownames no nr num number key level0 indexlevel0 fold folds foldid "
-    "cvfold split set partition framerate frame frames nframes onset apex offset timestamp date datetime"
+    "idx id ids uid uuid row rows rowid rownames no nr num number key fold folds foldid cvfold split set partition "
+    "framerate frame frames nframes onset apex offset time timestamp date datetime"
 )
 _ROLE = {name: role for role, names in ROLES.items() for name in names.split()}
-_UNNAMED = re.compile(r"|unnamed\d*(level\d+)?|.*fps|fps.*")
+_INDEX = re.compile(r"index|unnamed\d*(level\d+)?|(index)?level\d+")
 _TELLING = re.compile(
     r"(?<![a-z])(labels?|class|target|emotion|subject|subj|participant|fold|index|idx|id|code|frames?|session|trial|batch"
     r"|age|gender|sex)(?![a-z])"
@@ -41,11 +42,13 @@ _BLOCK = 4096  # columns looked at in one go
 class Columns:
     """Where what is found: the positions of label, subject and clip, where there are any, and of the features.
 
-    ``notes``: what a user must be told of the choice.
+    ``index``: positions of what should be the rows' numbers only, and is left out. ``notes``: what a user must be told
+    of the choice.
     """
 
     known: dict[str, int]
     features: tuple[int, ...]
+    index: tuple[int, ...]
     notes: tuple[str, ...]
 
 
@@ -74,43 +77,52 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
         if wanted not in names:
             raise DataError(f"it has no column {wanted!r}; it has {_listed(names)}")
     roles: dict[str, list[int]] = {role: [] for role in ROLES}
-    left_out, features, notes = [], [], []
+    left_out, features, index, notes = [], [], [], []
     for position, name in enumerate(names):
         plain = same_name(name)
         if name == label:
-            roles["label"].insert(0, position)
+            roles["label"].append(position)
         elif name in drop:
             notes.append(f"left out, as asked: {name}")
         elif "/" in name:
             features.append(position)
         elif plain in _ROLE:
             roles[_ROLE[plain]].append(position)
-        elif plain in _BOOKKEEPING.split() or _UNNAMED.fullmatch(plain):
+        elif name in ("", "#") or _INDEX.fullmatch(plain):
+            index.append(position)
             left_out.append(name or f"the column without a name ({position + 1})")
+        elif plain in _BOOKKEEPING.split() or plain.startswith("fps") or plain.endswith("fps"):
+            left_out.append(name)
         else:
             features.append(position)
     known = {}
     for role, positions in roles.items():
-        exact = [position for position in positions if names[position] == label or same_name(names[position]) == role]
-        if role == "label" and label is not None:
-            exact = exact[:1]
-        if len(exact) > 1 or (not exact and len(positions) > 1):
-            raise DataError(
-                f"{_listed([names[position] for position in exact or positions])} could each be the {role}; leave out "
-                "all but one with --drop" + " or name it with --label" * (role == "label")
-            )
         if positions:
-            known[role] = (exact or positions)[0]
+            known[role] = _choose(role, positions, names, label)
             left_out += [names[position] for position in positions if position != known[role]]
-        if positions and not exact:
-            notes.append(f"{names[known[role]]} is taken as the {role}")
+            if names[known[role]] != label and same_name(names[known[role]]) != role:
+                notes.append(f"{names[known[role]]} is taken as the {role}")
     counted = Counter(names[position] for position in features)
     twice = [name for name, count in counted.items() if count > 1]
     if twice:
         raise DataError(f"its columns {_listed(twice)} are there more than once; give each a name of its own")
     if left_out:
-        notes.append(f"left out, as they are no features: {_listed(left_out)}; for a feature write GROUP/NAME")
-    return Columns(known, tuple(features), tuple(notes))
+        notes.append(f"left out, as bookkeeping and no feature: {_listed(left_out)} (a feature is called GROUP/NAME)")
+    return Columns(known, tuple(features), tuple(index), tuple(notes))
+
+
+def _choose(role: str, positions: list[int], names: Sequence[str], label: str | None) -> int:
+    """The column that has the role: the one named by the user, else by the role's own name, else the only one."""
+    if role == "label" and label is not None:
+        exact = [position for position in positions if names[position] == label]
+    else:
+        exact = [position for position in positions if same_name(names[position]) == role]
+    if len(exact or positions) > 1:
+        raise DataError(
+            f"{_listed([names[position] for position in exact or positions])} could each be the {role}; leave out all "
+            "but one with --drop" + " or name it with --label" * (role == "label")
+        )
+    return (exact or positions)[0]
 
 
 def check_features(
@@ -135,7 +147,9 @@ def check_features(
     codes = None if labels is None else np.unique(labels, return_inverse=True)[1]
     for start in range(0, features.shape[1], _BLOCK):
         block = features[:, start : start + _BLOCK]
-        for position in np.flatnonzero((block == np.rint(block)).all(axis=0)).tolist():
+        step = np.diff(block, axis=0)
+        even = (np.abs(step - step[:1]) <= 1e-9 * np.abs(step[:1])).all(axis=0) & step.any(axis=0)
+        for position in np.flatnonzero((block == np.rint(block)).all(axis=0) | even).tolist():
             name = names[start + position]
             reason = "" if "/" in name else _looks_like(block[:, position], name, codes)
             if reason:
@@ -143,7 +157,7 @@ def check_features(
 
 
 def _looks_like(values: npt.NDArray[np.float64], name: str, codes: npt.NDArray[np.intp] | None) -> str:
-    """What a column of whole numbers seems to be; empty for a feature."""
+    """What a column of whole numbers, or of evenly rising ones, seems to be; empty for a feature."""
     n, distinct = len(values), np.unique(values)
     if _TELLING.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("_", " ")):
         return "is called like bookkeeping and holds whole numbers"
@@ -151,8 +165,8 @@ def _looks_like(values: npt.NDArray[np.float64], name: str, codes: npt.NDArray[n
         return ""
     if len(distinct) == n and distinct[-1] - distinct[0] == n - 1:
         return f"holds each of {distinct[0]:g}…{distinct[-1]:g} once, as numbers of the rows"
-    if (np.diff(values) > 0).all():
-        return "holds whole numbers that rise from row to row, as numbers of rows or frames"
+    if (np.diff(values) > 0).all() or (values != np.rint(values)).any():
+        return "goes on from row to row, as numbers of rows or frames do, or times"
     if codes is None or len(distinct) > _MOST_CODES:
         return ""
     first = np.unique(codes, return_index=True)[1]

@@ -103,8 +103,8 @@ def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
     if numeric and not any(has_role(cell) for cell in line.cells):
         counted = numeric in ([str(n) for n in range(start, start + len(numeric))] for start in (0, 1))
         others = {cell for cell in line.cells if not _is_number(cell)}
-        fractions = after is not None and any(re.search(r"[.eE]", cell) for cell in after.cells if _is_number(cell))
-        if not counted or others - {""} or not fractions:
+        below = () if after is None else after.cells[1:] if "" in others else after.cells
+        if len(numeric) < 3 or not counted or others - {""} or not all(re.search("[.,eE]", cell) for cell in below):
             raise DataError(
                 f"line {line.number} has the number {numeric[0]} where the names of the columns are expected; write "
                 "them into the first line (label,f1,f2 …), or the first sample is lost"
@@ -115,6 +115,13 @@ def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
     if nameless:
         raise DataError(f"line {line.number}: column {nameless[0]} has no name; give it one, or remove the column")
     return line.cells[:width], lines
+
+
+def _text_index(name: str, cell: str) -> str:
+    return (
+        f"its index {name!r} holds text, as {cell!a:.40}; call it label, subject or clip, whichever it is, or leave it "
+        f"out with --drop '{name}'"
+    )
 
 
 def _is_number(cell: str) -> bool:
@@ -143,6 +150,9 @@ class _Parser:
                 )
             self._n_values += width
             check_size(self._n_values)
+            for position in self._columns.index:
+                if not _is_number(line.cells[position]):
+                    raise DataError(_text_index(self._header[position], line.cells[position]))
             for role, position in self._columns.known.items():
                 self.texts[role].append(line.cells[position])
             yield line
@@ -152,9 +162,9 @@ class _Parser:
         cells = [line.cells[position] for position in self._columns.features]
         text = "".join(cells)
         try:
-            if "_" in text or not text.isascii() or re.search("[nN]", text):
+            if not text.isascii() or any(character in text for character in "_nN"):
                 raise ValueError  # what Python takes for numbers besides: 1_000, nan
-            row = np.array([float(cell) for cell in cells])
+            row = np.array(list(map(float, cells)))
             self._points = self._points or "." in text
         except ValueError:
             row = np.array([self._number(line, *pair) for pair in zip(self._columns.features, cells, strict=True)])
@@ -168,8 +178,9 @@ class _Parser:
             self._commas.append((line.number, cell))
         if value is None:
             name = self._header[position]
-            what = f"{cell!a:.40} is no finite number" if cell else "is empty"
-            raise DataError(f"line {line.number}, column {name}: {what}; correct it, or --drop '{name}'")
+            what = f"{cell!a:.40} is no finite number" if cell else "an empty cell"
+            label = "" if "label" in self._columns.known else f", or, if it is the label, --label '{name}'"
+            raise DataError(f"line {line.number}, column {name}: {what}; correct it, or --drop '{name}'{label}")
         return value
 
     def finish(self) -> None:
@@ -192,6 +203,9 @@ def _read_parquet(path: Path, label: str | None, drop: Collection[str]) -> Parts
     names = [header[position] for position in columns.features]
     if not table.num_rows or not names:
         raise DataError("it has no samples" if not table.num_rows else "it has no column of features")
+    for position in columns.index:
+        if kinds.is_string(table.schema.types[position]) or kinds.is_large_string(table.schema.types[position]):
+            raise DataError(_text_index(header[position], table.column(position)[0].as_py()))
     features = np.empty((table.num_rows, len(names)))
     for place, (position, name) in enumerate(zip(columns.features, names, strict=True)):
         kind = table.schema.types[position]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._decoders import MOST_FRAMES, MOST_PIXELS, MOST_VALUES, damage, decoder_messages, uneven_times
 from tgsr.errors import DataError, MissingDataError
+from tgsr.files import reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -30,6 +31,7 @@ IMAGE_SUFFIXES = _MAY_HOLD_SEVERAL | {
 
 Image = npt.NDArray[np.uint8]
 
+_HOLE, _AC, _END_OF_BLOCK = 48, 0x10, 0  # bytes; a JPEG's table of codes for brightness; its symbol of flat areas
 _REDUCED, _BITS = 254, 258  # TIFF's tags: a page that is a smaller copy of another; bits of each channel
 _OPENCV = ("BMP", "JPEG", "MPO", "PNG")  # formats that OpenCV reads; of others, and of films, Pillow sees all
 _MODES = ("1", "CMYK", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")  # Pillow's of 8 bits a channel
@@ -40,10 +42,10 @@ def holds_several(path: Path) -> bool:
     if path.suffix.lower() not in _MAY_HOLD_SEVERAL or not path.is_file():
         return False
     try:
-        with _opened(path) as picture:
+        with warnings.catch_warnings(action="ignore"), _opened(path) as picture:
             return _n_pictures(picture) > 1
-    except (DataError, OSError):
-        return False  # said when it is read
+    except Exception:  # Pillow's formats raise whatever their parsers raise; it is said when the file is read
+        return False
 
 
 def read_image(path: Path) -> Image:
@@ -84,7 +86,10 @@ def read_images(path: Path, notes: list[str] | None = None) -> list[Image]:
         if picture.format in _OPENCV and _n_pictures(picture) == 1:
             return [_decode(path, data)]
         times: list[float] = [0.0]
-        images = list(_decode_all(path, picture, times))
+        with warnings.catch_warnings(action="ignore"), reading(path, "the image is damaged", "restore it"):
+            # no more than a warning to Pillow, but pages behind such a place are lost
+            warnings.filterwarnings("error", "Corrupt|Truncated")
+            images = list(_decode_all(path, picture, times))
         if notes is not None and (remark := uneven_times(times)):
             notes.append(remark)
         if not images:
@@ -97,8 +102,7 @@ def _opened(path: Path, data: io.BytesIO | None = None) -> PillowImage:
     from PIL import Image as Pillow
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes: they are looked at here
+        with warnings.catch_warnings(action="ignore"):  # of sizes: they are looked at here
             return Pillow.open(data or path)
     except Pillow.DecompressionBombError as error:
         raise DataError(f"{path}: too many pixels ({error}); make the frames smaller") from error
@@ -123,7 +127,7 @@ def _decode(path: Path, data: bytes) -> Image:
         said = damage(messages())
     if image is None:
         raise DataError(f"{path}: not a readable image; restore it or remove the clip")
-    if said:
+    if said := said or "a block of zeros" * _has_hole(data):
         raise DataError(f"{path}: the image is damaged ({said}); restore it or remove the clip")
     return np.asarray(image, dtype=np.uint8)
 
@@ -137,13 +141,9 @@ def _decode_all(path: Path, picture: Any, times: list[float]) -> Iterator[Image]
         raise DataError(f"{path}: {n_pictures} pictures in one file are too many; cut the clip out")
     # a picture that an animated PNG shows to programs without animations only
     for number in range(1 if picture.info.get("default_image") else 0, n_pictures):
-        try:
-            with decoder_messages(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                picture.seek(number)
-                picture.load()
-        except Exception as error:
-            raise DataError(f"{path}: picture {number + 1} of {n_pictures} is damaged ({error}); restore it") from error
+        with decoder_messages():
+            picture.seek(number)
+            picture.load()
         tags = getattr(picture, "tag_v2", {})
         if picture.mode not in _MODES or max(np.atleast_1d(tags.get(_BITS, 8))) > 8:
             raise DataError(f"{path}: an image of more than 8 bits; convert the clip to 8 bits, all frames alike")
@@ -167,12 +167,31 @@ def _is_deep(picture: PillowImage, data: bytes) -> bool:
     return image is not None and image.dtype != np.uint8
 
 
+def _has_hole(data: bytes) -> bool:
+    """Whether a baseline JPEG has zeros for data where they mean texture; in small ones decoders take them for that."""
+    hole = data.find(bytes(_HOLE), data.rfind(b"\xff\xda")) if data.startswith(b"\xff\xd8") else -1
+    if hole < 0 or data.find(b"\xff\xc2", 0, hole) >= 0:  # none, or a progressive one
+        return False
+    meaning = _END_OF_BLOCK
+    tables = data.find(b"\xff\xc4", 0, hole)  # of Huffman codes
+    while tables >= 0:
+        at, end = tables + 4, tables + 2 + int.from_bytes(data[tables + 2 : tables + 4], "big")
+        while at < min(end, hole - 17):
+            if data[at] == _AC:  # 16 numbers of codes by length, then what they stand for; the first code is all zeros
+                meaning = data[at + 17]
+            at += 17 + sum(data[at + 1 : at + 17])
+        tables = data.find(b"\xff\xc4", end, hole)
+    return meaning != _END_OF_BLOCK
+
+
 def _is_truncated(data: bytes) -> bool:
-    """Whether an image file is empty or ends early, for the formats of the databases (BMP, JPEG, PNG)."""
+    """Whether an image file is empty or ends early, for BMP, GIF, JPEG and PNG."""
     if data.startswith(b"\xff\xd8"):  # JPEG: the end marker must follow the last scan's start
         return data.rfind(b"\xff\xd9") < max(data.rfind(b"\xff\xda"), 2)
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
+    if data.startswith(b"GIF8"):
+        return not data.rstrip(b"\0").endswith(b";")
     if data.startswith(b"BM") and len(data) >= 54:
         start, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
         bits, compression = int.from_bytes(data[28:30], "little"), int.from_bytes(data[30:34], "little")

@@ -28,6 +28,7 @@ __all__ = ["import_features"]
 
 _log = logging.getLogger(__name__)
 _TABLES = (*TEXT_SUFFIXES, ".parquet")
+_SHORT = {"X": "features", "y": "label"}
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
 
 
@@ -48,7 +49,8 @@ def import_features(
 
     An archive has ``features`` (n, p) or (n, groups, size) and, where known, ``labels`` (text, or numbers with
     ``class_names`` or a label map), ``subjects``, ``clips`` (n,), ``groups`` (p,) or (groups,): text or numbers, and
-    ``feature_names`` (p,). Without groups and names 15,045 features are taken as the canonical layout of LBP-TOP.
+    ``feature_names`` (p,); ``X`` and ``y`` will do, too. Without groups and names 15,045 features are taken as the
+    canonical layout of LBP-TOP.
 
     Parameters
     ----------
@@ -74,8 +76,10 @@ def import_features(
         If there is no such file.
     DataError
         If it cannot be read, is too large, or its content cannot be used or is not clear.
+    ProtocolError
+        If a database cannot be called so.
     """
-    path, suffix = Path(path), Path(path).suffix.lower()
+    path, suffix, name = Path(path), Path(path).suffix.lower(), canonical_name(name)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file of features")
     if suffix not in (*_TABLES, ".npz"):
@@ -87,7 +91,7 @@ def import_features(
     mapping = None if label_map is None else read_label_map(label_map)
     with reading(path, "the features cannot be read"):
         rows = _read_archive(path, mapping) if suffix == ".npz" else read_feature_table(path, label, drop)
-        dataset = _dataset(rows, path, canonical_name(name), mapping)
+        dataset = _dataset(rows, path, name, mapping)
     for note in rows["notes"]:
         _log.warning("%s: %s", path, note)
     return dataset
@@ -99,6 +103,7 @@ def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, 
         found: dict[str, Any] = {}
         for member in members.files:
             role = next((role for role, names in ROLES.items() if same_name(member) in names.split()), member)
+            role = _SHORT.get(role, role)
             if role in found:
                 raise DataError(f"{member} and another member could each be its {role}s; keep one")
             found[role] = _member(members, member)

@@ -122,7 +122,8 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
         return first
     if len({data.name for data in datasets}) < len(datasets):
         raise ProtocolError(f"{'+'.join(data.name for data in datasets)}: a database is named twice")
-    aligned = [first, *(align_dataset(first, data) for data in others)]
+    named = next((data for data in datasets if data.feature_names is not None), first)
+    aligned = [align_dataset(named, data) for data in datasets]
     names = _common_classes(aligned)
     notes: list[str] = []
     parts = [_on_classes(data, names, notes) for data in aligned]
@@ -135,8 +136,8 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
         subjects=np.concatenate([_qualified(data) for data in parts]) if known else None,
         sample_ids=np.concatenate([_sample_ids(data) for data in parts]),
         parameters=_pooled_parameters(parts, notes),
-        groups=first.groups,
-        feature_names=first.feature_names if all(data.feature_names is not None for data in parts) else None,
+        groups=named.groups,
+        feature_names=named.feature_names,
     )
 
 
@@ -187,6 +188,9 @@ def _check_content(source: FeatureDataset, target: FeatureDataset, notes: list[s
         missing = [name for name, count in data.counts.items() if not count]
         if missing:
             notes.append(f"{data.name}: no sample of {', '.join(missing)}")
+    unnamed = [data.name for data in (source, target) if data.feature_names is None]
+    if len(unnamed) == 1:
+        notes.append(f"{unnamed[0]}: its features have no names; they are taken in the order of the other database's")
     notes += [note for note in source.parameters.get("notes", ()) if note not in notes]
 
 

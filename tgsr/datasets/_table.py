@@ -7,6 +7,7 @@ import csv
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -110,11 +111,18 @@ def _head(lines: Iterator[str]) -> list[str]:
 
 def _delimiter(head: list[str], names: Collection[str]) -> str:
     """What divides the lines: into as many cells each, or one of them into the columns that are known."""
-    divided = {mark: list(_split(head, mark, strict=False)) for mark in (*_DELIMITERS, _SPACES)}
+    divided: dict[str, list[Line]] = {}
+    for mark in (*_DELIMITERS, _SPACES):
+        with suppress(csv.Error):  # a line that is not divided by it may be longer than a cell can be
+            divided[mark] = []
+            divided[mark] = list(_split(head, mark, strict=False))
     if names:
         headers = {mark: [{cell.lower() for cell in line.cells} for line in lines] for mark, lines in divided.items()}
         return next((mark for mark in _DELIMITERS if any(set(names) <= cells for cells in headers[mark])), ",")
     fitting = [mark for mark in _DELIMITERS if _is_even(divided[mark])]
+    others = [cell for mark in fitting if mark != "," for line in divided[mark] for cell in line.cells if "," in cell]
+    if len(fitting) == 2 and "," in fitting and all(number(cell, comma=True) is not None for cell in others):
+        fitting.remove(",")  # all commas are decimal ones
     if len(fitting) > 1:
         shown = " and ".join(map(repr, fitting))
         raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
@@ -135,13 +143,13 @@ def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool
     rows = (re.split(r"\s+", line.strip()) for line in lines) if delimiter == _SPACES else reader
     start, above = first, True
     for row in rows:
-        cells = tuple(cell.strip() for cell in row)
+        cells = tuple(map(str.strip, row))
         marked = above and cells[:1] > ("",) and cells[0][0] in _MARKS
         if marked:
             bare = cells[0][1:].strip()
             cells = cells[1:] if delimiter == _SPACES and not bare else (bare, *cells[1:])
         elif strict and cells and cells[0].startswith("#"):
-            raise DataError(f"line {start} begins with #; remove it if it is a comment, otherwise call it otherwise")
+            raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
         if any(cells):
             above = above and marked
             yield Line(start, cells, marked)

@@ -14,6 +14,7 @@ from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipColle
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
 from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES
 
 __all__ = [
@@ -185,12 +186,12 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a name can be printed: on Linux a file name may hold any bytes."""
+    """Whether a name can be printed: on Linux a file name may hold any bytes, and codes that steer a terminal."""
     return _shown(str(path)) == str(path)
 
 
 def _shown(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 @dataclass
@@ -258,6 +259,8 @@ class Collector:
         cut = not cropped if cut is None else cut
         try:
             frames, video = self._files(path)
+            if problem := next(filter(None, map(name_problem, (clip_id, subject or "", label or ""))), ""):
+                raise DataError(f"{problem}; rename it")
             clip = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
             if not is_film(clip):
                 frames = self._between(path, frames, onset if cut else None, offset if cut else None)

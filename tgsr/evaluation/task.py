@@ -51,9 +51,11 @@ def mask_target(pair: DatabasePair) -> TransferTask:
 class TransferEstimator(Protocol):
     """What a method must offer: scikit-learn's interface with the unlabelled target samples as a keyword."""
 
-    def fit(self, X: Any, y: Any, *, X_target: Any = None) -> Any: ...
+    def fit(self, X: Any, y: Any, *, X_target: Any = None) -> Any:
+        """Learn from the labelled source; returns itself."""
 
-    def predict(self, X: Any) -> Any: ...
+    def predict(self, X: Any) -> Any:
+        """Class indices of samples."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Models: a study's consensus or one of its trials, registered, loaded again and used."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
 
 if TYPE_CHECKING:
     from tgsr.models.consensus import Consensus, consensus_of
@@ -25,21 +26,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "consensus": "Consensus consensus_of",
-    "loading": "load_model",
-    "prediction": "Predictions first_frame predict_clips predict_features",
-    "registered": "RegisteredModel",
-    "registry": "Registered register register_study",
+    "tgsr.models.consensus": "Consensus consensus_of",
+    "tgsr.models.loading": "load_model",
+    "tgsr.models.prediction": "Predictions first_frame predict_clips predict_features",
+    "tgsr.models.registered": "RegisteredModel",
+    "tgsr.models.registry": "Registered register register_study",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: a model is loaded without what registering it needs."""
-    for module, names in _MODULES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_groups
-from tgsr.trials.trial import Trial
 from tgsr.tracking.names import COEFFICIENTS, MASK, REGIONS
+from tgsr.trials.trial import Trial
 
 __all__ = [
     "is_whole",

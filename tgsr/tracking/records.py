@@ -78,7 +78,7 @@ class StudyRecord:
         self._trials_root = None if folder is None else folder.parents[1]
         self._datasets = {
             next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
-            for one in run.inputs.dataset_inputs
+            for one in (run.inputs.dataset_inputs if run.inputs else ())
         }
         if table is not None:
             self.table = table
@@ -270,8 +270,9 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
     params = pd.DataFrame([json.loads(text) for text in facts["settings"]], index=facts.index)
     known = {name: place for place, name in enumerate(METRICS)}
-    scores = sorted((name for name in metrics if not name.startswith(RULE)), key=lambda name: (known.get(name, 99), name))
-    rules = sorted(name for name in metrics if name.startswith(RULE))
+    names = sorted(map(str, metrics))
+    scores = sorted((one for one in names if not one.startswith(RULE)), key=lambda one: known.get(one, len(known)))
+    rules = [one for one in names if one.startswith(RULE)]
     first = [name for name in ("number", "run_id", "cell") if name in facts]
     parts = [
         facts[first],

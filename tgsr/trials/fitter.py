@@ -34,7 +34,7 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
     return estimator
 
 
-def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:
+def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:  # noqa: ARG001
     """What methods and rules see of a study's databases: no target labels, features as they are fitted on."""
     return mask_target(pair)
 
