@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.intervals import bootstrap_macro_f1, holm, two_sided_p
-from tgsr.reports._style import BLUE, GREY, VERMILLION, new_figure, save_figure, styled
+from tgsr.reports.style import BLUE, GREY, VERMILLION, new_figure, save_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

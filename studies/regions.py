@@ -35,7 +35,7 @@ from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS, parse_pair
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports._masks import draw_overlay, histogram_norms
-from tgsr.reports._style import PAGE, new_figure, save_figure, styled
+from tgsr.reports.style import PAGE, new_figure, save_figure, styled
 
 __all__ = ["RegionStudy", "border_regions", "main", "study_regions"]
 

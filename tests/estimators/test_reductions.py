@@ -28,11 +28,11 @@ from tgsr.estimators import (
 )
 from tgsr.estimators._drls import RegressionProblem
 from tgsr.estimators._kernel_svm import class_ranks
-from tgsr.estimators.span import Span, principal_axes
 from tgsr.estimators._subspace import geodesic_flow
 from tgsr.estimators._tca import transfer_components
-from tgsr.solvers.importance import gaussian
+from tgsr.estimators.span import Span, principal_axes
 from tgsr.solvers._sparse_regression import Resolvents, Schedule, sparse_regression
+from tgsr.solvers.importance import gaussian
 
 
 def plain_svm(X, y, X_target):

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from films import pictures, write_pictures, write_video
+from tgsr.tracking._prediction import first_frame, predict_clips
+from tgsr.tracking.model import Header, RegisteredModel
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
@@ -66,6 +68,7 @@ def test_a_list_of_clips_gives_the_rows_that_features_gives(root: Path, name: st
     expected = extract_collection(load_clips("mine", root / name), SETTINGS).dataset
     np.testing.assert_array_equal(model.rows, expected.X)
     assert [Path(clip).name for clip in predicted.table["clip"]] == [Path(name).name for name in expected.sample_ids]
+    assert {str(clip.path) for clip in predicted.clips} == {clip.partition("@")[0] for clip in predicted.table["clip"]}
     assert predicted.failed == ()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-
 from tgsr.study._engine import Job, run
+
 from tgsr.trials.tasks import Task
 from tgsr.trials.trial import Trial, cell_id
 

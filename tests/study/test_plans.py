@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tgsr.trials.tasks import grid_tasks, make_plan
+from tgsr.errors import ParameterError
 from tgsr.study.sampling import SampledPlan
 from tgsr.trials.spec import spread
-from tgsr.errors import ParameterError
+from tgsr.trials.tasks import grid_tasks, make_plan
 from tgsr.trials.trial import Trial, cell_id
 
 

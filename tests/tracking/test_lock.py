@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from tgsr.tracking import _lock as lock
 from tgsr.tracking._lock import LockedError, study_lock
 from tgsr.tracking._runs import ParentSpec, start_parent
 from tgsr.tracking._store import TrialStore
-from tgsr.trials.trial import StudyRun, Trial, cell_id
+
+from tgsr.tracking import _lock as lock
 from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
 from tgsr.tracking.names import Tag
+from tgsr.trials.trial import StudyRun, Trial, cell_id
 
 ROOT = Path(__file__).parents[2]
 NAME = "V-N TGSR grid oracle region 01234567"

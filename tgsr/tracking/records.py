@@ -83,6 +83,11 @@ class StudyRecord:
         if table is not None:
             self.table = table
 
+    @property
+    def client(self) -> MlflowClient:
+        """What reads it, and writes a page onto its run."""
+        return self._client
+
     @cached_property
     def spec(self) -> StudySpec:
         """What defines it.
@@ -169,8 +174,7 @@ class StudyRecord:
             dataset = self._datasets.get(role)
             profile = json.loads(dataset.profile or "{}") if dataset else {}
             counts = [f"{n} {name}" for name, n in profile.items() if isinstance(n, int) and name != "samples"]
-            known = f"{dataset.name}: {', '.join(counts)}; " if dataset else ""
-            facts[role] = f"{known}digest {digest[:12]}"
+            facts[role] = ", ".join([*([dataset.name] if dataset else []), *counts, f"digest {digest[:12]}"])
         facts |= {name: str(value) for name, value in spec.fixed.items()}
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}

@@ -22,6 +22,7 @@ __all__ = [
     "encode_predictions",
     "settings_json",
     "show_settings",
+    "symbol",
 ]
 
 _DIGITS = np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyz", dtype=np.uint8)
