@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from films import pictures, write_pictures, write_video
-from tgsr.tracking._prediction import first_frame, predict_clips
-from tgsr.tracking.model import Header, RegisteredModel
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.errors import DataError, MissingDataError
 from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
+from tgsr.models.prediction import first_frame, predict_clips
+from tgsr.models.registered import Header, RegisteredModel
 from tgsr.preprocessing import _pipeline
 from tgsr.protocols import CLASS_NAMES
 
@@ -33,7 +33,7 @@ class Loaded(RegisteredModel):
 
     def __init__(self, crop: str = "none") -> None:
         extraction = {**SETTINGS.to_dict(), "crop": crop}
-        super().__init__(Constant(), Header(CLASS_NAMES, 15045, "region", (1.0,) * 85, extraction))
+        super().__init__(Constant(), Header(CLASS_NAMES, 15045, "region", extraction))
 
     def answer(self, rows: np.ndarray) -> pd.DataFrame:
         self.rows = rows
@@ -145,7 +145,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_predicted(root: Path) -> None
 
 
 def test_the_command_prints_what_is_to_be_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgsr.tracking.model_bundle.load_model", lambda uri, trusted: Loaded())
+    monkeypatch.setattr("tgsr.models.loading.load_model", lambda *_, **given: Loaded())
     (root / "clips.csv").write_text("clip,label\nsingle,Negative\nday/session,joy\n")
     result = CliRunner().invoke(cli, ["predict", "--model", str(root), str(root / "clips.csv")])
     assert result.exit_code == 0, result.output
