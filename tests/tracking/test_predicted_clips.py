@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from films import pictures, write_pictures, write_video
+from tgsr.tracking._prediction import first_frame, predict_clips
+from tgsr.tracking.model import Header, RegisteredModel
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
@@ -17,8 +19,6 @@ from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing import _pipeline
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking._prediction import first_frame, predict_clips
-from tgsr.tracking.model import Header, RegisteredModel
 
 SETTINGS = ExtractionSettings(size=32, n_frames=8, crop="none")
 
