@@ -21,10 +21,16 @@ N_SUPPORT = """
         def __init__(self, C=1.0, kernel="rbf", shrinking=True):
             self.C, self.kernel, self.shrinking = C, kernel, shrinking
 
+        def fit(self, X, y):
+            return self
+
+        def predict(self, X):
+            raise NotImplementedError
+
         def prepare_sweep(self, X, codes, X_target, X_new=None, *, n_classes):
             def outcome(settings):
                 kernel = settings.get("kernel") or "rbf"
-                model = SVC(**{**settings, "kernel": kernel}, probability=False).fit(X, codes)
+                model = SVC(**{**settings, "kernel": kernel}).fit(X, codes)
                 new = None if X_new is None else model.decision_function(X_new)
                 return Outcome.of_scores(settings, model.decision_function(X_target), new,
                                          metrics={"n_support": float(model.n_support_.sum())})
@@ -64,9 +70,7 @@ def test_the_same_study_ranked_by_another_rule_fits_nothing(study):
         assert other.best_params == study.choose(by).settings
 
 
-@pytest.mark.parametrize(
-    "plot", ["contour", "slice", "param_importances", "parallel_coordinate", "optimization_history"]
-)
+@pytest.mark.parametrize("plot", ["contour", "slice", "param_importances", "parallel_coordinate", "rank"])
 def test_optunas_pictures_show_the_whole_grid(study, plot):
     # a value of its own each: importances of a constant are nothing to draw
     figure = getattr(optuna.visualization, f"plot_{plot}")(study.ranked_by("discrepancy"))
@@ -89,12 +93,9 @@ def test_a_study_is_read_back_by_run_name_and_pair(study, make_options, make_spe
         load_study(pair="N-V", config=config)
 
 
-@pytest.mark.parametrize("changes", [{}, {"sampler": "random"}, {"sampler": "tpe"}], ids=str)
-def test_a_methods_own_metric_is_never_a_parameter(own, make_spec, make_options, small_pair, changes):
+def test_a_methods_own_metric_is_never_a_parameter(own, make_spec, make_options, small_pair):
     module = own("counting", N_SUPPORT)
-    axes = {"C": [0.1, 1.0, 10.0]}
-    method = f"{module}:Counting"
-    spec = make_spec(method=method, axes=axes, **{**changes, "sampler": "grid"})
+    spec = make_spec(method=f"{module}:Counting", axes={"C": [0.1, 1.0, 10.0]})
     study = run_study(spec, small_pair, make_options(matrices="none"))
     assert study.best_params.keys() == study.choose().settings.keys() == {"C"}
     assert study.table["metrics.n_support"].min() > 0
@@ -167,7 +168,7 @@ def test_a_storage_of_optunas_is_filled_and_brought_up_to_date(make_spec, make_o
 def test_mlflows_own_database_is_refused_as_a_storage(make_spec, make_options, small_pair):
     options = make_options()
     url = options.config.tracking_uri
-    with pytest.raises(ParameterError, match="MLflow's own database.*sqlite:///optuna.db"):
+    with pytest.raises(ParameterError, match=r"MLflow's own database.*sqlite:///optuna.db"):
         run_study(make_spec(), small_pair, make_options(storage=url))
     assert len(run_study(make_spec(), small_pair, options).table) == 12, "nothing was left locked"
 
@@ -175,7 +176,7 @@ def test_mlflows_own_database_is_refused_as_a_storage(make_spec, make_options, s
 def test_a_storage_that_cannot_be_filled_is_one_line_and_mlflow_has_all(make_spec, make_options, small_pair, tmp_path):
     (tmp_path / "notes.db").write_text("my notes\n" * 1000)
     url = f"sqlite:///{tmp_path / 'notes.db'}"
-    with pytest.raises(TrackingError, match="cannot be filled.*MLflow has all trials"):
+    with pytest.raises(TrackingError, match=r"cannot be filled.*MLflow has all trials"):
         run_study(make_spec(), small_pair, make_options(storage=url))
     record = load_study(config=make_options().config).record
     assert (record.status, len(record.table)) == ("FINISHED", 12)
