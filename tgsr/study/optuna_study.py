@@ -115,7 +115,7 @@ def fill_storage(record: StudyRecord, url: str, by: str) -> int:
         reason = masked(str(error)).strip().partition("\n")[0]
         raise TrackingError(
             f"Optuna's storage {masked(url)} cannot be filled ({reason}); MLflow has all trials: repair the storage "
-            " or name another one, and run the same command again"
+            "or name another one, and run the same command again"
         ) from error
     return len(lacking)
 
