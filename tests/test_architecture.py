@@ -11,20 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # what stands later may import what stands earlier, never the reverse
 ORDER = [
-    *(
-        "errors",
-        "files",
-        "stopping",
-        "exports",
-        "names",
-        "autologging",
-        "jit",
-        "plugins",
-        "version",
-        "protocols",
-        "regions",
-        "datasets",
-    ),
+    *("errors", "files", "exports", "names", "stopping", "autologging", "jit", "plugins", "version", "protocols"),
+    *("regions", "datasets"),
     *("preprocessing", "features", "demo", "solvers", "estimators", "evaluation", "trials", "tracking", "models"),
     *("reports", "study", "cli"),
 ]
