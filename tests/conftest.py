@@ -53,7 +53,8 @@ def _checkout_stays_as_it_is() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_place_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever starts the tests may keep results somewhere: the tests do not go there."""
+    """Whoever starts the tests may keep results somewhere: the tests do not go there, and MLflow tells nobody."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for variable in (*MLFLOW_VARIABLES, "TGSR_HOME", "TGSR_STORAGE", "TGSR_ARTIFACT_ROOT"):
         monkeypatch.delenv(variable, raising=False)
 

@@ -96,3 +96,14 @@ class Preprocessor:
         """Rows (n, n_features) of the target, also new ones, as the method takes them."""
         return self.of_target.transform(X)
 
+
+def make_preprocessor(name: str, X: npt.ArrayLike, X_target: npt.ArrayLike) -> Preprocessor:
+    """Fit one of `PREPROCESSES` to both databases, each to its own rows; the errors are those of `Scaling.of`.
+
+    Parameters
+    ----------
+    name : str
+    X : array of shape (n_source, n_features)
+    X_target : array of shape (n_target, n_features)
+    """
+    return Preprocessor(name, Scaling.of(name, X), Scaling.of(name, X_target))

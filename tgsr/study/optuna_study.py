@@ -85,9 +85,10 @@ def fill_storage(record: StudyRecord, url: str, by: str) -> int:
         ]
         study.add_trials(lacking)
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise their own
+        reason = masked(str(error)).strip().partition("\n")[0]
         raise TrackingError(
-            f"Optuna's storage {masked(url)} cannot be filled ({masked(str(error))}); MLflow has all trials: repair "
-            "the storage or name another one, and run the same command again"
+            f"Optuna's storage {masked(url)} cannot be filled ({reason}); MLflow has all trials: repair the storage "
+            "or name another one, and run the same command again"
         ) from error
     return len(lacking)
 

@@ -149,7 +149,7 @@ class StudyRecord:
 
     @property
     def default_choice(self) -> str:
-        """What chooses unless something else is asked for: the study's own choice, or the first rule that has values."""
+        """What chooses unless something else is asked for: the study's own choice, else the first rule with values."""
         known = self.rules
         wanted = [self.tags.get(Tag.CHOOSE, ""), self.spec.objective, DEFAULT, *ALWAYS, *known]
         return next((name for name in wanted if name in known or (name == ORACLE and self.is_scored)), DEFAULT)

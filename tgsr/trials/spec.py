@@ -15,6 +15,8 @@ from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
 from tgsr.estimators.preprocess import PREPROCESSES
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
+from tgsr.protocols import N_REGIONS, check_choice
+from tgsr.regions import N_BINS, N_PLANES
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -22,7 +22,6 @@ __all__ = [
     "encode_predictions",
     "settings_json",
     "show_settings",
-    "symbol",
 ]
 
 _DIGITS = np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyz", dtype=np.uint8)
