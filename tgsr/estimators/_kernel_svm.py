@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.svm import SVC
 
+from tgsr.autologging import without_autologging
 from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.protocols import check_choice, check_number
 
@@ -88,5 +89,6 @@ class SVMSweepClassifier(SweepClassifier):
         if weights is not None:
             weights = np.maximum(weights, 1e-6 * weights.mean())
         svc = SVC(kernel="precomputed", C=C, max_iter=MAX_ITER, decision_function_shape="ovo")
-        svc.fit(features @ features.T, ranks, sample_weight=weights)
+        with without_autologging():
+            svc.fit(features @ features.T, ranks, sample_weight=weights)
         return LinearRule(svc, order, features, projection)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.svm import SVC
 
+from tgsr.autologging import without_autologging
 from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.estimators._kernel_svm import MAX_ITER
 from tgsr.estimators.span import Span
@@ -157,7 +158,8 @@ def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> K
     costs = np.maximum(costs, 1e-6 * costs.mean())  # no class may vanish
     if loss == "squared_hinge":
         return fit_squared_hinge(kernel, signs, costs)
-    svc = SVC(kernel="precomputed", C=1.0, max_iter=MAX_ITER).fit(kernel, signs, sample_weight=costs)
+    with without_autologging():
+        svc = SVC(kernel="precomputed", C=1.0, max_iter=MAX_ITER).fit(kernel, signs, sample_weight=costs)
     coefficients = np.zeros(len(signs))
     coefficients[svc.support_] = svc.dual_coef_[0]
     return KernelMachine(coefficients, float(svc.intercept_[0]))

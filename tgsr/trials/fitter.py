@@ -29,12 +29,12 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
     if params.get("groups") == OWN_GROUPS:
         params["groups"] = pair.source.groups
     estimator = spec.definition.make(**params)
-    if "n_jobs" in estimator.get_params():
+    if estimator.get_params().get("n_jobs") not in (None, 1):
         estimator.set_params(n_jobs=1)  # the executor's workers are the threads
     return estimator
 
 
-def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:
+def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:  # noqa: ARG001
     """What methods and rules see of a study's databases: no target labels, features as they are fitted on."""
     return mask_target(pair)
 

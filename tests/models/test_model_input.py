@@ -29,8 +29,8 @@ from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
 from tgsr.estimators.methods import get_method
 from tgsr.features.extraction import ExtractionSettings
-from tgsr.models.registered import Header, RegisteredModel, save_files
 from tgsr.models.loading import FOLDER, LOADER
+from tgsr.models.registered import Header, RegisteredModel, save_files
 from tgsr.models.registry import _signature
 
 N = 15045

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError
+from tgsr.evaluation.rules.folds import source_folds
 from tgsr.evaluation.task import TransferTask
-from tgsr.evaluation.selection import source_folds
 
 
 def _task(labels: Sequence[int], subjects: Sequence[str] | None) -> TransferTask:
@@ -20,7 +20,9 @@ def _task(labels: Sequence[int], subjects: Sequence[str] | None) -> TransferTask
 
 def test_two_subjects_with_a_class_each_are_named_with_the_remedies() -> None:
     task = _task([0, 0, 0, 1, 1, 1], list("aaabbb"))
-    with pytest.raises(ParameterError, match=r"'negative': 1, 'positive': 1, 'surprise': 0.*without subjects.*fixed"):
+    with pytest.raises(
+        ParameterError, match=r"'negative': 1, 'positive': 1, 'surprise': 0.*without subjects.*another rule"
+    ):
         source_folds(task, 0)
     assert len(source_folds(_task(task.y.tolist(), None), 0)) == 3
 

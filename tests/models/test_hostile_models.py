@@ -23,8 +23,8 @@ import yaml
 import tgsr
 from tgsr.errors import TrackingError
 from tgsr.estimators._tgsr import TGSRClassifier
-from tgsr.models.registered import ESTIMATOR, HEADER, Header, save_files
 from tgsr.models.loading import FOLDER, LOADER
+from tgsr.models.registered import ESTIMATOR, HEADER, Header, save_files
 
 NAMES = ("negative", "positive", "surprise")
 N_FEATURES = 12
