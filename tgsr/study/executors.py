@@ -58,7 +58,6 @@ class _Fitters:
                 del self._made[next(iter(self._made))]
         with making:
             if not made:
-                assert work.pair is not None
                 kind = FoldFitter if work.spec.sampler == "subjects" else Fitter
                 made.append(kind(work.spec, work.pair, work.rules))
         return getattr(made[0], work.call)(*work.arguments)
