@@ -52,7 +52,8 @@ class Scaling:
             If the database has one row only, whose features have no spread to be divided by.
         """
         rows = np.asarray(X, dtype=np.float64)
-        scaler, _, unit = check_choice("preprocess", name, PREPROCESSES).partition("+")
+        check_choice("preprocess", name, PREPROCESSES)
+        scaler, _, unit = name.partition("+")
         if scaler not in _SCALERS:
             return cls(unit=scaler == "unit")
         if len(rows) < 2:
@@ -76,8 +77,8 @@ class Scaling:
     @classmethod
     def restore(cls, name: str, arrays: Mapping[str, Any], prefix: str = "") -> Scaling:
         """The scaling of which `arrays` kept the numbers."""
-        unit = "unit" in check_choice("preprocess", name, PREPROCESSES)
-        return cls(*(arrays.get(prefix + part) for part in _PARTS), unit=unit)
+        check_choice("preprocess", name, PREPROCESSES)
+        return cls(arrays.get(f"{prefix}offset"), arrays.get(f"{prefix}scale"), "unit" in name)
 
 
 @dataclass(frozen=True, eq=False)
