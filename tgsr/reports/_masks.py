@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.protocols import N_REGIONS
-from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
-from tgsr.reports._outline import outline_face
+from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms, schematic_face
 from tgsr.reports.style import BLUE, PAGE, new_figure, styled
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def draw_frequency(
 
 def draw_overlay(axis: Axes, weights: Weights, largest: float) -> AxesImage:
     """Draw the weights (85,) of the regions, summed over the scales, over a schematic face."""
-    return _draw_panel(axis, overlay(weights), largest, outline_face())
+    return _draw_panel(axis, overlay(weights), largest, schematic_face(4 * _SIDE))
 
 
 def histogram_norms(norms: Weights) -> Weights:
@@ -145,7 +144,7 @@ def _draw_groups(
         axis.bar(np.arange(len(weights)), weights, color=BLUE)
         axis.set(xlabel="group of features", ylabel=labels[1], xlim=(-1, len(weights)), ylim=(0, largest))
         return figure
-    face = outline_face() if frame is None else as_face(frame)
+    face = schematic_face(4 * _SIDE) if frame is None else as_face(frame)
     rows = weights[None, :] if grouping == "region" else histogram_norms(weights)
     figure = new_figure(PAGE, 2.12 if len(rows) == 1 else 0.55 + 1.36 * len(rows), title)
     panels = figure.subplots(len(rows), len(_PANELS), squeeze=False)
