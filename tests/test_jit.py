@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 KERNEL = """
-from tgsr._jit import compile_kernel
+from tgsr.jit import compile_kernel
 
 @compile_kernel()
 def inner(x: float) -> float:

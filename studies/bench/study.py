@@ -96,15 +96,15 @@ def kills(data: Path, home: Path, count: int, seed: int) -> None:
             process.wait()
             click.echo(f"kill {kill + 1}: {_n_values(killed, key)} values of {key}")
         subprocess.run([*command, *extra], check=True, env=os.environ)
-    tables = [load_study(pair="V-N", config=config).table for config in (killed, plain)]
     drop = ["run_id", "metrics.fit_seconds"]
-    pd.testing.assert_frame_equal(*(table.drop(columns=drop) for table in tables), check_exact=True)
+    table, expected = (load_study(pair="V-N", config=config).table.drop(columns=drop) for config in (killed, plain))
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
     with sqlite3.connect(killed.home / "mlflow.db") as connection:
         twice = connection.execute(
             "SELECT count(*) FROM (SELECT 1 FROM metrics WHERE key LIKE 'rules.%' GROUP BY run_uuid, key "
             "HAVING count(*) > 1)"
         ).fetchone()[0]
-    click.echo(f"{len(tables[0])} trials of {len(spec.cells())}, the table exactly equal; values written twice: {twice}")
+    click.echo(f"{len(table)} trials of {len(spec.cells())}, the table exactly equal; values written twice: {twice}")
 
 
 def _spec(pair: DatabasePair, axes: dict[str, list[Any]]) -> StudySpec:

@@ -53,4 +53,6 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     best, f1 = choose(table, ORACLE), METRICS[SCORE]
     scores = f"{f1.label} {f1.show(best.value)}, accuracy {METRICS['accuracy'].show(best.metrics['accuracy'])} %"
     median = f1.show(table[METRIC + SCORE].median())
-    click.echo(f"oracle (chosen by target labels): {show_settings(best.settings)}; {scores}; median of the grid {median}")
+    click.echo(
+        f"oracle (chosen by target labels): {show_settings(best.settings)}; {scores}; median of the grid {median}"
+    )

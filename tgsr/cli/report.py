@@ -39,7 +39,9 @@ def command(
     from tgsr.reports import read_face, report_studies
     from tgsr.study import resolve_config
 
-    pair = pair_name(*parse_pair(experiment)) if experiment else pair_name(source, target) if source and target else None
+    pair = (
+        pair_name(*parse_pair(experiment)) if experiment else pair_name(source, target) if source and target else None
+    )
     frame = None if face is None else read_face(face, crop=given["crop"])
     config = resolve_config(given["home"])
     page = report_studies(config, out, runs=runs, pair=pair, by=choose, frame=frame, log=not given["no_log"])

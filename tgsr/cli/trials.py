@@ -16,7 +16,12 @@ __all__ = ["command"]
 @shared.pair_options
 @click.option("--method", help="Only studies of this method, such as TCA.")
 @shared.flag("--list", "List the studies, and end.")
-@click.option("--choose", "--selection", "choose", help="The rule (or oracle) that ranks the trials; it fits nothing.  [default: the study's]")
+@click.option(
+    "--choose",
+    "--selection",
+    "choose",
+    help="The rule (or oracle) that ranks the trials; it fits nothing.  [default: the study's]",
+)
 @click.option("--top", type=click.IntRange(min=1), default=10, help="Trials to print, best first.")
 @click.option("--out", type=shared.PATH, help="Write all trials to a .csv or .parquet file.")
 @shared.home
@@ -37,7 +42,9 @@ def command(experiment: str | None, source: str | None, target: str | None, meth
     out, study = given["out"] and check_output(given["out"], ".csv", ".parquet"), given["study"]
     client = open_client(resolve_config(given["home"]).tracking_uri, create=False)
     wanted = None if method is None else get_method(method).name
-    pair = pair_name(*parse_pair(experiment)) if experiment else pair_name(source, target) if source and target else None
+    pair = (
+        pair_name(*parse_pair(experiment)) if experiment else pair_name(source, target) if source and target else None
+    )
     studies = [entry for entry in list_studies(client, pair) if wanted in (None, entry.method)]
     if given["list"]:
         for entry in studies:
@@ -57,6 +64,8 @@ def command(experiment: str | None, source: str | None, target: str | None, meth
         click.echo(f"\nbest by {choice.by}:")
         scores = [METRIC + key for key in METRICS if METRIC + key in table and key != "fit_seconds"]
         params = [name for name in table if str(name).startswith(PARAM)]
-        columns = dict.fromkeys(["number", *params, f"rules.{by}" if f"rules.{by}" in table else "number", *scores, "run_id"])
+        columns = dict.fromkeys(
+            ["number", *params, f"rules.{by}" if f"rules.{by}" in table else "number", *scores, "run_id"]
+        )
         shown = rank_trials(table, by).head(given["top"])[list(columns)]
         click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

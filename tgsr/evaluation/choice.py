@@ -121,6 +121,8 @@ def choose(table: pd.DataFrame, by: str) -> Choice:
             f"no trial has a value of the rule {by!r} (there are: {known}); run the study with --rules {by}: only what "
             "the rule needs is fitted"
         )
-    row = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in ranked.iloc[0].items()}
+    row = {
+        str(name): value.item() if isinstance(value, np.generic) else value for name, value in ranked.iloc[0].items()
+    }
     value, column = float(row[column_of(by)]), ranked[column_of(by)]
     return Choice(by, row, json.loads(row["settings"]), value, int((column == value).sum()))

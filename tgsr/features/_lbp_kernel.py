@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tgsr._jit import compile_kernel
+from tgsr.jit import compile_kernel
 
 __all__ = ["count_cells"]
 

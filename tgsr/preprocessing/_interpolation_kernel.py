@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr._jit import compile_kernel
+from tgsr.jit import compile_kernel
 
 __all__ = ["weigh_frames"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import get_cython_function_address
 
-from tgsr._jit import compile_kernel
+from tgsr.jit import compile_kernel
 from tgsr.solvers._gram import GramArrays
 
 __all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "decide", "run"]

@@ -31,6 +31,8 @@ class Batch:
         self.width, self.size = 0, size
         entries = np.diff(system.problem.starts) * c
         self._first_norms = settings.start * np.sqrt(entries.astype(np.float64))
+        self._first_u = np.tile(settings.start * self._arrays.ones, c)
+        self._first_fitted = self._first_u.sum(axis=0).reshape(c, m)
 
         def zeros(*shape: int) -> _FloatArray:
             return np.zeros((size, *shape))
@@ -65,7 +67,7 @@ class Batch:
 
     def enter(self, slot: int, tag: int, kappa: int, xi: float, labels: ExplainedLabels) -> None:
         """Start a pair in a slot (a free one, or the next): C = ones or zeros, P = 0."""
-        slots, ones = self._slots, self._settings.start * self._arrays.ones
+        slots = self._slots
         self.width = max(self.width, slot + 1)
         self.tags[slot], slots.kappa[slot] = tag, kappa
         self._labels[slot], slots.right[slot] = labels, labels.right
@@ -75,9 +77,9 @@ class Batch:
         self._of_groups(slot, "shrink")[:] = 1.0
         self._of_groups(slot, "norm")[:] = self._first_norms
         self._of_groups(slot, "summands")[:] = self._first_norms**2
-        slots.fitted[slot] = slots.unshrunk[slot] = ones.sum(axis=0)
-        slots.order[slot] = np.arange(len(ones))
-        slots.u[:, slot] = np.tile(ones, self._system.problem.n_classes)
+        slots.fitted[slot] = slots.unshrunk[slot] = self._first_fitted
+        slots.order[slot] = np.arange(slots.order.shape[1])
+        slots.u[:, slot] = self._first_u
 
     def run(self) -> list[int]:
         """Iterate until a pair is finished; return the slots of those that are, in ascending order.

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr._jit import compile_kernel
+from tgsr.jit import compile_kernel
 from tgsr.stopping import raise_if_stopped
 
 __all__ = [

@@ -1,7 +1,8 @@
 """Studies: run, go on, read back as `optuna.Study`; several methods side by side; one subject left out at a time."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
 
 if TYPE_CHECKING:
     from tgsr.study.comparing import ComparePlan, compare_methods
@@ -41,15 +42,4 @@ _MODULES = {
     "tgsr.tracking.config": "TrackingConfig resolve_config",
     "tgsr.trials.spec": "StudySpec make_spec",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: Optuna and MLflow take a second each."""
-    for module, names in _MODULES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(module), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)

@@ -120,7 +120,9 @@ def _codes(record: StudyRecord, data: FeatureDataset) -> np.ndarray[Any, Any]:
     """The class predicted for each sample of the pool, put together from the subjects' trials."""
     codes = np.zeros(len(data), dtype=np.intp)
     for row in record.table.to_dict("records"):
-        codes[np.asarray(data.subjects) == json.loads(row["settings"])[SUBJECT]] = decode_predictions(row["predictions"])
+        codes[np.asarray(data.subjects) == json.loads(row["settings"])[SUBJECT]] = decode_predictions(
+            row["predictions"]
+        )
     return codes
 
 

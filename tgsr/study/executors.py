@@ -203,7 +203,8 @@ class DaskExecutor:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
                 self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
-        return self._client.submit(_do, work._replace(pair=None), self._pairs[key], pure=False)
+        bare = work._replace(pair=None)  # type: ignore[arg-type]  # the worker has it
+        return self._client.submit(_do, bare, self._pairs[key], pure=False)
 
 
 def _identity(pair: DatabasePair) -> DatabasePair:

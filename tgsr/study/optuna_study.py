@@ -12,7 +12,6 @@ from tgsr.evaluation.choice import Choice
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.storage_errors import masked
 from tgsr.trials.frozen import frozen_trials
-from tgsr.trials.trial import cell_id
 
 __all__ = ["Study", "check_storage", "fill_storage"]
 
@@ -77,14 +76,19 @@ def fill_storage(record: StudyRecord, url: str, by: str) -> int:
         study = optuna.create_study(
             study_name=f"{record.spec.name} by {by}", storage=_open(url), direction="maximize", load_if_exists=True
         )
-        there = {cell_id(trial.params) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
-        trials = frozen_trials(record.spec, record.table, by)
-        lacking = [trial for trial in trials if cell_id(trial.params) not in there]
+        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        there = {
+            trial.user_attrs.get("cell") for trial in done
+        }  # a storage gives an integer of an axis back as a float
+        lacking = [
+            trial for trial in frozen_trials(record.spec, record.table, by) if trial.user_attrs["cell"] not in there
+        ]
         study.add_trials(lacking)
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise their own
+        reason = masked(str(error)).strip().partition("\n")[0]
         raise TrackingError(
-            f"Optuna's storage {masked(url)} cannot be filled ({masked(str(error))}); MLflow has all trials: repair the "
-            "storage or name another one, and run the same command again"
+            f"Optuna's storage {masked(url)} cannot be filled ({reason}); MLflow has all trials: repair the storage "
+            "or name another one, and run the same command again"
         ) from error
     return len(lacking)
 

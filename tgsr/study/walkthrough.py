@@ -78,10 +78,10 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     save_figure(figure, overlay, dpi=150)
     return [
         "",
-        f"made        {len(pair.source)} + {len(pair.target)} generated clips ({pair.name}), {len(record.table)} trials",
+        f"made        {len(pair.source)} + {len(pair.target)} generated clips, {pair.name}; {len(record.table)} trials",
         *_scores(record),
         f"regions     most often kept: {_named(frequency)}; drawn in {overlay}",
-        f"champion    {model.uri}, version {model.version}; {right} of {len(some)} clips labelled as they were generated",
+        f"champion    {model.uri}, version {model.version}: {right} of {len(some)} clips labelled as generated",
         "            (generated data: the scores show that the chain works, not how good the method is)",
         "",
         f"look at it  {config.ui_command or 'in your tracking server'}",

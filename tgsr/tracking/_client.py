@@ -40,7 +40,9 @@ class StoredRun(NamedTuple):
 
 def trial_name(spec: StudySpec, trial: Trial) -> str:
     """The name of a trial's run, such as ``"TGSR kappa 20 xi 0.1"``."""
-    shown = (f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.settings.items())
+    shown = (
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.settings.items()
+    )
     return " ".join((spec.method, *shown))[:250]
 
 

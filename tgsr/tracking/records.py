@@ -74,9 +74,11 @@ class StudyRecord:
         self.run_id, self.name, self.status = str(run.info.run_id), str(run.info.run_name), str(run.info.status)
         self.experiment_id, self.start_ms = str(run.info.experiment_id), int(run.info.start_time)
         self.tags, self.params, self.metrics = dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)
+        folder = local_artifact_folder(run.info.artifact_uri)
+        self._trials_root = None if folder is None else folder.parents[1]
         self._datasets = {
             next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
-            for one in run.inputs.dataset_inputs
+            for one in (run.inputs.dataset_inputs if run.inputs else ())
         }
         if table is not None:
             self.table = table
@@ -147,7 +149,7 @@ class StudyRecord:
 
     @property
     def default_choice(self) -> str:
-        """What chooses unless something else is asked for: the study's own choice, or the first rule that has values."""
+        """What chooses unless something else is asked for: the study's own choice, else the first rule with values."""
         known = self.rules
         wanted = [self.tags.get(Tag.CHOOSE, ""), self.spec.objective, DEFAULT, *ALWAYS, *known]
         return next((name for name in wanted if name in known or (name == ORACLE and self.is_scored)), DEFAULT)
@@ -179,8 +181,8 @@ class StudyRecord:
 
     def group_norms(self, run_id: str) -> npt.NDArray[np.float64] | None:
         """‖C_i‖_F of every group (n_groups,) in one of its trials; None for a method without groups."""
-        with suppress(MissingDataError, KeyError):
-            return np.array(read_regions(self._client, run_id)["group_norms"], dtype=np.float64)
+        with suppress(MissingDataError, KeyError), self._trial_artifact(run_id, REGIONS) as path:
+            return np.array(json.loads(path.read_bytes())["group_norms"], dtype=np.float64)
         return None
 
     def artifact(self, name: str) -> bytes | None:
@@ -190,10 +192,22 @@ class StudyRecord:
         return None
 
     def coefficients(self, run_id: str) -> npt.NDArray[np.float64] | None:
-        """The regression matrix of one of its trials; None where none was kept."""
-        with suppress(MissingDataError):
-            return read_coefficients(self._client, run_id)
+        """The regression matrix (n_features, n_classes) of one of its trials; None where none was kept."""
+        with suppress(MissingDataError), self._trial_artifact(run_id, COEFFICIENTS) as path:
+            return _read_coefficients(path, run_id)
         return None
+
+    @contextmanager
+    def _trial_artifact(self, run_id: str, name: str) -> Iterator[Path]:
+        """A trial's file. It lies beside the study's own: MLflow, which takes 10 ms for each run, need not be asked."""
+        if self._trials_root is None:
+            with artifact(self._client, run_id, name) as path:
+                yield path
+            return
+        path = self._trials_root / run_id / "artifacts" / name
+        if not path.is_file():
+            raise MissingDataError(f"run {run_id} has no artifact {name}")
+        yield path
 
 
 def list_studies(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
@@ -260,10 +274,9 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 
     params = pd.DataFrame([json.loads(text) for text in facts["settings"]], index=facts.index)
     known = {name: place for place, name in enumerate(METRICS)}
-    scores = sorted(
-        (name for name in metrics if not name.startswith(RULE)), key=lambda name: (known.get(name, 99), name)
-    )
-    rules = sorted(name for name in metrics if name.startswith(RULE))
+    names = sorted(map(str, metrics))
+    scores = sorted((one for one in names if not one.startswith(RULE)), key=lambda one: known.get(one, len(known)))
+    rules = [one for one in names if one.startswith(RULE)]
     first = [name for name in ("number", "run_id", "cell") if name in facts]
     parts = [
         facts[first],
@@ -296,12 +309,16 @@ def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float
         If the trial keeps none, or its file is damaged.
     """
     with artifact(client, run_id, COEFFICIENTS) as path:
-        try:
-            return read_coefficients_file(path)
-        except Exception as error:  # NumPy and zipfile each raise their own
-            raise MissingDataError(
-                f"{COEFFICIENTS} of run {run_id} is damaged ({error}); run its study again: it replaces the trial"
-            ) from error
+        return _read_coefficients(path, run_id)
+
+
+def _read_coefficients(path: Path, run_id: str) -> npt.NDArray[np.float64]:
+    try:
+        return read_coefficients_file(path)
+    except Exception as error:  # NumPy and zipfile each raise their own
+        raise MissingDataError(
+            f"{COEFFICIENTS} of run {run_id} is damaged ({error}); run its study again: it replaces the trial"
+        ) from error
 
 
 def read_regions(client: MlflowClient, run_id: str) -> dict[str, Any]:

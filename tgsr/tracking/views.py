@@ -1,8 +1,8 @@
 """How the UI opens an experiment: its description, and saved views that do not mix what cannot be compared.
 
 *Studies* has a row a study; *Trials, by circular validation* sorts by the rule that ranks by default, *Trials, oracle*
-by macro-F1 on the target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format is the UI's own
-(MLflow 3.17): a version that does not know it shows its default table.
+by macro-F1 on the target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format
+is the UI's own (MLflow 3.17): a version that does not know it shows its default table.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tgsr.errors import ProtocolError
-from tgsr.protocols import get_experiment
 from tgsr.evaluation.choice import RULE
 from tgsr.evaluation.rules import ALWAYS, DEFAULT
+from tgsr.protocols import get_experiment
 from tgsr.tracking.client import retry
 from tgsr.tracking.config import TrackingConfig
 from tgsr.tracking.names import PAGE, Tag
@@ -53,7 +53,9 @@ _RULES = tuple(f"metrics.`{RULE}{name}`" for name in ALWAYS)
 VIEWS = (
     View("tgsr-studies", "Studies", f"tags.`{Tag.KIND}` = 'study'", "", (*_STUDY, *_CHOSEN, *_SCORES)),
     # scores on the target are shown there, but do not rank: who may not see its labels could not sort by them
-    View("tgsr-trials-circular", "Trials, by circular validation", _TRIAL, RULE + DEFAULT, (*_TRIED, *_RULES, *_SCORES)),
+    View(
+        "tgsr-trials-circular", "Trials, by circular validation", _TRIAL, RULE + DEFAULT, (*_TRIED, *_RULES, *_SCORES)
+    ),
     View("tgsr-trials-oracle", "Trials, oracle", _TRIAL, "macro_f1", (*_TRIED, *_SCORES, *_RULES)),
 )
 

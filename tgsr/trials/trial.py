@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation.remarks import show_settings, symbol
+from tgsr.evaluation.remarks import show_settings
 
 __all__ = [
     "Trial",
@@ -22,7 +22,6 @@ __all__ = [
     "encode_predictions",
     "settings_json",
     "show_settings",
-    "symbol",
 ]
 
 _DIGITS = np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyz", dtype=np.uint8)

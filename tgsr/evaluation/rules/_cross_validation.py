@@ -13,9 +13,9 @@ import numpy.typing as npt
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Outcome
 from tgsr.evaluation.metrics import score_batch
-from tgsr.evaluation.task import TransferTask
 from tgsr.evaluation.rules.base import Rule, RuleContext, Scorer
 from tgsr.evaluation.rules.folds import held_out_codes
+from tgsr.evaluation.task import TransferTask
 from tgsr.solvers.importance import kliep
 
 __all__ = ["DEV", "IMPORTANCE_WEIGHTED_CV", "SOURCE_CV", "discriminator_weights"]

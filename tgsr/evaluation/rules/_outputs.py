@@ -41,7 +41,9 @@ def _class_balance(context: RuleContext) -> Scorer:
 def _discrepancy(context: RuleContext) -> Scorer:  # noqa: ARG001
     def values(outcomes: Sequence[Outcome]) -> Array:
         source = decisions_of(outcomes, DISCREPANCY.name, new=True)
-        return -np.array([_relative_gap(*pair) for pair in zip(source, decisions_of(outcomes, "discrepancy"), strict=True)])
+        return -np.array(
+            [_relative_gap(*pair) for pair in zip(source, decisions_of(outcomes, "discrepancy"), strict=True)]
+        )
 
     return values
 

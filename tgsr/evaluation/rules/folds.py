@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.task import TransferTask
 from tgsr.evaluation.rules.base import RuleContext
+from tgsr.evaluation.task import TransferTask
 
 __all__ = ["bootstrap_samples", "held_out_codes", "held_out_outcomes", "source_folds"]
 
