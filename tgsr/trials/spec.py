@@ -255,7 +255,7 @@ def make_spec(
         raise ParameterError(f"{definition.name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
     if "groups" in known:
         given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
-    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
+    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=pair.source.groups is None)
     if sampler == "fixed":
         grid = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
     else:
