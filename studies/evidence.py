@@ -205,7 +205,7 @@ def run_case(
         row(name, one.predictions, settings=settings_json(one.settings)) for name, one in zip(named, fixed, strict=True)
     ]
     for by in (ORACLE, *names_of(table, RULE)):
-        best, rho = choose(table, by).row, table[column_of(by)].corr(f1, method="spearman")
+        best, rho = choose(table, by).row, pd.DataFrame([f1, table[column_of(by)]]).T.rank().corr().iloc[0, 1]
         rows.append(row(by, decode_predictions(best["predictions"]), settings=best["settings"], rho=rho))
         if by != ORACLE:
             some = rank_trials(table, by).head(math.ceil(share * len(table)))

@@ -65,7 +65,7 @@ class RegionStudy(NamedTuple):
     @property
     def best(self) -> dict[str, Any]:
         """The cell with the highest macro-F1, of equal ones the first."""
-        return dict(self.cells.loc[self.cells["macro_f1"].idxmax()])
+        return dict(self.cells.iloc[int(self.cells["macro_f1"].to_numpy().argmax())])
 
 
 def study_regions(
@@ -114,7 +114,6 @@ def study_regions(
     outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
     codes = np.array([outcome.codes for outcome in outcomes])
     scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
-    study_cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy)
     norms = np.array([outcome.group_norms for outcome in outcomes])
 
     def kept(sample: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.bool_]:
@@ -124,13 +123,15 @@ def study_regions(
     refits = np.array([kept(sample) for sample in bootstrap_samples(task, seed, n_refits)])
     groups = pd.DataFrame(
         {
-            "oracle": norms[int(study_cells["macro_f1"].idxmax())],
+            "oracle": norms[int(scored.macro_f1.argmax())],
             "kept": kept(),
             "bootstrap": refits.mean(axis=0),
             "neighbours": (norms[near.to_numpy()] > 0).mean(axis=0),
         }
     ).rename_axis("group")
-    return RegionStudy(study_cells, groups, selection_stability(refits))
+    return RegionStudy(
+        cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy), groups, selection_stability(refits)
+    )
 
 
 def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
