@@ -5,7 +5,7 @@
 runs methods over a (thinned) grid on every pair of databases in a folder and lets every rule choose: its best cell, and
 its best twentieth together. The target's labels score the choices; only the oracle sees them. Written are
 ``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid), ``summary.csv`` and ``summary.md``
-(means over the pairs, with intervals) and ``variants.csv`` (what other parameters of a method do).
+(means over the pairs, with intervals; how the solver went).
 
 Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.datasets.import_features` takes, and
 ``.mat`` files with counts ``fts`` and ``labels``, such as Office-Caltech's; counts are divided by their sum.
@@ -30,7 +30,7 @@ import pandas as pd
 import scipy.io
 from threadpoolctl import threadpool_limits
 
-from studies.evidence_summary import summarise, summarise_variants, to_markdown
+from studies.evidence_summary import summarise, to_markdown
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.estimators import Outcome
@@ -291,9 +291,9 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
         parts.append([table.assign(study=label, pair=name) for table in tables])
         click.echo(f"{len(parts)} of {len(cases)}: {label}, {name}")
     choices, cells = (pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))
-    summary = summarise(choices, pairs, given["draws"])
-    tables = {"choices": choices, "cells": cells, "summary": summary, "variants": summarise_variants(choices, cells)}
-    for name, table in tables.items():
+    solved = cells.filter(regex=r"^study$|^metrics\.(iterations|converged|regions_kept)$").groupby("study").mean()
+    summary = summarise(choices, pairs, given["draws"]).join(solved, on="study")
+    for name, table in {"choices": choices, "cells": cells, "summary": summary}.items():
         write_text(out / f"{name}.csv", table.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary, pairs))
     click.echo(f"{out / 'summary.md'} has the tables")

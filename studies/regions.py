@@ -23,13 +23,14 @@ from tgsr.reports.style import PAGE
 from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
-from tgsr.datasets import DatabasePair, find_databases, load_pair
+from studies.evidence import make_pairs, read_folder
+from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.files import write_text
-from tgsr.protocols import N_REGIONS, XIS, parse_pair
+from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports import draw_overlay, histogram_norms, new_figure, save_figure, styled
 
@@ -227,9 +228,9 @@ def draw_stability(studies: Studies, setting: tuple[int, float]) -> Any:
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of feature files.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
-@click.option("--pair", "pairs", multiple=True, help="A pair such as V-N; by default all in the folder.")
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of feature files.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option("--pair", "patterns", multiple=True, help="Such as V-N or 'V-*'; by default all.")
 @click.option("--kappa", default=20, show_default=True, help="κ of the setting that is looked at.")
 @click.option("--xi", default=1.0, show_default=True, help="ξ of the setting that is looked at.")
 @click.option("--scaling", default="none", show_default=True, help="Of the groups.")
@@ -239,20 +240,25 @@ def draw_stability(studies: Studies, setting: tuple[int, float]) -> Any:
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Threads; -1 for all cores.")
 def main(
-    data: str, out: Path, pairs: Sequence[str], kappa: int, xi: float, every_xi: int, demo: Path | None, **options: Any
+    data: Path,
+    out: Path,
+    patterns: Sequence[str],
+    kappa: int,
+    xi: float,
+    every_xi: int,
+    demo: Path | None,
+    **options: Any,
 ) -> None:
     """Say which regions are kept, and how much that can be relied on."""
-    names = sorted(found.name for found in find_databases(data))
-    wanted = [parse_pair(pair) for pair in pairs] or list(itertools.permutations(names, 2))
+    pairs = make_pairs(read_folder(data, out / "imported"), patterns)
     xis, setting = tuple(XIS.tolist()[::every_xi]), (kappa, xi)
     kept = joblib.Memory(out / "parts", verbose=0).cache(study_regions, ignore=["n_jobs"])  # a rerun goes on
     studies: Studies = {}
     facts = []
-    for (source, target), grouping in tqdm(list(itertools.product(wanted, GROUPINGS)), unit="study"):
-        pair = load_pair(source, target, data)
-        studies[pair.name, grouping] = study = kept(pair, grouping, setting, xis=xis, **options)
-        moving = moving_regions(demo, source) if demo else frozenset()
-        facts.append({"pair": pair.name, "grouping": grouping, **describe(study, grouping, moving)})
+    for (name, pair), grouping in tqdm(list(itertools.product(pairs.items(), GROUPINGS)), unit="study"):
+        studies[name, grouping] = study = kept(pair, grouping, setting, xis=xis, **options)
+        moving = moving_regions(demo, pair.source.name) if demo else frozenset()
+        facts.append({"pair": name, "grouping": grouping, **describe(study, grouping, moving)})
     frequencies = pd.concat({key: study.groups for key, study in studies.items()}, names=["pair", "grouping"])
     write_text(out / "regions.csv", pd.DataFrame(facts).to_csv(index=False))
     write_text(out / "frequencies.csv", frequencies.to_csv())

@@ -123,9 +123,9 @@ def test_a_thinned_grid_keeps_the_ends_of_its_axes():
 def test_variants_of_a_methods_own_settings_stand_side_by_side(folder):
     variants = ["init=ones", "init=zeros,rho=1.2"]
     run(folder, "--pair", "left-right", "--rules", "none", *(part for text in variants for part in ("--variant", text)))
-    table = pd.read_csv(folder / "out" / "variants.csv")
-    assert table["study"].tolist() == [f"TGSR · own · {text}" for text in variants]
-    assert (table["oracle"] >= table["median"]).all()
+    table = pd.read_csv(folder / "out" / "summary.csv").set_index(["choice", "study"])
+    assert table.loc["oracle"].index.tolist() == [f"TGSR · own · {text}" for text in variants]
+    assert (table.loc["oracle", "macro_f1"] >= table.loc["median", "macro_f1"]).all()
     assert table["metrics.iterations"].nunique() == 2
 
 
@@ -255,7 +255,7 @@ def test_few_pairs_and_few_databases_are_said_and_have_no_interval_over_them():
     summary = summarise(choices, pairs, 50)
     assert summary[["pairs_low", "databases_low", "pairs_p"]].isna().all(axis=None)
     text = to_markdown(choices, summary, pairs)
-    assert "Databases are too few to tell of others" in text
+    assert "too few to tell of others" in text
     assert "pairs 95 %" not in text
     many = many_pairs("ann", "bob", "cy")
     choices = made_choices(many, {"median": 9, "fixed": 6, "good": 3})
@@ -286,6 +286,8 @@ def test_one_command_does_for_the_folder_of_features_from_elsewhere(tmp_path):
     options = ["--data", folder, "--out", str(out), "--method", "SA", "--cells", "4", "--draws", "10", *arguments]
     finished = CliRunner().invoke(main, options, catch_exceptions=False)
     assert finished.exit_code == 0, finished.output
-    choices = pd.read_csv(out / "choices.csv", dtype={"predictions": str})
-    assert set(choices["pair"]) == set(names)
-    assert (choices.groupby("pair")["macro_f1"].max() > 0.2).all()
+    choices = pd.read_csv(out / "choices.csv").pivot(index="choice", columns="pair", values="macro_f1")
+    assert set(choices.columns) == set(names)
+    assert choices.loc["oracle", names[1]] > 0.4
+    # raw histograms are too small for C = 1, and the page says so
+    assert "| oracle (one class in 2) |" in (out / "summary.md").read_text(encoding="utf-8")
