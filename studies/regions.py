@@ -19,7 +19,6 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from tgsr.reports.style import PAGE
 from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
@@ -33,6 +32,7 @@ from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports import draw_overlay, histogram_norms, new_figure, save_figure, styled
+from tgsr.reports.style import PAGE
 
 __all__ = ["RegionStudy", "border_regions", "main", "selection_stability", "study_regions"]
 

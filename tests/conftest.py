@@ -53,7 +53,8 @@ def _checkout_stays_as_it_is() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_place_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever starts the tests may keep results somewhere: the tests do not go there."""
+    """Whoever starts the tests may keep results somewhere: the tests do not go there, and MLflow tells nobody."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for variable in (*MLFLOW_VARIABLES, "TGSR_HOME", "TGSR_STORAGE", "TGSR_ARTIFACT_ROOT"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -68,13 +69,24 @@ def _plain_logging() -> Iterator[None]:
         logger.propagate = True
 
 
+def _folder(variable: str, content: str) -> Path:
+    """The folder that a variable names; the test is skipped, saying so, when it is not given."""
+    folder = os.environ.get(variable)
+    if not folder:
+        pytest.skip(f"{variable} is unset: it names the folder of {content}")
+    return Path(folder)
+
+
 @pytest.fixture(scope="session")
 def released() -> Path:
-    """The folder of the authors' released files; the test is skipped, saying so, when it is not given."""
-    folder = os.environ.get("TGSR_RELEASED")
-    if not folder:
-        pytest.skip("TGSR_RELEASED is unset: it names the folder of the authors' released .mat files")
-    return Path(folder)
+    """The folder of the authors' released files."""
+    return _folder("TGSR_RELEASED", "the authors' released .mat files")
+
+
+@pytest.fixture(scope="session")
+def external() -> Path:
+    """The folder of features that others extracted, of three databases and of Office-Caltech."""
+    return _folder("TGSR_EXTERNAL", "features of other extractors (SMIC-HS, CASME II, SAMM, Office-Caltech)")
 
 
 def generated_database(name: str, n_samples: int, seed: int, shift: float = 0.3) -> FeatureDataset:

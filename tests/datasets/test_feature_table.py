@@ -122,6 +122,7 @@ def test_features_of_whole_numbers_stay(tmp_path: Path) -> None:
         lambda table, path: path.write_text("sep=;\n" + table.to_csv(sep=";", index=False)),
         lambda table, path: path.write_text("# made by x, y\n#\n" + table.to_csv(index=False)),
         lambda table, path: path.write_text("# " + table.to_csv(index=False)),
+        lambda table, path: path.write_text("#" + table.to_csv(index=False)),
         lambda table, path: path.write_text("% " + table.to_csv(index=False)),
         lambda table, path: path.write_text(table.to_csv(index=False).replace("\n", ",\n")),
         lambda table, path: path.write_text(table.to_csv(index=False).replace("\n", "\n,,,,\n\n")),

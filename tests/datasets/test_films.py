@@ -156,7 +156,25 @@ def test_videos_of_more_than_8_bits_are_refused_and_others_read(tmp_path: Path, 
         read_video(deep)
 
 
-READABLE = ("avi", "MTS", "m2ts", "3gp", "3g2", "flv", "F4V", "ogv", "ts", "vob", "asf", "mxf", "mjpeg", "m4v", "divx")
+READABLE = (
+    "avi",
+    "MTS",
+    "m2ts",
+    "3gp",
+    "3g2",
+    "flv",
+    "F4V",
+    "ogv",
+    "ts",
+    "vob",
+    "asf",
+    "mxf",
+    "mjpeg",
+    "m4v",
+    "divx",
+    "qt",
+    "tod",
+)
 
 
 @pytest.mark.parametrize("suffix", READABLE)

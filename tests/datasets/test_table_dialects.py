@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from tgsr.datasets._feature_table import read_feature_table
@@ -61,6 +61,8 @@ dialects = st.fixed_dictionaries(
 
 
 def write(path: Path, table: pd.DataFrame, dialect: dict[str, Any], **options: Any) -> None:
+    # one column has no delimiter: its name and decimal commas may be the same bytes as another table
+    assume(table.shape[1] > 1 or dialect["index"] or dialect["decimal"] == ".")
     options |= {name: value for name, value in dialect.items() if name != "encoding"}
     path.write_bytes(table.to_csv(**options).encode(dialect["encoding"]))
 

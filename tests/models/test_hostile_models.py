@@ -19,10 +19,12 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from sklearn.svm import SVC
 
 import tgsr
 from tgsr.errors import TrackingError
-from tgsr.estimators._tgsr import TGSRClassifier
+from tgsr.estimators import TGSRClassifier
+from tgsr.models._weights import check_weights
 from tgsr.models.loading import FOLDER, LOADER
 from tgsr.models.registered import ESTIMATOR, HEADER, Header, save_files
 
@@ -252,7 +254,15 @@ def _weights() -> Iterator[tuple[str, Attack]]:
         "two": [0, 1],
     }.items():
         yield f"classes_ {name}", lambda bundle, value=value: bundle.array("classes_", np.array(value))
-    yield "norms NaN", lambda bundle: bundle.array("region_norms_", np.full(3, np.nan))
+    norms = {
+        "NaN": [np.nan] * 3,
+        "infinite": [np.inf] * 3,
+        "negative": [-1.0] * 3,
+        "too many": [1.0] * 13,
+        "a grid": [[1.0]],
+    }
+    for name, value in norms.items():
+        yield f"norms {name}", lambda bundle, value=value: bundle.array("region_norms_", np.array(value))
     for name, data in {"empty": b"", "text": b"{}", "half a zip": b"PK\3\4" + b"\0" * 40}.items():
         yield f"weights are {name}", lambda bundle, data=data: bundle.weights(data)
 
@@ -268,8 +278,8 @@ def _headers() -> Iterator[tuple[str, Attack]]:
     changes: dict[str, Any] = {
         "class_names": ([], ["a"], ["a", "a", "b"], [1, 2, 3], "abc" * 400, None, ["a", "b"]),
         "n_features": (0, -1, 11, 10**12, "12", 12.0, None, True),
-        "group_norms": ([float("nan")], [-1.0], [float("inf")], ["1"], [1.0] * 13, 5, None),
-        "grouping": ("region", 5, None),
+        "feature_names": (["a"], ["a"] * N_FEATURES, list(range(N_FEATURES)), ["\x1b[2J", *"abcdefghijk"], 5, None),
+        "grouping": (5, None),
         "extraction": ({"size": 10**9}, {"radii": [3, 3, 10**6]}, {"grid": [1] * 99}, {"n_frames": -1}, [], None, 3),
         "facts": ({"a": 1}, [], None),
         "weights_sha256": ("", "0" * 64, None),
@@ -293,8 +303,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     estimator = TGSRClassifier(2, 0.1, groups=np.arange(N_FEATURES) // 4)
     estimator.fit(rng.random((9, N_FEATURES)), np.arange(9) % 3, X_target=rng.random((6, N_FEATURES)))
     (folder / FOLDER).mkdir()
-    norms = tuple(float(norm) for norm in estimator.region_norms_)
-    save_files(estimator, Header(NAMES, N_FEATURES, "own", norms), folder / FOLDER)
+    save_files(estimator, Header(NAMES, N_FEATURES, "own"), folder / FOLDER)
     mlflow.pyfunc.save_model(
         folder / "bundle",
         loader_module=LOADER,
@@ -330,6 +339,32 @@ def test_a_hostile_model_is_refused_and_runs_nothing(name: str, good: Path, tmp_
     assert not {"evil", "sitecustomize_evil"} & (set(sys.modules) - before[1])
 
 
+SVC_ARRAYS: dict[str, Any] = {
+    "support_": lambda value: value + 1000,
+    "_n_support": lambda value: value * 2,
+    "_dual_coef_": lambda value: value[:, :-1],
+    "dual_coef_": lambda value: value[:, :-1],
+    "_intercept_": lambda value: value[:-1],
+    "_probA": lambda value: np.zeros(1),
+    "support_vectors_": lambda value: value[:-1],
+    "shape_fit_": lambda value: (1, 1),
+    "_sparse": lambda value: True,
+}
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "precomputed"])
+@pytest.mark.parametrize("name", SVC_ARRAYS)
+def test_arrays_that_libsvm_would_read_beyond_their_ends_are_refused(name: str, kernel: str) -> None:
+    X = np.random.default_rng(0).random((12, 12))
+    svc = SVC(kernel=kernel).fit(X @ X.T, np.arange(12) % 3)
+    check_weights(svc)
+    if (kernel, name) == ("precomputed", "support_vectors_"):
+        return  # it has none
+    setattr(svc, name, SVC_ARRAYS[name](getattr(svc, name)))
+    with pytest.raises(TrackingError, match="do not fit each other"):
+        check_weights(svc)
+
+
 def test_classes_of_ones_own_are_made_where_they_are_trusted(good: Path, tmp_path: Path, monkeypatch: Any) -> None:
     package = tmp_path / "own" / "own_estimators.py"
     package.parent.mkdir()
@@ -358,7 +393,7 @@ def test_loading_and_predicting_rows_imports_nothing_heavy(good: Path) -> None:
     code = (
         "import sys, numpy, tgsr\n"
         f"tgsr.load_model({str(good)!r}).predict(numpy.ones((2, {N_FEATURES})))\n"
-        "heavy = {'numba', 'cv2', 'matplotlib', 'optuna', 'clarabel', 'h5py', 'skops', 'mlflow'} & set(sys.modules)\n"
+        "heavy = {'numba', 'cv2', 'matplotlib', 'optuna', 'clarabel', 'h5py', 'mlflow'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

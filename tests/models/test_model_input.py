@@ -29,9 +29,9 @@ from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
 from tgsr.estimators.methods import get_method
 from tgsr.features.extraction import ExtractionSettings
+from tgsr.models._versions import make_signature
 from tgsr.models.loading import FOLDER, LOADER
 from tgsr.models.registered import Header, RegisteredModel, save_files
-from tgsr.models.registry import _signature
 
 N = 15045
 SHAPE = [18, 40, 30]
@@ -50,18 +50,16 @@ def folders(pair: DatabasePair, tmp_path_factory: pytest.TempPathFactory) -> dic
     for name, settings in {"TGSR": {"kappa": 10, "xi": 0.1, "groups": "region"}, "SVM": {}}.items():
         estimator = get_method(name).make(**settings)
         estimator.fit(pair.source.X, pair.source.labels, X_target=pair.target.X)
-        norms = tuple(float(norm) for norm in getattr(estimator, "region_norms_", ()))
         extraction = ExtractionSettings(size=64).to_dict()
         (home / name / FOLDER).mkdir(parents=True)
-        save_files(
-            estimator, Header(pair.class_names, N, "region" if norms else "", norms, extraction), home / name / FOLDER
-        )
+        header = Header(pair.class_names, N, "region" if name == "TGSR" else "", extraction)
+        save_files(estimator, header, home / name / FOLDER)
         mlflow.pyfunc.save_model(
             home / name / "bundle",
             loader_module=LOADER,
             data_path=str(home / name / FOLDER),
             pip_requirements=[],
-            signature=_signature(),
+            signature=make_signature(RegisteredModel(estimator, header)),
             input_example=(np.zeros((1, N)), {"clip_shape": [0, 0, 0]}),
         )
         folders[name] = home / name / "bundle"
@@ -208,12 +206,17 @@ def test_mlflow_loads_it_and_reads_no_paths(folders: dict[str, Path], pair: Data
 
     loaded = mlflow.pyfunc.load_model(str(folders["TGSR"]))
     expected = tgsr.load_model(folders["TGSR"]).predict(pair.target.X)
-    for form in ("float64", "float32", "lists", "DataFrame"):
-        assert loaded.predict(ROWS[form](pair.target.X))["label"].tolist() == expected["label"].tolist()
+    assert loaded.predict(pair.target.X)["label"].tolist() == expected["label"].tolist()
+    clip = np.array([frames().ravel()], dtype=np.float64)
+    assert len(loaded.predict(clip, params={"clip_shape": SHAPE})) == 1
     path = str(write_clip(tmp_path / "clip"))
     for given in (path, [path], pd.DataFrame({"clip": [path]}), as_objects([path])):
-        with pytest.raises(MlflowException, match="paths") as refused:
+        with pytest.raises(MlflowException, match=r"paths|schema") as refused:
             loaded.predict(given)
+        assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
+    for form in ("float32", "lists", "DataFrame", "a column of rows"):  # as the docstring says
+        with pytest.raises(MlflowException, match="schema") as refused:
+            loaded.predict(ROWS[form](pair.target.X))
         assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
@@ -259,10 +262,10 @@ def test_a_server_answers_rows_and_clips_and_outlives_bad_requests(
     good: dict[str, tuple[Any, ...]] = {
         "inputs": ({"inputs": rows.tolist()},),
         "instances": ({"instances": rows.tolist()},),
-        "a column": ({"dataframe_split": column},),
-        "parquet": (packed.getvalue(), "application/vnd.apache.parquet"),
     }
     bad: dict[str, tuple[Any, ...]] = {
+        "a column": ({"dataframe_split": column},),
+        "parquet": (packed.getvalue(), "application/vnd.apache.parquet"),
         "short": ({"inputs": [[1.0, 2.0]]},),
         "flat": ({"inputs": [1.0]},),
         "empty": ({"inputs": []},),

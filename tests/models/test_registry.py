@@ -143,6 +143,7 @@ def test_the_single_best_trial_and_a_named_one_are_registered_where_asked(world:
     for trial, row in (("best", best), (last["run_id"], last)):
         made = register(world.client, grid.run_id, world.pair, trial=trial, alias="single")
         assert made.run_id == row["run_id"]
+        assert f"chosen by {'circular' if trial == 'best' else 'hand'}" in made.described
         settings = json.loads(row["settings"])
         fitted = METHODS["TGSR"].make(**settings, groups="region")
         fitted.fit(world.pair.source.X, world.pair.source.labels, X_target=world.pair.target.X)
@@ -412,7 +413,7 @@ def test_a_model_that_cannot_be_loaded_again_is_not_left_in_the_registry(
 SAFE = {
     "sklearn.neural_network:MLPClassifier": {"max_iter": [20], "random_state": [0]},
     "sklearn.gaussian_process:GaussianProcessClassifier": {},
-    "sklearn.calibration:CalibratedClassifierCV": {},
+    "sklearn.calibration:CalibratedClassifierCV": {"cv": [2]},
     "sklearn.svm:SVC": {"kernel": ["rbf"]},
     "sklearn.linear_model:LogisticRegression": {},
     "sklearn.naive_bayes:GaussianNB": {},
@@ -523,6 +524,19 @@ def test_weights_altered_in_the_registry_are_refused(world: World, svm: StudyRec
         world.load(made.uri)
     assert (folder / HEADER).is_file()
     register(world.client, svm.run_id, world.pair)
+
+
+def test_a_tracking_server_keeps_models_as_a_database_does(
+    world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(world.pair, axes={"kappa": [3, 10, 20, 40], "xi": [0.01, 1.0, 30.0, 200.0, 300.0]})
+    config = resolve_config(tmp_path, tracking_uri=server)
+    done = run_study(spec, world.pair, RunOptions(config, world.data, jobs=1, progress=False, page=False))
+    made = register(open_client(server), done.record.run_id, world.pair)
+    assert made.run_id == done.record.run_id
+    labels = load_model(made.uri, tracking_uri=server).predict(world.pair.target.X)["label"].tolist()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert tgsr.load_model(made.uri).predict(world.pair.target.X)["label"].tolist() == labels
 
 
 def test_a_model_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tgsr.tracking.study_store import MlflowSink
 from tgsr.study.running import StudyRequest, run_studies, run_study
+from tgsr.tracking.study_store import MlflowSink
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'tgsr[cluster]'")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tgsr.tracking.reading import list_studies, read_artifact
 
-from tgsr.study.comparing import ComparePlan, comparison_table
-from tgsr.study.pairs import choose_pairs
 from studies.paper import run_paper
 from tgsr.errors import MissingDataError, ParameterError
+from tgsr.study.comparing import ComparePlan, comparison_table
+from tgsr.study.pairs import choose_pairs
 from tgsr.tracking.client import open_client
-from tgsr.tracking.reading import list_studies, read_artifact
 
 AXES = {"kappa": [3, 20], "xi": [0.1, 10.0]}
 PLAN = ComparePlan(methods=("SVM", "SA", "TGSR"), axes=AXES, limits={"SA": 4})

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import f1_score, recall_score
 
-from tgsr.study.comparing import ComparePlan, comparison_table
-from tgsr.study.composite import run_composite
-from tgsr.study.pairs import choose_pairs
-from tgsr.study.running import run_study
 from tests.conftest import generated_database
 from tgsr.cli import cli
 from tgsr.datasets import load_pair, save_features
 from tgsr.errors import DataError, MissingDataError
+from tgsr.study.comparing import ComparePlan, comparison_table
+from tgsr.study.composite import run_composite
+from tgsr.study.pairs import choose_pairs
+from tgsr.study.running import run_study
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def test_uf1_and_uar_are_scikit_learns_over_the_pooled_predictions(databases):
 
 
 def test_no_subject_is_in_its_own_training_set(databases):
-    from tgsr.study.composite import composite_folds
     from tgsr.datasets import pool
+    from tgsr.study.composite import composite_folds
 
     data = pool(databases)
     folds = list(composite_folds(data))

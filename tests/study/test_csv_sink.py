@@ -6,13 +6,13 @@ import json
 
 import pandas as pd
 import pytest
+from tgsr.tracking._lock import LockedError
 
 import tgsr.study.grid
-from tgsr.study.running import run_study
 from tgsr.errors import DataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate
-from tgsr.tracking._lock import LockedError
+from tgsr.study.running import run_study
 
 
 @pytest.fixture

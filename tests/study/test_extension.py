@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 import studies.sinks
-from tgsr.study.comparing import ComparePlan, comparison_table
-from tgsr.study.running import run_study
+
 from tgsr.evaluation import selection
-from tgsr.trials.trial import decode_predictions
-from tgsr.tracking.client import open_client
 from tgsr.models.loading import load_model
 from tgsr.models.registry import register
+from tgsr.study.comparing import ComparePlan, comparison_table
+from tgsr.study.running import run_study
+from tgsr.tracking.client import open_client
+from tgsr.trials.trial import decode_predictions
 
 ROOT = Path(__file__).parents[2]
 

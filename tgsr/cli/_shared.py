@@ -82,9 +82,10 @@ trust = click.option(
 )
 preprocess = click.option(
     "--preprocess",
-    type=click.Choice(["none"]),
+    type=click.Choice(["none", "standard", "robust", "maxabs", "unit", "standard+unit"]),
     default="none",
-    help="What is done to each database's features first; none: the paper's.",
+    help="What is done to each database's features first, by itself; none: the paper's. standard suits features of "
+    "another program.",
 )
 limits = click.option(
     "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."

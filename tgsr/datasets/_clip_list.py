@@ -22,6 +22,7 @@ from tgsr.datasets._tree import (
     videos,
 )
 from tgsr.errors import DataError, MissingDataError
+from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
 __all__ = ["LabelMap", "clip_list", "load_folder", "load_table", "read_label_map", "spell_label"]
@@ -39,7 +40,7 @@ _DEEPEST = 64
 _FOREIGN = frozenset(
     {
         *(".arw", ".braw", ".cine", ".cr2", ".cr3", ".dcm", ".dng", ".exr", ".hdr", ".heic", ".heif", ".jxl", ".jxr"),
-        *(".mlv", ".nef", ".psd", ".r3d", ".raw", ".rm", ".rmvb", ".seq", ".svg", ".swf", ".yuv"),
+        *(".mlv", ".nef", ".psd", ".r3d", ".raw", ".seq", ".svg", ".swf", ".yuv"),
     }
 )
 
@@ -136,10 +137,13 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
     name = row.text("clip")
     path = find_path(collector.root, name)
     onset, offset = row.integer("onset"), row.integer("offset")
-    clip_id = f"{name}@{onset or ''}-{offset or ''}" if several else name
+    clip_id = name.replace("\\", "/") + (f"@{onset or ''}-{offset or ''}" if several else "")
     cropped = row.text("cropped").lower()
-    problem = None
-    if not name:
+    problem = ""
+    unsafe = list(filter(None, map(name_problem, (clip_id, label or "", row.text("subject")))))
+    if unsafe:
+        problem = unsafe[0]
+    elif not name:
         problem = "no clip named"
     elif cropped not in _CROPPED:
         problem = f"cropped must be yes or no, got {cropped!r}"
@@ -147,8 +151,8 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
         problem = f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
     elif not path.exists():
         problem = f"{path} is not there"
-    if problem is not None:
-        collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
+    if problem:
+        collector.skip(clip_id if clip_id.isprintable() else ascii(clip_id), table, f"row {row.number}: {problem}")
         return
     stated, subject = f"row {row.number} of {table}", row.text("subject") or None
     collector.add(clip_id, path, subject, label, onset, offset, stated=stated, cropped=_CROPPED[cropped], cut=True)

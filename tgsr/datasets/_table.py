@@ -33,8 +33,8 @@ _LONGEST_LINE = 2**23
 class Line:
     """A line of a table: where it begins in the file (from 1), and its cells as text without spaces around them.
 
-    ``marked``: it stands above all others and begins with ``#`` or ``%``, which is left out of the cells: a comment, or
-    a header as `numpy.savetxt` writes it.
+    ``marked``: it stands above all others and begins with ``#`` or ``%``, which is left out of the cells if a space
+    follows: a comment, or a header as `numpy.savetxt` writes it.
     """
 
     number: int
@@ -146,8 +146,11 @@ def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool
         cells = tuple(map(str.strip, row))
         marked = above and cells[:1] > ("",) and cells[0][0] in _MARKS
         if marked:
-            bare = cells[0][1:].strip()
-            cells = cells[1:] if delimiter == _SPACES and not bare else (bare, *cells[1:])
+            bare = cells[0][1:]
+            if not bare and delimiter == _SPACES:
+                cells = cells[1:]
+            elif bare[:1].isspace() or not bare:  # else it may belong to a name
+                cells = (bare.strip(), *cells[1:])
         elif strict and cells and cells[0].startswith("#"):
             raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
         if any(cells):

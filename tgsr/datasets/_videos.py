@@ -17,9 +17,39 @@ __all__ = ["VIDEO_SUFFIXES", "read_video"]
 
 VIDEO_SUFFIXES = frozenset(
     {
-        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg"),
-        *(".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogg", ".ogv", ".ts"),
-        *(".vob", ".webm", ".wmv", ".y4m"),
+        *(
+            ".264",
+            ".265",
+            ".3g2",
+            ".3gp",
+            ".amv",
+            ".asf",
+            ".avi",
+            ".divx",
+            ".dv",
+            ".f4v",
+            ".flc",
+            ".fli",
+            ".flv",
+            ".gxf",
+        ),
+        *(
+            ".h264",
+            ".h265",
+            ".hevc",
+            ".insv",
+            ".ivf",
+            ".lrv",
+            ".m1v",
+            ".m2t",
+            ".m2ts",
+            ".m2v",
+            ".m4v",
+            ".mj2",
+            ".mjpeg",
+        ),
+        *(".mjpg", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogg"),
+        *(".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
     }
 )
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Span", "principal_axes"]
+from tgsr.solvers.importance import gaussian
+
+__all__ = ["Span", "SpanKernel", "principal_axes"]
 
 Array = npt.NDArray[np.float64]
 
@@ -35,21 +37,35 @@ class Span:
         return cls(basis, span.transform(span.source), span.transform(span.target))
 
     def transform(self, X: Array) -> Array:
-        """Coordinates (n, r) of samples (n, n_features); what lies outside the span is dropped, see `outside`."""
+        """Coordinates (n, r) of samples (n, n_features); what lies outside the span is dropped, see `locate`."""
         coordinates: Array = X if self.basis is None else X @ self.basis
         return coordinates
 
-    def outside(self, X: Array, coordinates: Array) -> Array:
-        """Squared distances (n,) of samples (n, n_features) with these coordinates (n, r) to the span."""
-        if self.basis is None:
-            return np.zeros(len(X))
-        distances: Array = ((X - coordinates @ self.basis.T) ** 2).sum(axis=1)
-        return distances
+    def locate(self, X: Array) -> tuple[Array, Array]:
+        """Coordinates (n, r) of samples (n, n_features), and their squared distances (n, 1) to the span."""
+        coordinates = self.transform(X)
+        beyond = np.zeros((len(X), 1)) if self.basis is None else X - coordinates @ self.basis.T
+        return coordinates, (beyond**2).sum(axis=1, keepdims=True)
 
     @property
     def samples(self) -> Array:
         """All samples, source first: shape (n_source + n_target, r)."""
         return np.vstack([self.source, self.target])
+
+
+@dataclass(frozen=True)
+class SpanKernel:
+    """The kernel of new samples with known ones, linear or Gaussian, from span coordinates."""
+
+    samples: Array  # (m, r)
+    width: float | None  # σ of the Gaussian kernel; None for the linear one
+
+    def __call__(self, z: Array, outside: Array) -> Array:
+        """Kernel (n, m) of samples z (n, r) whose squared distances to the span are ``outside`` (n, 1)."""
+        if self.width is None:
+            linear: Array = z @ self.samples.T
+            return linear
+        return gaussian(z, self.samples, self.width) * np.exp(-outside / (2 * self.width**2))
 
 
 def principal_axes(Z: Array) -> Array:

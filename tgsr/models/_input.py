@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._alignment import align_features
 from tgsr.errors import DataError
 from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_BINS, N_PLANES
@@ -96,6 +95,8 @@ def named_rows(given: Any, wanted: Sequence[str]) -> Any:
     """
     if not wanted or not hasattr(given, "to_numpy"):
         return given
+    from tgsr.datasets._alignment import align_features  # readers of files, not needed for rows
+
     row = not hasattr(given, "columns")
     names = [str(label) for label in (getattr(given, "index", ()) if row else given.columns)]
     numbered = names == [str(number) for number in range(len(names))]

@@ -164,11 +164,6 @@ def _check_svc(svc: Any, name: str) -> None:
     """LIBSVM reads its arrays without looking at their lengths."""
     classes, vectors = len(svc.classes_), len(svc.support_)
     pairs = classes * (classes - 1) // 2
-    kernel_fits = (
-        ((svc.support_ >= 0) & (svc.support_ < svc.shape_fit_[0])).all()
-        if svc.kernel == "precomputed"
-        else svc.support_vectors_.shape == (vectors, svc.shape_fit_[1])
-    )
     fits = (
         svc._n_support.shape == (classes,)
         and (svc._n_support >= 0).all()
@@ -176,7 +171,8 @@ def _check_svc(svc: Any, name: str) -> None:
         and svc._dual_coef_.shape == svc.dual_coef_.shape == (classes - 1, vectors)
         and svc._intercept_.shape == svc.intercept_.shape == (pairs,)
         and all(len(values) in (0, pairs) for values in (svc._probA, svc._probB))
-        and kernel_fits
+        and ((svc.support_ >= 0) & (svc.support_ < svc.shape_fit_[0])).all()
+        and (svc.kernel == "precomputed" or svc.support_vectors_.shape == (vectors, svc.shape_fit_[1]))
         and not svc._sparse
     )
     if not fits:

@@ -15,6 +15,9 @@ __all__ = ["bounded_budget_qp", "damped_least_squares", "mixture_likelihood"]
 
 Array = npt.NDArray[np.float64]
 
+QP_TOL = 1e-12
+"""Kernels are next to singular: at the solver's own 1e-8 an SVM's decisions on its weights are uncertain by .01."""
+
 
 def damped_least_squares(quadratic: Array, linear: Array, zeta: float) -> Array:
     """Minimise ½ l^T H l − c^T l over l (q,) subject to l_i ≥ ζ·l_{i+1} and l ≥ 0, with H (q, q) ≥ 0, c (q,) and ζ > 0.
@@ -63,6 +66,8 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = QP_TOL
+    settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = settings.reduced_tol_feas = 1e4 * QP_TOL
     # the solver's tolerances are partly absolute: give it a problem of unit size
     scale = max(float(np.abs(quadratic).max()), float(np.abs(linear).max()), np.finfo(np.float64).tiny)
     P = scipy.sparse.triu(scipy.sparse.csc_matrix(quadratic / scale), format="csc")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import optuna
 import pandas as pd
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from tgsr.errors import ParameterError, TrackingError
-from tgsr.evaluation.choice import METRIC, RULE, Choice, column_of
+from tgsr.evaluation.choice import Choice
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.storage_errors import masked
-from tgsr.trials.spec import StudySpec
+from tgsr.trials.frozen import frozen_trials
 
-__all__ = ["Study", "fill_storage", "frozen_trials"]
+__all__ = ["Study", "check_storage", "fill_storage"]
 
 
 class Study(optuna.Study):
@@ -61,30 +58,6 @@ class Study(optuna.Study):
         return Study(self.record, by)
 
 
-def frozen_trials(spec: StudySpec, table: pd.DataFrame, by: str) -> list[FrozenTrial]:
-    """A study's finished trials as Optuna's, in their order; those without a value are left out."""
-    distributions, column = spec.distributions(), column_of(by)
-    if not len(table) or column not in table:
-        return []
-    shown = [str(name) for name in table if str(name).startswith(("number", "run_id", "cell", METRIC, RULE))]
-    trials = []
-    for row in table.to_dict("records"):
-        value = row[column]
-        if not np.isfinite(value):
-            continue
-        settings = json.loads(row["settings"])
-        params = {name: settings[name] for name in distributions if name in settings}
-        trials.append(
-            create_trial(
-                params=params,
-                distributions={name: distributions[name] for name in params},
-                value=float(value),
-                user_attrs={name: row[name] for name in shown if not pd.isna(row[name])},
-            )
-        )
-    return trials
-
-
 def fill_storage(record: StudyRecord, url: str, by: str) -> int:
     """Add to a study in an Optuna storage those of its finished trials that it lacks; returns how many.
 
@@ -112,9 +85,10 @@ def fill_storage(record: StudyRecord, url: str, by: str) -> int:
         ]
         study.add_trials(lacking)
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise their own
+        reason = masked(str(error)).strip().partition("\n")[0]
         raise TrackingError(
-            f"Optuna's storage {masked(url)} cannot be filled ({masked(str(error))}); MLflow has all trials: repair "
-            "the storage or name another one, and run the same command again"
+            f"Optuna's storage {masked(url)} cannot be filled ({reason}); MLflow has all trials: repair the storage "
+            "or name another one, and run the same command again"
         ) from error
     return len(lacking)
 

@@ -83,6 +83,11 @@ class StudyRecord:
         if table is not None:
             self.table = table
 
+    @property
+    def client(self) -> MlflowClient:
+        """What reads it, and writes a page onto its run."""
+        return self._client
+
     @cached_property
     def spec(self) -> StudySpec:
         """What defines it.
@@ -144,7 +149,7 @@ class StudyRecord:
 
     @property
     def default_choice(self) -> str:
-        """What chooses unless something else is asked for: the study's own choice, or the first rule that has values."""
+        """What chooses unless something else is asked for: the study's own choice, else the first rule with values."""
         known = self.rules
         wanted = [self.tags.get(Tag.CHOOSE, ""), self.spec.objective, DEFAULT, *ALWAYS, *known]
         return next((name for name in wanted if name in known or (name == ORACLE and self.is_scored)), DEFAULT)
@@ -169,8 +174,7 @@ class StudyRecord:
             dataset = self._datasets.get(role)
             profile = json.loads(dataset.profile or "{}") if dataset else {}
             counts = [f"{n} {name}" for name, n in profile.items() if isinstance(n, int) and name != "samples"]
-            known = f"{dataset.name}: {', '.join(counts)}; " if dataset else ""
-            facts[role] = f"{known}digest {digest[:12]}"
+            facts[role] = ", ".join([*([dataset.name] if dataset else []), *counts, f"digest {digest[:12]}"])
         facts |= {name: str(value) for name, value in spec.fixed.items()}
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}

@@ -12,8 +12,11 @@ import numpy as np
 
 from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
+from tgsr.estimators.preprocess import PREPROCESSES
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
+from tgsr.protocols import N_REGIONS, check_choice
+from tgsr.regions import N_BINS, N_PLANES
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -77,6 +80,7 @@ class StudySpec:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise ParameterError(f"unknown sampler {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
+        check_choice("preprocess", self.preprocess, PREPROCESSES)
         if not self.grid or not all(all(len(values) for values in part.values()) for part in self.grid):
             raise ParameterError("the grid is empty; give each parameter at least one value")
         for name, value in [*self.fixed.items(), *((n, v) for part in self.grid for n, vs in part.items() for v in vs)]:
@@ -190,6 +194,11 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _is_published(pair: DatabasePair) -> bool:
+    """Whether features have the layout of the published ones, for which the published grids were made."""
+    return pair.source.groups is None and pair.source.X.shape[1] == N_REGIONS * N_PLANES * N_BINS
+
+
 def _check_value(name: str, value: Any) -> None:
     """Settings are stored as JSON: whatever does not come back as it was is refused before anything is fitted."""
     plain = value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and np.isfinite(value))
@@ -272,7 +281,7 @@ def make_spec(
         raise ParameterError(f"{definition.name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
     if "groups" in known:
         given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
-    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups)
+    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=_is_published(pair))
     if sampler == "fixed":
         grid = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
     else:

@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from films import pictures, write_pictures, write_video
+from tgsr.tracking._prediction import first_frame, predict_clips
+from tgsr.tracking.model import Header, RegisteredModel
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.errors import DataError, MissingDataError
 from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
+from tgsr.models.prediction import first_frame, predict_clips
+from tgsr.models.registered import Header, RegisteredModel
 from tgsr.preprocessing import _pipeline
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking._prediction import first_frame, predict_clips
-from tgsr.tracking.model import Header, RegisteredModel
 
 SETTINGS = ExtractionSettings(size=32, n_frames=8, crop="none")
 
@@ -33,7 +35,7 @@ class Loaded(RegisteredModel):
 
     def __init__(self, crop: str = "none") -> None:
         extraction = {**SETTINGS.to_dict(), "crop": crop}
-        super().__init__(Constant(), Header(CLASS_NAMES, 15045, "region", (1.0,) * 85, extraction))
+        super().__init__(Constant(), Header(CLASS_NAMES, 15045, "region", extraction))
 
     def answer(self, rows: np.ndarray) -> pd.DataFrame:
         self.rows = rows
@@ -66,6 +68,7 @@ def test_a_list_of_clips_gives_the_rows_that_features_gives(root: Path, name: st
     expected = extract_collection(load_clips("mine", root / name), SETTINGS).dataset
     np.testing.assert_array_equal(model.rows, expected.X)
     assert [Path(clip).name for clip in predicted.table["clip"]] == [Path(name).name for name in expected.sample_ids]
+    assert {str(clip.path) for clip in predicted.clips} == {clip.partition("@")[0] for clip in predicted.table["clip"]}
     assert predicted.failed == ()
 
 
@@ -144,7 +147,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_predicted(root: Path) -> None
 
 
 def test_the_command_prints_what_is_to_be_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tgsr.tracking.model_bundle.load_model", lambda uri, trusted: Loaded())
+    monkeypatch.setattr("tgsr.models.loading.load_model", lambda *_, **given: Loaded())
     (root / "clips.csv").write_text("clip,label\nsingle,Negative\nday/session,joy\n")
     result = CliRunner().invoke(cli, ["predict", "--model", str(root), str(root / "clips.csv")])
     assert result.exit_code == 0, result.output

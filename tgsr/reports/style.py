@@ -1,6 +1,7 @@
-"""One style for every figure: sizes, fonts, colour-blind-safe colours, axes, and how figures become files.
+"""One style for every figure: sizes, colour-blind-safe colours, and how figures become files.
 
-Figures are made with matplotlib's object interface and the Agg canvas: no pyplot, no state that threads could share.
+Fonts and lines are those of ``tgsr.mplstyle``. Figures are made with matplotlib's object interface and the Agg canvas:
+no pyplot, no state that threads could share.
 """
 
 from __future__ import annotations
@@ -18,44 +19,14 @@ from tgsr.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["METRICS", "as_data_uri", "figure_bytes", "new_figure", "save_figure", "styled"]
+__all__ = ["as_data_uri", "figure_bytes", "new_figure", "save_figure", "styled"]
 
 BLUE, VERMILLION, ORANGE = "#0072B2", "#D55E00", "#E69F00"
 """Of Okabe and Ito's palette, which readers with any colour vision can tell apart."""
-GREY, INK = "#8A8A8A", "#222222"
-COLOURMAP = "cividis"
+GREY, COLOURMAP = "#8A8A8A", "cividis"
 COLUMN, PAGE = 3.5, 7.16
 """Widths of one column and of a page in IEEE's journals, in inches."""
-
-METRICS: dict[str, str] = {"macro_f1": "macro-F1", "accuracy": "accuracy (%)"}
-"""Score columns and how axes and tables call them; accuracy is stored as a fraction and shown in per cent."""
-
-_RC: Any = {
-    "axes.edgecolor": INK,
-    "axes.grid": False,
-    "axes.labelsize": 8,
-    "axes.linewidth": 0.6,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 8.5,
-    "axes.unicode_minus": True,
-    "figure.dpi": 100,
-    "figure.titlesize": 9.5,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 8,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.5,
-    "image.cmap": COLOURMAP,
-    "legend.fontsize": 7.5,
-    "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "pdf.fonttype": 42,
-    "savefig.facecolor": "white",
-    "xtick.labelsize": 7.5,
-    "xtick.major.width": 0.6,
-    "ytick.labelsize": 7.5,
-    "ytick.major.width": 0.6,
-}
+_SHEET = Path(__file__).with_name("tgsr.mplstyle")
 
 _P = ParamSpec("_P")
 
@@ -67,7 +38,7 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
         import matplotlib as mpl
 
-        with mpl.rc_context(_RC):
+        with mpl.rc_context(fname=_SHEET):
             figure = draw(*args, **kwargs)
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once, not again for every file that is made of it
@@ -92,13 +63,10 @@ def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
     """Give the figure as a file: ``kind`` is ``png`` or ``pdf``. The same figure gives the same bytes."""
     import matplotlib as mpl
 
-    undated: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }
+    undated: dict[str, Any] = dict.fromkeys(("Software",) if kind == "png" else ("CreationDate", "Creator", "Producer"))
     buffer = io.BytesIO()
-    with mpl.rc_context(_RC):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated[kind])
+    with mpl.rc_context(fname=_SHEET):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated)
     return buffer.getvalue()
 
 
