@@ -34,6 +34,7 @@ from studies.evidence_summary import summarise, to_markdown
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.estimators import Outcome
+from tgsr.estimators.preprocess import PREPROCESSES
 from tgsr.evaluation import rank_trials, score
 from tgsr.evaluation.choice import METRIC, ORACLE, RULE, SCORE, choose, column_of, names_of
 from tgsr.evaluation.rules import ALWAYS, RULES, get_rules
@@ -261,7 +262,9 @@ def make_cases(
 @click.option("--method", "methods", multiple=True, default=("TGSR",), show_default=True, help="May be repeated.")
 @click.option("--grouping", "groupings", multiple=True, default=("region",), show_default=True, help="Or released.")
 @click.option("--variant", "variants", multiple=True, default=("",), help="Such as scaling=spread, or whitened=10.")
-@click.option("--preprocess", default="none", show_default=True, help="What is done to the features first.")
+@click.option(
+    "--preprocess", type=click.Choice(PREPROCESSES), default="none", show_default=True, help="Of the features."
+)
 @click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", default="cheap", show_default=True, help="Names with commas; cheap, all or none.")
 @click.option("--share", default=TWENTIETH, show_default=True, help="Of the cells, those that are taken together.")
