@@ -131,5 +131,5 @@ def test_a_feature_file_is_predicted_by_its_names_and_settings(
     ],
 )
 def test_a_header_with_names_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="name|called"):
+    with pytest.raises(ValueError, match=r"name|called"):
         Header(**{"class_names": CLASSES, "n_features": 5, **change})
