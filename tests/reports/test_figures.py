@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tgsr.errors import MissingDataError, ParameterError
+from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.evaluation.choice import METRIC, RULE
 from tgsr.evaluation.metrics import score
 from tgsr.protocols import CLASS_NAMES
@@ -263,3 +263,7 @@ def test_a_clips_first_frame_is_the_face(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingDataError, match="no frames"):
         read_face(tmp_path / "empty")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes((tmp_path / "img2.png").read_bytes()[:40])
+    with pytest.raises(DataError, match=r"cut\.png"):
+        read_face(cut)

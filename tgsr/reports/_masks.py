@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.errors import DataError
 from tgsr.protocols import N_REGIONS
-from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms
-from tgsr.reports._outline import outline_face
+from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms, schematic_face
 from tgsr.reports.style import BLUE, PAGE, new_figure, styled
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def draw_frequency(
 
 def draw_overlay(axis: Axes, weights: Weights, largest: float) -> AxesImage:
     """Draw the weights (85,) of the regions, summed over the scales, over a schematic face."""
-    return _draw_panel(axis, overlay(weights), largest, outline_face())
+    return _draw_panel(axis, overlay(weights), largest, schematic_face(4 * _SIDE))
 
 
 def histogram_norms(norms: Weights) -> Weights:
@@ -109,12 +109,15 @@ def read_face(path: Path, *, crop: bool = False) -> npt.NDArray[np.uint8]:
     DataError
         If it cannot be read, or (with ``crop``) shows no face.
     """
-    from tgsr.datasets._clips import VIDEO_SUFFIXES, read_image
-    from tgsr.features.extraction import load_clip
-    from tgsr.preprocessing._face import crop_face
+    import cv2
 
-    is_image = path.is_file() and path.suffix.lower() not in VIDEO_SUFFIXES
-    frame = read_image(path) if is_image else load_clip(path)[0]
+    from tgsr.features.extraction import load_clip
+    from tgsr.preprocessing import crop_face
+
+    is_image = path.is_file() and cv2.haveImageReader(str(path))
+    frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if is_image else load_clip(path)[0]
+    if frame is None:
+        raise DataError(f"{path}: the image cannot be read; use another one")
     return np.asarray(crop_face(frame[None])[0] if crop else frame, dtype=np.uint8)
 
 
@@ -145,7 +148,7 @@ def _draw_groups(
         axis.bar(np.arange(len(weights)), weights, color=BLUE)
         axis.set(xlabel="group of features", ylabel=labels[1], xlim=(-1, len(weights)), ylim=(0, largest))
         return figure
-    face = outline_face() if frame is None else as_face(frame)
+    face = schematic_face(4 * _SIDE) if frame is None else as_face(frame)
     rows = weights[None, :] if grouping == "region" else histogram_norms(weights)
     figure = new_figure(PAGE, 2.12 if len(rows) == 1 else 0.55 + 1.36 * len(rows), title)
     panels = figure.subplots(len(rows), len(_PANELS), squeeze=False)

@@ -29,10 +29,6 @@ from tgsr.tracking.records import StudyRecord
 
 __all__ = ["render_paper", "render_study", "select_records"]
 
-_GENERATED = (
-    "Generated data: clips drawn by “tgsr demo-data”, no recorded person. These scores say nothing about "
-    "micro-expressions, and the paper's numbers do not apply."
-)
 _ORACLE = "oracle (chosen by target labels)"
 _F1 = METRICS[SCORE]
 
@@ -48,7 +44,7 @@ def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[R
     figures : iterable of ReportFigure, optional
         What `study_figures` has drawn; by default they are drawn now.
     """
-    view = StudyView.of(record, by)
+    view, table = StudyView.of(record, by), record.table
     sections: dict[str, list[ReportFigure]] = {}
     for figure in study_figures(record, by) if figures is None else figures:
         sections.setdefault(figure.section, []).append(figure)
@@ -57,16 +53,17 @@ def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[R
         sections,
         title=f"Study {record.label}",
         view=view,
-        made=_made(record),
-        warnings=_warnings(view),
-        choice_text=_choice_text(view),
+        # a page imports no code that a stored name names
+        description=get_rule(view.by).description if view.by in RULES else "",
+        one_class=_remark(record, view.choice.row) if view.choice else "",
+        n_stopped=int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0,
         headline=_headline(view),
         remarks=_remarks(view),
-        standing=_standing(view),
+        scores=table[METRIC + SCORE].dropna() if record.is_scored else None,
+        paper=None if record.is_generated else published_result(record.pair, record.method),
         choices=_as_table(_choices(view)),
-        named={name: _as_table(table) for name, table in _tables_of_names(view).items()},
+        named={name: _as_table(named_table) for name, named_table in _tables_of_names(view).items()},
         top=_as_table(_top(view)),
-        run_facts={"pair": record.pair, "method": record.method} | record.facts,
     )
 
 
@@ -109,18 +106,16 @@ def render_paper(records: Sequence[StudyRecord], frame: npt.NDArray[Any] | None 
         ]
         for one in drawn
     }
-    missing = [one.name for one in EXPERIMENTS if one.name not in set(results["experiment"])]
-    present = f"{len(EXPERIMENTS) - len(missing)} of 12 have results here"
     return _render(
         "paper.html",
         sections | {CLASSES: _confusions(shown)},
         title="Cross-database micro-expression recognition: the paper's experiments",
-        present=f"{present}; missing: {', '.join(missing)}." if missing else f"{present}.",
-        made=f"Made on {_now()} from {len(records)} studies.",
-        warnings=[_GENERATED] if results["generated"].any() else [],
+        missing=[one.name for one in EXPERIMENTS if one.name not in set(results["experiment"])],
+        n_studies=len(records),
+        is_generated=results["generated"].any(),
         summary=_as_table(pd.DataFrame(map(_summary, shown))),
         table_groups=groups,
-        run_facts={record.label: record.facts for record in shown},
+        shown=shown,
     )
 
 
@@ -133,7 +128,8 @@ def _render(template: str, sections: Mapping[str, Sequence[ReportFigure]], **con
     environment = Environment(
         loader=PackageLoader("tgsr.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template(template).render(version=__version__, sections=sections, **packed, **context)
+    common = {"version": __version__, "now": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "sections": sections}
+    return environment.get_template(template).render(**common, **packed, **context)
 
 
 def _as_table(table: pd.DataFrame) -> str:
@@ -143,16 +139,6 @@ def _as_table(table: pd.DataFrame) -> str:
     if "remark" in table and not table["remark"].astype(bool).any():
         table = table.drop(columns="remark")
     return table.set_index(str(table.columns[0])).to_html(border=0, na_rep="–", index_names=False)
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _made(record: StudyRecord) -> str:
-    """When the page was made, and of how many trials: facts that stay true, whatever becomes of the study."""
-    of = f" of the {len(record.spec.cells()):,} cells of its grid" if record.spec.sampler == "grid" else ""
-    return f"{len(record.table):,} trials{of}, as they were on {_now()}, when this page was made."
 
 
 def _show(row: Mapping[Any, Any], names: Iterable[str]) -> dict[str, str]:
@@ -182,61 +168,12 @@ def _headline(view: StudyView) -> dict[str, str]:
     return shown | dict(settings) | _show(view.choice.row, own_metrics(view.record.table))
 
 
-def _choice_text(view: StudyView) -> str:
-    if view.is_oracle:
-        return (
-            "Chosen by macro-F1 on the target, by its own labels. The best trial is no estimate of what the method "
-            "achieves in use."
-        )
-    # a page imports no code that a stored name names
-    description = f": {get_rule(view.by).description}" if view.by in RULES else ""
-    shown = "Scores on the target are shown for information; they chose nothing."
-    scored = shown if view.record.is_scored else "The target has no labels: there are no scores on it."
-    return f"Chosen by “{view.by}”{description}. {scored}"
-
-
 def _remarks(view: StudyView) -> list[str]:
     spec = view.record.spec
     if view.choice is None:
         return []
     n_groups = spec.shape.n_groups if spec.grouping else None
     return choice_remarks(view.record.table, view.choice, sampler=spec.sampler, n_groups=n_groups)
-
-
-def _standing(view: StudyView) -> str:
-    """Where the chosen trial stands among all, and against the paper's number."""
-    record, parts = view.record, []
-    if view.choice is None or not record.is_scored:
-        return ""
-    scores = record.table[METRIC + SCORE].dropna().to_numpy(dtype=np.float64)
-    if len(scores) > 1:
-        below = 100 * float((scores < view.choice.metrics[SCORE]).mean())
-        low, median, high = np.quantile(scores, [0.25, 0.5, 0.75])
-        parts.append(
-            f"All {len(scores):,} trials on the target: median macro-F1 {median:.4f}, quartiles {low:.4f} and "
-            f"{high:.4f}, best {scores.max():.4f}; the chosen one is above {below:.1f} % of them."
-        )
-    paper = None if record.is_generated else published_result(record.pair, record.method)
-    if paper is not None:
-        groups = ", with the groups of the released records," if record.spec.grouping else ""
-        parts.append(
-            f"The paper reports macro-F1 {paper.macro_f1:.4f} and accuracy {100 * paper.accuracy:.2f} % for "
-            f"{record.method} here (an oracle{groups} on the recorded databases)."
-        )
-    return " ".join(parts)
-
-
-def _warnings(view: StudyView) -> list[str]:
-    record, table = view.record, view.record.table
-    found = [_GENERATED] if record.is_generated else []
-    if view.choice is not None and (said := _remark(record, view.choice.row)):
-        found.append(f"The chosen trial {said} samples of the target: it tells nothing apart.")
-    if record.coverage:
-        found.append(f"This is not the method's whole grid: {record.coverage}. What was chosen is the best of these.")
-    stopped = int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0
-    if stopped:
-        found.append(f"{stopped:,} trials stopped at the limit of iterations.")
-    return found
 
 
 def _choices(view: StudyView) -> pd.DataFrame:

@@ -128,7 +128,7 @@ def test_a_page_states_what_stays_true_and_parts_of_a_grid_are_named(trials: Tri
     record.status = "RUNNING"
     page = render_study(record, figures=[])
     assert "RUNNING" not in page
-    assert "6 trials of the 9 cells of its grid, as they were on 2" in page
+    assert "6 trials of the 9 cells of its grid, as they were on 2" in " ".join(page.split())
     assert "not the method&#39;s whole grid: 6 of 23,035 cells" in page
     assert "1 trials stopped at the limit" in page
 
