@@ -108,7 +108,7 @@ def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset
             progress=lambda done, _: bar.update(done - bar.n),
         )
     dataset = extraction.dataset
-    kinds = Counter("cropped" if clip.cropped else "raw" for clip in collection.clips)
+    kinds = Counter("raw" if clip.cropped is False else "cropped" for clip in collection.clips)
     clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(f"{_summary(dataset)}, {extraction.n_cached} of them from the cache")
     click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")

@@ -11,6 +11,7 @@ from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import SUFFIX, feature_file_name, is_feature_file, load_features
 from tgsr.datasets._pair import DatabasePair, pool
 from tgsr.datasets._released import is_released_name, load_released, released_databases
+from tgsr.datasets._tree import is_hidden
 from tgsr.datasets.loaders import loader_name
 from tgsr.errors import DataError, MissingDataError, ProtocolError
 from tgsr.protocols import database_name
@@ -58,7 +59,7 @@ def _scan(folder: str | os.PathLike[str]) -> tuple[list[Found], dict[Path, str]]
         raise MissingDataError(f"{folder}: no such folder; --data takes the folder that holds the feature files")
     found: list[Found] = []
     damaged: dict[Path, str] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not is_hidden(path)):
         try:
             if path.name.endswith(SUFFIX) or (path.suffix == ".npz" and is_feature_file(path)):
                 found.append(Found(feature_file_name(path), path, "features"))
