@@ -301,7 +301,7 @@ good = models.good
 @pytest.fixture(scope="module")
 def processes() -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pandas", "openpyxl", "h5py", "scipy.io", "reader", "tgsr.tracking.model"])
+    context.set_forkserver_preload(["pandas", "openpyxl", "h5py", "scipy.io", "reader", "tgsr.models.registered"])
     return context
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from servers import tracking_server
+from tgsr.tracking.reading import list_studies, read_trials
 
 from tgsr.datasets import save_features
-from tgsr.tracking.config import open_client
-from tgsr.tracking.reading import list_studies, read_trials
+from tgsr.tracking.client import open_client
 
 FULL = os.environ.get("TGSR_FAULTS") == "full"
 KILLS, KAPPAS, N_XIS = (50, "20,85", 100) if FULL else (2, "20,85", 6)
@@ -29,7 +29,7 @@ XIS = ",".join(f"{10 ** (index / N_XIS * 4 - 2):.4g}" for index in range(N_XIS))
 
 _NURSERY = """
 import json, os, sys
-import mlflow, numba, pandas, studies.sinks.mlflow, studies.study, tgsr.solvers._kernel, tgsr.cli.study
+import mlflow, numba, pandas, tgsr.tracking.study_store, tgsr.study.running, tgsr.solvers._kernel, tgsr.cli.study
 from tgsr.cli import cli
 from tgsr.tracking import _lock as lock
 # the lease on a server runs out sooner than in a minute, so that fifty kills do not take an hour

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tgsr.tracking._runs import ParentSpec, start_parent
 from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun
-from tgsr.tracking.config import open_client, resolve_config
+
+from tgsr.tracking.client import open_client, resolve_config
 from tgsr.tracking.names import Tag
+from tgsr.trials.trial import StudyRun
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TGSR_KILLS", "3"))
@@ -30,7 +30,7 @@ import numpy as np
 from tgsr.tracking.config import TrackingConfig, open_client
 from tgsr.tracking._lock import study_lock
 from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id
+from tgsr.trials.trial import StudyRun, Trial, cell_id
 home, uri, run_id, experiment_id, location, writer, n = sys.argv[1:]
 client = open_client(uri)
 with study_lock(TrackingConfig(Path(home), uri), client, experiment_id, "kills"):

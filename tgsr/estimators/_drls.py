@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from tgsr.estimators._base import Array, Codes, Fitted, SweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_number
 from tgsr.solvers._simplex import project_simplex
