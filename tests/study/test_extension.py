@@ -208,7 +208,7 @@ def test_a_loader_of_ones_own_leads_from_clips_to_a_study(own, make_spec, make_o
         write_pictures(tmp_path / "clips" / f"{names[number % 3]}-s{number // 3}-{number}", pictures(seed=number))
     out = tmp_path / "MYBASE.tgsr.npz"
     words = ["features", "--database", "mybase", "--root", str(tmp_path / "clips"), "--out", str(out), "--jobs", "1"]
-    done = CliRunner().invoke(cli, [*words, "--crop", "none"])
+    done = CliRunner().invoke(cli, [*words, "--crop", "none", "--no-cache"])
     assert done.exit_code == 0, done.output
     data = load_features(out)
     assert (data.name, data.counts) == ("MYBASE", dict.fromkeys(names, 2))
