@@ -126,7 +126,7 @@ def main(**given: Any) -> None:
     config = resolve_config(given["home"])
     run_id, studies = run_paper(pairs, shared.make_options(config, given), compare, **studied)
     for record in studies:
-        click.echo("\n".join(result_lines(record, record.default_choice, config)))
+        click.echo("\n".join(result_lines(record, record.default_choice)))
     click.echo(f"report.html is with run {run_id}; look at it: {config.ui_command or config.ui_address}")
     shared.mention_generated(pairs)
 

@@ -1,6 +1,6 @@
 """``python -m tgsr``."""
 
-from tgsr.cli import main
+from tgsr.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -1,4 +1,4 @@
-"""What a package offers, imported when it is asked for: one fitted model has no need of MLflow, Optuna and all solvers."""
+"""What a package offers, imported when it is asked for: a fitted model has no need of MLflow, Optuna, all solvers."""
 
 from __future__ import annotations
 

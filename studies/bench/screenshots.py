@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
+from tgsr.reports._records import StudyRecord
 
 from tgsr.estimators.methods import TaskShape, expand_grid, get_method
 from tgsr.reports._figures import study_figures
-from tgsr.reports._records import StudyRecord
-from tgsr.reports._style import save_figure
+from tgsr.reports.style import save_figure
 
 __all__: list[str] = []
 

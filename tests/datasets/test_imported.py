@@ -79,7 +79,11 @@ def test_archives_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path, 
 
 def test_tables_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    for text, message in (("label,x\na,b\n", "x is not"), ("label,x\n,1\n", "row 2 has no label"), ("", "read")):
+    for text, message in (
+        ("label,x\na,b\n", "line 2, column x: 'b'"),
+        ("label,x\n,1\n", "sample 1 has no label"),
+        ("", "empty"),
+    ):
         path.write_text(text)
         with pytest.raises(DataError, match=rf"t\.csv: .*{message}"):
             import_features(path, "t")

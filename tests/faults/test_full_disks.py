@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tgsr.tracking.reading import list_studies, read_trials
 
 from tgsr.cli import cli
 from tgsr.datasets import save_features
 from tgsr.tracking.client import open_client
-from tgsr.tracking.reading import list_studies, read_trials
 
 CELLS = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200", "--selection", "oracle", "--quiet", "--jobs", "1"]
 

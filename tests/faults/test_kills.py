@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from servers import tracking_server
+from tgsr.tracking.reading import list_studies, read_trials
 
 from tgsr.datasets import save_features
 from tgsr.tracking.client import open_client
-from tgsr.tracking.reading import list_studies, read_trials
 
 FULL = os.environ.get("TGSR_FAULTS") == "full"
 KILLS, KAPPAS, N_XIS = (50, "20,85", 100) if FULL else (2, "20,85", 6)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tgsr.tracking._runs import ParentSpec, start_parent
 from tgsr.tracking._store import TrialStore
-from tgsr.trials.trial import StudyRun
+
 from tgsr.tracking.client import open_client, resolve_config
 from tgsr.tracking.names import Tag
+from tgsr.trials.trial import StudyRun
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TGSR_KILLS", "3"))

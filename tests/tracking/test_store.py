@@ -12,16 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from tgsr.errors import MissingDataError, TrackingError
-from tgsr.tracking import _bulk
-from tgsr.tracking._files import mask_picture, read_coefficients_file, sizes_text, write_trial_files
 from tgsr.tracking._runs import ParentSpec, finish_parent, log_summary, start_parent
 from tgsr.tracking._store import TrialStore
-from tgsr.trials.trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
 from tgsr.tracking._views import VIEWS
-from tgsr.tracking.config import TrackingConfig, open_client, resolve_config
-from tgsr.tracking.names import STUDY_JSON, Tag
 from tgsr.tracking.reading import (
     find_run,
     list_studies,
@@ -31,6 +24,13 @@ from tgsr.tracking.reading import (
     read_surface,
     read_trials,
 )
+
+from tgsr.errors import MissingDataError, TrackingError
+from tgsr.tracking import _bulk
+from tgsr.tracking._files import mask_picture, read_coefficients_file, sizes_text, write_trial_files
+from tgsr.tracking.config import TrackingConfig, open_client, resolve_config
+from tgsr.tracking.names import STUDY_JSON, Tag
+from tgsr.trials.trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
 
 WAYS = ("bulk", "client", "fluent")
 Make = Callable[..., TrackingConfig]

@@ -12,13 +12,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 from servers import tracking_server
-
-from tgsr.study.options import StudyOptions
-from tgsr.trials.spec import make_spec
-from tgsr.study.running import run_study
-from tgsr.errors import TrackingError
-from tgsr.tracking.client import open_client, resolve_config
 from tgsr.tracking.reading import read_coefficients
+
+from tgsr.errors import TrackingError
+from tgsr.study.options import StudyOptions
+from tgsr.study.running import run_study
+from tgsr.tracking.client import open_client, resolve_config
+from tgsr.trials.spec import make_spec
 
 PASSWORD = "a long one of our own"
 AUTH = """[mlflow]

@@ -14,7 +14,7 @@ import click
 from tgsr import __version__
 from tgsr.errors import TgsrError
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS: dict[str, str] = {
     "main": "the whole way on generated clips: features, study, model, prediction",
@@ -114,7 +114,7 @@ def cli() -> None:
     """Cross-database micro-expression recognition: features, methods, studies, models."""
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line in a process of its own.
 
     A terminal that cannot show a letter such as κ gets a question mark in its place. A command that was stopped ends

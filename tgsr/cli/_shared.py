@@ -31,6 +31,7 @@ __all__ = [
     "make_study_spec",
     "mention_generated",
     "method",
+    "name_pair",
     "pair_options",
     "pairs",
     "preprocess",
@@ -39,6 +40,7 @@ __all__ = [
     "scheduler",
     "seed",
     "solver_options",
+    "trust",
     "write_csv",
 ]
 
@@ -71,11 +73,19 @@ seed = click.option("--seed", type=NATURAL, default=0, help="Of samplers, folds 
 jobs = click.option("--jobs", type=NATURAL, default=0, help="Threads; 0: one a core.")
 scheduler = click.option("--scheduler", help="A Dask scheduler, tcp://host:8786, instead of threads.")
 quiet = flag("--quiet", "No progress bar.")
+trust = click.option(
+    "--trust",
+    multiple=True,
+    envvar="TGSR_TRUST",
+    show_envvar=True,
+    help="Type that a model may hold beyond those that are known to be safe: package.module:Class.",
+)
 preprocess = click.option(
     "--preprocess",
-    type=click.Choice(["none"]),
+    type=click.Choice(["none", "standard", "robust", "maxabs", "unit", "standard+unit"]),
     default="none",
-    help="What is done to each database's features first; none: the paper's.",
+    help="What is done to each database's features first, by itself; none: the paper's. standard suits features of "
+    "another program.",
 )
 limits = click.option(
     "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."
@@ -184,6 +194,20 @@ def fixed_of(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]
     if given["xis"]:
         axes["xi"] = list(parse_xis(given["xis"]))
     return {name: value for name, value in fixed.items() if value is not None}, axes
+
+
+def name_pair(experiment: str | None, source: str | None, target: str | None) -> str | None:
+    """The name of the stored pair that the options of `pair_options` mean; None if they are not given."""
+    from tgsr.datasets import load_database
+    from tgsr.errors import ProtocolError
+    from tgsr.protocols import pair_name, parse_pair
+
+    if bool(source) != bool(target) or (experiment and source):
+        raise ProtocolError("name the pair by --experiment, or by --source and --target")
+    if source and target:
+        source, target = (load_database(one, ".").name if Path(one).is_file() else one for one in (source, target))
+        experiment = f"{source}-{target}"
+    return pair_name(*parse_pair(experiment)) if experiment else None
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

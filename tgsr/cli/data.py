@@ -22,7 +22,8 @@ def command(data: Path) -> None:
 
     Ends with an error if a file cannot be used.
     """
-    from tgsr.datasets import find_damaged, find_databases, load_database
+    from tgsr.datasets import find_damaged, find_databases
+    from tgsr.datasets._catalogue import load_found
     from tgsr.errors import DataError, TgsrError
     from tgsr.protocols import DATABASES, EXPERIMENTS
 
@@ -30,7 +31,7 @@ def command(data: Path) -> None:
     unusable = 0
     for entry in find_databases(data):
         try:
-            dataset = load_database(entry.name, data)
+            dataset = load_found(entry)
         except TgsrError as error:
             click.echo(f"{entry.name:10s} unusable: {error}")
             unusable += 1

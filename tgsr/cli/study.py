@@ -70,5 +70,5 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     pair = choose_pair(given["data"], experiment, source, target)
     spec, options = shared.make_study_spec(pair, given), shared.make_options(config, given)
     (record,) = run_studies([(spec, pair, options)])
-    click.echo("\n".join(result_lines(record, options.choose or record.default_choice, config)))
+    click.echo("\n".join(result_lines(record, options.choose or record.default_choice)))
     shared.mention_generated([pair])

@@ -9,6 +9,7 @@ from tgsr.exports import lazy_exports
 
 if TYPE_CHECKING:
     from tgsr.estimators._base import TargetSamples
+    from tgsr.estimators._consensus import AveragedTGSR
     from tgsr.estimators._drls import DRLSClassifier
     from tgsr.estimators._iwsvm import IWSVMClassifier
     from tgsr.estimators._stm import STMClassifier
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "AveragedTGSR",
     "DRLSClassifier",
     "GFKClassifier",
     "IWSVMClassifier",
@@ -48,6 +50,7 @@ __all__ = [
 
 _MODULES = {
     "tgsr.estimators._base": "TargetSamples",
+    "tgsr.estimators._consensus": "AveragedTGSR",
     "tgsr.estimators._drls": "DRLSClassifier",
     "tgsr.estimators._iwsvm": "IWSVMClassifier",
     "tgsr.estimators.methods": "METHODS Method TaskShape expand_grid get_method",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.svm import SVC
 
+from tgsr.autologging import without_autologging
 from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.protocols import check_choice, check_number
 
@@ -31,7 +32,8 @@ def fit_libsvm(kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Ar
     Its ``fit_status_`` is 1 where LIBSVM stopped at its limit of iterations; scikit-learn then warns, too.
     """
     svc = SVC(kernel="precomputed", C=C, tol=_TOL, max_iter=_MAX_ITER, decision_function_shape="ovo")
-    return svc.fit(kernel, labels, sample_weight=weights)
+    with without_autologging():
+        return svc.fit(kernel, labels, sample_weight=weights)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 
+from tgsr.autologging import without_autologging
 from tgsr.stopping import raise_if_stopped
 
 __all__ = [
@@ -202,7 +203,8 @@ def fit_sweep(estimator: BaseEstimator, task: SweepTask) -> Sweep:
         raise_if_stopped()
         fitted: Any = clone(estimator).set_params(**params)
         takes_target = "X_target" in inspect.signature(fitted.fit).parameters
-        fitted.fit(task.X, task.codes, **({"X_target": task.X_target} if takes_target else {}))
+        with without_autologging():
+            fitted.fit(task.X, task.codes, **({"X_target": task.X_target} if takes_target else {}))
         codes, decisions = _predict(fitted, task.X_target, task)
         new_codes, new_decisions = (None, None) if task.X_new is None else _predict(fitted, task.X_new, task)
         return Outcome(dict(params), codes, decisions, new_codes=new_codes, new_decisions=new_decisions)

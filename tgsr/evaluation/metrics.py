@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError
+from tgsr.names import store_name
 
 __all__ = ["METRICS", "Metric", "Scores", "confusion_matrices", "describe_metric", "score", "score_batch"]
 
@@ -103,11 +104,14 @@ class Scores(Generic[Value]):
         return Scores(**{name: value if np.ndim(value) else value.item() for name, value in own.items()})
 
     def as_metrics(self: Scores[float], class_names: tuple[str, ...]) -> dict[str, float]:
-        """Flat metrics for tracking: accuracy, macro_f1, recall, and precision and recall of each class."""
+        """Flat metrics for tracking: accuracy, macro_f1, recall, and precision and recall of each class.
+
+        Classes are called there as `tgsr.names.store_name` says.
+        """
         metrics = {"accuracy": self.accuracy, "macro_f1": self.macro_f1, "recall": self.recall}
         for index, class_name in enumerate(class_names):
-            metrics[f"precision_{class_name}"] = float(self.class_precision[index])
-            metrics[f"recall_{class_name}"] = float(self.class_recall[index])
+            metrics[f"precision_{store_name(class_name)}"] = float(self.class_precision[index])
+            metrics[f"recall_{store_name(class_name)}"] = float(self.class_recall[index])
         return metrics
 
 

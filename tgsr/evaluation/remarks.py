@@ -1,4 +1,4 @@
-"""What must be said beside a choice: ties, the edge of the grid, a selection that leaves nothing out, one class only."""
+"""What must be said beside a choice: ties, the edge of the grid, a selection of everything, one class only."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import clone
 
 from tgsr.datasets import DatabasePair
 from tgsr.evaluation.metrics import Scores, score
@@ -50,9 +51,11 @@ def mask_target(pair: DatabasePair) -> TransferTask:
 class TransferEstimator(Protocol):
     """What a method must offer: scikit-learn's interface with the unlabelled target samples as a keyword."""
 
-    def fit(self, X: Any, y: Any, *, X_target: Any = None) -> Any: ...
+    def fit(self, X: Any, y: Any, *, X_target: Any = None) -> Any:
+        """Learn from the labelled source; returns itself."""
 
-    def predict(self, X: Any) -> Any: ...
+    def predict(self, X: Any) -> Any:
+        """Class indices of samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +69,16 @@ class Evaluation:
 
 
 def evaluate(estimator: TransferEstimator, pair: DatabasePair) -> Evaluation:
-    """Fit on the source (and the unlabelled target), predict the target, score."""
+    """Fit on the source (and the unlabelled target), predict the target, score.
+
+    Where the features have groups of their own and the estimator is set to the facial regions, which is the default, a
+    clone of it with the features' groups is fitted.
+    """
     task = mask_target(pair)
+    if task.groups is not None and hasattr(estimator, "get_params"):
+        named = {name: value for name, value in estimator.get_params().items() if name.split("__")[-1] == "groups"}
+        own = {name: task.groups for name, value in named.items() if isinstance(value, str) and value == "region"}
+        estimator = clone(estimator).set_params(**own) if own else estimator
     started = time.perf_counter()
     estimator.fit(task.X, task.y, X_target=task.X_target)
     fit_seconds = time.perf_counter() - started

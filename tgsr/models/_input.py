@@ -17,7 +17,7 @@ from tgsr.regions import N_BINS, N_PLANES
 if TYPE_CHECKING:
     from tgsr.features.extraction import ExtractionSettings
 
-__all__ = ["CLIP_SHAPE", "extraction_settings", "feature_rows"]
+__all__ = ["CLIP_SHAPE", "extraction_settings", "feature_rows", "named_rows"]
 
 CLIP_SHAPE = "clip_shape"
 """Name of the parameter by which a row is announced as a clip: its frames, height and width."""
@@ -81,6 +81,28 @@ def feature_rows(
             f"feature rows have {array.shape[1]} values, the model needs {n_features}; for clips give {CLIP_SHAPE}"
         )
     return _check_rows(array.astype(np.float64, copy=False))
+
+
+def named_rows(given: Any, wanted: Sequence[str]) -> Any:
+    """A data frame, or a row of one, as an array with the features in the order of their names; all else as it is.
+
+    Names that are only numbers of columns are none.
+
+    Raises
+    ------
+    DataError
+        If the names are others than those wanted.
+    """
+    if not wanted or not hasattr(given, "to_numpy"):
+        return given
+    from tgsr.datasets._alignment import align_features  # readers of files, not needed for rows
+
+    row = not hasattr(given, "columns")
+    names = [str(label) for label in (getattr(given, "index", ()) if row else given.columns)]
+    numbered = names == [str(number) for number in range(len(names))]
+    if numbered or len(names) < min(2, len(wanted)) or (row and not set(names) & set(wanted)):
+        return given
+    return align_features(wanted, names, np.atleast_2d(given.to_numpy()))
 
 
 def extraction_settings(extraction: Mapping[str, Any]) -> ExtractionSettings:

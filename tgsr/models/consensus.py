@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tgsr.autologging import without_autologging
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.evaluation.choice import rank_trials
 from tgsr.evaluation.metrics import score
 from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
 from tgsr.trials.fitter import Fitter, prepare_task
+from tgsr.trials.tasks import Task
 from tgsr.trials.trial import encode_predictions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tgsr.datasets import DatabasePair
 
 __all__ = ["TWENTIETH", "Consensus", "consensus_of", "describe_consensus"]
 
 TWENTIETH = 0.05
 """The share of a study's trials that is averaged; tgsr/evaluation/README.md says why."""
+_CHUNK = 64
+_Matrix = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,22 +97,13 @@ def consensus_of(
     best = ranked.head(max(1, math.ceil(share * len(record.table))))
     if best.empty:
         record.choose(by)  # says what is missing
-    matrices: dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]] = {}
-    lacking: list[tuple[int, dict[str, Any]]] = []
-    for row in best.to_dict("records"):
-        coef, norms = record.coefficients(row["run_id"]), record.group_norms(row["run_id"])
-        if coef is None or norms is None:
-            lacking.append((row["number"], json.loads(row["settings"])))
-        else:
-            matrices[row["number"]] = (coef, norms > 0)
-    if lacking:
-        matrices |= _fit_again(record, pair, lacking)
-    numbers = tuple(int(number) for number in best["number"])
-    total = np.zeros_like(matrices[numbers[0]][0])
-    for number in numbers:
-        total += matrices[number][0]
-    frequency = np.mean([matrices[number][1] for number in numbers], axis=0)
-    return Consensus(by, numbers, total / len(numbers), frequency)
+    total, kept = None, []
+    for start in range(0, len(best), _CHUNK):  # a large grid's matrices together would fill the memory
+        for coef, keeps in _matrices(record, pair, best.iloc[start : start + _CHUNK]):
+            total = coef.copy() if total is None else np.add(total, coef, out=total)
+            kept.append(keeps)
+    assert total is not None
+    return Consensus(by, tuple(best["number"].tolist()), total / len(best), np.mean(kept, axis=0))
 
 
 def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tuple[dict[str, float], dict[str, str]]:
@@ -129,16 +127,27 @@ def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tupl
     return metrics, {CONSENSUS: json.dumps({**facts, **metrics})}
 
 
-def _fit_again(
-    record: StudyRecord, pair: DatabasePair | None, lacking: list[tuple[int, dict[str, Any]]]
-) -> dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
+def _matrices(record: StudyRecord, pair: DatabasePair | None, rows: pd.DataFrame) -> list[_Matrix]:
+    """The matrix of each trial, and which groups it keeps: as stored, else fitted again."""
+    found: list[_Matrix | None] = []
+    for run_id in rows["run_id"]:
+        coef, norms = record.coefficients(run_id), record.group_norms(run_id)
+        found.append(None if coef is None or norms is None else (coef, norms > 0))
+    trials = zip(rows["number"].tolist(), rows["settings"], found, strict=True)
+    task = tuple((number, json.loads(settings)) for number, settings, one in trials if one is None)
+    again = iter(_fit_again(record, pair, task) if task else ())
+    return [next(again) if one is None else one for one in found]
+
+
+def _fit_again(record: StudyRecord, pair: DatabasePair | None, task: Task) -> Iterator[_Matrix]:
     if pair is None:
         raise MissingDataError(
-            f"{len(lacking)} trials of {record.name!r} keep no regression matrix; give the study's databases, on which "
-            "they are fitted again"
+            f"trials of {record.name!r} keep no regression matrix; give the study's databases, on which they are "
+            "fitted again"
         )
-    with threadpool_limits(limits=1, user_api="blas"):
-        trials = Fitter(record.spec, pair).fit(tuple(lacking))
-    if any(trial.coef is None or trial.group_norms is None for trial in trials):
-        raise ParameterError(f"{record.method}: only linear models with groups, such as TGSR's, can be averaged")
-    return {trial.number: (trial.coef, trial.group_norms > 0) for trial in trials if trial.coef is not None}  # type: ignore[operator]
+    with threadpool_limits(limits=1, user_api="blas"), without_autologging():
+        trials = Fitter(record.spec, pair).fit(task)
+    for trial in trials:
+        if trial.coef is None or trial.group_norms is None:
+            raise ParameterError(f"{record.method}: only linear models with groups, such as TGSR's, can be averaged")
+        yield trial.coef, trial.group_norms > 0

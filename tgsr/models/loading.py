@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.models.registered import ESTIMATOR, HEADER, RegisteredModel, load_files
-from tgsr.tracking.config import local_artifact_folder
+from tgsr.tracking.client import local_artifact_folder
+from tgsr.tracking.storage_errors import masked, sqlite_path
 
 __all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
 
@@ -33,18 +34,22 @@ _HARMLESS = {"env", "python_version"}  # what to install, which only MLflow's ow
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+|latest))")
 
 
-def load_model(uri: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> RegisteredModel:
+def load_model(
+    uri: str | os.PathLike[str], *, trusted: Iterable[str] = (), tracking_uri: str | None = None
+) -> RegisteredModel:
     """Load a model registered by ``tgsr register``, and nothing else.
 
     No code of the model's folder is run: it may have none. Its weights are data (skops) with the digest that they were
-    registered with; only types of NumPy, SciPy, scikit-learn, `tgsr.estimators` and of installed methods are made.
+    registered with; only types that this package knows are made, see tgsr/models/README.md.
 
     Parameters
     ----------
     uri : str or path
         ``"models:/tgsr-V-N@champion"``, another address that MLflow knows, or a model's folder.
-    trusted : sequence of str
-        Classes of your own that the model may hold besides: ``"package.module:Class"``.
+    trusted : iterable of str
+        Types that the model may hold besides: ``"package.module:Class"``.
+    tracking_uri : str, optional
+        Where it is registered; by default where MLflow looks: `mlflow.set_tracking_uri`, or MLFLOW_TRACKING_URI.
 
     Returns
     -------
@@ -58,61 +63,67 @@ def load_model(uri: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> R
     TrackingError
         If it is refused; one line says what and why.
     """
-    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    text = os.fspath(uri)
+    text, trusted = os.fspath(uri), tuple(trusted)
     folder = local_artifact_folder(text)
     if folder is not None:
         if not folder.is_dir():
             raise MissingDataError(f"{text}: no such model folder; registered models are named models:/NAME@champion")
         return _load(folder, text, None, trusted)
-    digest = _registered_digest(text)
     with tempfile.TemporaryDirectory(prefix="tgsr-model-") as temporary:
-        return _load(_fetch(text, temporary), text, digest, trusted)
+        try:
+            location, digest = _find(text, tracking_uri)
+            copy = Path(_download(location, temporary, tracking_uri))
+        except TrackingError:
+            raise
+        except Exception as error:  # registry and artifact stores raise their own
+            reason = masked(str(error) or type(error).__name__).splitlines()[0]
+            raise MissingDataError(
+                f"model {text!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with "
+                "--home or MLFLOW_TRACKING_URI"
+            ) from error
+        return _load(copy, text, digest, trusted)
 
 
-def _fetch(uri: str, folder: str) -> Path:
+def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
+    """Where a model's files are, and what the registry says that its digest is; None for one outside of it."""
     import mlflow
 
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
-    except Exception as error:  # registry and artifact stores raise their own
-        raise _missing(uri, error) from error
-
-
-def _registered_digest(uri: str) -> str | None:
-    """What the registry says that the model's digest is; None for a model that is addressed without it."""
-    from mlflow import MlflowClient
-
+    store = tracking_uri or mlflow.get_registry_uri()
+    database = sqlite_path(store)
+    if database is not None and not database.exists():  # which MLflow would make
+        raise FileNotFoundError(f"{database} is not there")
+    client = mlflow.MlflowClient(tracking_uri, registry_uri=store)
     match = _VERSION.fullmatch(uri)
     if match is None:
-        return None
-    client, name = MlflowClient(), match["name"]
-    try:
-        if match["alias"] is not None:
-            version = client.get_model_version_by_alias(name, match["alias"])
-        elif match["version"] == "latest":
-            found = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
-            version = found[0]
-        else:
-            version = client.get_model_version(name, match["version"])
-    except Exception as error:
-        raise _missing(uri, error) from error
+        is_logged = re.fullmatch(r"models:/(m-[^/@]+)", uri)
+        return uri if is_logged is None else client.get_logged_model(is_logged[1]).artifact_location, None
+    name = match["name"]
+    if match["alias"] is not None:
+        version = client.get_model_version_by_alias(name, match["alias"])
+    elif match["version"] == "latest":
+        version = client.search_model_versions(f"name = '{name}'", 1, ["version_number DESC"])[0]
+    else:
+        version = client.get_model_version(name, match["version"])
     digest: str | None = version.tags.get(DIGEST_TAG)
     if digest is None:
         raise TrackingError(f"model {uri} is refused: its version was not registered by `tgsr register`")
-    return digest
+    return client.get_model_version_download_uri(name, version.version), digest
 
 
-def _missing(uri: str, error: Exception) -> MissingDataError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return MissingDataError(
-        f"model {uri!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with --home "
-        "or MLFLOW_TRACKING_URI"
-    )
+def _download(location: str, folder: str, tracking_uri: str | None) -> str:
+    """Copy a model's files into a folder; MLflow's progress bar is switched off meanwhile."""
+    import mlflow
+
+    switch = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+    before = os.environ.get(switch)
+    os.environ[switch] = "false"
+    try:
+        return str(mlflow.artifacts.download_artifacts(location, dst_path=folder, tracking_uri=tracking_uri))
+    finally:
+        os.environ.pop(switch) if before is None else os.environ.update({switch: before})
 
 
-def _load(folder: Path, uri: str, digest: str | None, trusted: Sequence[str]) -> RegisteredModel:
+def _load(folder: Path, uri: str, digest: str | None, trusted: Iterable[str]) -> RegisteredModel:
     try:
         _check_mlmodel(folder / _MLMODEL)
         data = folder / "data" / FOLDER

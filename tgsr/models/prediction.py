@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.datasets import load_features, load_released
-from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from tgsr.datasets._sheet import read_sheet
+from tgsr.datasets._alignment import align_features, check_extraction
+from tgsr.datasets._clip_list import clip_list, load_folder, load_table, spell_label
+from tgsr.datasets._clips import Clip, ClipCollection, read_frames
 from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.files import reading
 from tgsr.models._input import extraction_settings
 from tgsr.models.registered import RegisteredModel
 
@@ -34,12 +36,15 @@ class Predictions:
 
     The table has a row for each sample that can be used: its name (``clip`` or ``sample``), ``true`` where labels are
     known, then the model's answer; ``failed`` says of the others which they are and why. ``scores`` are ``accuracy``
-    and ``macro_f1`` over the ``n`` samples with a label that the model knows; empty without any.
+    and ``macro_f1`` over the ``n`` samples with a label that the model knows, in capitals or not; empty without any.
+    ``notes`` are remarks for the user. ``clips`` are those of the rows, where it was given clips.
     """
 
     table: pd.DataFrame
     failed: tuple[str, ...]
     scores: dict[str, float]
+    notes: tuple[str, ...] = ()
+    clips: tuple[Clip, ...] = ()
 
 
 def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "auto") -> Predictions:
@@ -48,72 +53,88 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
     Parameters
     ----------
     given : sequence of Path
-        Clips (folders of frames, or video files), folders of clips, or CSVs with the column ``clip`` (paths relative
-        to the CSV) and, if known, ``label``.
+        Clips (folders of frames, or films), folders of clips, or lists of clips, read as `tgsr.datasets.load_clips`
+        reads them: with ``onset``, ``offset``, ``cropped`` and, if known, ``label``.
     crop : {"auto", "face", "none"}
-        Find the face and crop to it; "auto" does what was done with the clips that the model was trained on.
+        Find the face and crop to it; "auto" does what a list of clips says, else what was done with the clips that the
+        model was trained on.
 
     Raises
     ------
     DataError
         If no clip can be used; the message names each and the reason.
     """
-    from tgsr.features.extraction import path_features
+    from tgsr.features.extraction import clip_features
 
-    settings = _settings(model, crop)
-    rows, used, labels, failed = [], [], [], []
-    for clip, label in (entry for path in given for entry in _expand(path)):
+    rows, used, notes = [], [], list[str]()
+    failed: list[TgsrError] = []
+    for path in given:
         try:
-            rows.append(path_features(clip, settings).ravel())
+            collection = _find_clips(path)
         except TgsrError as error:
-            failed.append(str(error))
+            failed.append(error)
             continue
-        used.append(str(clip))
-        labels.append(label)
+        notes += collection.notes
+        failed += [DataError(f"{entry.path}: {entry.reason}") for entry in collection.skipped]
+        for clip in collection.clips:
+            try:
+                with reading(clip.path):
+                    frames = read_frames(clip, told := list[str]())
+                    rows.append(clip_features(frames, _settings(model, crop, clip)).ravel())
+            except TgsrError as error:
+                failed.append(error)
+                continue
+            notes += [f"{clip.path}: {note}" for note in told]
+            used.append(clip)
     if not used:
-        raise DataError("\n".join(failed))
-    return _predictions(model, np.array(rows), "clip", used, labels if any(labels) else None, failed)
+        raise failed[0] if len(failed) == 1 else DataError("\n".join(map(str, failed)))
+    names = [str(clip.path.parent / Path(clip.id).name) for clip in used]  # of several events of a recording: x@9-14
+    labels = [clip.label or "" for clip in used]
+    predictions = _predictions(model, np.array(rows), "clip", names, labels if any(labels) else None)
+    return replace(predictions, failed=tuple(map(str, failed)), notes=(*notes, *predictions.notes), clips=tuple(used))
 
 
 def predict_features(model: RegisteredModel, path: Path, database: str | None = None) -> Predictions:
-    """Predict the rows of a feature file (of a ``.mat`` with several databases, of the one named)."""
+    """Predict the rows of a feature file (of a ``.mat`` with several databases, of the one named).
+
+    Raises
+    ------
+    DataError
+        If it has other features than those that the model was trained on.
+    """
     data = load_released(path, database) if path.suffix == ".mat" else load_features(path)
     samples = data.sample_ids.tolist() if data.sample_ids is not None else list(range(len(data)))
     labels = None if data.labels is None else [data.class_names[code] for code in data.labels]
-    return _predictions(model, data.X, "sample", samples, labels, [])
+    check_extraction(model.header.extraction, data.parameters, f"the model's clips and {path}")
+    rows = align_features(model.header.feature_names, data.feature_names, data.X)
+    return _predictions(model, rows, "sample", samples, labels)
 
 
-def first_frame(model: RegisteredModel, clip: Path, crop: str = "auto") -> npt.NDArray[np.generic]:
+def first_frame(model: RegisteredModel, clip: Clip | Path, crop: str = "auto") -> npt.NDArray[np.generic]:
     """The first frame of a clip as the model sees it, cropped where `predict_clips` crops: shape (height, width)."""
-    from tgsr.features.extraction import load_clip
     from tgsr.preprocessing import crop_face
 
-    frame = np.asarray(load_clip(clip)[0])
-    return np.asarray(crop_face(frame[None])[0]) if _settings(model, crop).crops(None) else frame
+    clip = clip if isinstance(clip, Clip) else _find_clips(clip).clips[0]
+    frame = np.asarray(read_frames(clip)[0])
+    return np.asarray(crop_face(frame[None])[0]) if _settings(model, crop, clip).crops(None) else frame
 
 
-def _settings(model: RegisteredModel, crop: str) -> ExtractionSettings:
+def _settings(model: RegisteredModel, crop: str, clip: Clip) -> ExtractionSettings:
     settings = extraction_settings(model.header.extraction)
+    if crop == "auto" and clip.cropped is not None:
+        crop = "none" if clip.cropped else "face"
     return settings if crop == "auto" else replace(settings, crop=crop)
 
 
-def _expand(path: Path) -> Iterator[tuple[Path, str]]:
-    """The clips that a path stands for, each with its label or an empty one."""
-    if path.suffix.lower() == ".csv":
-        for row in read_sheet(path, ("clip",)).rows:
-            yield path.parent / row.text("clip"), row.text("label")
-    elif path.is_dir() and not _has_frames(path):
-        below = sorted(path.rglob("*"))
-        clips = [one for one in below if (_has_frames(one) if one.is_dir() else one.suffix.lower() in VIDEO_SUFFIXES)]
-        if not clips:
-            raise MissingDataError(f"{path}: no clips in this folder, neither folders of images nor videos")
-        yield from ((clip, "") for clip in clips)
-    else:
-        yield path, ""
-
-
-def _has_frames(folder: Path) -> bool:
-    return any(entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") for entry in folder.iterdir())
+def _find_clips(path: Path) -> ClipCollection:
+    """The clips that a path stands for. Only a list says of them whether they are cropped."""
+    if not path.exists():
+        raise MissingDataError(f"{path}: no such clip, folder of clips or list of clips")
+    with reading(path):
+        if (table := clip_list(path)) is not None:
+            return load_table("", table, to_predict=True)
+        found = load_folder("", path)
+        return replace(found, clips=tuple(replace(clip, cropped=None) for clip in found.clips))
 
 
 def _predictions(
@@ -122,19 +143,22 @@ def _predictions(
     column: str,
     names: Sequence[Any],
     labels: Sequence[str] | None,
-    failed: Sequence[str],
 ) -> Predictions:
     table = model.predict(rows)
     table.insert(0, column, names)
-    if labels is not None:
-        table.insert(1, _TRUE, labels)
-    return Predictions(table, tuple(failed), _scores(table, model.header.class_names))
+    if labels is None:
+        return Predictions(table, (), {})
+    class_names = model.header.class_names
+    table.insert(1, _TRUE, [spell_label(label, class_names) for label in labels])
+    unknown = sorted({*table[_TRUE]} - {*class_names, ""})
+    note = f"labels that are none of the model's classes are not scored: {', '.join(unknown)}"
+    return Predictions(table, (), _scores(table, class_names), (note,) if unknown else ())
 
 
 def _scores(table: pd.DataFrame, class_names: Sequence[str]) -> dict[str, float]:
     from tgsr.evaluation.metrics import score
 
-    known = table[table[_TRUE].isin(class_names)] if _TRUE in table else table[:0]
+    known = table[table[_TRUE].isin(class_names)]
     if known.empty:
         return {}
     true, predicted = (np.array([class_names.index(name) for name in known[key]]) for key in (_TRUE, "label"))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,21 @@ import numpy.typing as npt
 
 from tgsr.errors import DataError, TgsrError, TrackingError
 from tgsr.files import write_text
-from tgsr.models._input import CLIP_SHAPE, feature_rows
-from tgsr.models._weights import check_weights, dump_estimator, load_estimator
+from tgsr.models._input import CLIP_SHAPE, feature_rows, named_rows
+from tgsr.models._weights import check_weights, dump_estimator, load_estimator, one_line
+from tgsr.names import name_problem
 from tgsr.protocols import N_REGIONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ESTIMATOR", "HEADER", "Header", "RegisteredModel", "load_files", "save_files"]
+__all__ = ["ESTIMATOR", "HEADER", "TRUST", "Header", "RegisteredModel", "load_files", "save_files"]
 
 ESTIMATOR, HEADER = "estimator.skops", "header.json"
+TRUST = "TGSR_TRUST"
+"""Environment variable with the types, separated by blanks, that MLflow's own commands may make beyond the known."""
 _LARGEST_FILE = 2**30
-_LARGEST_HEADER = 2**22
+_LARGEST_HEADER = 2**24
 _LARGEST_SETTING = 4096  # of the extraction's: more pixels, frames or blocks are no clip of a face
 
 
@@ -42,37 +45,42 @@ class Header:
 
     Attributes
     ----------
+    class_names : tuple of str
+    n_features : int
     grouping : str
         Groups of features that the estimator keeps or leaves out: ``"region"``, ``"released"``, ``"own"``, or none.
-    group_norms : tuple of float
-        Strength of each group, 0 where it is left out; empty without groups.
     extraction : mapping
         How features are made from clips (`tgsr.features.extraction.ExtractionSettings`); empty for features that were
         not made by tgsr.
+    feature_names : tuple of str
+        What the features are called, in the estimator's order; empty where they have no names.
     facts : mapping
-        Pair of databases, method, settings, selection rule, scores, digests: text.
+        Pair of databases, method, settings, what chose it, scores, digests: text.
+    weights_sha256 : str
+        Digest of the estimator's file.
     """
 
     class_names: tuple[str, ...]
     n_features: int
     grouping: str = ""
-    group_norms: tuple[float, ...] = ()
     extraction: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    feature_names: tuple[str, ...] = ()
     weights_sha256: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
-        object.__setattr__(self, "group_norms", tuple(self.group_norms))
-        names, norms = self.class_names, self.group_norms
+        object.__setattr__(self, "feature_names", tuple(self.feature_names))
+        names = self.class_names
         if not 2 <= len(set(names)) == len(names) <= 1000 or not all(isinstance(name, str) and name for name in names):
             raise ValueError("class_names must be two or more different names")
+        for name in (*names, *self.feature_names):
+            if not isinstance(name, str) or name_problem(name):
+                raise ValueError(f"a class or feature cannot be called {name!a:.60}")
+        if self.feature_names and len(set(self.feature_names)) != self.n_features:
+            raise ValueError(f"feature_names must be {self.n_features} different names")
         if type(self.n_features) is not int or not 1 <= self.n_features <= 10**7:
             raise ValueError(f"n_features = {self.n_features!r} is out of range")
-        if not all(type(norm) in (int, float) and 0 <= norm < math.inf for norm in norms):
-            raise ValueError("group_norms must be finite numbers, none negative")
-        if len(norms) > self.n_features or (self.regions_known and len(norms) != N_REGIONS):
-            raise ValueError(f"{len(norms)} group_norms do not fit the grouping {self.grouping!r}")
         if not all(isinstance(value, str) for value in (self.grouping, self.weights_sha256, *self.facts.values())):
             raise ValueError("grouping, facts and weights_sha256 must be text")
         for value in self.extraction.values():
@@ -80,23 +88,20 @@ class Header:
             if len(numbers) > 16 or not all(0 <= number <= _LARGEST_SETTING for number in numbers):
                 raise ValueError("extraction holds a value that is out of range")
 
-    @property
-    def regions_known(self) -> bool:
-        """Whether the groups are those of the face, so that they can be drawn on it."""
-        return bool(self.group_norms) and self.grouping in ("region", "released")
-
-    @property
-    def kept(self) -> tuple[str, list[int]]:
-        """What the kept groups are called (``"regions"`` or ``"groups"``), and their numbers, the strongest first."""
-        norms = np.array(self.group_norms)
-        order = [int(group) for group in np.argsort(-norms, kind="stable") if norms[group] > 0]
-        return "regions" if self.grouping == "region" else "groups", order
-
 
 class RegisteredModel:
     """A fitted estimator with its header, as `tgsr.load_model` gives it.
 
     The estimator's labels are class indices; ``paths``: whether clips may be given as paths, never over HTTP.
+
+    Attributes
+    ----------
+    estimator : estimator
+    header : Header
+    frequency : array of shape (n_groups,), or None
+        Of a consensus: the share of its models that keeps each group.
+    strengths : array of shape (n_groups,)
+        How strong each group is: its frequency, else ‖C_i‖_F, 0 where it is left out. Empty without groups.
 
     Raises
     ------
@@ -117,6 +122,26 @@ class RegisteredModel:
                 f"the estimator takes {estimator.n_features_in_} features, its header says {header.n_features}"
             )
         self._classes: list[int] = classes.tolist()
+        norms = np.asarray(getattr(estimator, "region_norms_", ()), dtype=np.float64)
+        self.frequency: npt.NDArray[np.float64] | None = getattr(estimator, "inclusion_frequency_", None)
+        self.strengths = norms if self.frequency is None else np.asarray(self.frequency)
+        # NaN compares as False
+        if self.strengths.shape != norms.shape or not ((self.strengths >= 0) & (norms >= 0) & (norms < np.inf)).all():
+            raise TrackingError("the strengths of its groups must be finite numbers, none negative")
+        if norms.ndim != 1 or len(norms) > header.n_features:
+            raise TrackingError(f"{norms.shape} groups do not fit {header.n_features} features")
+        order = np.lexsort([-norms, -self.strengths])  # the strongest first; of equal ones the larger norm
+        self._kept = [int(group) for group in order if self.strengths[group] > 0]
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether its groups are those of the face, so that they can be drawn on it."""
+        return self.header.grouping in ("region", "released") and len(self.strengths) == N_REGIONS
+
+    @property
+    def kept(self) -> tuple[str, list[int]]:
+        """What the kept groups are called (``"regions"`` or ``"groups"``), and their numbers, the strongest first."""
+        return "regions" if self.has_regions and self.header.grouping == "region" else "groups", self._kept
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Predict.
@@ -124,7 +149,8 @@ class RegisteredModel:
         Parameters
         ----------
         model_input : array, DataFrame, list, or path
-            Feature rows (n, n_features) or clips, see `tgsr.models._input.feature_rows`.
+            Feature rows (n, n_features) or clips, see `tgsr.models._input.feature_rows`. The columns of a data frame
+            that are called as the model's features are put into their order, and refused if they are others.
         params : mapping, optional
             ``clip_shape`` = [frames, height, width] announces rows of grey values as clips.
 
@@ -140,12 +166,22 @@ class RegisteredModel:
         ------
         DataError
             If the input cannot be used.
+
+        Notes
+        -----
+        All forms of input are for `tgsr.load_model`. `mlflow.pyfunc.load_model` and ``mlflow models serve`` compare
+        what they are given with the model's signature first: one tensor of numbers, a row a sample, of any width
+        because the rows of clips are as wide as the clips are large. Such a signature takes float64 arrays, and over
+        HTTP ``inputs`` or ``instances``. MLflow refuses by itself: lists and other numbers than float64 in Python, and
+        data frames of any form (JSON, CSV, parquet), which it matches with tensors of a fixed width alone.
         """
         shape, header = (params or {}).get(CLIP_SHAPE), self.header
         try:
             clip_shape = [int(n) for n in ([] if shape is None else shape)]
         except (TypeError, ValueError) as error:
             raise DataError(f"{CLIP_SHAPE} = {shape!r}: give frames, height and width") from error
+        if not any(clip_shape):
+            model_input = named_rows(model_input, header.feature_names)
         rows = feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._paths)
         return self.answer(rows)
 
@@ -166,12 +202,11 @@ class RegisteredModel:
         columns: dict[str, Any] = {"label": [names[code] for code in codes]}
         if scores is not None:
             columns |= {f"score_{names[code]}": column for code, column in zip(self._classes, scores.T, strict=True)}
-        if self.header.group_norms:
-            name, kept = self.header.kept
+        if len(self.strengths):
+            name, kept = self.kept
             columns[name] = [kept] * len(rows)
-            frequency = getattr(self.estimator, "inclusion_frequency_", None)
-            if frequency is not None:
-                columns["frequency"] = [[float(frequency[group]) for group in kept]] * len(rows)
+            if self.frequency is not None:
+                columns["frequency"] = [self.strengths[kept].tolist()] * len(rows)
         return pd.DataFrame(columns)
 
     def _scores(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
@@ -200,11 +235,11 @@ def save_files(estimator: Any, header: Header, folder: Path) -> Header:
     return signed
 
 
-def load_files(folder: Path, *, sha256: str | None = None, trusted: Sequence[str] = ()) -> RegisteredModel:
+def load_files(folder: Path, *, sha256: str | None = None, trusted: Iterable[str] = ()) -> RegisteredModel:
     """Read what `save_files` wrote, believing nothing of it.
 
-    The header's digest has to be ``sha256``, if that is given; ``trusted`` are classes beyond those of tgsr and of
-    installed methods that the estimator may hold: ``"package.module.Class"``.
+    The header's digest has to be ``sha256``, if that is given; ``trusted`` are types that the estimator may hold beyond
+    the known ones: ``"package.module:Class"``.
 
     Raises
     ------
@@ -228,7 +263,7 @@ def load_files(folder: Path, *, sha256: str | None = None, trusted: Sequence[str
         model = RegisteredModel(estimator, header)
         model.answer(np.full((1, header.n_features), 1 / 59))  # a uniform histogram: do the shapes fit?
     except Exception as error:  # whatever altered weights lead to
-        raise TrackingError(f"{folder / ESTIMATOR} cannot be used: {' '.join(str(error).split())[:300]}") from error
+        raise TrackingError(f"{folder / ESTIMATOR} cannot be used: {one_line(error)}") from error
     return model
 
 
@@ -254,5 +289,5 @@ class _ServedModel(RegisteredModel):
 
 def _load_pyfunc(path: str, model_config: Any = None) -> RegisteredModel:  # noqa: ARG001
     """MLflow's entry: the model in a folder, for `mlflow.pyfunc.load_model` and ``mlflow models serve``."""
-    model = load_files(Path(path))
+    model = load_files(Path(path), trusted=os.environ.get(TRUST, "").split())
     return _ServedModel(model.estimator, model.header, paths=False)

@@ -16,48 +16,46 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tgsr.evaluation.choice import PARAM
 from tgsr.evaluation.remarks import symbol
-from tgsr.reports._settings import as_shown, axis_label, is_grid, is_log, score_label, scores_of
+from tgsr.reports._columns import axis_label, column_label, in_units, is_log, scores_of
+from tgsr.reports._settings import is_grid
 
 __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 
-_DIGITS = {"accuracy": 2}
-"""Of scores on a page, where they are not four."""
 
+def surface_figure(table: pd.DataFrame, over: tuple[str, str], by: str) -> Any:
+    """The scores of a table over two settings (y, x), and what a choice reads, as a figure of plotly.
 
-def surface_figure(table: pd.DataFrame, over: tuple[str, str]) -> Any:
-    """The scores of a table over two settings (y, x) as a figure of plotly.
-
-    It is a map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points. On a log
+    It is a map with buttons for the score and, of a grid, for a map or a solid; scattered trials are points. On a log
     axis a value of 0 is left out.
     """
     import plotly.graph_objects as go
 
     axes = []
     for name in over:
-        kind = "log" if is_log(name, table[name].to_numpy(dtype=np.float64)) else "linear"
-        table = table[table[name] > 0] if kind == "log" else table
+        kind = "log" if is_log(name, table[PARAM + name].to_numpy(dtype=np.float64)) else "linear"
+        table = table[table[PARAM + name] > 0] if kind == "log" else table
         axes.append({"title": axis_label(name), "type": kind, "zeroline": False})
-    metrics, (y, x), solid = scores_of(table), axes, is_grid(table, over)
-    shown = as_shown(table).round({metric: _DIGITS.get(metric, 4) for metric in metrics})
-    figure = go.Figure([_trace(shown, over, metric, solid) for metric in metrics])
+    columns, (y, x), solid = scores_of(table, by), axes, is_grid(table, over)
+    figure = go.Figure([_trace(table, over, column, solid) for column in columns])
     figure.update_traces(visible=False, selector=lambda trace: trace is not figure.data[0])
     figure.update_layout(
         xaxis=x,
         yaxis=y,
         scene={"xaxis": x, "yaxis": y, "zaxis": {"title": ""}, "aspectratio": {"x": 1.5, "y": 1.5, "z": 0.8}},
         margin={"t": 60, "r": 10, "b": 50, "l": 55},
-        updatemenus=_menus(metrics, solid),
+        updatemenus=_menus(columns, solid),
         template="none",
     )
     return figure
 
 
-def packed_surfaces(tables: Mapping[str, tuple[pd.DataFrame, tuple[str, str]]]) -> str:
-    """The figures of several studies by their names (table, settings), compressed, as text for a page."""
+def packed_surfaces(surfaces: Mapping[str, tuple[pd.DataFrame, tuple[str, str], str]]) -> str:
+    """The figures of several studies by their names (table, settings, choice), compressed, as text for a page."""
     from plotly.utils import PlotlyJSONEncoder
 
-    figures = {name: surface_figure(*given) for name, given in tables.items()}
+    figures = {name: surface_figure(*given) for name, given in surfaces.items()}
     return _packed(json.dumps(figures, cls=PlotlyJSONEncoder))
 
 
@@ -73,33 +71,34 @@ def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _trace(table: pd.DataFrame, over: tuple[str, str], metric: str, solid: bool) -> Any:
+def _trace(table: pd.DataFrame, over: tuple[str, str], column: str, solid: bool) -> Any:
     import plotly.graph_objects as go
 
-    vertical, horizontal = over
-    colours = {"colorscale": "Cividis", "colorbar": {"title": score_label(metric)}}
+    vertical, horizontal = (PARAM + name for name in over)
+    values = in_units(table, column).map(lambda value: float(f"{value:.4g}"))  # what a reader can tell apart
+    colours = {"colorscale": "Cividis", "colorbar": {"title": column_label(column)}}
     value = "z" if solid else "marker.color"
-    hover = f"{symbol(vertical)} = %{{y}}, {symbol(horizontal)} = %{{x}}<br>%{{{value}}}<extra></extra>"
+    hover = f"{symbol(over[0])} = %{{y}}, {symbol(over[1])} = %{{x}}<br>%{{{value}}}<extra></extra>"
     if solid:
-        scores = table.pivot_table(index=vertical, columns=horizontal, values=metric)
-        places = {"x": scores.columns.tolist(), "y": scores.index.tolist(), "z": scores.to_numpy().tolist()}
+        cells = table.assign(value=values).pivot_table(index=vertical, columns=horizontal, values="value")
+        places = {"x": cells.columns.tolist(), "y": cells.index.tolist(), "z": cells.to_numpy().tolist()}
         return go.Heatmap(**places, **colours, hovertemplate=hover)
     places = {"x": table[horizontal].tolist(), "y": table[vertical].tolist()}
-    marker = {"color": table[metric].tolist(), "showscale": True, "size": 8, **colours}
+    marker = {"color": values.tolist(), "showscale": True, "size": 8, **colours}
     return go.Scatter(**places, mode="markers", marker=marker, hovertemplate=hover)
 
 
-def _menus(metrics: list[str], solid: bool) -> list[dict[str, Any]]:
+def _menus(columns: list[str], solid: bool) -> list[dict[str, Any]]:
     """Buttons above the figure: which score, and how a grid is drawn."""
-    which = {score_label(metric): ["visible", [metric == other for other in metrics]] for metric in metrics}
+    which = {column_label(column): ["visible", [column == other for other in columns]] for column in columns}
     kinds = {"map": ["type", "heatmap"], "surface": ["type", "surface"]} if solid else {}
-    place = {"type": "buttons", "direction": "right", "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
+    place = {"type": "buttons", "direction": "right", "xanchor": "left", "yanchor": "bottom", "x": 0.0}
     return [
         {
             **place,
-            "x": at,
+            "y": height,
             "buttons": [{"label": label, "method": "restyle", "args": args} for label, args in choices.items()],
         }
-        for at, choices in ((0.0, which), (0.45, kinds))
+        for height, choices in ((1.02, which), (1.12, kinds))
         if len(choices) > 1
     ]

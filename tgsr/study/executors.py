@@ -37,7 +37,7 @@ class Work(NamedTuple):
     """A call of a `Fitter`, which is prepared once wherever it is needed: ``call`` is the name of its method."""
 
     spec: StudySpec
-    pair: DatabasePair | None  # apart from it on its way to a cluster's worker
+    pair: DatabasePair
     rules: tuple[str, ...]
     call: str
     arguments: tuple[Any, ...]
@@ -58,7 +58,6 @@ class _Fitters:
                 del self._made[next(iter(self._made))]
         with making:
             if not made:
-                assert work.pair is not None
                 kind = FoldFitter if work.spec.sampler == "subjects" else Fitter
                 made.append(kind(work.spec, work.pair, work.rules))
         return getattr(made[0], work.call)(*work.arguments)
@@ -204,7 +203,8 @@ class DaskExecutor:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
                 self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
-        return self._client.submit(_do, work._replace(pair=None), self._pairs[key], pure=False)
+        bare = work._replace(pair=None)  # type: ignore[arg-type]  # the worker has it
+        return self._client.submit(_do, bare, self._pairs[key], pure=False)
 
 
 def _identity(pair: DatabasePair) -> DatabasePair:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation.rules import ALWAYS, RULES, get_rule
-from tgsr.plugins import available
+from tgsr.evaluation.choice import ORACLE
+from tgsr.evaluation.rules import ALWAYS, check_choice_name, get_rule
 from tgsr.tracking.config import TrackingConfig
 
 __all__ = ["RunOptions"]
@@ -61,11 +62,12 @@ class RunOptions:
             raise ParameterError(f"--matrices {self.matrices!r}: use all or none")
         if self.n_trials is not None and self.n_trials < 1:
             raise ParameterError(f"{self.n_trials} trials: a study needs at least 1")
-        given = {rule.name: name for name, rule in zip(self.rules, map(get_rule, self.rules), strict=True)}
-        choose = self.choose
-        if choose is not None and (":" in choose or choose in available("rule", RULES)):
-            rule = get_rule(choose)
-            given.setdefault(rule.name, choose)  # to choose by it, its values must be there
-            choose = rule.name
+        choose, rules = self.choose, list(self.rules)
+        if choose is not None:
+            # a name that nobody offers here may be that of a rule of which the trials have values
+            with nullcontext() if ":" in choose else suppress(ParameterError):
+                choose = check_choice_name(choose)
+                rules += [] if choose == ORACLE else [str(self.choose)]  # its values must be there
+        given = {get_rule(name).name: name for name in rules}
         object.__setattr__(self, "choose", choose)
         object.__setattr__(self, "rules", tuple(name for known, name in given.items() if known not in ALWAYS))

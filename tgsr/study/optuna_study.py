@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 import optuna
 import pandas as pd
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from tgsr.errors import ParameterError, TrackingError
-from tgsr.evaluation.choice import METRIC, PARAM, RULE, Choice, column_of
+from tgsr.evaluation.choice import Choice
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.storage_errors import masked
-from tgsr.trials.spec import StudySpec
-from tgsr.trials.trial import cell_id
+from tgsr.trials.frozen import frozen_trials
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
-__all__ = ["Study", "fill_storage", "frozen_trials"]
+__all__ = ["Study", "check_storage", "fill_storage"]
 
 
 class Study(optuna.Study):
@@ -65,33 +58,6 @@ class Study(optuna.Study):
         return Study(self.record, by)
 
 
-def frozen_trials(spec: StudySpec, table: pd.DataFrame, by: str) -> list[FrozenTrial]:
-    """A study's finished trials as Optuna's, in their order; those without a value are left out."""
-    distributions, column = spec.distributions(), column_of(by)
-    if not len(table) or column not in table:
-        return []
-    columns = map(str, table.columns)
-    shown = [name for name in columns if name in ("number", "run_id") or name.startswith((METRIC, RULE))]
-    names = [name for name in distributions if PARAM + name in table]
-    trials = []
-    for row in table.to_dict("records"):
-        value = row[column]
-        if not np.isfinite(value):
-            continue
-        params = {
-            name: _param(row[PARAM + name], distributions[name]) for name in names if not pd.isna(row[PARAM + name])
-        }
-        trials.append(
-            create_trial(
-                params=params,
-                distributions={name: distributions[name] for name in params},
-                value=float(value),
-                user_attrs={name: row[name] for name in shown if not pd.isna(row[name])},
-            )
-        )
-    return trials
-
-
 def fill_storage(record: StudyRecord, url: str, by: str) -> int:
     """Add to a study in an Optuna storage those of its finished trials that it lacks; returns how many.
 
@@ -110,14 +76,19 @@ def fill_storage(record: StudyRecord, url: str, by: str) -> int:
         study = optuna.create_study(
             study_name=f"{record.spec.name} by {by}", storage=_open(url), direction="maximize", load_if_exists=True
         )
-        there = {cell_id(trial.params) for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
-        trials = frozen_trials(record.spec, record.table, by)
-        lacking = [trial for trial in trials if cell_id(trial.params) not in there]
+        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        there = {
+            trial.user_attrs.get("cell") for trial in done
+        }  # a storage gives an integer of an axis back as a float
+        lacking = [
+            trial for trial in frozen_trials(record.spec, record.table, by) if trial.user_attrs["cell"] not in there
+        ]
         study.add_trials(lacking)
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise their own
+        reason = masked(str(error)).strip().partition("\n")[0]
         raise TrackingError(
-            f"Optuna's storage {masked(url)} cannot be filled ({masked(str(error))}); MLflow has all trials: repair the "
-            "storage or name another one, and run the same command again"
+            f"Optuna's storage {masked(url)} cannot be filled ({reason}); MLflow has all trials: repair the storage "
+            "or name another one, and run the same command again"
         ) from error
     return len(lacking)
 
@@ -150,9 +121,3 @@ def _open(url: str) -> BaseStorage | str:
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     return JournalStorage(JournalFileBackend(url, lock_obj=JournalFileOpenLock(url)))
-
-
-def _param(value: Any, distribution: BaseDistribution) -> Any:
-    """A table's value as the distribution knows it: a column of integers with gaps is one of floats."""
-    choices = getattr(distribution, "choices", ())
-    return next((choice for choice in choices if choice == value), value.item() if hasattr(value, "item") else value)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
 from tgsr.evaluation.choice import ORACLE, RULE
-from tgsr.evaluation.rules import ALWAYS, get_rules
+from tgsr.evaluation.rules import ALWAYS, check_choice_name, get_rules
 from tgsr.models.consensus import describe_consensus
 from tgsr.reports.building import log_study_page
 from tgsr.stopping import handle_signals, raise_if_stopped
@@ -27,6 +27,7 @@ from tgsr.study.executors import Executor, Work, open_executor
 from tgsr.study.options import RunOptions
 from tgsr.study.optuna_study import Study, check_storage, fill_storage
 from tgsr.tracking.client import open_client
+from tgsr.tracking.names import Tag
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.runs import project_run
 from tgsr.tracking.study_store import StudyStore
@@ -138,7 +139,8 @@ class _Job:
         self._spec, self._pair, self._options, self._bar = spec, pair, options, bar
         if options.storage is not None:
             check_storage(options.storage)
-        objective = (spec.objective,) if spec.objective not in ("", ORACLE, *ALWAYS) else ()
+        self._objective = check_choice_name(spec.objective) if spec.is_sampled else ""
+        objective = (spec.objective,) if self._objective not in ("", ORACLE, *ALWAYS) else ()
         # subjects that are left out one by one are no settings to choose among
         self._rules = () if spec.sampler == "subjects" else tuple(dict.fromkeys((*ALWAYS, *objective, *options.rules)))
         self.record: StudyRecord | None = None
@@ -204,7 +206,7 @@ class _Job:
         self.flush(always=True)
         table = self._compare_all(self._store.read_table())
         record = self._store.record(table)
-        by = self._options.choose or record.default_choice
+        by = self._options.choose or record.tags.get(Tag.CHOOSE) or self._objective or record.default_choice
         if not self._store.is_summed_up(by):
             metrics, files = describe_consensus(record, self._pair, by) if self._rules else ({}, {})
             seconds = {f"seconds_{part}": value for part, value in self._seconds.items()}

@@ -13,8 +13,10 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from tgsr.errors import ParameterError
 from tgsr.evaluation.choice import column_of
-from tgsr.study.optuna_study import frozen_trials
+from tgsr.evaluation.rules import check_choice_name
+from tgsr.trials.frozen import frozen_trials
 from tgsr.trials.spec import StudySpec
 from tgsr.trials.tasks import Task
 from tgsr.trials.trial import cell_id
@@ -55,7 +57,8 @@ class SettingsSampler:
         self._study = optuna.create_study(direction="maximize")
         # a batch that is not whole is asked for again, so that what comes after it is as if nothing had happened
         whole = len(table) if len(table) >= n_trials else len(table) // _BATCH * _BATCH
-        history = frozen_trials(spec, table.iloc[:whole], spec.objective)
+        self._by = check_choice_name(spec.objective)
+        history = frozen_trials(spec, table.iloc[:whole], self._by)
         self._study.add_trials(history)
         self._known = {*table["cell"].iloc[:whole], *deleted} if len(table) else set(deleted)
         self._told = whole
@@ -89,11 +92,16 @@ class SettingsSampler:
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Take note of a task's results."""
-        column = column_of(self._spec.objective)
-        kind, _, name = column.partition(".")
+        kind, _, name = column_of(self._by).partition(".")
         for trial in trials:
-            found = trial.metrics if kind == "metrics" else trial.rules
-            self._study.tell(self._asked.pop(trial.cell), float(found[name]))
+            value = (trial.metrics if kind == "metrics" else trial.rules).get(name)
+            if value is None:
+                raise ParameterError(f"{self._spec.method} has no {name} to be sampled by; name another rule")
+            asked = self._asked.pop(trial.cell)
+            if np.isfinite(value):
+                self._study.tell(asked, float(value))
+            else:
+                self._study.tell(asked, state=TrialState.FAIL)
         self._told += len(trials)
 
     def _seed(self, number: int) -> int:

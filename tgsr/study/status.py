@@ -14,7 +14,7 @@ from tgsr.trials.trial import show_settings
 __all__ = ["result_lines", "status_lines"]
 
 
-def result_lines(record: StudyRecord, by: str, config: TrackingConfig) -> list[str]:
+def result_lines(record: StudyRecord, by: str) -> list[str]:
     """A study for the terminal: what was chosen and how, and what to do next."""
     choice = record.choose(by)
     who = "oracle: chosen by the target's labels" if by == ORACLE else f"chosen by {by}, without target labels"

@@ -17,7 +17,7 @@ from tgsr.evaluation.metrics import METRICS
 from tgsr.models import consensus_of, load_model, predict_clips, register
 from tgsr.models.prediction import first_frame
 from tgsr.protocols import get_experiment
-from tgsr.reports import draw_mask, save_figure
+from tgsr.reports import draw_frequency, save_figure
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_studies
 from tgsr.tracking.client import open_client
@@ -74,14 +74,14 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     right = sum(clip.label == label for clip, label in zip(some, predicted["label"], strict=True))
     frequency = consensus_of(record, pair).frequency
     overlay = demo / "regions.png"
-    figure = draw_mask(frequency, spec.grouping, first_frame(loaded, Path(some[0].path)))
+    figure = draw_frequency(frequency, spec.grouping, first_frame(loaded, Path(some[0].path)))
     save_figure(figure, overlay, dpi=150)
     return [
         "",
-        f"made        {len(pair.source)} + {len(pair.target)} generated clips ({pair.name}), {len(record.table)} trials",
+        f"made        {len(pair.source)} + {len(pair.target)} generated clips, {pair.name}; {len(record.table)} trials",
         *_scores(record),
         f"regions     most often kept: {_named(frequency)}; drawn in {overlay}",
-        f"champion    {model.uri}, version {model.version}; {right} of {len(some)} clips labelled as they were generated",
+        f"champion    {model.uri}, version {model.version}: {right} of {len(some)} clips labelled as generated",
         "            (generated data: the scores show that the chain works, not how good the method is)",
         "",
         f"look at it  {config.ui_command or 'in your tracking server'}",

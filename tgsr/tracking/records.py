@@ -74,12 +74,19 @@ class StudyRecord:
         self.run_id, self.name, self.status = str(run.info.run_id), str(run.info.run_name), str(run.info.status)
         self.experiment_id, self.start_ms = str(run.info.experiment_id), int(run.info.start_time)
         self.tags, self.params, self.metrics = dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)
+        folder = local_artifact_folder(run.info.artifact_uri)
+        self._trials_root = None if folder is None else folder.parents[1]
         self._datasets = {
             next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
             for one in (run.inputs.dataset_inputs if run.inputs else ())
         }
         if table is not None:
             self.table = table
+
+    @property
+    def client(self) -> MlflowClient:
+        """What reads it, and writes a page onto its run."""
+        return self._client
 
     @cached_property
     def spec(self) -> StudySpec:
@@ -142,7 +149,7 @@ class StudyRecord:
 
     @property
     def default_choice(self) -> str:
-        """What chooses unless something else is asked for: the study's own choice, or the first rule that has values."""
+        """What chooses unless something else is asked for: the study's own choice, else the first rule with values."""
         known = self.rules
         wanted = [self.tags.get(Tag.CHOOSE, ""), self.spec.objective, DEFAULT, *ALWAYS, *known]
         return next((name for name in wanted if name in known or (name == ORACLE and self.is_scored)), DEFAULT)
@@ -167,16 +174,15 @@ class StudyRecord:
             dataset = self._datasets.get(role)
             profile = json.loads(dataset.profile or "{}") if dataset else {}
             counts = [f"{n} {name}" for name, n in profile.items() if isinstance(n, int) and name != "samples"]
-            known = f"{dataset.name}: {', '.join(counts)}; " if dataset else ""
-            facts[role] = f"{known}digest {digest[:12]}"
+            facts[role] = ", ".join([*([dataset.name] if dataset else []), *counts, f"digest {digest[:12]}"])
         facts |= {name: str(value) for name, value in spec.fixed.items()}
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}
 
     def group_norms(self, run_id: str) -> npt.NDArray[np.float64] | None:
         """‖C_i‖_F of every group (n_groups,) in one of its trials; None for a method without groups."""
-        with suppress(MissingDataError, KeyError):
-            return np.array(read_regions(self._client, run_id)["group_norms"], dtype=np.float64)
+        with suppress(MissingDataError, KeyError), self._trial_artifact(run_id, REGIONS) as path:
+            return np.array(json.loads(path.read_bytes())["group_norms"], dtype=np.float64)
         return None
 
     def artifact(self, name: str) -> bytes | None:
@@ -186,10 +192,22 @@ class StudyRecord:
         return None
 
     def coefficients(self, run_id: str) -> npt.NDArray[np.float64] | None:
-        """The regression matrix of one of its trials; None where none was kept."""
-        with suppress(MissingDataError):
-            return read_coefficients(self._client, run_id)
+        """The regression matrix (n_features, n_classes) of one of its trials; None where none was kept."""
+        with suppress(MissingDataError), self._trial_artifact(run_id, COEFFICIENTS) as path:
+            return _read_coefficients(path, run_id)
         return None
+
+    @contextmanager
+    def _trial_artifact(self, run_id: str, name: str) -> Iterator[Path]:
+        """A trial's file. It lies beside the study's own: MLflow, which takes 10 ms for each run, need not be asked."""
+        if self._trials_root is None:
+            with artifact(self._client, run_id, name) as path:
+                yield path
+            return
+        path = self._trials_root / run_id / "artifacts" / name
+        if not path.is_file():
+            raise MissingDataError(f"run {run_id} has no artifact {name}")
+        yield path
 
 
 def list_studies(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
@@ -291,12 +309,16 @@ def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float
         If the trial keeps none, or its file is damaged.
     """
     with artifact(client, run_id, COEFFICIENTS) as path:
-        try:
-            return read_coefficients_file(path)
-        except Exception as error:  # NumPy and zipfile each raise their own
-            raise MissingDataError(
-                f"{COEFFICIENTS} of run {run_id} is damaged ({error}); run its study again: it replaces the trial"
-            ) from error
+        return _read_coefficients(path, run_id)
+
+
+def _read_coefficients(path: Path, run_id: str) -> npt.NDArray[np.float64]:
+    try:
+        return read_coefficients_file(path)
+    except Exception as error:  # NumPy and zipfile each raise their own
+        raise MissingDataError(
+            f"{COEFFICIENTS} of run {run_id} is damaged ({error}); run its study again: it replaces the trial"
+        ) from error
 
 
 def read_regions(client: MlflowClient, run_id: str) -> dict[str, Any]:

@@ -51,8 +51,7 @@ def relocate(config: TrackingConfig) -> int:
                 for table, column in (one for one in _COLUMNS if one[0] in present):
                     done = connection.execute(
                         sa.text(
-                            f"UPDATE {table} SET {column} = :new || substr({column}, :length) "
-                            f"WHERE {column} LIKE :old"
+                            f"UPDATE {table} SET {column} = :new || substr({column}, :length) WHERE {column} LIKE :old"
                         ),
                         {"new": new, "length": len(root) + 1, "old": f"{root}/%"},
                     )

@@ -108,7 +108,7 @@ class StudyStore:
             _log.info("%d trials were deleted in MLflow and stay so; --restore brings them back", len(self.deleted))
 
     def write(self, trials: Sequence[Trial]) -> None:
-        """Write finished trials with their files; a cell that is there, or was deleted by somebody, is left as it is."""
+        """Write finished trials with their files; a cell that is there, or that somebody deleted, is left as it is."""
         new = [trial for trial in trials if trial.cell not in self._whole and trial.cell not in self.deleted]
         if not new:
             return

@@ -1,8 +1,8 @@
 """How the UI opens an experiment: its description, and saved views that do not mix what cannot be compared.
 
 *Studies* has a row a study; *Trials, by circular validation* sorts by the rule that ranks by default, *Trials, oracle*
-by macro-F1 on the target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format is the UI's own
-(MLflow 3.17): a version that does not know it shows its default table.
+by macro-F1 on the target. MLflow keeps named views as tags of the experiment and lists them under *Views*. The format
+is the UI's own (MLflow 3.17): a version that does not know it shows its default table.
 """
 
 from __future__ import annotations

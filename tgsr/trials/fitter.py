@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
+from tgsr.estimators.preprocess import make_preprocessor
 from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.rules import ALWAYS, Rule, RuleContext, Scorer, get_rules
@@ -29,14 +31,18 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
     if params.get("groups") == OWN_GROUPS:
         params["groups"] = pair.source.groups
     estimator = spec.definition.make(**params)
-    if "n_jobs" in estimator.get_params():
+    if estimator.get_params().get("n_jobs") not in (None, 1):
         estimator.set_params(n_jobs=1)  # the executor's workers are the threads
     return estimator
 
 
 def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:
     """What methods and rules see of a study's databases: no target labels, features as they are fitted on."""
-    return mask_target(pair)
+    task = mask_target(pair)
+    if spec.preprocess == "none":
+        return task
+    scale = make_preprocessor(spec.preprocess, task.X, task.X_target)
+    return replace(task, X=scale.source(task.X), X_target=scale.target(task.X_target))
 
 
 def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:

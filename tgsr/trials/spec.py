@@ -12,7 +12,11 @@ import numpy as np
 
 from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
-from tgsr.evaluation.rules import DEFAULT, check_choice_name
+from tgsr.estimators.preprocess import PREPROCESSES
+from tgsr.evaluation.choice import ORACLE
+from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
+from tgsr.protocols import N_REGIONS, check_choice
+from tgsr.regions import N_BINS, N_PLANES
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -53,7 +57,8 @@ class StudySpec:
         Values by parameter, as in scikit-learn's ``ParameterGrid``; a sampled study searches between the ends.
     sampler : {"grid", "fixed", "tpe", "random", "subjects"}
     objective : str
-        What a sampler maximises: a rule's name, or ``"oracle"``; empty for a grid, which is the same whatever chooses.
+        What a sampler maximises: a rule's name or place, or ``"oracle"``; empty for a grid, which is the same whatever
+        chooses.
     preprocess : str
         What is done to the features before every fit.
     seed : int
@@ -75,6 +80,7 @@ class StudySpec:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise ParameterError(f"unknown sampler {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
+        check_choice("preprocess", self.preprocess, PREPROCESSES)
         if not self.grid or not all(all(len(values) for values in part.values()) for part in self.grid):
             raise ParameterError("the grid is empty; give each parameter at least one value")
         for name, value in [*self.fixed.items(), *((n, v) for part in self.grid for n, vs in part.items() for v in vs)]:
@@ -96,7 +102,7 @@ class StudySpec:
 
     @property
     def variant(self) -> str:
-        """The method with what sets it apart: ``"TGSR"``, ``"TGSR (region, spread)"``; as published without brackets."""
+        """The method with what sets it apart: ``"TGSR (region, spread)"``; as published without brackets."""
         parts = (self.grouping, str(self.fixed.get("scaling", "none")), self.preprocess)
         apart = [part for part in parts if part not in ("", "none", "released")]
         return f"{self.method} ({', '.join(apart)})" if apart else self.method
@@ -155,7 +161,7 @@ class StudySpec:
         }
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions by parameter: of what a grid searches, or of the method's ranges cut to the grid's ends."""
+        """Optuna's distributions by parameter: of a grid's values, or the method's ranges cut to the grid's ends."""
         values = self.values()
         if not self.is_sampled:
             return {name: _distribution(known) for name, known in values.items()}
@@ -183,6 +189,16 @@ def _distribution(values: Sequence[Any]) -> BaseDistribution:
     return CategoricalDistribution(values)
 
 
+def _plain(value: Any) -> Any:
+    """A value of NumPy's as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_published(pair: DatabasePair) -> bool:
+    """Whether features have the layout of the published ones, for which the published grids were made."""
+    return pair.source.groups is None and pair.source.X.shape[1] == N_REGIONS * N_PLANES * N_BINS
+
+
 def _check_value(name: str, value: Any) -> None:
     """Settings are stored as JSON: whatever does not come back as it was is refused before anything is fitted."""
     plain = value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and np.isfinite(value))
@@ -207,6 +223,16 @@ def spread(cells: Sequence[T], n_cells: int | None, n_columns: int = 1) -> list[
     hit = (points * (len(cells) // n_columns, n_columns)).astype(np.int64) @ (n_columns, 1)
     order = list(dict.fromkeys([*hit.tolist(), *range(len(cells))]))
     return [cells[index] for index in sorted(order[:n_cells])]
+
+
+def _check_objective(objective: str, pair: DatabasePair) -> str:
+    """What a sampler maximises, a rule of one's own by its place: it must have a value when a trial is finished."""
+    name = check_choice_name(objective)
+    if name == ORACLE and not pair.target.is_labelled:
+        raise ParameterError(f"an oracle needs the labels of {pair.target.name}, which has none; sample by a rule")
+    if name != ORACLE and get_rule(objective).compares_all:
+        raise ParameterError(f"the rule {name!r} compares all trials when they are there; sample by another one")
+    return objective if ":" in objective else name
 
 
 def make_spec(
@@ -249,18 +275,18 @@ def make_spec(
     """
     definition = get_method(method)
     known = definition.make().get_params()
-    given = {name: value for name, value in (fixed or {}).items() if value is not None}
+    given = {name: _plain(value) for name, value in (fixed or {}).items() if value is not None}
     unknown = [name for name in (*given, *(axes or {})) if name not in known]
     if unknown:
         raise ParameterError(f"{definition.name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
     if "groups" in known:
         given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
-    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=pair.source.groups is None)
+    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=_is_published(pair))
     if sampler == "fixed":
         grid = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
     else:
         # a value that is given decides in every part of the grid, also in one that did not have the parameter
-        chosen = {name: list(values) for name, values in (axes or {}).items()}
+        chosen = {name: [_plain(value) for value in values] for name, values in (axes or {}).items()}
         grid = [{**part, **chosen} for part in definition.param_grid(shape)]
     return StudySpec(
         pair=pair.name,
@@ -271,7 +297,7 @@ def make_spec(
         fixed=dict(sorted(given.items())),
         grid=grid,
         sampler=sampler,
-        objective=check_choice_name(objective or DEFAULT) if sampler in _SAMPLED else "",
+        objective=_check_objective(objective or DEFAULT, pair) if sampler in _SAMPLED else "",
         preprocess=preprocess,
         seed=seed,
     )

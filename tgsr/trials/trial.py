@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import ParameterError
+from tgsr.evaluation.remarks import show_settings
 
 __all__ = [
     "Trial",
@@ -96,17 +97,3 @@ def decode_predictions(text: str) -> npt.NDArray[np.intp]:
     """Read what `encode_predictions` wrote: class indices, shape (n_target,)."""
     digits = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.intp)
     return np.where(digits < ord("a"), digits - ord("0"), digits - ord("a") + 10)
-
-
-_SYMBOLS = {"kappa": "κ", "xi": "ξ", "lam": "λ", "mu": "μ", "zeta": "ζ"}
-
-
-def symbol(name: str) -> str:
-    """A setting's symbol, or its name."""
-    return _SYMBOLS.get(name, name)
-
-
-def show_settings(settings: Mapping[str, Any]) -> str:
-    """Settings as people read them, numbers with four digits: ``"κ = 12, ξ = 0.01"``."""
-    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in settings.items()}
-    return ", ".join(f"{symbol(name)} = {value}" for name, value in shown.items())

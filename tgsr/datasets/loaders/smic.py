@@ -10,9 +10,9 @@ import re
 from functools import partial
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._sheet import Row, read_sheet
-from tgsr.datasets._table import LabelMap
+from tgsr.datasets._sheet import Row, read_sheet, subject_number
 from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
 from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
@@ -121,12 +121,11 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
 def _read_rows(path: Path, collector: Collector) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for row in read_sheet(path, ("subject", "filename")).rows:
-        match = _SUBJECT.fullmatch(f"s{row.text('subject').lower().removeprefix('s')}")
-        name = row.text("filename")
-        if not match or not name:
+        subject, name = subject_number(row.text("subject")), row.text("filename")
+        if subject is None or not name:
             collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
             continue
-        clip_id = f"s{match.group(1)}/{name}".lower()
+        clip_id = f"s{subject}/{name}".lower()
         if clip_id in rows:
             collector.notes.append(f"{path}: row {row.number} repeats {clip_id} of row {rows[clip_id].number}")
             continue
