@@ -75,7 +75,7 @@ def test_sentences_are_short(page):
     text = FENCE.sub("\n\n", page.read_text(encoding="utf-8"))
     text = re.sub(r"^(?:\||    |#|!\[).*$", "\n", text, flags=re.MULTILINE)  # tables, code, headings, pictures
     text = re.sub(r"`[^`]*`|\]\([^)]*\)", " x ", text)
-    for paragraph in re.split(r"\n\s*\n|\n\s*(?=[-*\d]+[.]? )", text):
+    for paragraph in re.split(r"\n\s*\n|\n\s*(?=(?:-|\*|\d+[.]) )", text):
         for sentence in re.split(r"(?<=[.!?:;])\s+", " ".join(paragraph.split())):
             words = re.findall(r"\w[\w'’.-]*", sentence)
             assert len(words) <= LONGEST, f"{len(words)} words: {sentence}"

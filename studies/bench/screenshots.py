@@ -1,7 +1,6 @@
-"""Draws the pictures of the reports' page anew: ``python -m studies.bench.screenshots --home DIR``.
+"""Draws the pictures of the reports' page anew, from generated numbers: ``python -m studies.bench.screenshots``.
 
-The figures are those of the newest study in that home, which must be of generated data, such as `tgsr main` makes. The
-pictures of MLflow's UI need a browser: ``tests/reports/test_ui_browser.py`` makes them where one is installed.
+The pictures of MLflow's UI need a browser: ``tests/reports/test_ui_browser.py`` makes them where one is installed.
 """
 
 from __future__ import annotations
@@ -13,33 +12,48 @@ import tempfile
 from pathlib import Path
 
 import click
+import numpy as np
 
+from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.reports import save_figure, study_figures
-from tgsr.tracking.client import open_client
-from tgsr.tracking.config import resolve_config
-from tgsr.tracking.records import list_studies
+from tgsr.study import RunOptions, make_spec, resolve_config, run_study
 
-_ROOT = Path(__file__).parents[2]
-_IMAGES = _ROOT / "tgsr" / "reports" / "images"
-_SHOWN = ("fig-2-regions", "fig-3-over-kappa", "fig-4-over-xi", "surface")
+__all__: list[str] = []
+
+_IMAGES = Path(__file__).parents[2] / "tgsr" / "reports" / "images"
+_SHOWN = ("fig-2-regions", "consensus-regions", "fig-3-over-kappa", "fig-4-over-xi", "surface")
+_AXES = {"kappa": [*range(1, 13), *range(15, 86, 5)], "xi": np.geomspace(1e-3, 1e3, 13).round(4).tolist()}
+
+
+def generated_database(name: str, seed: int, informative: int = 12) -> FeatureDataset:
+    """Histogram-like features in which a few regions carry the class, each database shifted in its own way."""
+    rng, common = np.random.default_rng(seed), np.random.default_rng(7)
+    labels = np.arange(71) % 3
+    signal = common.gamma(0.5, size=(3, 85, 177))
+    carrying = common.permutation(85)[:informative]
+    signal[:, np.setdiff1d(np.arange(85), carrying)] = 0
+    base = common.gamma(0.5, size=(85, 177)) + 0.6 * rng.gamma(0.5, size=(85, 177))
+    histograms = base + 0.1 * signal[labels] + 1.5 * rng.gamma(0.3, size=(71, 85, 177))
+    histograms /= histograms.sum(axis=-1, keepdims=True)
+    subjects = np.array([f"s{index // 6:02d}" for index in range(71)])
+    return FeatureDataset(name, histograms, labels, subjects=subjects, parameters={"origin": "generated"})
 
 
 @click.command()
-@click.option("--home", required=True, type=click.Path(exists=True, path_type=Path), help="Home of a study.")
 @click.option("--out", type=click.Path(path_type=Path), default=_IMAGES, show_default=True, help="Folder to write.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Picture MLflow's UI, too.")
-def main(home: Path, out: Path, browser: bool) -> None:
+def main(out: Path, browser: bool) -> None:
     """Draw the pictures of the reports' page anew."""
-    record = next(iter(list_studies(open_client(resolve_config(home).tracking_uri))), None)
-    if record is None or not record.is_generated:
-        raise SystemExit(f"{home}: its newest study must be of generated data; make one with tgsr main")
-    for figure in study_figures(record):
-        if figure.name in _SHOWN:
-            save_figure(figure.figure, out / f"{figure.name}.png", dpi=110)
-            click.echo(f"{figure.name}.png")
-    if browser:
-        with tempfile.TemporaryDirectory() as folder:
-            test = _ROOT / "tests" / "reports" / "test_ui_browser.py"
+    pair = DatabasePair(generated_database("SMIC_VIS", 1), generated_database("SMIC_NIR", 2))
+    with tempfile.TemporaryDirectory() as folder:
+        options = RunOptions(resolve_config(folder), "generated", page=False)
+        study = run_study(make_spec(pair, axes=_AXES), pair, options)
+        for figure in study_figures(study.record):
+            if figure.name in _SHOWN:
+                save_figure(figure.figure, out / f"{figure.name}.png", dpi=110)
+                click.echo(f"{figure.name}.png")
+        if browser:
+            test = Path(__file__).parents[2] / "tests" / "reports" / "test_ui_browser.py"
             environment = os.environ | {"TGSR_SCREENSHOTS": str(out), "TMPDIR": folder}
             subprocess.run([sys.executable, "-m", "pytest", str(test), "-n0", "-q", "-rs"], env=environment, check=True)
 
