@@ -48,12 +48,14 @@ def folders(pair: DatabasePair, tmp_path_factory: pytest.TempPathFactory) -> dic
     """Models' folders as MLflow writes them: TGSR with regions, a consensus, and SVM without."""
     home = tmp_path_factory.mktemp("models")
     folders = {}
-    for name, settings in {"TGSR": {"kappa": 10, "xi": 0.1, "groups": "region"}, "consensus": {}, "SVM": {}}.items():
-        if name == "consensus":
-            estimator = AveragedTGSR.of(estimator.coef_.T, np.linspace(0, 1, 85), "region", 4)
-        else:
-            estimator = get_method(name).make(**settings)
-            estimator.fit(pair.source.X, pair.source.labels, X_target=pair.target.X)
+    X, y, X_target = pair.source.X, pair.source.labels, pair.target.X
+    tgsr = get_method("TGSR").make(kappa=10, xi=0.1, groups="region").fit(X, y, X_target=X_target)
+    estimators = {
+        "TGSR": tgsr,
+        "consensus": AveragedTGSR.of(tgsr.coef_.T, np.linspace(0, 1, 85), "region", 4),
+        "SVM": get_method("SVM").make().fit(X, y),
+    }
+    for name, estimator in estimators.items():
         extraction = ExtractionSettings(size=64).to_dict()
         (home / name / FOLDER).mkdir(parents=True)
         header = Header(pair.class_names, N, "" if name == "SVM" else "region", extraction)

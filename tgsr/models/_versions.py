@@ -38,6 +38,7 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
 
     spec, known = record.spec, pair.source.parameters
     scaling = Scaling.of(spec.preprocess, pair.target.X)  # new rows are the target's
+    parts = (("offset", scaling.offset), ("scale", scaling.scale))
     facts = {
         "experiment": record.pair,
         "method": spec.method,
@@ -64,7 +65,7 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
         facts=facts,
         feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
         preprocess=spec.preprocess,
-        scaling={part: values.tolist() for part, values in scaling.arrays().items()},
+        scaling={part: values.tolist() for part, values in parts if values is not None},
     )
 
 

@@ -136,7 +136,7 @@ class RegisteredModel:
             )
         self._classes: list[int] = classes.tolist()
         parts = {part: np.asarray(numbers) for part, numbers in header.scaling.items()}
-        self._scaling = Scaling.restore(header.preprocess, parts)
+        self._scaling = Scaling(**parts, unit="unit" in header.preprocess)
         norms = np.asarray(getattr(estimator, "region_norms_", ()), dtype=np.float64)
         self.frequency: npt.NDArray[np.float64] | None = getattr(estimator, "inclusion_frequency_", None)
         self.strengths = norms if self.frequency is None else np.asarray(self.frequency)
