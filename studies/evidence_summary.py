@@ -52,7 +52,7 @@ def summarise(choices: pd.DataFrame, pairs: Mapping[str, DatabasePair], n_draws:
     drawn = {}
     for name, pair in pairs.items():
         subjects = pair.target.subjects
-        drawn[name] = subject_draws(np.arange(len(pair.target)) if subjects is None else subjects, n_draws)
+        drawn[name] = subject_draws(np.arange(len(pair.target)).astype(str) if subjects is None else subjects, n_draws)
     parts = [_summarise_one(part, pairs, drawn, n_draws) for _, part in choices.groupby("study", sort=False)]
     return pd.concat(parts, ignore_index=True)
 
