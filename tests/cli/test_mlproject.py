@@ -32,10 +32,8 @@ def _command(name: str) -> click.Command:
 def test_parameters_are_the_commands_options_with_the_same_defaults(name: str) -> None:
     words = shlex.split(ENTRY_POINTS[name]["command"].replace("{", "'{").replace("}", "}'"))
     assert words[:2] == ["python", "-m"]
-    if words[2] == "tgsr":
-        command = _command(words[3])
-    else:  # a script of studies/
-        command = importlib.import_module(words[2]).main
+    # of the program, or a script of studies/
+    command = _command(words[3]) if words[2] == "tgsr" else importlib.import_module(words[2]).main
     options = {option: param for param in command.params for option in param.opts}
     given: dict[str, click.Parameter] = {}
     for previous, word in itertools.pairwise(words[2:]):

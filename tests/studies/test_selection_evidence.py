@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import studies.selection
 from click.testing import CliRunner
-from studies.selection import main, thin_grid, whiten_regions
 
+import studies.selection
+from studies.selection import main, thin_grid, whiten_regions
 from tgsr.datasets import FeatureDataset, save_features
 
 
