@@ -76,7 +76,9 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
             failed.append(error)
             continue
         notes += collection.notes
-        failed += [DataError(f"{entry.path}: {entry.reason}") for entry in collection.skipped]
+        for entry in collection.skipped:
+            where = "" if str(entry.path) in entry.reason else f"{entry.path}: "
+            failed.append(DataError(f"{where}{entry.reason}"))
         for clip in collection.clips:
             try:
                 with reading(clip.path):
