@@ -86,13 +86,19 @@ class StudyView:
         record = self.record
         return f"{record.pair}, {record.spec.variant}{', generated data' * record.is_generated}"
 
+    @property
+    def predictions(self) -> str | None:
+        """Of the chosen trial, base-36 digits; None where they are not kept: of too many samples, or none is chosen."""
+        predictions = self.choice and self.choice.row["predictions"]
+        return predictions if isinstance(predictions, str) else None
+
     @cached_property
     def scores(self) -> Scores[float] | None:
-        """Of the chosen trial's predictions; None where the target has no labels, or nothing is chosen."""
+        """Of the chosen trial's predictions; None where these are not kept, or the target has no labels."""
         names, labels = self.record.classes
-        if self.choice is None or labels is None:
+        if self.predictions is None or labels is None:
             return None
-        return score(labels, decode_predictions(self.choice.row["predictions"]), len(names))
+        return score(labels, decode_predictions(self.predictions), len(names))
 
     @cached_property
     def consensus(self) -> dict[str, Any]:
@@ -213,11 +219,11 @@ def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
 
 def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
     """Confusion, and recall and precision of each class; of a target without labels what is predicted."""
-    if view.choice is None:
+    if view.predictions is None:
         return
     names, of = view.record.classes[0], f"Of {view.who}, on the target."
     if view.scores is None:
-        figure = draw_bars(predicted_counts(view.choice.row["predictions"], names), "predicted samples", view.heading)
+        figure = draw_bars(predicted_counts(view.predictions, names), "predicted samples", view.heading)
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
         yield view.figure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
         return
