@@ -5,7 +5,7 @@
 runs methods over a (thinned) grid on every pair of databases in a folder and lets every rule choose: its best cell, and
 its best twentieth together. The target's labels score the choices; only the oracle sees them. Written are
 ``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid), ``summary.csv`` and ``summary.md``
-(means over the pairs, with intervals) and ``variants.csv`` (what other parameters of a method do).
+(means over the pairs, with intervals; how the solver went).
 
 Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.datasets.import_features` takes, and
 ``.mat`` files with counts ``fts`` and ``labels``, such as Office-Caltech's; counts are divided by their sum.
@@ -30,10 +30,11 @@ import pandas as pd
 import scipy.io
 from threadpoolctl import threadpool_limits
 
-from studies.evidence_summary import summarise, summarise_variants, to_markdown
+from studies.evidence_summary import summarise, to_markdown
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.estimators import Outcome
+from tgsr.estimators.preprocess import PREPROCESSES
 from tgsr.evaluation import rank_trials, score
 from tgsr.evaluation.choice import METRIC, ORACLE, RULE, SCORE, choose, column_of, names_of
 from tgsr.evaluation.rules import ALWAYS, RULES, get_rules
@@ -205,7 +206,7 @@ def run_case(
         row(name, one.predictions, settings=settings_json(one.settings)) for name, one in zip(named, fixed, strict=True)
     ]
     for by in (ORACLE, *names_of(table, RULE)):
-        best, rho = choose(table, by).row, table[column_of(by)].corr(f1, method="spearman")
+        best, rho = choose(table, by).row, pd.DataFrame([f1, table[column_of(by)]]).T.rank().corr().iloc[0, 1]
         rows.append(row(by, decode_predictions(best["predictions"]), settings=best["settings"], rho=rho))
         if by != ORACLE:
             some = rank_trials(table, by).head(math.ceil(share * len(table)))
@@ -261,7 +262,9 @@ def make_cases(
 @click.option("--method", "methods", multiple=True, default=("TGSR",), show_default=True, help="May be repeated.")
 @click.option("--grouping", "groupings", multiple=True, default=("region",), show_default=True, help="Or released.")
 @click.option("--variant", "variants", multiple=True, default=("",), help="Such as scaling=spread, or whitened=10.")
-@click.option("--preprocess", default="none", show_default=True, help="What is done to the features first.")
+@click.option(
+    "--preprocess", type=click.Choice(PREPROCESSES), default="none", show_default=True, help="Of the features."
+)
 @click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", default="cheap", show_default=True, help="Names with commas; cheap, all or none.")
 @click.option("--share", default=TWENTIETH, show_default=True, help="Of the cells, those that are taken together.")
@@ -291,9 +294,9 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
         parts.append([table.assign(study=label, pair=name) for table in tables])
         click.echo(f"{len(parts)} of {len(cases)}: {label}, {name}")
     choices, cells = (pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))
-    summary = summarise(choices, pairs, given["draws"])
-    tables = {"choices": choices, "cells": cells, "summary": summary, "variants": summarise_variants(choices, cells)}
-    for name, table in tables.items():
+    solved = cells.filter(regex=r"^study$|^metrics\.(iterations|converged|regions_kept)$").groupby("study").mean()
+    summary = summarise(choices, pairs, given["draws"]).join(solved, on="study")
+    for name, table in {"choices": choices, "cells": cells, "summary": summary}.items():
         write_text(out / f"{name}.csv", table.to_csv(index=False))
     write_text(out / "summary.md", to_markdown(choices, summary, pairs))
     click.echo(f"{out / 'summary.md'} has the tables")

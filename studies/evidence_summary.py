@@ -18,7 +18,7 @@ from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.evaluation.intervals import bootstrap_macro_f1, holm, subject_draws, two_sided_p
 from tgsr.trials.trial import decode_predictions
 
-__all__ = ["database_weights", "summarise", "summarise_variants", "to_markdown"]
+__all__ = ["database_weights", "summarise", "to_markdown"]
 
 Array = npt.NDArray[np.float64]
 
@@ -51,8 +51,8 @@ def summarise(choices: pd.DataFrame, pairs: Mapping[str, DatabasePair], n_draws:
     """
     drawn = {}
     for name, pair in pairs.items():
-        subjects = pair.target.subjects
-        drawn[name] = subject_draws(np.arange(len(pair.target)) if subjects is None else subjects, n_draws)
+        samples = np.arange(len(pair.target)).astype(str)
+        drawn[name] = subject_draws(samples if pair.target.subjects is None else pair.target.subjects, n_draws)
     parts = [_summarise_one(part, pairs, drawn, n_draws) for _, part in choices.groupby("study", sort=False)]
     return pd.concat(parts, ignore_index=True)
 
@@ -130,15 +130,6 @@ def _people(data: FeatureDataset) -> str:
     return data.name if data.subjects is None else " ".join(sorted(set(data.subjects.tolist())))
 
 
-def summarise_variants(choices: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Oracle, median and fixed choice of each study, and how its solver went, as means over the pairs."""
-    shown = choices[choices["choice"].isin(["oracle", *_REFERENCES])]
-    scores = shown.pivot_table(index="study", columns="choice", values="macro_f1", sort=False)
-    metrics = [name for name in ("iterations", "converged", "regions_kept") if f"metrics.{name}" in cells]
-    means = cells.groupby("study", sort=False)[[f"metrics.{name}" for name in metrics]].mean()
-    return scores.join(means).reset_index()
-
-
 def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame, pairs: Mapping[str, DatabasePair]) -> str:
     """One table a study, best mean first, and what its intervals stand on."""
     blocks = []
@@ -177,7 +168,7 @@ def _describe(pairs: Sequence[DatabasePair]) -> str:
         text += "and their p too small"
     if len(pairs) >= _FEWEST_PAIRS and n_databases >= _FEWEST_DATABASES:
         return text + "; *databases*, other databases, drawn with all their pairs."
-    return text + ". Databases are too few to tell of others."
+    return text + ". Pairs or databases are too few to tell of others."
 
 
 def _three(value: float) -> str:

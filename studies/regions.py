@@ -22,13 +22,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
-from tgsr.datasets import DatabasePair, find_databases, load_pair
+from studies.evidence import make_pairs, read_folder
+from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.files import write_text
-from tgsr.protocols import N_REGIONS, XIS, parse_pair
+from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports import draw_overlay, histogram_norms, new_figure, save_figure, styled
 from tgsr.reports.style import PAGE
@@ -65,7 +66,7 @@ class RegionStudy(NamedTuple):
     @property
     def best(self) -> dict[str, Any]:
         """The cell with the highest macro-F1, of equal ones the first."""
-        return dict(self.cells.loc[self.cells["macro_f1"].idxmax()])
+        return dict(self.cells.iloc[int(self.cells["macro_f1"].to_numpy().argmax())])
 
 
 def study_regions(
@@ -114,7 +115,6 @@ def study_regions(
     outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
     codes = np.array([outcome.codes for outcome in outcomes])
     scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
-    study_cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy)
     norms = np.array([outcome.group_norms for outcome in outcomes])
 
     def kept(sample: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.bool_]:
@@ -124,13 +124,15 @@ def study_regions(
     refits = np.array([kept(sample) for sample in bootstrap_samples(task, seed, n_refits)])
     groups = pd.DataFrame(
         {
-            "oracle": norms[int(study_cells["macro_f1"].idxmax())],
+            "oracle": norms[int(scored.macro_f1.argmax())],
             "kept": kept(),
             "bootstrap": refits.mean(axis=0),
             "neighbours": (norms[near.to_numpy()] > 0).mean(axis=0),
         }
     ).rename_axis("group")
-    return RegionStudy(study_cells, groups, selection_stability(refits))
+    return RegionStudy(
+        cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy), groups, selection_stability(refits)
+    )
 
 
 def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
@@ -226,9 +228,9 @@ def draw_stability(studies: Studies, setting: tuple[int, float]) -> Any:
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of feature files.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
-@click.option("--pair", "pairs", multiple=True, help="A pair such as V-N; by default all in the folder.")
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of feature files.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option("--pair", "patterns", multiple=True, help="Such as V-N or 'V-*'; by default all.")
 @click.option("--kappa", default=20, show_default=True, help="κ of the setting that is looked at.")
 @click.option("--xi", default=1.0, show_default=True, help="ξ of the setting that is looked at.")
 @click.option("--scaling", default="none", show_default=True, help="Of the groups.")
@@ -238,20 +240,25 @@ def draw_stability(studies: Studies, setting: tuple[int, float]) -> Any:
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Threads; -1 for all cores.")
 def main(
-    data: str, out: Path, pairs: Sequence[str], kappa: int, xi: float, every_xi: int, demo: Path | None, **options: Any
+    data: Path,
+    out: Path,
+    patterns: Sequence[str],
+    kappa: int,
+    xi: float,
+    every_xi: int,
+    demo: Path | None,
+    **options: Any,
 ) -> None:
     """Say which regions are kept, and how much that can be relied on."""
-    names = sorted(found.name for found in find_databases(data))
-    wanted = [parse_pair(pair) for pair in pairs] or list(itertools.permutations(names, 2))
+    pairs = make_pairs(read_folder(data, out / "imported"), patterns)
     xis, setting = tuple(XIS.tolist()[::every_xi]), (kappa, xi)
     kept = joblib.Memory(out / "parts", verbose=0).cache(study_regions, ignore=["n_jobs"])  # a rerun goes on
     studies: Studies = {}
     facts = []
-    for (source, target), grouping in tqdm(list(itertools.product(wanted, GROUPINGS)), unit="study"):
-        pair = load_pair(source, target, data)
-        studies[pair.name, grouping] = study = kept(pair, grouping, setting, xis=xis, **options)
-        moving = moving_regions(demo, source) if demo else frozenset()
-        facts.append({"pair": pair.name, "grouping": grouping, **describe(study, grouping, moving)})
+    for (name, pair), grouping in tqdm(list(itertools.product(pairs.items(), GROUPINGS)), unit="study"):
+        studies[name, grouping] = study = kept(pair, grouping, setting, xis=xis, **options)
+        moving = moving_regions(demo, pair.source.name) if demo else frozenset()
+        facts.append({"pair": name, "grouping": grouping, **describe(study, grouping, moving)})
     frequencies = pd.concat({key: study.groups for key, study in studies.items()}, names=["pair", "grouping"])
     write_text(out / "regions.csv", pd.DataFrame(facts).to_csv(index=False))
     write_text(out / "frequencies.csv", frequencies.to_csv())

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name, _validate_tag_name
-from tgsr.evaluation._metrics import score
 
+from tgsr.evaluation.metrics import score
 from tgsr.names import name_problem, shown_name, store_name
 
 NAMES = [

@@ -122,6 +122,15 @@ def test_a_file_under_a_name_that_means_another_database_is_told_and_not_used(tm
     assert f"damaged    {path}: {name} means" in output
 
 
+def test_a_database_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    for file, seed in (("a", 1), ("b", 2)):
+        save_features(data("mine", seed), tmp_path / f"{file}.tgsr.npz")
+    status, output = run(tmp_path, "data")
+    assert (status, output.count("mine       unusable: mine is in ")) == (1, 2)
+    with pytest.raises(ProtocolError, match="keep one of them"):
+        load_database("mine", tmp_path)
+
+
 def test_each_file_is_listed_with_its_own_content(tmp_path: Path) -> None:
     for name, seed in (("SMIC_NIR", 1), ("mine", 2), ("Mine2", 3)):
         save_features(data(name, seed), tmp_path / f"{name}.tgsr.npz")

@@ -211,3 +211,10 @@ def test_an_archive_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.xlsx").write_bytes(stream.getvalue())
     with pytest.raises(DataError, match=r"s\.xlsx: not a readable workbook"):
         read_sheet(tmp_path / "s.xlsx", ("clip",))
+
+
+def test_of_two_worksheets_with_clips_the_one_that_is_read_is_named(tmp_path: Path) -> None:
+    frames(tmp_path / "a", 1, 2, name="{}.png")
+    lines = [["clip", "label"], ["a", "negative"]]
+    path = workbook(tmp_path / "list.xlsx", new=("visible", lines), old=("visible", lines))
+    assert f"clips from {path}, worksheet new (and not old)" in load_clips("mine", path).notes

@@ -24,7 +24,7 @@ TRICKY_TEXTS = ["1.10", "1.1", "007", "7", "1e2", "100", "1,5", "a;b", "a,b", 's
 TRICKY_NAMES = ["0", "1", "2", "a/0", "f 1", "a,b", "a;b", "x\ty", "id2", "µ", '"', "fold", "sep=;"]
 
 plain = st.text(st.characters(codec="ascii", categories=["Lu", "Ll"]), min_size=2, max_size=6).map("x{}".format)
-anything = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+anything = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=5)  # pandas writes \r unquoted
 texts = st.one_of(plain, st.sampled_from(TRICKY_TEXTS), anything)
 names = st.one_of(plain, st.sampled_from(TRICKY_NAMES), anything)
 floats = st.one_of(

@@ -204,26 +204,40 @@ def test_a_fitted_method_survives_pickling(method):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X_target), fitted.predict(X_target))
 
 
-SHAPE = TaskShape(24, 18, 85)
-
-
 @each_method
-def test_defaults_grid_and_distributions_are_accepted_parameters(method):
-    grid = expand_grid(method.param_grid(SHAPE))
+@pytest.mark.parametrize("published", [True, False])
+def test_defaults_grid_and_distributions_are_accepted_parameters(method, published):
+    shape = TaskShape(24, 18, 85, published)
+    grid = expand_grid(method.param_grid(shape))
     for params in (method.defaults, *grid[:3], *grid[-3:]):
         estimator = method.make(**params)
         assert {name: estimator.get_params()[name] for name in params} == dict(params)
-    for name, distribution in method.param_distributions(SHAPE).items():
+    for name, distribution in method.param_distributions(shape).items():
         assert name in method.estimator().get_params()
         assert isinstance(distribution, BaseDistribution)
     assert method.shares is None or method.shares in grid[0]
 
 
 @each_method
-def test_sweep_and_single_fits_agree(method):
+def test_features_of_another_layout_search_the_cost_of_every_svm(method):
+    n_cells = {}
+    for published in (True, False):
+        shape = TaskShape(300, 200, 400, published)
+        grid, ranges = expand_grid(method.param_grid(shape)), method.param_distributions(shape)
+        searched = {settings.get("C") for settings in grid}
+        ends_in_svm = hasattr(method.estimator(), "C") and not published
+        assert searched == ({0.01, 0.1, 1.0, 10.0, 100.0} if ends_in_svm else {None})
+        assert ("C" in ranges) == ends_in_svm
+        n_cells[published] = len(grid)
+    assert n_cells[False] <= max(n_cells[True], 5 * 56)  # five times STM's
+
+
+@each_method
+@pytest.mark.parametrize("published", [True, False])
+def test_sweep_and_single_fits_agree(method, published):
     X, y, X_target, _ = blobs()
     X_new = X_target[::-2]
-    grid = expand_grid(method.param_grid(TaskShape(24, 18, 12)))
+    grid = expand_grid(method.param_grid(TaskShape(24, 18, 12, published)))
     grid = grid[:: max(1, len(grid) // 8)]
     fixed = {"groups": np.arange(60) // 5} if method.name == "TGSR" else {}
     codes = 3 * (y > 0) + (y > 1)  # 0, 3, 4: classes 1 and 2 are absent

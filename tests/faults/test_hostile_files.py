@@ -98,7 +98,7 @@ def feature_files() -> Iterator[tuple[str, Make]]:
     def with_member(name: str, data: Callable[[Path], bytes]) -> Make:
         return lambda path, canary: pack(path, {**members(path), name: data(canary)})
 
-    for member in ("features", "header", "labels", "subjects", "groups", "sample_ids"):
+    for member in ("features", "header", "labels", "subjects", "groups", "sample_ids", "feature_names"):
         name = f"{member}.npy"
         yield f"{name} is a pickled array", with_member(name, lambda c: npy(np.array([payload(c)]), pickled=True))
         yield f"{name} is a bare pickle", with_member(name, lambda c: pickle.dumps(payload(c)))

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from sklearn.linear_model import LogisticRegression
-from tgsr.tracking._prediction import predict_features
-from tgsr.tracking.model import Header, RegisteredModel, save_files
-from tgsr.tracking.model_bundle import FOLDER, LOADER
 
 import tgsr
 from tgsr.cli.predict import command
 from tgsr.datasets import FeatureDataset, save_features
 from tgsr.errors import DataError
+from tgsr.models.loading import FOLDER, LOADER
+from tgsr.models.prediction import predict_features
+from tgsr.models.registered import Header, RegisteredModel, save_files
 
 NAMES = ("brow/0", "brow/1", "jaw/0", "jaw/1", "nose/0")
 CLASSES = ("negative", "positive", "surprise")
@@ -131,5 +131,5 @@ def test_a_feature_file_is_predicted_by_its_names_and_settings(
     ],
 )
 def test_a_header_with_names_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="name|called"):
+    with pytest.raises(ValueError, match=r"name|called"):
         Header(**{"class_names": CLASSES, "n_features": 5, **change})

@@ -24,10 +24,11 @@ import pytest
 from click.testing import CliRunner
 
 import tgsr
+import tgsr.reports
 from tgsr.cli.predict import command
 from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
-from tgsr.estimators.methods import get_method
+from tgsr.estimators import AveragedTGSR, get_method
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.models._versions import make_signature
 from tgsr.models.loading import FOLDER, LOADER
@@ -44,15 +45,18 @@ def pair(pair_factory: Callable[..., DatabasePair]) -> DatabasePair:
 
 @pytest.fixture(scope="module")
 def folders(pair: DatabasePair, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Models' folders as MLflow writes them: TGSR with regions, and SVM without."""
+    """Models' folders as MLflow writes them: TGSR with regions, a consensus, and SVM without."""
     home = tmp_path_factory.mktemp("models")
     folders = {}
-    for name, settings in {"TGSR": {"kappa": 10, "xi": 0.1, "groups": "region"}, "SVM": {}}.items():
-        estimator = get_method(name).make(**settings)
-        estimator.fit(pair.source.X, pair.source.labels, X_target=pair.target.X)
+    for name, settings in {"TGSR": {"kappa": 10, "xi": 0.1, "groups": "region"}, "consensus": {}, "SVM": {}}.items():
+        if name == "consensus":
+            estimator = AveragedTGSR.of(estimator.coef_.T, np.linspace(0, 1, 85), "region", 4)
+        else:
+            estimator = get_method(name).make(**settings)
+            estimator.fit(pair.source.X, pair.source.labels, X_target=pair.target.X)
         extraction = ExtractionSettings(size=64).to_dict()
         (home / name / FOLDER).mkdir(parents=True)
-        header = Header(pair.class_names, N, "region" if name == "TGSR" else "", extraction)
+        header = Header(pair.class_names, N, "" if name == "SVM" else "region", extraction)
         save_files(estimator, header, home / name / FOLDER)
         mlflow.pyfunc.save_model(
             home / name / "bundle",
@@ -355,12 +359,26 @@ def test_an_overlay_of_a_method_without_regions_is_refused_before_predicting(
     assert "--overlay" in str(done.exception)
 
 
-def test_the_overlay_is_drawn(folders: dict[str, Path], tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip")
-    done = predict(folders["TGSR"], clip, "--overlay", tmp_path / "regions.png")
+@pytest.mark.parametrize("name", ["TGSR", "consensus"])
+def test_the_overlay_shows_norms_or_a_consensus_frequencies(
+    name: str, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[np.ndarray] = []
+    for draw in ("draw_mask", "draw_frequency"):
+        original = getattr(tgsr.reports, draw)
+
+        def look(weights: np.ndarray, *given: Any, original: Any = original, draw: str = draw) -> Any:
+            drawn.append(weights)
+            assert draw == ("draw_mask" if name == "TGSR" else "draw_frequency")
+            return original(weights, *given)
+
+        monkeypatch.setattr(tgsr.reports, draw, look, raising=False)
+    done = predict(folders[name], write_clip(tmp_path / "clip"), "--overlay", tmp_path / "regions.png")
     assert done.exit_code == 0, done.output
     assert "kept regions" in done.output
+    assert ("0.99" in done.output) == (name == "consensus")
     assert (tmp_path / "regions.png").stat().st_size > 1000
+    np.testing.assert_array_equal(drawn[0], tgsr.load_model(folders[name]).strengths)
 
 
 def test_a_damaged_model_is_one_line_on_the_command_line(folders: dict[str, Path], tmp_path: Path) -> None:

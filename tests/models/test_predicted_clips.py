@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from films import pictures, write_pictures, write_video
-from tgsr.tracking._prediction import first_frame, predict_clips
-from tgsr.tracking.model import Header, RegisteredModel
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips

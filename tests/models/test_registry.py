@@ -126,6 +126,22 @@ def test_a_consensus_is_averaged_anew_where_the_study_has_none(world: World, gri
     assert f"chosen by {expected.by}" in made.described
 
 
+@pytest.mark.parametrize("preprocess", ["standard", "robust", "maxabs", "unit", "standard+unit"])
+@pytest.mark.parametrize("trial", [None, "best"])
+def test_a_model_takes_rows_as_they_are_and_scales_them_as_the_targets(
+    world: World, preprocess: str, trial: str | None
+) -> None:
+    axes = {"kappa": [3, 10, 20, 40], "xi": [0.01, 1.0, 30.0, 200.0, 300.0]}
+    record = world.study(axes=axes, preprocess=preprocess)
+    made = register(world.client, record.run_id, world.pair, trial=trial, alias="scaled")
+    stored = json.loads(record.artifact(CONSENSUS) or b"")["predictions"]
+    recorded = stored if trial is None else record.choose().row["predictions"]
+    model = world.load(made.uri)
+    assert model.predict(world.pair.target.X)["label"].tolist() == names_of(world.pair, decode_predictions(recorded))
+    one_by_one = [model.predict(row)["label"][0] for row in world.pair.target.X]
+    assert one_by_one == names_of(world.pair, decode_predictions(recorded))
+
+
 def test_a_consensus_that_is_not_reached_again_is_refused(world: World, grid: StudyRecord) -> None:
     path = world.home / "mlruns/tgsr/V-N" / grid.run_id / "artifacts" / CONSENSUS
     kept = path.read_text()

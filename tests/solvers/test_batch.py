@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from problems import collinear, duplicates, low_rank, near_duplicate_groups
-from tgsr.evaluation._task import mask_target
 
 import tgsr.solvers._batch as batch_module
 from tgsr.errors import DataError
+from tgsr.evaluation.task import mask_target
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver, SolverSettings, solve_direct
 

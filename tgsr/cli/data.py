@@ -29,9 +29,10 @@ def command(data: Path) -> None:
 
     usable: dict[str, bool] = {}
     unusable = 0
-    for entry in find_databases(data):
+    found = find_databases(data)
+    for entry in found:
         try:
-            dataset = load_found(entry)
+            dataset = load_found(entry, found)
         except TgsrError as error:
             click.echo(f"{entry.name:10s} unusable: {error}")
             unusable += 1

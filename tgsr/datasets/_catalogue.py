@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +101,8 @@ def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     wanted = _wanted(name, [entry.name for entry in found])
     for kind in ("features", "released"):
         matches = [entry for entry in found if entry.name == wanted and entry.format == kind]
-        if len(matches) > 1:
-            files = " and ".join(str(entry.path) for entry in matches)
-            raise ProtocolError(f"{wanted} is in {files}; keep one of them in the folder")
         if matches:
-            return load_found(matches[0])
+            return load_found(matches[0], matches)
         # a damaged file of our own must not give way to a released one in silence
         own = [reason for path, reason in damaged.items() if path.name == f"{wanted}{SUFFIX}"]
         if own:
@@ -114,8 +112,14 @@ def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     raise MissingDataError(f"{folder}: {wanted} is not there; the folder holds {held}{hint}")
 
 
-def load_found(found: Found) -> FeatureDataset:
-    """Load a database from the file that `find_databases` found it in; see `load_database` for the errors."""
+def load_found(found: Found, beside: Sequence[Found] = ()) -> FeatureDataset:
+    """Load a database from the file that `find_databases` found it in; see `load_database` for the errors.
+
+    ``beside``: what else the folder holds, of which none may be the same database in the same format.
+    """
+    same = [str(entry.path) for entry in beside if (entry.name, entry.format) == (found.name, found.format)]
+    if len(same) > 1:
+        raise ProtocolError(f"{found.name} is in {' and '.join(same)}; keep one of them in the folder")
     return load_features(found.path) if found.format == "features" else load_released(found.path, found.name)
 
 

@@ -122,6 +122,8 @@ def load_table(
             collector.skip(name, table, f"row {row.number}: label {label!r} is not in the label map")
         else:
             outside[label] += 1
+    if sheet.source != str(table):
+        collector.notes.append(f"clips from {sheet.source}")
     if respelt:
         collector.notes.append(f"{table}: labels are taken in one spelling: {', '.join(respelt)}")
     if outside:

@@ -47,6 +47,7 @@ class Columns:
     """
 
     known: dict[str, int]
+    known_names: dict[str, str]
     features: tuple[int, ...]
     index: tuple[int, ...]
     notes: tuple[str, ...]
@@ -108,7 +109,8 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
         raise DataError(f"its columns {_listed(twice)} are there more than once; give each a name of its own")
     if left_out:
         notes.append(f"left out, as bookkeeping and no feature: {_listed(left_out)} (a feature is called GROUP/NAME)")
-    return Columns(known, tuple(features), tuple(index), tuple(notes))
+    known_names = {role: names[position] for role, position in known.items()}
+    return Columns(known, known_names, tuple(features), tuple(index), tuple(notes))
 
 
 def _choose(role: str, positions: list[int], names: Sequence[str], label: str | None) -> int:

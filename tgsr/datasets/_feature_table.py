@@ -19,6 +19,7 @@ __all__ = ["MOST_BYTES", "check_size", "known_texts", "read_feature_table"]
 
 MOST_BYTES = 2**29
 """Of a file, and of its values as float64."""
+_FEWEST_ROWS = 5  # fewer may have a label each
 _ABSENT = ("", "nan", "<na>", "nat")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _REMEDY = "leave it out with --drop '{name}', or, if it is a feature, call it GROUP/NAME"
@@ -39,7 +40,7 @@ def read_feature_table(path: Path, label: str | None = None, drop: Collection[st
     """
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_text
     columns, names, features, texts = read(path, label, drop)
-    known = {role: known_texts(role, values) for role, values in texts.items()}
+    known = {role: known_texts(role, values, f"column {columns.known_names[role]}: ") for role, values in texts.items()}
     check_features(features, names, known.get("label"), _REMEDY)
     return {"label": None, "subject": None, "clip": None, **known, "features": features, "names": names,
             "notes": columns.notes}  # fmt: skip
@@ -54,17 +55,19 @@ def check_size(n_values: int, n_columns: int = 0) -> None:
         )
 
 
-def known_texts(role: str, values: Sequence[str]) -> npt.NDArray[np.str_]:
+def known_texts(role: str, values: Sequence[str], where: str = "") -> npt.NDArray[np.str_]:
     """Labels, people or clips as text, each sample with one; labels that are numbers as whole ones, 1.0 like 1."""
     for row, value in enumerate(values, start=1):
         if value.lower() in _ABSENT or value == "None":
-            raise DataError(f"sample {row} has no {role}; give it one, or leave the sample or the {role}s out")
+            raise DataError(f"{where}sample {row} has no {role}; give it one, or leave the sample or the {role}s out")
     numbers = [number(value) for value in values]
-    if role == "label" and None not in numbers and any(re.search("[.eE]", value) for value in values):
+    if role == "label" and None not in numbers:
         codes = np.array(numbers, dtype=np.float64)
-        if (codes != np.rint(codes)).any():
-            raise DataError(f"labels are whole numbers or text, got {values[int(np.argmax(codes != np.rint(codes)))]}")
-        values = [f"{code:.0f}" for code in codes]
+        if (codes != np.rint(codes)).any() or len(np.unique(codes)) == len(codes) > _FEWEST_ROWS:
+            odd = values[int(np.argmax(codes != np.rint(codes)))]
+            raise DataError(f"{where}labels are text, or whole numbers that come again, got {odd}; are these labels?")
+        if any(re.search("[.eE]", value) for value in values):
+            values = [f"{code:.0f}" for code in codes]
     return np.array(values, dtype=np.str_)
 
 

@@ -259,7 +259,7 @@ class Collector:
         cut = not cropped if cut is None else cut
         try:
             frames, video = self._files(path)
-            if problem := next(filter(None, map(name_problem, (clip_id, subject or "", label or ""))), ""):
+            if problem := name_problem(clip_id):
                 raise DataError(f"{problem}; rename it")
             clip = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
             if not is_film(clip):

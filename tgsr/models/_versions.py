@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tgsr.datasets import DatabasePair
+from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.metrics import METRICS
 from tgsr.models._candidates import Candidate
@@ -36,6 +37,7 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
     from tgsr.features.extraction import ExtractionSettings
 
     spec, known = record.spec, pair.source.parameters
+    scaling = Scaling.of(spec.preprocess, pair.target.X)  # new rows are the target's
     facts = {
         "experiment": record.pair,
         "method": spec.method,
@@ -61,6 +63,8 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
         extraction={} if known.get("origin") == "imported" else ExtractionSettings.from_dict(known).to_dict(),
         facts=facts,
         feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
+        preprocess=spec.preprocess,
+        scaling={part: values.tolist() for part, values in scaling.arrays().items()},
     )
 
 

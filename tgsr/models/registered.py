@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, TgsrError, TrackingError
+from tgsr.estimators.preprocess import PREPROCESSES, Scaling
 from tgsr.files import write_text
 from tgsr.models._input import CLIP_SHAPE, feature_rows, named_rows
 from tgsr.models._weights import check_weights, dump_estimator, load_estimator, one_line
 from tgsr.names import name_problem
-from tgsr.protocols import N_REGIONS
+from tgsr.protocols import N_REGIONS, check_choice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,10 @@ class Header:
         not made by tgsr.
     feature_names : tuple of str
         What the features are called, in the estimator's order; empty where they have no names.
+    preprocess : str
+        What rows go through before the estimator sees them, one of `tgsr.estimators.preprocess.PREPROCESSES`.
+    scaling : mapping
+        Its numbers, as fitted to the target: ``offset`` and ``scale``, (n_features,) each, where it has them.
     facts : mapping
         Pair of databases, method, settings, what chose it, scores, digests: text.
     weights_sha256 : str
@@ -66,6 +71,8 @@ class Header:
     extraction: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     feature_names: tuple[str, ...] = ()
+    preprocess: str = "none"
+    scaling: Mapping[str, Sequence[float]] = field(default_factory=dict)
     weights_sha256: str = ""
 
     def __post_init__(self) -> None:
@@ -83,6 +90,12 @@ class Header:
             raise ValueError(f"n_features = {self.n_features!r} is out of range")
         if not all(isinstance(value, str) for value in (self.grouping, self.weights_sha256, *self.facts.values())):
             raise ValueError("grouping, facts and weights_sha256 must be text")
+        check_choice("preprocess", self.preprocess, PREPROCESSES)
+        for part, numbers in self.scaling.items():
+            array = np.asarray(numbers, dtype=np.float64)
+            bad = array.shape != (self.n_features,) or not np.isfinite(array).all() or (part == "scale" and 0 in array)
+            if bad or part not in ("offset", "scale"):
+                raise ValueError(f"scaling: {part!a:.60} does not hold a number for each feature")
         for value in self.extraction.values():
             numbers = [n for n in (value if isinstance(value, (list, tuple)) else [value]) if not isinstance(n, str)]
             if len(numbers) > 16 or not all(0 <= number <= _LARGEST_SETTING for number in numbers):
@@ -122,6 +135,8 @@ class RegisteredModel:
                 f"the estimator takes {estimator.n_features_in_} features, its header says {header.n_features}"
             )
         self._classes: list[int] = classes.tolist()
+        parts = {part: np.asarray(numbers) for part, numbers in header.scaling.items()}
+        self._scaling = Scaling.restore(header.preprocess, parts)
         norms = np.asarray(getattr(estimator, "region_norms_", ()), dtype=np.float64)
         self.frequency: npt.NDArray[np.float64] | None = getattr(estimator, "inclusion_frequency_", None)
         self.strengths = norms if self.frequency is None else np.asarray(self.frequency)
@@ -186,13 +201,14 @@ class RegisteredModel:
         return self.answer(rows)
 
     def answer(self, rows: npt.NDArray[np.float64]) -> pd.DataFrame:
-        """Predict checked feature rows; see `predict`."""
+        """Predict checked feature rows as they were extracted; see `predict`."""
         import pandas as pd
 
         names = self.header.class_names
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of overflow, which is looked for below
             try:
+                rows = self._scaling.transform(rows)
                 codes = np.asarray(self.estimator.predict(rows))
                 scores = self._scores(rows)
             except Exception as error:
@@ -252,7 +268,7 @@ def load_files(folder: Path, *, sha256: str | None = None, trusted: Iterable[str
         raise TrackingError(f"{folder / HEADER} is not as it was registered: its digest has changed")
     try:
         header = Header(**json.loads(text))
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (TgsrError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise TrackingError(f"{folder / HEADER} is no model's header: {error}") from error
     data = _read(folder / ESTIMATOR, _LARGEST_FILE)
     if hashlib.sha256(data).hexdigest() != header.weights_sha256:

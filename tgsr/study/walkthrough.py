@@ -17,7 +17,7 @@ from tgsr.evaluation.metrics import METRICS
 from tgsr.models import consensus_of, load_model, predict_clips, register
 from tgsr.models.prediction import first_frame
 from tgsr.protocols import get_experiment
-from tgsr.reports import draw_mask, save_figure
+from tgsr.reports import draw_frequency, save_figure
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_studies
 from tgsr.tracking.client import open_client
@@ -74,7 +74,7 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     right = sum(clip.label == label for clip, label in zip(some, predicted["label"], strict=True))
     frequency = consensus_of(record, pair).frequency
     overlay = demo / "regions.png"
-    figure = draw_mask(frequency, spec.grouping, first_frame(loaded, Path(some[0].path)))
+    figure = draw_frequency(frequency, spec.grouping, first_frame(loaded, Path(some[0].path)))
     save_figure(figure, overlay, dpi=150)
     return [
         "",

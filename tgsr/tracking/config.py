@@ -51,8 +51,13 @@ class TrackingConfig:
 
     @property
     def artifact_root(self) -> str | None:
-        """Artifact folder of new experiments, as a URI; None leaves the choice to a tracking server."""
-        own = None if is_server(self.tracking_uri) else (self.home / ARTIFACTS).as_uri()
+        """Artifact folder of new experiments, as a URI; None leaves the choice to a tracking server.
+
+        It is beside a SQLite database, so that both are copied together; for other databases it is in the home folder.
+        """
+        database = sqlite_path(self.tracking_uri)
+        folder = self.home if database is None else database.parent
+        own = None if is_server(self.tracking_uri) else (folder / ARTIFACTS).as_uri()
         return os.environ.get("TGSR_ARTIFACT_ROOT", own)
 
 

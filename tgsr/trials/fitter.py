@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
-from tgsr.estimators.preprocess import make_preprocessor
+from tgsr.estimators.preprocess import fit_preprocessing
 from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.rules import ALWAYS, Rule, RuleContext, Scorer, get_rules
@@ -41,7 +41,7 @@ def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:
     task = mask_target(pair)
     if spec.preprocess == "none":
         return task
-    scale = make_preprocessor(spec.preprocess, task.X, task.X_target)
+    scale = fit_preprocessing(spec.preprocess, task.X, task.X_target)
     return replace(task, X=scale.source(task.X), X_target=scale.target(task.X_target))
 
 

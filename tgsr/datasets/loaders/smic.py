@@ -51,8 +51,6 @@ def load_smic(
         else find_sheet(root, tree, rf".*{camera}.*annotation.*\.(xlsx|csv)")
     )
     rows = _read_rows(sheet, collector) if sheet is not None else {}
-    if sheet is not None:
-        collector.notes.append(f"onset, offset and emotions compared with {sheet}")
     if sheet is None and not collector.cropped:
         collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
     subjects = [folder for folder in folders(tree) if _SUBJECT.fullmatch(folder.name)]
@@ -120,7 +118,9 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
 
 def _read_rows(path: Path, collector: Collector) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for row in read_sheet(path, ("subject", "filename")).rows:
+    sheet = read_sheet(path, ("subject", "filename"))
+    collector.notes.append(f"onset, offset and emotions compared with {sheet.source}")
+    for row in sheet.rows:
         subject, name = subject_number(row.text("subject")), row.text("filename")
         if subject is None or not name:
             collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
