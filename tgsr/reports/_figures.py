@@ -42,6 +42,11 @@ _PAPERS = {"kappa": ("fig-3-", "Fig. 3, scores"), "xi": ("fig-4-", "Fig. 4, scor
 """The paper's figures over a setting: how their files and titles begin."""
 
 
+def can_choose(record: StudyRecord, by: str) -> bool:
+    """Whether trials of a study have values of a rule, or for ``"oracle"`` scores."""
+    return by in record.rules or (by == ORACLE and record.is_scored)
+
+
 @dataclass(frozen=True, eq=False)
 class StudyView:
     """A study as it is looked at: by a choice.
@@ -66,8 +71,7 @@ class StudyView:
     def of(cls, record: StudyRecord, by: str | None = None, frame: npt.NDArray[Any] | None = None) -> StudyView:
         """Look at a study by a choice, by default its own; ParameterError if no trial has a value of one asked for."""
         chooser = by or record.default_choice
-        has_values = chooser in record.rules or (chooser == ORACLE and record.is_scored)
-        choice = record.choose(chooser) if len(record.table) and (by or has_values) else None
+        choice = record.choose(chooser) if len(record.table) and (by or can_choose(record, chooser)) else None
         return cls(record, chooser, choice, frame)
 
     @property
