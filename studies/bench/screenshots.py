@@ -6,6 +6,7 @@ The pictures of MLflow's UI need a browser: ``tests/reports/test_ui_browser.py``
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,12 @@ def main(out: Path, browser: bool) -> None:
                 click.echo(f"{figure.name}.png")
         if browser:
             test = Path(__file__).parents[2] / "tests" / "reports" / "test_ui_browser.py"
-            environment = os.environ | {"TGSR_SCREENSHOTS": str(out), "TMPDIR": folder}
+            pictures = Path(folder) / "pictures"
+            pictures.mkdir()
+            environment = os.environ | {"TGSR_SCREENSHOTS": str(pictures), "TMPDIR": folder}
             subprocess.run([sys.executable, "-m", "pytest", str(test), "-n0", "-q", "-rs"], env=environment, check=True)
+            for picture in pictures.iterdir():
+                shutil.copy(picture, out)
 
 
 if __name__ == "__main__":

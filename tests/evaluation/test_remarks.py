@@ -58,9 +58,10 @@ def test_of_a_fixed_study_nothing_is_said_to_be_searched() -> None:
         ("1", "predicts positive for all 1"),
         ("0010", ""),
         ("", ""),
+        (float("nan"), ""),  # of too many samples they are not kept
     ],
 )
-def test_one_class_for_all_is_named(predictions: str, said: str) -> None:
+def test_one_class_for_all_is_named(predictions: str | float, said: str) -> None:
     assert one_class_remark(predictions, ["negative", "positive"]) == said
 
 

@@ -66,7 +66,8 @@ class GeneratedRecord(StudyRecord):
         tags: dict[str, str],
         run_id: str,
     ) -> None:
-        info = SimpleNamespace(run_id=run_id, run_name=spec.title, status="FINISHED", experiment_id="1", start_time=0)
+        known = {"run_name": spec.title, "status": "FINISHED", "experiment_id": "1", "start_time": 0}
+        info = SimpleNamespace(run_id=run_id, artifact_uri="mlflow-artifacts:/nowhere", **known)
         data, inputs = SimpleNamespace(tags=tags, params={}, metrics={}), SimpleNamespace(dataset_inputs=[])
         super().__init__(None, SimpleNamespace(info=info, data=data, inputs=inputs), table)  # type: ignore[arg-type]
         self.__dict__["spec"], self.__dict__["classes"] = spec, (CLASS_NAMES, labels)

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tgsr import reports
 from tgsr.errors import ParameterError
 from tgsr.evaluation.choice import METRIC, PARAM, RULE
 from tgsr.protocols import EXPERIMENTS
@@ -121,6 +120,15 @@ def test_few_trials_still_give_a_page(n_trials: int, trials: Trials, record_fact
     assert ("There is no finished trial yet" in page) == (n_trials == 0)
 
 
+def test_predictions_that_are_not_kept_leave_out_what_is_drawn_from_them(
+    trials: Trials, record_factory: Factory
+) -> None:
+    record = record_factory(trials(n_components=(1, 2)).assign(predictions=np.nan), method="TCA", fixed={})
+    assert [figure.name for figure in study_figures(record)] == ["over-n_components"]
+    assert "Classes" not in render_study(record)
+    assert "Confusion" not in render_paper([record])
+
+
 def test_a_page_states_what_stays_true_and_parts_of_a_grid_are_named(trials: Trials, record_factory: Factory) -> None:
     table = trials(kappa=(1, 2), xi=(0.1, 1.0, 2.0)).assign(**{METRIC + "converged": [1.0, 0.0, 1.0, 1.0, 1.0, 1.0]})
     table.loc[2, [METRIC + "macro_f1", METRIC + "accuracy"]] = np.nan
@@ -178,9 +186,8 @@ def draw_mine(view: StudyView) -> Iterator[ReportFigure]:
 def test_a_figure_of_ones_own_is_one_function_and_one_line(
     how: str, trials: Trials, record_factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if how == "list":
-        monkeypatch.setattr("tgsr.reports._figures.FIGURES", [*reports.FIGURES, draw_mine])
-    else:
+    monkeypatch.setattr("tgsr.reports._figures.FIGURES", [draw_mine] if how == "list" else [])
+    if how == "entry point":
         offered = EntryPoint("mine", f"{__name__}:draw_mine", "tgsr.figures")
         monkeypatch.setattr("tgsr.plugins.entry_points", lambda group: [offered] * (group == "tgsr.figures"))
     page = render_study(record_factory(trials(kappa=(1, 30), xi=(0.1, 1.0)), choose="circular"))

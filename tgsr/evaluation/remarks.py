@@ -47,10 +47,11 @@ def choice_remarks(
     return found
 
 
-def one_class_remark(predictions: str, class_names: Sequence[str]) -> str:
-    """What must be said of predictions (base-36 digits) that are one class for all; empty where they are not."""
-    found = set(predictions or "")
-    return f"predicts {class_names[int(found.pop(), 36)]} for all {len(predictions)}" if len(found) == 1 else ""
+def one_class_remark(predictions: str | float | None, class_names: Sequence[str]) -> str:
+    """What must be said of predictions (base-36 digits) that are one class for all; empty otherwise."""
+    if not isinstance(predictions, str) or len(set(predictions)) != 1:
+        return ""
+    return f"predicts {class_names[int(predictions[0], 36)]} for all {len(predictions)}"
 
 
 def symbol(name: str) -> str:

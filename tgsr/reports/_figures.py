@@ -42,6 +42,11 @@ _PAPERS = {"kappa": ("fig-3-", "Fig. 3, scores"), "xi": ("fig-4-", "Fig. 4, scor
 """The paper's figures over a setting: how their files and titles begin."""
 
 
+def can_choose(record: StudyRecord, by: str) -> bool:
+    """Whether trials of a study have values of a rule, or for ``"oracle"`` scores."""
+    return by in record.rules or (by == ORACLE and record.is_scored)
+
+
 @dataclass(frozen=True, eq=False)
 class StudyView:
     """A study as it is looked at: by a choice.
@@ -66,8 +71,7 @@ class StudyView:
     def of(cls, record: StudyRecord, by: str | None = None, frame: npt.NDArray[Any] | None = None) -> StudyView:
         """Look at a study by a choice, by default its own; ParameterError if no trial has a value of one asked for."""
         chooser = by or record.default_choice
-        has_values = chooser in record.rules or (chooser == ORACLE and record.is_scored)
-        choice = record.choose(chooser) if len(record.table) and (by or has_values) else None
+        choice = record.choose(chooser) if len(record.table) and (by or can_choose(record, chooser)) else None
         return cls(record, chooser, choice, frame)
 
     @property
@@ -86,13 +90,19 @@ class StudyView:
         record = self.record
         return f"{record.pair}, {record.spec.variant}{', generated data' * record.is_generated}"
 
+    @property
+    def predictions(self) -> str | None:
+        """Of the chosen trial, base-36 digits; None where they are not kept: of too many samples, or none is chosen."""
+        predictions = self.choice and self.choice.row["predictions"]
+        return predictions if isinstance(predictions, str) else None
+
     @cached_property
     def scores(self) -> Scores[float] | None:
-        """Of the chosen trial's predictions; None where the target has no labels, or nothing is chosen."""
+        """Of the chosen trial's predictions; None where these are not kept, or the target has no labels."""
         names, labels = self.record.classes
-        if self.choice is None or labels is None:
+        if self.predictions is None or labels is None:
             return None
-        return score(labels, decode_predictions(self.choice.row["predictions"]), len(names))
+        return score(labels, decode_predictions(self.predictions), len(names))
 
     @cached_property
     def consensus(self) -> dict[str, Any]:
@@ -213,11 +223,11 @@ def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
 
 def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
     """Confusion, and recall and precision of each class; of a target without labels what is predicted."""
-    if view.choice is None:
+    if view.predictions is None:
         return
     names, of = view.record.classes[0], f"Of {view.who}, on the target."
     if view.scores is None:
-        figure = draw_bars(predicted_counts(view.choice.row["predictions"], names), "predicted samples", view.heading)
+        figure = draw_bars(predicted_counts(view.predictions, names), "predicted samples", view.heading)
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
         yield view.figure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
         return

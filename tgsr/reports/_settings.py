@@ -39,11 +39,9 @@ def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figu
     chosen, others = choose(table, by), [name for name in (*over, *named(table)) if name != along]
     joined = len(over) < 2 or is_grid(table[_same(table, chosen.row, named(table))], (over[0], over[1]))
     look: dict[str, Any] = {"ls": "-"} if joined else {"ls": "", "marker": "o", "ms": 3.5, "mew": 0}
-    cut_label = (
-        f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}"
-        if len(others) == 1
-        else ("the others as chosen" if others else "all trials")
-    )
+    cut_label = "the others as chosen" if others else "all trials"
+    if len(others) == 1:
+        cut_label = f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}"
     table = table[np.isfinite(table[[*columns, column]].to_numpy(dtype=np.float64)).all(axis=1)]
     cut = _same(table, chosen.row, others)
     own = table[cut].sort_values(column)
@@ -52,11 +50,9 @@ def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figu
         _draw_rest(axis, table[~cut], along, score, symbol(others[0]) if len(others) == 1 else "settings")
         if len(own) > 1:
             axis.plot(own[column], in_units(own, score), color=BLUE, label=cut_label, zorder=3, **look)
-        mark, label = (
-            in_units(pd.DataFrame([chosen.row]), score),
-            f"chosen: {show_settings({along: chosen.settings[along]})}",
-        )
-        axis.plot([chosen.settings[along]], mark, "o", color=VERMILLION, ms=5, zorder=4, clip_on=False, label=label)
+        mark: dict[str, Any] = {"color": VERMILLION, "ms": 5, "zorder": 4, "clip_on": False}
+        label = f"chosen: {show_settings({along: chosen.settings[along]})}"
+        axis.plot([chosen.settings[along]], in_units(pd.DataFrame([chosen.row]), score), "o", label=label, **mark)
         _set_axis(axis, "x", along, table[column])
         axis.set(ylabel=column_label(score), axisbelow=True)
         axis.grid(visible=True, axis="y")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tgsr.errors import MissingDataError, ParameterError, TgsrError
 from tgsr.files import write_text
-from tgsr.reports._figures import study_figures
+from tgsr.reports._figures import can_choose, study_figures
 from tgsr.reports._pages import render_paper, render_study, select_records
 from tgsr.reports._table_formats import save_tables
 from tgsr.reports._tables import collect_results, paper_tables
@@ -66,7 +66,8 @@ def write_report(
     folder : Path
         It gets ``report.html`` and ``tables/``, and for each study ``<study>/report.html`` and ``<study>/figures/``.
     by : str, optional
-        The rule (or ``"oracle"``) whose choice the studies' pages show; by default each study's own.
+        The rule (or ``"oracle"``) whose choice the studies' pages show; by default, and where a study has no values of
+        it, the study's own.
     frame : array of shape (height, width) or (height, width, 3), optional
         A cropped face to draw the regions on.
     pages : sequence of StudyRecord, optional
@@ -80,11 +81,16 @@ def write_report(
     Raises
     ------
     ParameterError
-        If the folder cannot be written, or no trial has a value of the rule that is asked for.
+        If the folder cannot be written, or no study has a value of the rule that is asked for.
     """
-    for record in select_records(records) if pages is None else pages:
-        own, figures = folder / _slug(record), list(study_figures(record, by, frame))
-        page = render_study(record, by, figures)
+    shown = list(select_records(records) if pages is None else pages)
+    able = [record for record in shown if by is None or can_choose(record, by)]
+    if shown and not able:
+        shown[0].choose(by)  # says what is missing
+    for record in shown:
+        asked = by if record in able else None
+        own, figures = folder / _slug(record), list(study_figures(record, asked, frame))
+        page = render_study(record, asked, figures)
         with _writing(folder):
             for figure in figures:
                 for kind in ("png", "pdf"):
