@@ -218,8 +218,8 @@ def run_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]
 
     yield run
     for process in processes:
-        process.kill()
-        process.communicate()
+        with process:  # its pipe is closed, whoever has read it
+            process.kill()
 
 
 @pytest.fixture
