@@ -24,6 +24,7 @@ __all__ = [
     "request_stop",
     "shielded",
     "stop_requested",
+    "was_interrupted",
 ]
 
 _requested = False  # no `threading.Event`: setting one takes a lock, which a signal handler must not wait for
@@ -40,10 +41,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _Shield:
-    """How many `shielded` blocks the main thread is in, and the signal that waits for their end."""
+    """How many `shielded` blocks the main thread is in, the signal that waits for their end, whether one ever came."""
 
     depth = 0
     waiting: int | None = None
+    interrupted = False
 
 
 def request_stop() -> None:
@@ -107,7 +109,13 @@ def shielded() -> Iterator[None]:
             _interrupt(number)
 
 
+def was_interrupted() -> bool:
+    """Whether a signal has ever stopped anything in this process: some of its threads may not have listened."""
+    return _Shield.interrupted
+
+
 def _on_signal(number: int, _frame: FrameType | None) -> None:
+    _Shield.interrupted = True
     if stop_requested():  # nobody is to wait for what does not stop
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"\nstopped at once\n")
         os._exit(128 + number)

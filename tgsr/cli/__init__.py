@@ -126,8 +126,8 @@ def run() -> None:
     try:
         cli(prog_name="tgsr")
     except SystemExit as end:
-        if isinstance(end.code, int) and end.code > 128:
+        if "tgsr.stopping" in sys.modules and sys.modules["tgsr.stopping"].was_interrupted():
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(end.code)
+            os._exit(end.code if isinstance(end.code, int) else 1)
         raise

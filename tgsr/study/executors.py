@@ -29,7 +29,7 @@ __all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "Work", "open_executor"
 _log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 60
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 5.0
 """So long a stop waits for threads that do not look at the flag, such as a method of one's own."""
 
 
