@@ -99,7 +99,7 @@ def test_a_thread_ends_soon_after_a_stop_is_requested(kind):
     time.sleep(0.5)
     assert thread.is_alive(), ended
     request_stop()
-    thread.join(1.0)
+    thread.join(5.0)
     assert ended == [Interrupted]
 
 

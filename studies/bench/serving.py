@@ -25,7 +25,6 @@ from statistics import median
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from tgsr import load_model
 
@@ -66,15 +65,6 @@ def _answers(address: str) -> bool:
     return True
 
 
-def bodies_of(rows: npt.NDArray[np.float64]) -> dict[str, bytes]:
-    """The same rows as JSON, with all their digits and with as many as float32 has."""
-    short = [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
-    return {
-        form: json.dumps({"inputs": given}).encode()
-        for form, given in {"all digits": rows.tolist(), "7 digits": short}.items()
-    }
-
-
 def send(address: str, body: bytes) -> None:
     """Send a body and read the predictions."""
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
@@ -102,7 +92,9 @@ def main(uri: str, rows: int, bodies: int, workers: int) -> None:
     with serving(uri, workers) as address, ThreadPoolExecutor(workers) as clients:
         up = time.perf_counter() - started
         click.echo(f"served by {workers} workers, up after {up:.1f} s; rows/s in bodies of {rows}:")
-        for form, body in bodies_of(drawn).items():
+        short = [[float(f"{value:.7g}") for value in row] for row in drawn.tolist()]
+        for form, sent in (("JSON", drawn.tolist()), ("JSON, 7 digits", short)):
+            body = json.dumps({"inputs": sent}).encode()
             send(address, body)
             started = time.perf_counter()
             # as many clients as workers: one alone would wait for itself

@@ -28,8 +28,10 @@ from reader import read
 
 from tgsr.datasets import FeatureDataset, save_features
 
-sys.path.append(str(Path(__file__).parents[1] / "tracking"))
+sys.path.append(str(Path(__file__).parents[1] / "models"))
 import test_hostile_models as models
+
+pytestmark = pytest.mark.faults
 
 STEP = 1 if os.environ.get("TGSR_FAULTS") == "full" else 10
 SECONDS, MEGABYTES = 20, 1024

@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 from servers import tracking_server
-from tgsr.tracking.reading import list_studies, read_trials
 
-from tgsr.datasets import save_features
 from tgsr.tracking.client import open_client
+from tgsr.tracking.records import list_studies, trial_table
 
 FULL = os.environ.get("TGSR_FAULTS") == "full"
 KILLS, KAPPAS, N_XIS = (50, "20,85", 100) if FULL else (2, "20,85", 6)
@@ -31,7 +30,11 @@ _NURSERY = """
 import json, os, sys
 import mlflow, numba, pandas, tgsr.tracking.study_store, tgsr.study.running, tgsr.solvers._kernel, tgsr.cli.study
 from tgsr.cli import cli
-from tgsr.tracking import _lock as lock
+from tgsr.study import running
+from tgsr.tracking import lock
+# tasks of two cells that are written at once, so that fifty lives do not end the study too soon
+grid_tasks, running._BATCH = running.grid_tasks, 1
+running.grid_tasks = lambda *given: [task[i : i + 2] for task in grid_tasks(*given) for i in range(0, len(task), 2)]
 # the lease on a server runs out sooner than in a minute, so that fifty kills do not take an hour
 lock.LEASE_SECONDS, lock._RENEW_SECONDS, lock._SETTLE_SECONDS = 4.0, 1.0, 0.1
 for line in sys.stdin:
@@ -83,20 +86,10 @@ class Nursery:
         self._process.communicate()
 
 
-@pytest.fixture(scope="module")
-def data(pair_factory: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("features")
-    pair = pair_factory(n_source=15, n_target=12)
-    for database in (pair.source, pair.target):
-        save_features(database, folder / f"{database.name}.tgsr.npz")
-    return folder
-
-
 def study(data: Path) -> list[str]:
-    # tasks of two cells that take a while, so that fifty lives do not end the study too soon
     slow = ["--tol", "1e-300", "--max-iter", "2000" if FULL else "200"]
-    grid = ["--kappas", KAPPAS, "--xis", XIS, "--batch", "1", "--jobs", "1", *slow]
-    return ["study", "--experiment", "V-N", "--data", str(data), "--selection", "oracle", "--quiet", *grid]
+    grid = ["--kappas", KAPPAS, "--xis", XIS, "--jobs", "1", *slow]
+    return ["study", "--experiment", "V-N", "--data", str(data), "--quiet", *grid]
 
 
 def n_trials(uri: str) -> int:
@@ -111,27 +104,26 @@ def content(uri: str, artifacts: Path) -> dict[str, Any]:
     client = open_client(uri)
     (found,) = list_studies(client)
     parent = client.get_run(found.run_id)
-    table = read_trials(client, found.run_id, stored_table=False)
+    table = trial_table(client, found.run_id, found.experiment_id)
     runs = client.search_runs([parent.info.experiment_id], max_results=1000)
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(runs) == len(table) + 1
     folders = {path.parent.name: path for path in artifacts.rglob("artifacts") if path.is_dir()}
     files = [{path.name: path.read_bytes() for path in folders[run_id].iterdir()} for run_id in table["run_id"]]
-    best = table["run_id"].tolist().index(found.best_run_id)
     return {
-        "table": table.drop(columns=["fit_seconds", "run_id"]).to_dict("list"),
+        "table": table.drop(columns=["metrics.fit_seconds", "run_id"]).to_dict("list"),
         "files": files,
-        "best": best,
+        "best": found.choose().row["number"],
         "metrics": {name: value for name, value in parent.data.metrics.items() if "second" not in name},
     }
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def undisturbed(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("undisturbed")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     nursery = Nursery(folder, uri)
-    nursery.start(study(data))
+    nursery.start(study(data_folder))
     assert nursery.end() == 0, nursery.output
     nursery.close()
     return content(uri, folder)
@@ -167,18 +159,15 @@ def kill(nursery: Nursery, command: list[str], uri: str, dice: random.Random) ->
 
 @pytest.mark.parametrize("store", ["embedded", "PostgreSQL", "tracking server"])
 def test_a_study_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
-    store: str, data: Path, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    store: str, data_folder: Path, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME", "TGSR_STORAGE"):
-        monkeypatch.delenv(variable, raising=False)
     if store == "tracking server":
         with tracking_server(tmp_path) as address:
-            assert_equal_after_kills(address, tmp_path, data, undisturbed)
+            assert_equal_after_kills(address, tmp_path, data_folder, undisturbed)
         return
     embedded = f"sqlite:///{tmp_path / 'mlflow.db'}"
     uri = embedded if store == "embedded" else request.getfixturevalue("empty_postgres")
-    assert_equal_after_kills(uri, tmp_path, data, undisturbed)
+    assert_equal_after_kills(uri, tmp_path, data_folder, undisturbed)
 
 
 def assert_equal_after_kills(uri: str, folder: Path, data: Path, undisturbed: dict[str, Any]) -> None:

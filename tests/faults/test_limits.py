@@ -30,6 +30,8 @@ from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing import prepare_clip
 
+pytestmark = pytest.mark.faults
+
 
 def peak() -> float:
     """The most memory that this process has held, MB."""

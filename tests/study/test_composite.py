@@ -22,8 +22,9 @@ from tgsr.study.pairs import choose_pairs
 from tgsr.tracking.client import open_client
 from tgsr.tracking.records import list_studies, read_artifact
 from tgsr.tracking.study_store import StudyStore
-from tgsr.trials.fitter import Fitter
+from tgsr.trials.folds import FoldFitter
 
+OURS = "TGSR (region)"
 NAMES = ("SMIC_HS", "CASME2", "SAMM")
 
 
@@ -35,13 +36,13 @@ def databases():
 @pytest.fixture
 def fitted(monkeypatch):
     """Numbers of the trials that are fitted."""
-    found, fit = [], Fitter.fit
+    found, fit = [], FoldFitter.fit
 
-    def counting(self, task, keep_matrices=True):
+    def counting(self, task, keep_matrices=False):
         found.extend(number for number, _ in task)
         return fit(self, task, keep_matrices)
 
-    monkeypatch.setattr(Fitter, "fit", counting)
+    monkeypatch.setattr(FoldFitter, "fit", counting)
     return found
 
 
@@ -50,7 +51,7 @@ def test_uf1_and_uar_are_scikit_learns_over_the_pooled_predictions(databases, ma
     assert len(predictions) == 36
     assert predictions["subject"].nunique() == 6
     rows = table.set_index(["method", "part"])
-    for method in ("TGSR", "SVM"):
+    for method in (OURS, "SVM"):
         for part in ("all", *NAMES):
             inside = predictions if part == "all" else predictions[predictions["database"] == part]
             true, predicted = inside["true"], inside[method]
@@ -70,7 +71,7 @@ def test_each_subject_is_predicted_by_a_model_of_all_others(databases, make_opti
         model = get_method(method).make(**get_method(method).defaults)
         model.fit(data.X[~left_out], data.labels[~left_out], X_target=data.X[left_out])
         expected = [data.class_names[code] for code in model.predict(data.X[left_out])]
-        assert predictions[method][left_out].tolist() == expected
+        assert predictions[OURS if method == "TGSR" else method][left_out].tolist() == expected
 
 
 def test_it_is_tracked_as_a_run_with_a_study_for_each_method_whose_trials_are_the_subjects(databases, make_options):
@@ -86,10 +87,10 @@ def test_it_is_tracked_as_a_run_with_a_study_for_each_method_whose_trials_are_th
         assert study.tags["mlflow.parentRunId"] == run.info.run_id
         assert study.status == "FINISHED"
         assert {json.loads(text)["subject"] for text in study.table["settings"]} == set(predictions["subject"])
-        row = table[(table["method"] == study.method) & (table["part"] == "all")].iloc[0]
+        row = table[(table["method"] == study.spec.variant) & (table["part"] == "all")].iloc[0]
         assert run.data.metrics[f"uf1.{study.method}"] == row["uf1"]
         assert run.data.metrics[f"uar.{study.method}"] == row["uar"]
-    for name, shown, column in (("composite.csv", table, "uf1"), ("predictions.csv", predictions, "TGSR")):
+    for name, shown, column in (("composite.csv", table, "uf1"), ("predictions.csv", predictions, OURS)):
         stored = pd.read_csv(io.BytesIO(read_artifact(client, run.info.run_id, name)))
         assert stored[column].tolist() == shown[column].tolist()
 
@@ -120,7 +121,7 @@ def test_interrupted_it_goes_on_and_run_again_it_fits_nothing(databases, make_op
 def test_settings_in_place_of_the_defaults_go_to_the_methods_that_have_them(databases, make_options):
     table, _ = run_composite(databases, ["TGSR", "SVM"], make_options(), fixed={"kappa": 5, "xi": 0.5})
     params = table[table["part"] == "all"].set_index("method")["params"].map(json.loads)
-    assert (params["TGSR"]["kappa"], params["TGSR"]["xi"]) == (5, 0.5)
+    assert (params[OURS]["kappa"], params[OURS]["xi"]) == (5, 0.5)
     assert "kappa" not in params["SVM"]
 
 

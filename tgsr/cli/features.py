@@ -66,7 +66,7 @@ def command(database: str, root: Path | None, imported: Path | None, out: Path, 
     if imported is not None and root is None:
         dataset = import_features(imported, database, given["label_map"], label=given["label"], drop=given["drop"])
         path = _destination(dataset, database, out)
-        click.echo(f"{_summary(dataset)}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
+        click.echo(f"{_summary(dataset, 'rows')}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
     elif root is not None and imported is None and not (given["label"] or given["drop"]):
         dataset = _extract(database, root, given)
         path = _destination(dataset, database, out)
@@ -110,7 +110,7 @@ def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset
     dataset = extraction.dataset
     kinds = Counter("raw" if clip.cropped is False else "cropped" for clip in collection.clips)
     clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    click.echo(f"{_summary(dataset)}, {extraction.n_cached} of them from the cache")
+    click.echo(f"{_summary(dataset, 'clips')}, {extraction.n_cached} of them from the cache")
     click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")
     for note in extraction.notes:
         click.echo(f"note: {note}")
@@ -134,6 +134,6 @@ def _save(dataset: FeatureDataset, path: Path) -> None:
     click.echo(f"written {path}, digest {dataset.digest[:12]}")
 
 
-def _summary(dataset: FeatureDataset) -> str:
+def _summary(dataset: FeatureDataset, unit: str) -> str:
     counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
-    return f"{dataset.name}: {len(dataset)} clips ({counts or 'no labels'})"
+    return f"{dataset.name}: {len(dataset)} {unit} ({counts or 'no labels'})"

@@ -20,7 +20,10 @@ __all__ = ["command"]
 @click.command()
 @click.argument("clips", nargs=-1)
 @click.option("--model", required=True, help="Such as models:/tgsr-V-N@champion.")
-@click.option("--features", type=shared.PATH, help="Feature file (ours, or a released .mat) instead of clips.")
+@click.option(
+    "--features", type=shared.PATH,
+    help="Instead of clips: a feature file, a released .mat, or what features --import takes.",
+)  # fmt: skip
 @click.option("--database", help="Which database of a .mat file.")
 @click.option(
     "--crop", type=click.Choice(["auto", "face", "none"]), default="auto",
@@ -33,7 +36,7 @@ __all__ = ["command"]
 def command(
     clips: tuple[str, ...], model: str, features: Path | None, crop: str, overlay: Path | None, **given: Any
 ) -> None:
-    """Predict clips or the rows of a feature file; where labels are known, with accuracy and macro-F1.
+    """Predict clips or rows of features; where labels are known, with accuracy and macro-F1.
 
     CLIPS are folders of frames or films, folders of such clips, or lists of clips as features takes them: CSVs with a
     column clip (and label, onset, offset, cropped).

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets import load_features, load_released
+from tgsr.datasets import FeatureDataset, import_features, load_features, load_released
 from tgsr.datasets._alignment import align_features, check_extraction
 from tgsr.datasets._clip_list import clip_list, load_folder, load_table, spell_label
 from tgsr.datasets._clips import Clip, ClipCollection, read_frames
+from tgsr.datasets._feature_file import SUFFIX, is_feature_file
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.files import reading
 from tgsr.models._input import extraction_settings
@@ -75,7 +76,9 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
             failed.append(error)
             continue
         notes += collection.notes
-        failed += [DataError(f"{entry.path}: {entry.reason}") for entry in collection.skipped]
+        for entry in collection.skipped:
+            where = "" if str(entry.path) in entry.reason else f"{entry.path}: "
+            failed.append(DataError(f"{where}{entry.reason}"))
         for clip in collection.clips:
             try:
                 with reading(clip.path):
@@ -95,19 +98,27 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
 
 
 def predict_features(model: RegisteredModel, path: Path, database: str | None = None) -> Predictions:
-    """Predict the rows of a feature file (of a ``.mat`` with several databases, of the one named).
+    """Predict the rows of a file: our own, a released ``.mat`` (of several databases the one named), or an import.
 
     Raises
     ------
     DataError
-        If it has other features than those that the model was trained on.
+        If it cannot be read, or has other features than those that the model was trained on.
     """
-    data = load_released(path, database) if path.suffix == ".mat" else load_features(path)
+    data = _read_rows(path, database)
     samples = data.sample_ids.tolist() if data.sample_ids is not None else list(range(len(data)))
     labels = None if data.labels is None else [data.class_names[code] for code in data.labels]
     check_extraction(model.header.extraction, data.parameters, f"the model's clips and {path}")
     rows = align_features(model.header.feature_names, data.feature_names, data.X)
     return _predictions(model, rows, "sample", samples, labels)
+
+
+def _read_rows(path: Path, database: str | None) -> FeatureDataset:
+    if path.suffix.lower() == ".mat":
+        return load_released(path, database)
+    if path.name.endswith(SUFFIX) or is_feature_file(path):
+        return load_features(path)
+    return import_features(path, database or "imported")
 
 
 def first_frame(model: RegisteredModel, clip: Clip | Path, crop: str = "auto") -> npt.NDArray[np.generic]:

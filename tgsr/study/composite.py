@@ -16,6 +16,7 @@ import pandas as pd
 
 from tgsr.datasets import DatabasePair, FeatureDataset, pool
 from tgsr.estimators.methods import get_method
+from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.metrics import score
 from tgsr.evaluation.remarks import one_class_remark
 from tgsr.study.options import RunOptions
@@ -50,7 +51,9 @@ def run_composite(
     databases : sequence of FeatureDataset
     methods : sequence of str
     options : RunOptions
-    grouping, preprocess : str
+    grouping : str
+    preprocess : str
+        Applied to each database as a whole, before it is pooled.
     fixed : mapping, optional
         Settings in place of a method's defaults, for the methods that have them.
 
@@ -67,7 +70,7 @@ def run_composite(
     DataError
         If the databases cannot be pooled, or subjects are not known.
     """
-    data = pool(databases)
+    data = pool([_scaled(part, preprocess) for part in databases])
     pair, subjects = DatabasePair(data, data), subjects_of(data)
     # in the pool are samples of classes that all databases have
     kept = [sum(part.counts.get(name, 0) for name in data.class_names) for part in databases]
@@ -98,6 +101,11 @@ def run_composite(
             for key in ("uf1", "uar"):
                 client.log_metric(run_id, f"{key}.{get_method(row['method'].partition(' (')[0]).name}", row[key])
     return table, shown
+
+
+def _scaled(data: FeatureDataset, preprocess: str) -> FeatureDataset:
+    """A database on its own scale: of one subject's few samples there would be none."""
+    return data if preprocess == "none" else replace(data, features=Scaling.of(preprocess, data.X).transform(data.X))
 
 
 def _spec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tgsr.evaluation.choice import ORACLE
+from tgsr.evaluation.choice import ORACLE, SCORE
 from tgsr.evaluation.metrics import METRICS
 from tgsr.tracking.client import open_client
 from tgsr.tracking.config import TrackingConfig
@@ -23,11 +23,15 @@ def result_lines(record: StudyRecord, by: str) -> list[str]:
         for metric in (METRICS["macro_f1"], METRICS["accuracy"])
         if metric.key in choice.metrics
     )
-    return [
+    lines = [
         f"{record.spec.title}: {len(record.table):,} trials; MLflow run {record.run_id}",
         f"best: {show_settings(choice.settings) or 'no setting to choose'} ({who})",
         f"on the target: {scores or 'no labels, so no scores'}",
     ]
+    consensus = record.metrics.get(f"{SCORE}.consensus")
+    if consensus is not None and by == record.tags.get(Tag.CHOOSE):
+        lines.append(f"the best twentieth averaged: {METRICS[SCORE].describe(consensus)}; `tgsr register` takes this")
+    return lines
 
 
 def status_lines(config: TrackingConfig) -> list[str]:

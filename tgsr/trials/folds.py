@@ -11,7 +11,8 @@ import numpy.typing as npt
 from tgsr.datasets import DatabasePair
 from tgsr.errors import DataError
 from tgsr.estimators.sweep import prepare_sweep
-from tgsr.trials.fitter import make_estimator, prepare_task
+from tgsr.evaluation.task import mask_target
+from tgsr.trials.fitter import make_estimator
 from tgsr.trials.tasks import Task
 from tgsr.trials.trial import Trial
 
@@ -65,7 +66,7 @@ class FoldFitter:
         start_ms, started = int(time.time() * 1000), time.perf_counter()
         left_out = self._left_out(subject)
         pair = DatabasePair(self._data.select(~left_out), self._data.select(left_out))
-        task, names = prepare_task(self._spec, pair), list(self._data.class_names)
+        task, names = mask_target(pair), list(self._data.class_names)  # the pool's databases have their scale already
         # classes that nobody but this subject shows are not learned: the pair's may be fewer than the pool's
         places = np.array([names.index(name) for name in task.class_names])
         sweep = prepare_sweep(
