@@ -563,8 +563,3 @@ def test_a_model_that_is_not_there_is_named(world: World, tmp_path: Path) -> Non
     with pytest.raises(MissingDataError, match="is not there"):
         load_model("models:/tgsr-C-V@champion", tracking_uri=f"sqlite:///{tmp_path / 'none.db'}")
     assert not (tmp_path / "none.db").exists()
-
-
-def test_a_consensus_is_not_fitted() -> None:
-    with pytest.raises(ParameterError, match="consensus_of"):
-        AveragedTGSR().fit(np.eye(4), [0, 0, 1, 1])
