@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ class Nursery:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        self._process.communicate()
+        with self._process:
+            self._process.kill()
 
 
 def study(data: Path) -> list[str]:
@@ -122,10 +123,9 @@ def content(uri: str, artifacts: Path) -> dict[str, Any]:
 def undisturbed(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("undisturbed")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    nursery = Nursery(folder, uri)
-    nursery.start(study(data_folder))
-    assert nursery.end() == 0, nursery.output
-    nursery.close()
+    with closing(Nursery(folder, uri)) as nursery:
+        nursery.start(study(data_folder))
+        assert nursery.end() == 0, nursery.output
     return content(uri, folder)
 
 
@@ -172,17 +172,22 @@ def test_a_study_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
 
 def assert_equal_after_kills(uri: str, folder: Path, data: Path, undisturbed: dict[str, Any]) -> None:
     open_client(uri)
-    nursery, dice, kills, starts = Nursery(folder, uri), random.Random(0), 0, 0
+    with closing(Nursery(folder, uri)) as nursery:
+        kill_and_finish(nursery, uri, data, len(undisturbed["files"]))
+    found = content(uri, folder)
+    assert len(found["files"]) == len(undisturbed["files"]) == len(KAPPAS.split(",")) * N_XIS
+    assert found == undisturbed
+
+
+def kill_and_finish(nursery: Nursery, uri: str, data: Path, n_cells: int) -> None:
+    """Kill the study at many moments, then run it to its end."""
+    dice, kills, starts = random.Random(0), 0, 0
     while kills < KILLS and starts < 3 * KILLS:
         kills += kill(nursery, study(data), uri, dice)
         starts += 1
         if FULL:
             print(kills, starts, n_trials(uri), flush=True)
-    left = len(undisturbed["files"]) + 1 - n_trials(uri)
+    left = n_cells + 1 - n_trials(uri)
     finish(nursery, study(data))
-    nursery.close()
     print(f"{kills} kills in {starts} starts, {left} cells left for the end")
     assert kills == KILLS
-    found = content(uri, folder)
-    assert len(found["files"]) == len(undisturbed["files"]) == len(KAPPAS.split(",")) * N_XIS
-    assert found == undisturbed

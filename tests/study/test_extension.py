@@ -217,5 +217,5 @@ def test_a_loader_of_ones_own_leads_from_clips_to_a_study(own, make_spec, make_o
     study = run_study(make_spec(pair), pair, options)
     run = open_client(options.config.tracking_uri).get_run(study.record.run_id)
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["MYBASE", "SMIC_NIR (generated)"]
-    assert study.record.pair == "MYBASE-N"
-    assert "MYBASE-N" in (study.record.artifact("report.html") or b"").decode()
+    assert study.record.pair == "MYBASE-SMIC_NIR"
+    assert "MYBASE-SMIC_NIR" in (study.record.artifact("report.html") or b"").decode()

@@ -154,9 +154,12 @@ def _read_back(world: World) -> dict[int, Any]:
     condition = f"tags.`mlflow.parentRunId` = '{run_id}'"
     found = {}
     for run in client.search_runs([parent.info.experiment_id], condition, order_by=["metrics.macro_f1 DESC"]):
-        assert repr(run.to_dictionary()) == repr(client.get_run(run.info.run_id).to_dictionary())
+        found_so, asked_so = (
+            json.dumps(one.to_dictionary(), sort_keys=True) for one in (run, client.get_run(run.info.run_id))
+        )
+        assert found_so == asked_so
         history = {
-            key: [(point.value, point.step) for point in client.get_metric_history(run.info.run_id, key)]
+            key: [(point.value + 0.0, point.step) for point in client.get_metric_history(run.info.run_id, key)]
             for key in sorted(run.data.metrics)
         }
         files = sorted((entry.path, entry.file_size) for entry in client.list_artifacts(run.info.run_id))
@@ -207,8 +210,8 @@ def test_postgresql_holds_what_sqlite_holds(make_world: MakeWorld, empty_postgre
     for config in (None, resolve_config(tmp_path / "postgresql", empty_postgres)):
         world = make_world(config=config)
         with world.store() as store:
-            assert store._writer.name == "bulk"
             store.write(TRIALS)
+            assert store._writer.name == "bulk", "what was written first was read back as it was meant"
             store.add_values({TRIALS[0].cell: {"circular": 0.5, "luck": float("nan")}})
         stored.append(_read_back(world))
     assert stored[0] == stored[1]
@@ -628,6 +631,26 @@ def test_a_finished_study_leaves_statistics_with_the_database(make_world: MakeWo
 def _fail_after_writing(store: StudyStore, error: BaseException) -> None:
     store.write(TRIALS[:1])
     raise error
+
+
+@pytest.mark.parametrize("call", ["log_batch", "log_inputs", "log_text", "set_experiment_tag"])
+def test_a_study_that_was_killed_at_its_very_beginning_is_described_when_it_goes_on(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    world, whole = make_world(), make_world(home="whole")
+    whole.write(*TRIALS)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mlflow.MlflowClient.{call}", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            world.write(*TRIALS)
+    world.write(*TRIALS)
+    (found, expected) = (one.client.get_run(one.run_id) for one in (world, whole))
+    assert found.data.params == expected.data.params
+    assert [entry.dataset.name for entry in found.inputs.dataset_inputs] == [
+        entry.dataset.name for entry in expected.inputs.dataset_inputs
+    ]
+    record = read_study(world.client, world.run_id)
+    assert (record.spec, record.classes[0], record.is_generated) == (world.spec, world.pair.class_names, True)
 
 
 @pytest.mark.parametrize(

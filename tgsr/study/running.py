@@ -89,7 +89,7 @@ def run_studies(requests: Iterable[Request]) -> list[StudyRecord]:
                 yield begun[-1]
 
         try:
-            _run(jobs(), executor)
+            _run(jobs(), executor, bar)
         except BaseException as error:
             for job in begun:
                 job.abort(error)
@@ -97,7 +97,7 @@ def run_studies(requests: Iterable[Request]) -> list[StudyRecord]:
     return [job.record for job in begun if job.record is not None]
 
 
-def _run(jobs: Iterator[_Job], executor: Executor) -> None:
+def _run(jobs: Iterator[_Job], executor: Executor, bar: tqdm[Any]) -> None:
     """Run jobs to their ends; the next is begun when the earlier ones no longer fill the executor."""
     active: list[_Job] = []
     waiting: dict[Future[Any], _Job] = {}
@@ -107,6 +107,7 @@ def _run(jobs: Iterator[_Job], executor: Executor) -> None:
             return
         for future in executor.wait(set(waiting), _TICK_SECONDS):
             waiting.pop(future).receive(future.result())
+        bar.refresh()  # its clock goes on while no task ends
         raise_if_stopped()
         for job in active:
             job.flush()

@@ -256,7 +256,7 @@ class BulkWriter(ClientWriter):
             return f"a search finds {len(found)} runs"
         info, data = found[0].info, found[0].data
         meant = (trial_name(self._spec, trial), "FINISHED", trial.start_ms, trial.end_ms, "active")
-        # + 0.0: databases keep no sign of a zero
+        # + 0.0: SQLite keeps no sign of a zero, PostgreSQL does
         scores = {key: min(max(float(value), -_LARGEST), _LARGEST) + 0.0 for key, value in trial_metrics(trial).items()}
         tags = {key: data.tags[key] for key in data.tags if key != Tag.FILES}
         comparisons: dict[str, tuple[Any, Any]] = {
@@ -267,10 +267,13 @@ class BulkWriter(ClientWriter):
             "its folder": (self._artifacts_of(run_id), info.artifact_uri),
             "its parameters": (trial_params(self._spec, trial), dict(data.params)),
             "its tags": (trial_tags(self._spec, self._run_id, trial), tags),
-            "its metrics": (sorted(map(repr, scores.items())), sorted(map(repr, data.metrics.items()))),
+            "its metrics": (
+                sorted(map(repr, scores.items())),
+                sorted(repr((key, value + 0.0)) for key, value in data.metrics.items()),
+            ),
         }
         for key, value in list(scores.items())[:1]:
-            history = [(repr(point.value), point.step) for point in self._client.get_metric_history(run_id, key)]
+            history = [(repr(point.value + 0.0), point.step) for point in self._client.get_metric_history(run_id, key)]
             comparisons["a metric's history"] = ([(repr(value), 0)], history)
         return next((what for what, (expected, read) in comparisons.items() if expected != read), "")
 

@@ -6,13 +6,13 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tgsr.errors import TrackingError
+from tgsr.errors import TgsrError, TrackingError
 from tgsr.evaluation.choice import RULE
 from tgsr.tracking._bulk import open_bulk_writer
 from tgsr.tracking._client import ClientWriter, StoredRun, common_params
@@ -93,7 +93,8 @@ class StudyStore:
             experiment_id = ensure_experiment(self._client, experiment_title(spec.pair), config)
             self._lock = opening.enter_context(study_lock(config, self._client, experiment_id, spec.name))
             known = find_run_of(self._client, "study", spec.name)
-            self.run_id = known or self._start(pair, experiment_id, data_folder)
+            self.run_id = known or self._start(pair, experiment_id)
+            self._describe(pair, data_folder)
             if parent_run_id is not None:  # it stands below the run that asked for it
                 self._client.set_tag(self.run_id, Tag.PARENT, parent_run_id)
             run = self._client.get_run(self.run_id)
@@ -178,8 +179,8 @@ class StudyStore:
             self._changed = True
             self._client.update_run(self.run_id, status="RUNNING")
 
-    def _start(self, pair: DatabasePair, experiment_id: str, data_folder: str) -> str:
-        spec, client = self._spec, self._client
+    def _start(self, pair: DatabasePair, experiment_id: str) -> str:
+        spec = self._spec
         tags = {
             Tag.KIND: "study",
             Tag.STUDY: spec.name,
@@ -194,8 +195,15 @@ class StudyStore:
             **({Tag.GROUPING: spec.grouping} if spec.grouping else {}),
             **source_tags(),
         }
-        run_id = str(client.create_run(experiment_id, tags=tags, run_name=spec.title).info.run_id)
-        prepare_experiment(client, experiment_id)
+        return str(self._client.create_run(experiment_id, tags=tags, run_name=spec.title).info.run_id)
+
+    def _describe(self, pair: DatabasePair, data_folder: str) -> None:
+        """Log what the study is, unless that is there already: whoever began it may have been killed before."""
+        spec, client, run_id = self._spec, self._client, self.run_id
+        with suppress(TgsrError):
+            if self.record().spec.name == spec.name:  # logged last
+                return
+        prepare_experiment(client, str(client.get_run(run_id).info.experiment_id))
         log_params(client, run_id, {**_searched(spec), "sampler": spec.sampler, "seed": str(spec.seed)})
         log_params(client, run_id, common_params(spec))
         labels = pair.target.labels
@@ -204,9 +212,8 @@ class StudyStore:
             "target_labels": None if labels is None else encode_predictions(np.asarray(labels)),
         }
         client.log_text(run_id, json.dumps(classes), CLASSES)
-        client.log_text(run_id, spec.to_json(), STUDY_JSON)
         self._log_inputs(run_id, {"source": pair.source, "target": pair.target}, data_folder)
-        return run_id
+        client.log_text(run_id, spec.to_json(), STUDY_JSON)
 
     def _log_inputs(self, run_id: str, datasets: Mapping[str, FeatureDataset], where: str) -> None:
         """Log databases by their context (``"source"``, ``"target"``), and the folder that they were read from."""
