@@ -96,6 +96,22 @@ def test_runs_a_pair_and_a_choice_can_be_asked_for(
         report_studies(config, tmp_path, by="dev")
 
 
+def test_a_study_without_values_of_the_rule_that_is_asked_for_keeps_its_own(
+    record_factory: Callable[..., StudyRecord],
+    trials: Callable[..., pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tgsr.reports._figures.FIGURES", [])
+    table = trials(n_components=(1, 2))
+    known: dict[str, Any] = {"method": "TCA", "fixed": {}, "choose": "circular"}
+    able = record_factory(table.assign(**{"rules.source-cv": [0.1, 0.2]}), pair="V-N", **known)
+    write_report([able, record_factory(table, pair="N-V", **known)], tmp_path, by="source-cv")
+    shown = {path.parent.name[:3]: path.read_text() for path in tmp_path.glob(f"*/{PAGE}")}
+    assert "label-free: source-cv</span>" in shown["V-N"]
+    assert "label-free: circular</span>" in shown["N-V"]
+
+
 def test_a_page_that_cannot_be_made_stops_no_study(
     studies: dict[str, StudyRecord], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
