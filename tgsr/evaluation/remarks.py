@@ -58,8 +58,8 @@ def one_class_remark(predictions: str, class_names: Sequence[str]) -> str:
 def regression_remark(settings: Mapping[str, Any], n_source: int, n_features: int, n_groups: int) -> str:
     """What must be said of settings of TGSR that select nothing where there are about as many samples as features.
 
-    With all groups kept λ is 0, and with far fewer samples than features the start of the iteration regularises instead.
-    From three quarters on nothing does: measured in tgsr/estimators/README.md. Empty where there is nothing to say.
+    With all groups kept λ is 0, and with far fewer samples than features the start of the iteration regularises. From
+    three quarters on nothing does: measured in tgsr/estimators/README.md. Empty where there is nothing to say.
     """
     if settings.get("kappa") != n_groups or n_source < _CROWDED * n_features:
         return ""
