@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tgsr.evaluation.choice import choose
-from tgsr.evaluation.remarks import choice_remarks, one_class_remark, show_settings
+from tgsr.evaluation.remarks import choice_remarks, one_class_remark, regression_remark, show_settings
 
 
 def _table(values: list[float], **metrics: object) -> pd.DataFrame:
@@ -63,6 +63,22 @@ def test_of_a_fixed_study_nothing_is_said_to_be_searched() -> None:
 )
 def test_one_class_for_all_is_named(predictions: str | float, said: str) -> None:
     assert one_class_remark(predictions, ["negative", "positive"]) == said
+
+
+@pytest.mark.parametrize(
+    ("kappa", "n_source", "n_features", "said"),
+    [
+        (12, 600, 708, True),
+        (12, 2000, 256, True),
+        (12, 400, 708, False),
+        (11, 600, 708, False),
+        (12, 164, 15045, False),
+    ],
+)
+def test_a_regression_that_nothing_regularises_is_named(kappa: int, n_source: int, n_features: int, said: bool) -> None:
+    remark = regression_remark({"kappa": kappa, "xi": 0.01}, n_source, n_features, 12)
+    assert remark.startswith("All 12 groups are kept") == said
+    assert bool(remark) == said
 
 
 def test_settings_are_shown_with_their_symbols() -> None:

@@ -1,4 +1,8 @@
-"""Domain-regenerated label-space regression, DRLS (Zong, Zheng, Hong, Tang, Cui and Zhao, ICMR 2018)."""
+"""DRLS, domain regeneration in the label space.
+
+Zong, Zheng, Huang, Shi, Cui and Zhao: Domain Regeneration for Cross-Database Micro-Expression Recognition, IEEE
+Transactions on Image Processing, 2018.
+"""
 
 from __future__ import annotations
 

@@ -10,8 +10,10 @@ import pandas as pd
 
 from tgsr.evaluation.choice import PARAM, Choice, names_of
 
-__all__ = ["choice_remarks", "one_class_remark", "show_settings", "symbol"]
+__all__ = ["choice_remarks", "one_class_remark", "regression_remark", "show_settings", "symbol"]
 
+_CROWDED = 0.75
+"""Samples a feature from which TGSR without a selection falls behind."""
 _SYMBOLS = {"kappa": "κ", "xi": "ξ", "lam": "λ", "mu": "μ", "zeta": "ζ"}
 
 
@@ -52,6 +54,20 @@ def one_class_remark(predictions: str | float | None, class_names: Sequence[str]
     if not isinstance(predictions, str) or len(set(predictions)) != 1:
         return ""
     return f"predicts {class_names[int(predictions[0], 36)]} for all {len(predictions)}"
+
+
+def regression_remark(settings: Mapping[str, Any], n_source: int, n_features: int, n_groups: int) -> str:
+    """What must be said of settings of TGSR that select nothing where there are about as many samples as features.
+
+    With all groups kept λ is 0, and with far fewer samples than features the start of the iteration regularises. From
+    three quarters on nothing does: measured in tgsr/estimators/README.md. Empty where there is nothing to say.
+    """
+    if settings.get("kappa") != n_groups or n_source < _CROWDED * n_features:
+        return ""
+    return (
+        f"All {n_groups} groups are kept, and {n_source:,} samples determine {n_features:,} features: nothing "
+        "regularises the regression, and fewer groups may be far better."
+    )
 
 
 def symbol(name: str) -> str:
