@@ -125,6 +125,8 @@ def run() -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         cli(prog_name="tgsr")
+    except KeyboardInterrupt:  # before anything was begun
+        sys.exit(130)
     except SystemExit as end:
         if "tgsr.stopping" in sys.modules and sys.modules["tgsr.stopping"].was_interrupted():
             sys.stdout.flush()
