@@ -177,8 +177,9 @@ def test_csv_gives_the_numbers_back(tmp_path: Path) -> None:
 def test_the_oracle_takes_the_best_of_any_study_and_a_whole_grid_before_a_part(
     record_factory: Factory, trials: Trials
 ) -> None:
-    known: dict[str, Any] = {"method": "SVM", "fixed": {}, "choose": "circular"}  # of its grid one cell is the whole
-    whole = trials(C=[1.0, 2.0])
+    known: dict[str, Any] = {"method": "TCA", "fixed": {}, "choose": "circular"}
+    n_whole = record_factory(trials(), **known).spec.n_whole()
+    whole = trials(n_components=range(1, n_whole + 1))
     whole[RULE + "circular"] = -whole[METRIC + "macro_f1"]  # a rule that is always wrong
     lucky = record_factory(whole.assign(**{METRIC + "macro_f1": 0.8}), **known, sampler="tpe", objective="circular")
     rows = collect_results([lucky, record_factory(whole, **known)]).set_index("choice")
@@ -190,7 +191,7 @@ def test_the_oracle_takes_the_best_of_any_study_and_a_whole_grid_before_a_part(
         "oracle": "another",
         "circular": "run of the study",
     }
-    assert set(collect_results([lucky])["partial"]) == {"2 sampled trials"}
+    assert set(collect_results([lucky])["partial"]) == {f"{n_whole} sampled trials"}
 
 
 def test_each_choice_has_a_row_and_another_rule_where_it_is_asked_for(
@@ -217,7 +218,7 @@ def test_every_method_pair_and_variant_has_its_own_place(record_factory: Factory
     records = [
         record_factory(one, fixed=RELEASED),
         record_factory(one, fixed={"groups": "region", "scaling": "spread"}),
-        record_factory(one, fixed=RELEASED, preprocess="pca"),
+        record_factory(one, fixed=RELEASED, preprocess="standard"),
         record_factory(one, method="SVM", fixed={}, sampler="fixed"),
         record_factory(one, pair="SAMM-mine", method="mine:Classifier", fixed={}),
         record_factory(one.drop(columns=[METRIC + "macro_f1"]), pair="A-B", fixed={}),  # no labels: no result
@@ -227,7 +228,7 @@ def test_every_method_pair_and_variant_has_its_own_place(record_factory: Factory
     assert set(found[["experiment", "method", "choice"]].itertuples(index=False, name=None)) == {
         ("V-N", "TGSR", "oracle"),
         ("V-N", "TGSR (region, spread)", "oracle"),
-        ("V-N", "TGSR (pca)", "oracle"),
+        ("V-N", "TGSR (standard)", "oracle"),
         ("V-N", "SVM", "fixed"),
         ("SAMM-mine", "mine:Classifier", "oracle"),
     }
