@@ -110,3 +110,9 @@ def test_the_command_imports(tmp_path: Path) -> None:
     assert "mine: 3 clips (2 joy, 1 pain); 3 features in 2 groups" in result.output
     assert load_features(tmp_path / "mine.tgsr.npz").n_groups == 2
     assert CliRunner().invoke(cli, [*command, "--root", "x"]).exit_code == 2
+    assert (
+        CliRunner().invoke(cli, ["features", "--database", "m", "--root", "x", "--out", "y", "--drop", "z"]).exit_code
+        == 2
+    )
+    result = CliRunner().invoke(cli, [*command, "--drop", "brow/0", "--drop", "Label", "--label", "clip"])
+    assert "mine: 3 clips (1 a, 1 b, 1 c); 2 features in 1 groups" in result.output

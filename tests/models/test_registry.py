@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -24,6 +25,7 @@ from tgsr.errors import DataError, MissingDataError, ParameterError, TrackingErr
 from tgsr.estimators import METHODS, AveragedTGSR, get_method
 from tgsr.models import consensus_of, load_model, register, register_study
 from tgsr.models.registered import ESTIMATOR, HEADER, Header, load_files, save_files
+from tgsr.names import store_name
 from tgsr.study import RunOptions, make_spec, resolve_config, run_study
 from tgsr.tracking.client import open_client
 from tgsr.tracking.names import CONSENSUS, Tag
@@ -517,6 +519,24 @@ def test_features_of_ones_own_and_a_target_without_labels(world: World) -> None:
     with pytest.raises(DataError, match="give feature rows"):
         model.predict(np.full((20, 60, 60), 9.0))
     assert not model.has_regions
+
+
+def test_any_class_names_are_stored_and_a_model_keeps_the_features_names(world: World) -> None:
+    names, classes = np.array([f"f{n}" for n in range(20)]), ("a+b", "joy (posed)", "positive & surprise")
+    labels = np.arange(12) % 3
+    X = np.random.default_rng(0).random((12, 20)) + labels[:, None]
+    known = {"class_names": classes, "groups": np.repeat(np.arange(4), 5), "feature_names": names}
+    known |= {"parameters": {"origin": "imported"}}
+    target = FeatureDataset("theirs", X + 0.1, labels, **known)
+    pair = DatabasePair(FeatureDataset("ours", X, labels, **known), target)
+    record = world.study(pair=pair, axes={"kappa": [2], "xi": [0.1]})
+    made = register(world.client, record.run_id, pair)
+    runs = world.client.search_runs([world.client.get_run(record.run_id).info.experiment_id])
+    assert {f"recall_{store_name(name)}" for name in classes} <= {name for run in runs for name in run.data.metrics}
+    model = world.load(made.uri)
+    assert (model.header.class_names, model.header.feature_names) == (classes, tuple(names))
+    permuted = pd.DataFrame(X[:, ::-1], columns=names[::-1])
+    pd.testing.assert_frame_equal(model.predict(permuted), model.predict(X))
 
 
 def test_weights_altered_in_the_registry_are_refused(world: World, svm: StudyRecord, tmp_path: Path) -> None:
