@@ -1,7 +1,7 @@
 """Methods, rules, loaders and extractors by name: built in, offered by an installed package, or given by their place.
 
-A package offers one by an entry point of the group ``tgsr.methods``, ``tgsr.rules``, ``tgsr.loaders`` or
-``tgsr.extractors``; whatever can be imported is named ``package.module:NAME``.
+A package offers one by an entry point of the group ``tgsr.methods``, ``tgsr.rules``, ``tgsr.loaders``,
+``tgsr.extractors`` or ``tgsr.figures``; whatever can be imported is named ``package.module:NAME``.
 """
 
 from __future__ import annotations
