@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tgsr import datasets
-from tgsr.datasets import DatabasePair, load_clips, save_features
+from tgsr.datasets import load_clips
 from tgsr.datasets._sheet import read_sheet, whole_number
 from tgsr.errors import DataError
 
@@ -91,22 +86,6 @@ def test_a_table_without_labels_is_a_target(root: Path) -> None:
     (root / "clips.csv").write_text("clip,emotion\na,joy\n")
     with pytest.raises(DataError, match="no column label; is it emotion"):
         load_clips("mine", root)
-
-
-def test_a_database_of_ones_own_is_paired_as_the_page_says(
-    tmp_path: Path, pair_factory: Callable[..., DatabasePair], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair = pair_factory()
-    save_features(replace(pair.source, name="MINE"), tmp_path / "features" / "MINE.tgsr.npz")
-    save_features(replace(pair.target, name="SMIC_VIS"), tmp_path / "features" / "SMIC_VIS.tgsr.npz")
-    monkeypatch.chdir(tmp_path)
-    page = (Path(datasets.__file__).parent / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    made: dict[str, Any] = {}
-    exec(code, made)
-    assert made["pair"].source.name == "MINE"
-    assert made["pair"].name == "MINE-SMIC_VIS"
-    assert made["result"].scores.accuracy >= 0
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_the_command_imports(tmp_path: Path) -> None:
     command = ["features", "--database", "mine", "--import", str(tmp_path / "t.csv"), "--out", str(tmp_path)]
     result = CliRunner().invoke(cli, command)
     assert result.exit_code == 0, result.output
-    assert "mine: 3 clips (2 joy, 1 pain); 3 features in 2 groups" in result.output
+    assert "mine: 3 rows (2 joy, 1 pain); 3 features in 2 groups" in result.output
     assert load_features(tmp_path / "mine.tgsr.npz").n_groups == 2
     assert CliRunner().invoke(cli, [*command, "--root", "x"]).exit_code == 2
     assert (
