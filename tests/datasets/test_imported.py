@@ -115,4 +115,4 @@ def test_the_command_imports(tmp_path: Path) -> None:
         == 2
     )
     result = CliRunner().invoke(cli, [*command, "--drop", "brow/0", "--drop", "Label", "--label", "clip"])
-    assert "mine: 3 clips (1 a, 1 b, 1 c); 2 features in 1 groups" in result.output
+    assert "mine: 3 rows (1 a, 1 b, 1 c); 2 features in 1 groups" in result.output
