@@ -45,15 +45,13 @@ from tgsr.trials.fitter import compared_values, prepare_task
 from tgsr.trials.trial import decode_predictions, encode_predictions, settings_json
 from tgsr.version import code_digest
 
-__all__ = ["main", "read_folder", "run_case", "thin_grid", "whiten_regions"]
+__all__ = ["main", "make_pairs", "read_folder", "run_case", "thin_grid"]
 
 Codes = npt.NDArray[np.intp]
 Grid = list[dict[str, list[Any]]]
 
 CHEAP = (*ALWAYS, "entropy")
 """Rules that refit nothing, or once."""
-_WHITENED = "whitened"
-"""No parameter of a method, but of the features: so many components of each region, of equal variance."""
 
 
 def read_folder(data: Path, imported: Path) -> dict[str, FeatureDataset]:
@@ -123,21 +121,6 @@ def thin_grid(grid: Grid, cells: int) -> Grid:
             steps = np.linspace(0, len(block[name]) - 1, (len(block[name]) + 1) // 2)
             block[name] = [block[name][int(step)] for step in steps]
     return thinned
-
-
-def whiten_regions(pair: DatabasePair, size: int) -> DatabasePair:
-    """Each region by its leading principal components over both databases, of equal variance.
-
-    The group lasso's usual remedy for groups of unequal scale, orthonormal columns (Simon and Tibshirani 2012), needs
-    more samples than a group has features. With fewer, all groups become alike: their Gram matrices are the identity.
-    """
-    if pair.source.features.ndim != 3:
-        raise ParameterError(f"{_WHITENED} needs the 85 facial regions, and {pair.source.name} has groups of its own")
-    both = np.vstack([pair.source.features, pair.target.features])
-    left, values, _ = np.linalg.svd((both - both.mean(axis=0)).transpose(1, 0, 2), full_matrices=False)
-    parts = np.where(values[:, None, :size] > 1e-9 * values.max(), left[:, :, :size], 0.0).transpose(1, 0, 2)
-    source, target = np.split(parts, [len(pair.source)])
-    return DatabasePair(replace(pair.source, features=source), replace(pair.target, features=target))
 
 
 def run_case(
@@ -239,19 +222,16 @@ def read_settings(text: str) -> dict[str, Any]:
     return settings
 
 
-def make_cases(
+def make_specs(
     pair: DatabasePair, method: str, groupings: Iterable[str], variants: Iterable[str], cells: int, **options: Any
-) -> dict[str, tuple[StudySpec, DatabasePair]]:
+) -> dict[str, StudySpec]:
     """What is run of a method on a pair, by label; a method without groups, or features with their own, once."""
     found = {}
     for grouping, variant in itertools.product(groupings, variants):
-        fixed, own = read_settings(variant), pair
-        if _WHITENED in fixed:
-            own = whiten_regions(pair, fixed.pop(_WHITENED))
-        spec = make_spec(own, method, grouping=grouping, fixed=fixed, **options)
+        spec = make_spec(pair, method, grouping=grouping, fixed=read_settings(variant), **options)
         label = [spec.method, spec.grouping, spec.preprocess, variant]
-        thinned = replace(spec, grid=thin_grid(spec.grid, cells))
-        found[" · ".join(part for part in label if part not in ("", "none"))] = (thinned, own)
+        name = " · ".join(part for part in label if part not in ("", "none"))
+        found[name] = replace(spec, grid=thin_grid(spec.grid, cells))
     return found
 
 
@@ -261,7 +241,7 @@ def make_cases(
 @click.option("--pair", "patterns", multiple=True, help="Such as V-N or 'lbp_top_*'; by default all.")
 @click.option("--method", "methods", multiple=True, default=("TGSR",), show_default=True, help="May be repeated.")
 @click.option("--grouping", "groupings", multiple=True, default=("region",), show_default=True, help="Or released.")
-@click.option("--variant", "variants", multiple=True, default=("",), help="Such as scaling=spread, or whitened=10.")
+@click.option("--variant", "variants", multiple=True, default=("",), help="Such as scaling=spread,rho=1.2.")
 @click.option(
     "--preprocess", type=click.Choice(PREPROCESSES), default="none", show_default=True, help="Of the features."
 )
@@ -278,19 +258,19 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
     pairs = make_pairs(read_folder(data, out / "imported"), patterns)
     options = {name: given[name] for name in ("groupings", "variants", "cells", "preprocess", "seed")}
     cases = [
-        (name, label, *case)
+        (name, label, spec)
         for method in methods
         for name, pair in pairs.items()
-        for label, case in make_cases(pair, method, **options).items()
+        for label, spec in make_specs(pair, method, **options).items()
     ]
     # an interrupted run goes on; other code begins anew
     code = code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.evaluation.rules", "tgsr.trials")
     run = joblib.delayed(joblib.Memory(out / "parts" / code[:12], verbose=0).cache(run_case, ignore=["pair"]))
     found = joblib.Parallel(given["jobs"], return_as="generator")(
-        run(spec, pair, rules, given["also"], given["share"]) for _, _, spec, pair in cases
+        run(spec, pairs[name], rules, given["also"], given["share"]) for name, _, spec in cases
     )
     parts = []
-    for (name, label, _, _), tables in zip(cases, found, strict=True):
+    for (name, label, _), tables in zip(cases, found, strict=True):
         parts.append([table.assign(study=label, pair=name) for table in tables])
         click.echo(f"{len(parts)} of {len(cases)}: {label}, {name}")
     choices, cells = (pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))

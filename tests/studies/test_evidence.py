@@ -11,10 +11,10 @@ import scipy.io
 from click.testing import CliRunner
 
 import studies.evidence
-from studies.evidence import main, make_pairs, read_folder, run_case, thin_grid, whiten_regions
+from studies.evidence import main, make_pairs, read_folder, run_case, thin_grid
 from studies.evidence_summary import database_weights, summarise, to_markdown
 from tgsr.datasets import DatabasePair, FeatureDataset, save_features
-from tgsr.errors import MissingDataError, ParameterError
+from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation.rules import ALWAYS
 from tgsr.trials import Fitter, make_spec
@@ -125,15 +125,6 @@ def test_variants_of_a_methods_own_settings_stand_side_by_side(folder):
     assert table.loc["oracle"].index.tolist() == [f"TGSR · own · {text}" for text in variants]
     assert (table.loc["oracle", "macro_f1"] >= table.loc["median", "macro_f1"]).all()
     assert table["metrics.iterations"].nunique() == 2
-
-
-def test_whitened_regions_are_orthonormal_over_both_databases(small_pair, pair):
-    whitened = whiten_regions(small_pair, 3)
-    assert whitened.n_groups == 85
-    both = np.vstack([whitened.source.X, whitened.target.X]).reshape(-1, 85, 3).transpose(1, 0, 2)
-    np.testing.assert_allclose(both.transpose(0, 2, 1) @ both, np.broadcast_to(np.eye(3), (85, 3, 3)), atol=1e-10)
-    with pytest.raises(ParameterError, match="left has groups of its own"):
-        whiten_regions(pair, 3)
 
 
 # --- folders of other programs' files ---------------------------------------------------------------------------------
