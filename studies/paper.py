@@ -1,122 +1,135 @@
-"""All pairs of databases in one go: studies, models, comparison and report, under one run; resumable."""
+"""All experiments of the paper in one go: a study each, models, the methods' comparison, a report.
+
+    python -m studies.paper --data features/
+
+Interrupted or killed, the same command goes on where it stopped. It takes hours on a laptop.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from studies.compare import ComparePlan, comparison_rows, requests_of
-from studies.options import StudyOptions
-from studies.sinks.mlflow import StudyResult
-from studies.spec import StudySpec, make_spec
-from studies.study import StudyRequest, run_studies
-from tgsr.evaluation.selection import get_rule
-from tgsr.reports.building import log_paper_report
-from tgsr.tracking._runs import ParentSpec, ending, find_parent, finish_parent, mark_generated, start_parent
-from tgsr.tracking.config import ensure_experiment, open_client
-from tgsr.tracking.names import PAPER_TITLE, Tag, model_name
-from tgsr.tracking.registry import aliased_run, register
-from tgsr.version import code_version
+import click
+
+from tgsr.cli import _shared as shared
+from tgsr.evaluation.choice import ORACLE
+from tgsr.models.registry import aliased_run, register
+from tgsr.reports import log_report
+from tgsr.study import ComparePlan, RunOptions, make_spec, resolve_config, run_studies
+from tgsr.study.comparing import comparison_rows, comparison_table, requests_of
+from tgsr.study.pairs import choose_pairs
+from tgsr.study.status import result_lines
+from tgsr.tracking.client import open_client
+from tgsr.tracking.names import model_name
+from tgsr.tracking.records import StudyRecord
+from tgsr.tracking.runs import command_run
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from tgsr.datasets import DatabasePair
 
-__all__ = ["PaperResult", "run_paper"]
+__all__ = ["run_paper"]
 
 _log = logging.getLogger(__name__)
 
 
-class PaperResult(NamedTuple):
-    """The run above all, and TGSR's studies, a pair each."""
-
-    run_id: str
-    studies: list[StudyResult]
-
-
 def run_paper(
-    pairs: Sequence[DatabasePair], options: StudyOptions, compare: ComparePlan | None = None, **studied: Any
-) -> PaperResult:
+    pairs: Sequence[DatabasePair], options: RunOptions, compare: ComparePlan | None = None, **studied: Any
+) -> tuple[str, list[StudyRecord]]:
     """Run every pair; run again, it goes on where it stopped. All tasks go to one executor, so that it never idles.
 
     Parameters
     ----------
     pairs : sequence of DatabasePair
-    options : StudyOptions
+    options : RunOptions
     compare : ComparePlan, optional
         What is compared; None leaves the comparison out.
     **studied
-        What TGSR's studies are; see `studies.spec.make_spec`.
+        What TGSR's studies are; see `tgsr.study.make_spec`.
 
-    Raises
-    ------
-    ParameterError
-        If a method or a rule is unknown.
+    Returns
+    -------
+    run_id : str
+        The run above all.
+    studies : list of StudyRecord
+        TGSR's, a pair each.
     """
     client = open_client(options.config.tracking_uri)
     specs = [make_spec(pair, **studied) for pair in pairs]
-    run_id = _open_parent(client, specs, pairs, compare, options)
-    inside = replace(options, parent_run_id=run_id)
-    with ending(client, run_id):
-        own = [StudyRequest(spec, pair, inside) for spec, pair in zip(specs, pairs, strict=True)]
+    key = hashlib.sha256(f"{[spec.name for spec in specs]} {compare and compare.key}".encode()).hexdigest()[:12]
+    names = " ".join(pair.name for pair in pairs)
+    with command_run(
+        client,
+        options.config,
+        "paper",
+        key,
+        name=f"paper {specs[0].sampler} {specs[0].grouping}",
+        description=f"{len(pairs)} pairs of databases: a study each, the methods' comparison, a report.",
+        params={"pairs": names, "seed": str(specs[0].seed)},
+    ) as run_id:
+        inside = replace(options, parent_run_id=run_id)
+        own = [(spec, pair, inside) for spec, pair in zip(specs, pairs, strict=True)]
         labelled = [pair for pair in pairs if pair.target.is_labelled]
         others = requests_of(labelled, compare, inside) if compare is not None else []
-        results = run_studies([*own, *others])
-        studies = results[: len(own)]
-        for request, study in zip(own, studies, strict=True):
-            _register(client, request, study)
-        rows = comparison_rows(others, results[len(own) :], compare) if compare is not None else []
-        log_paper_report(client, run_id, [result.run_id for result in results], rows)
-        for study in studies:
-            for metric in ("macro_f1", "accuracy"):
-                if metric in study.best.row:
-                    client.log_metric(run_id, f"{metric}_{study.spec.pair}", float(study.best.row[metric]))
-    finish_parent(client, run_id)
-    return PaperResult(run_id, studies)
+        records = run_studies([*own, *others])
+        for pair, record in zip(pairs, records, strict=False):
+            alias = ORACLE if record.default_choice == ORACLE else "champion"
+            if aliased_run(client, model_name(record.pair, record.method), alias) != record.run_id:
+                model = register(client, record.run_id, pair, alias=alias)
+                _log.info("%s version %s has the alias %s", model.name, model.version, alias)
+        if compare is not None and others:
+            table = comparison_table(comparison_rows(others, records[len(own) :], compare))
+            client.log_text(run_id, table.to_csv(index=False), "compare.csv")
+        log_report(client, run_id, records)
+    return run_id, records[: len(own)]
 
 
-def _register(client: MlflowClient, request: StudyRequest, study: StudyResult) -> None:
-    """Make a study's choice the champion (an oracle's has the alias ``oracle``), unless it is that already."""
-    alias = "oracle" if get_rule(request.spec.selection).uses_target_labels else "champion"
-    if aliased_run(client, model_name(request.spec.pair, request.spec.method), alias) != study.best.row["run_id"]:
-        model = register(client, study.run_id, request.pair, alias=alias)
-        _log.info("%s version %s has the alias %s", model.name, model.version, alias)
+@click.command()
+@shared.data
+@shared.pairs(default="paper")
+@click.option("--sampler", type=click.Choice(["grid", "tpe", "random"]), default="grid", help="Of TGSR's studies.")
+@click.option("--choose", help="Rule that TGSR's studies are summed up by; oracle as in the paper.")
+@click.option("--trials", type=shared.NATURAL, default=0, help="Trials each; 0: the grid, or 200 sampled.")
+@shared.grid_options
+@shared.grouping()
+@click.option("--methods", default="all", help="Methods to compare, with commas; all; or none.")
+@click.option("--choices", default="oracle,circular,fixed", help="Rows a method, as in tgsr compare.")
+@shared.limits
+@shared.seed
+@click.option("--matrices", type=click.Choice(["all", "none"]), default="all", help="As in tgsr study.")
+@shared.run_options
+@shared.home
+def main(**given: Any) -> None:
+    """Run every pair whose databases are there: studies, models, comparison, report; one run above all."""
+    from tgsr.cli._options import parse_limits, parse_names
+    from tgsr.estimators.methods import METHODS
+
+    fixed, axes = shared.fixed_of(given)
+    named = {"all": list(METHODS), "none": []}.get(given["methods"], parse_names(given["methods"]))
+    compare = None
+    if named:
+        compare = ComparePlan(
+            methods=named,
+            choices=parse_names(given["choices"]),
+            preprocess=given["preprocess"],
+            fixed=fixed,
+            axes=axes,
+            limits=parse_limits(given["limits"]),
+            seed=given["seed"],
+        )
+    studied = {"fixed": fixed, "axes": axes}
+    studied |= {name: given[name] for name in ("sampler", "grouping", "preprocess", "seed")}
+    pairs = choose_pairs(given["data"], None, None, None, given["pairs"])
+    config = resolve_config(given["home"])
+    run_id, studies = run_paper(pairs, shared.make_options(config, given), compare, **studied)
+    for record in studies:
+        click.echo("\n".join(result_lines(record, record.default_choice)))
+    click.echo(f"report.html is with run {run_id}; look at it: {config.ui_command or config.ui_address}")
+    shared.mention_generated(pairs)
 
 
-def _open_parent(
-    client: MlflowClient,
-    specs: Sequence[StudySpec],
-    pairs: Sequence[DatabasePair],
-    compare: ComparePlan | None,
-    options: StudyOptions,
-) -> str:
-    key = hashlib.sha256(json.dumps([[spec.name for spec in specs], repr(compare)]).encode()).hexdigest()[:12]
-    ensure_experiment(client, PAPER_TITLE, options.config.artifact_root)
-    known = find_parent(client, "paper", key)
-    if known is not None:
-        _log.info("going on with run %s", known)
-        return known
-    first = specs[0]
-    spec = ParentSpec(
-        title=PAPER_TITLE,
-        name=f"paper {first.sampler} {first.selection} {first.grouping}",
-        description=f"{len(pairs)} pairs of databases: a study each, the methods' comparison, a report.",
-        tags={
-            Tag.KIND: "paper",
-            Tag.STUDY: key,
-            Tag.SELECTION: first.selection,
-            Tag.GROUPING: first.grouping,
-            Tag.SAMPLER: first.sampler,
-            Tag.CODE_VERSION: code_version(),
-        },
-        params={"pairs": " ".join(pair.name for pair in pairs)[:6000], "seed": str(first.seed)},
-    )
-    run_id = start_parent(client, spec, options.config.artifact_root)
-    if any(pair.is_generated for pair in pairs):
-        mark_generated(client, run_id)
-    return run_id
+if __name__ == "__main__":
+    main()

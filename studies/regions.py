@@ -10,73 +10,63 @@ that move. The target's labels are used for scores and for the oracle only.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from joblib import cpu_count
 from tqdm import tqdm
 
 from studies.demo_experiments import moving_regions
-from tgsr.datasets import DatabasePair, find_databases, load_pair
+from studies.evidence import make_pairs, read_folder
+from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
-from tgsr.evaluation.best import best_trial
-from tgsr.evaluation.rules._folds import bootstrap_samples
-from tgsr.evaluation.rules._refits import selection_stability
+from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.files import write_text
-from tgsr.protocols import N_REGIONS, XIS, parse_pair
+from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
-from tgsr.reports._masks import draw_overlay, histogram_norms
-from tgsr.reports._style import PAGE, new_figure, save_figure, styled
+from tgsr.reports import draw_overlay, histogram_norms, new_figure, save_figure, styled
+from tgsr.reports.style import PAGE
 
-__all__ = ["RegionStudy", "border_regions", "main", "study_regions"]
+__all__ = ["RegionStudy", "border_regions", "main", "selection_stability", "study_regions"]
 
 GROUPINGS = ("region", "released")
 _OFTEN = 0.5
 _NEAR_KAPPA, _NEAR_XI = 5, 10.0
+_DRAWN = {"oracle": "the oracle's ‖C$_i$‖", "bootstrap": "bootstrap", "neighbours": "neighbouring cells"}
 
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class RegionStudy:
+class RegionStudy(NamedTuple):
     """One pair of databases with one grouping.
 
     Attributes
     ----------
-    pair, grouping : str
     cells : DataFrame
         A row a cell of the grid: kappa, xi, macro_f1, accuracy.
-    oracle_norms : array of shape (85,)
-        ‖C_i‖_F of the best cell.
-    kept, bootstrap, neighbours : array of shape (85,)
-        For the setting that was asked for: whether each group is kept, and the share of bootstrap refits and of
-        neighbouring cells (κ ± 5, ξ up to a factor of 10 away) that keep it.
+    groups : DataFrame
+        A row a group: ``oracle``, ‖C_i‖_F of the best cell; for the setting that was asked for, whether it is ``kept``,
+        and the share of ``bootstrap`` refits and of ``neighbours`` (cells within κ ± 5 and a tenth to ten times ξ) that
+        keep it.
     stability : float
-        Of the bootstrap refits' kept sets (Nogueira et al. 2018): 1 if all are equal, 0 by chance.
+        Of the bootstrap refits' kept sets, see `selection_stability`.
     """
 
-    pair: str
-    grouping: str
     cells: pd.DataFrame
-    oracle_norms: Array
-    kept: npt.NDArray[np.bool_]
-    bootstrap: Array
-    neighbours: Array
+    groups: pd.DataFrame
     stability: float
 
     @property
-    def name(self) -> str:
-        """Pair and grouping."""
-        return f"{self.pair}, {self.grouping}"
+    def best(self) -> dict[str, Any]:
+        """The cell with the highest macro-F1, of equal ones the first."""
+        return dict(self.cells.iloc[int(self.cells["macro_f1"].to_numpy().argmax())])
 
 
 def study_regions(
@@ -114,34 +104,48 @@ def study_regions(
     ParameterError
         If the grid has no cell near the setting.
     """
-    task, labels = mask_target(pair), pair.target.known_labels
-    model = TGSRClassifier(groups=grouping, scaling=scaling, n_jobs=n_jobs)
-    outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
-    scored = score_batch(labels, np.array([outcome.codes for outcome in outcomes]), len(task.class_names))
-    cells = pd.DataFrame([outcome.settings for outcome in outcomes])
-    cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy, trial=np.arange(len(cells)))
-    norms = np.array([outcome.group_norms for outcome in outcomes])
-    kappa, xi = setting
+    task, (kappa, xi) = mask_target(pair), setting
+    model = TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling, n_jobs=n_jobs)
+    cells = pd.DataFrame(itertools.product(kappas, xis), columns=["kappa", "xi"])
     near = (abs(cells["kappa"] - kappa) <= _NEAR_KAPPA) & cells["xi"].between(xi / _NEAR_XI, xi * _NEAR_XI)
     if not near.any():
         raise ParameterError(
             f"no cell of the grid is near κ = {kappa}, ξ = {xi:g}; choose another setting, or more of ξ"
         )
-    model.set_params(kappa=kappa, xi=xi)
-    refits = [
-        model.fit(task.X[sample], task.y[sample], X_target=task.X_target).region_norms_ > 0
-        for sample in bootstrap_samples(task, seed, n_refits)
-    ]
+    outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
+    codes = np.array([outcome.codes for outcome in outcomes])
+    scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
+    norms = np.array([outcome.group_norms for outcome in outcomes])
+
+    def kept(sample: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.bool_]:
+        norms: Array = model.fit(task.X[sample], task.y[sample], X_target=task.X_target).region_norms_
+        return norms > 0
+
+    refits = np.array([kept(sample) for sample in bootstrap_samples(task, seed, n_refits)])
+    groups = pd.DataFrame(
+        {
+            "oracle": norms[int(scored.macro_f1.argmax())],
+            "kept": kept(),
+            "bootstrap": refits.mean(axis=0),
+            "neighbours": (norms[near.to_numpy()] > 0).mean(axis=0),
+        }
+    ).rename_axis("group")
     return RegionStudy(
-        pair.name,
-        grouping,
-        cells,
-        norms[int(best_trial(cells, "macro_f1").row["trial"])],
-        model.fit(task.X, task.y, X_target=task.X_target).region_norms_ > 0,
-        np.mean(refits, axis=0),
-        np.mean(norms[near.to_numpy()] > 0, axis=0),
-        selection_stability(np.array(refits)),
+        cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy), groups, selection_stability(refits)
     )
+
+
+def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
+    """Stability of selected sets (n_refits, n_groups): 1 if all are equal, 0 by chance or where nothing is selected.
+
+    Nogueira, Sechidis and Brown, JMLR 2018, Equ. (4).
+    """
+    frequency = kept.mean(axis=0)
+    share = float(frequency.mean())
+    if share in (0.0, 1.0):
+        return 0.0
+    spread = len(kept) / (len(kept) - 1) * frequency * (1 - frequency)
+    return 1 - float(spread.mean()) / (share * (1 - share))
 
 
 def border_regions() -> npt.NDArray[np.bool_]:
@@ -151,85 +155,72 @@ def border_regions() -> npt.NDArray[np.bool_]:
     return border
 
 
-def _facts(study: RegionStudy, moving: frozenset[int]) -> dict[str, Any]:
-    """A row of ``regions.csv``."""
-    best = best_trial(study.cells, "macro_f1").row
-    kept = study.oracle_norms > 0
+def describe(study: RegionStudy, grouping: str, moving: frozenset[int] = frozenset()) -> dict[str, Any]:
+    """A row of ``regions.csv``; ``moving`` are the regions that are known to move, of generated databases."""
+    best, often = study.best, study.groups["bootstrap"] >= _OFTEN
+    kept = study.groups["kept"].to_numpy()
     facts: dict[str, Any] = {
-        "pair": study.pair,
-        "grouping": study.grouping,
         "cells": len(study.cells),
-        "oracle": best["macro_f1"],
-        "oracle_accuracy": best["accuracy"],
-        "oracle_kappa": best["kappa"],
-        "oracle_xi": best["xi"],
+        **{f"oracle_{name}": best[name] for name in ("macro_f1", "accuracy", "kappa", "xi")},
         "median": study.cells["macro_f1"].median(),
         "stability": study.stability,
-        "kept_in_9_of_10": int((study.bootstrap >= 0.9).sum()),
-        "kept_in_half": int((study.bootstrap >= _OFTEN).sum()),
-        "ever_kept": int((study.bootstrap > 0).sum()),
-        "oracle_keeps": " ".join(map(str, np.flatnonzero(kept))),
+        "kept_in_9_of_10": (study.groups["bootstrap"] >= 0.9).sum(),
+        "kept_in_half": often.sum(),
+        "ever_kept": (study.groups["bootstrap"] > 0).sum(),
+        "oracle_keeps": " ".join(map(str, np.flatnonzero(study.groups["oracle"]))),
     }
-    if study.grouping == "region":
-        edges = np.cumsum([0, *(scale * scale for scale in SCALES)])
-        for scale, start, stop in zip(SCALES, edges, edges[1:], strict=False):
-            facts[f"kept_{scale}x{scale}"] = int(study.kept[start:stop].sum())
-        facts["border_share"] = (study.kept & border_regions())[-64:].sum() / max(study.kept[-64:].sum(), 1)
+    if grouping == "region":
+        scales = np.repeat(SCALES, np.square(SCALES))
+        facts |= {f"kept_{scale}x{scale}": kept[scales == scale].sum() for scale in SCALES}
+        facts["border_share"] = (kept & border_regions())[-64:].sum() / max(kept[-64:].sum(), 1)
         if moving:
-            truth = np.isin(np.arange(len(study.kept)), list(moving))
-            for name, chosen in (("kept", study.kept), ("often", study.bootstrap >= _OFTEN)):
+            truth = np.isin(np.arange(len(kept)), list(moving))
+            for name, chosen in (("kept", kept), ("often", often.to_numpy())):
                 facts[f"precision_{name}"] = (chosen & truth).sum() / max(chosen.sum(), 1)
                 facts[f"recall_{name}"] = (chosen & truth).sum() / truth.sum()
             facts["chance"] = truth.mean()
     return facts
 
 
-def _over_face(values: Array, grouping: str) -> Array:
-    """Values of the groups as values of the regions; of the released ones' the mean of the three planes."""
-    over: Array = values if grouping == "region" else histogram_norms(values).mean(axis=0)
-    return over
+Studies = dict[tuple[str, str], RegionStudy]
+"""By pair and grouping."""
 
 
 @styled
-def _draw_surfaces(studies: Sequence[RegionStudy]) -> Any:
-    pairs = list(dict.fromkeys(study.pair for study in studies))
+def draw_surfaces(studies: Studies) -> Any:
+    """Draw the scores over κ and ξ, the groupings side by side."""
+    pairs = list(dict.fromkeys(pair for pair, _ in studies))
     figure = new_figure(PAGE, 1.5 * len(pairs) + 0.4)
     panels = figure.subplots(len(pairs), len(GROUPINGS), squeeze=False, sharex=True, sharey=True)
-    for study in studies:
-        axis = panels[pairs.index(study.pair), GROUPINGS.index(study.grouping)]
-        own = [other.cells["macro_f1"] for other in studies if other.pair == study.pair]
-        scores = study.cells.pivot_table(index="kappa", columns="xi", values="macro_f1")
-        limits = {"vmin": min(part.min() for part in own), "vmax": max(part.max() for part in own)}
-        drawn = axis.pcolormesh(scores.columns, scores.index, scores, shading="nearest", rasterized=True, **limits)
-        best = best_trial(study.cells, "macro_f1").row
-        axis.plot(best["xi"], best["kappa"], "o", mfc="none", mec="white", ms=7)
-        axis.set_xscale("log")
-        axis.set_title(f"{study.name}: oracle {best['macro_f1']:.3f} at κ = {best['kappa']:.0f}, ξ = {best['xi']:g}")
-        axis.set(xlabel="ξ", ylabel="κ")
-        axis.label_outer()
-        if study.grouping == GROUPINGS[-1]:
-            figure.colorbar(drawn, ax=panels[pairs.index(study.pair)], label="macro-F1", pad=0.02)
+    for row, pair in zip(panels, pairs, strict=True):
+        both = pd.concat([studies[pair, grouping].cells["macro_f1"] for grouping in GROUPINGS])
+        for axis, grouping in zip(row, GROUPINGS, strict=True):
+            scores = studies[pair, grouping].cells.pivot_table(index="kappa", columns="xi", values="macro_f1")
+            limits = {"vmin": both.min(), "vmax": both.max()}
+            drawn = axis.pcolormesh(scores.columns, scores.index, scores, shading="nearest", rasterized=True, **limits)
+            best = studies[pair, grouping].best
+            axis.plot(best["xi"], best["kappa"], "o", mfc="none", mec="white", ms=7)
+            text = f"oracle {best['macro_f1']:.3f} at κ = {best['kappa']:.0f}, ξ = {best['xi']:g}"
+            axis.set(xscale="log", xlabel="ξ", ylabel="κ", title=f"{pair}, {grouping}: {text}")
+            axis.label_outer()
+        figure.colorbar(drawn, ax=row, label="macro-F1", pad=0.02)
     return figure
 
 
 @styled
-def _draw_stability(studies: Sequence[RegionStudy], setting: tuple[int, float]) -> Any:
-    columns: dict[str, Callable[[RegionStudy], Array]] = {
-        "the oracle's ‖C$_i$‖": lambda study: study.oracle_norms / study.oracle_norms.max(),
-        "bootstrap": lambda study: study.bootstrap,
-        "neighbouring cells": lambda study: study.neighbours,
-    }
-    figure = new_figure(PAGE, 1.35 * len(studies) / len(GROUPINGS) + 0.6)
-    rows = list(dict.fromkeys(study.pair for study in studies))
-    panels = figure.subplots(len(rows), len(columns) * len(GROUPINGS), squeeze=False)
-    for study in studies:
-        row, start = rows.index(study.pair), len(columns) * GROUPINGS.index(study.grouping)
-        for column, (name, values) in enumerate(columns.items(), start):
-            axis = panels[row, column]
-            drawn = draw_overlay(axis, _over_face(values(study), study.grouping), 1.0)
-            if row == 0:
-                axis.set_title(f"{study.grouping}:\n{name}", fontsize=7)
-        panels[row, 0].set_ylabel(study.pair)
+def draw_stability(studies: Studies, setting: tuple[int, float]) -> Any:
+    """Draw how often each region is kept over the face: of released groups the mean of the three planes."""
+    pairs = list(dict.fromkeys(pair for pair, _ in studies))
+    figure = new_figure(PAGE, 1.35 * len(pairs) + 0.6)
+    columns = list(itertools.product(GROUPINGS, _DRAWN))
+    panels = figure.subplots(len(pairs), len(columns), squeeze=False)
+    for (row, pair), (column, (grouping, name)) in itertools.product(enumerate(pairs), enumerate(columns)):
+        values = studies[pair, grouping].groups[name].to_numpy(dtype=np.float64)
+        shares = values / values.max() if name == "oracle" else values
+        over_face = shares if grouping == "region" else histogram_norms(shares).mean(axis=0)
+        drawn = draw_overlay(panels[row, column], over_face, 1.0)
+        panels[0, column].set_title(f"{grouping}:\n{_DRAWN[name]}", fontsize=7)
+        panels[row, 0].set_ylabel(pair)
     at = f"κ = {setting[0]}, ξ = {setting[1]:g}"
     label = f"share that keeps a region at {at}, summed over the scales (oracle: its norm, the largest 1)"
     figure.colorbar(drawn, ax=panels, location="bottom", aspect=60, pad=0.02, label=label)
@@ -237,61 +228,42 @@ def _draw_stability(studies: Sequence[RegionStudy], setting: tuple[int, float]) 
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False), help="Folder of feature files.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
-@click.option("--pair", "pairs", multiple=True, help="A pair such as V-N; by default all in the folder.")
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of feature files.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option("--pair", "patterns", multiple=True, help="Such as V-N or 'V-*'; by default all.")
 @click.option("--kappa", default=20, show_default=True, help="κ of the setting that is looked at.")
 @click.option("--xi", default=1.0, show_default=True, help="ξ of the setting that is looked at.")
 @click.option("--scaling", default="none", show_default=True, help="Of the groups.")
 @click.option("--every-xi", default=1, show_default=True, help="Every n-th ξ of the grid only.")
-@click.option("--refits", default=50, show_default=True, help="Bootstrap samples of the source's subjects.")
-@click.option(
-    "--demo", type=click.Path(exists=True, path_type=Path), help="Folder of tgsr demo-data the features are of."
-)
+@click.option("--refits", "n_refits", default=50, show_default=True, help="Bootstrap samples of the source's subjects.")
+@click.option("--demo", type=click.Path(exists=True, path_type=Path), help="Folder of tgsr demo-data.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--jobs", default=cpu_count(), show_default=True, help="Threads.")
+@click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Threads; -1 for all cores.")
 def main(
-    data: str,
+    data: Path,
     out: Path,
-    pairs: Sequence[str],
+    patterns: Sequence[str],
     kappa: int,
     xi: float,
-    scaling: str,
     every_xi: int,
-    refits: int,
     demo: Path | None,
-    seed: int,
-    jobs: int,
+    **options: Any,
 ) -> None:
     """Say which regions are kept, and how much that can be relied on."""
-    names = sorted(found.name for found in find_databases(data))
-    wanted = [parse_pair(pair) for pair in pairs] or list(itertools.permutations(names, 2))
-    xis = tuple(XIS.tolist()[::every_xi])
+    pairs = make_pairs(read_folder(data, out / "imported"), patterns)
+    xis, setting = tuple(XIS.tolist()[::every_xi]), (kappa, xi)
     kept = joblib.Memory(out / "parts", verbose=0).cache(study_regions, ignore=["n_jobs"])  # a rerun goes on
-    studies, facts = [], []
-    for (source, target), grouping in tqdm(list(itertools.product(wanted, GROUPINGS)), unit="study"):
-        pair = load_pair(source, target, data)
-        study = kept(pair, grouping, (kappa, xi), xis=xis, n_refits=refits, scaling=scaling, seed=seed, n_jobs=jobs)
-        studies.append(study)
-        facts.append(_facts(study, moving_regions(demo, source) if demo else frozenset()))
-    frequencies = pd.concat(
-        pd.DataFrame(
-            {
-                "pair": study.pair,
-                "grouping": study.grouping,
-                "group": np.arange(len(study.kept)),
-                "oracle_norm": study.oracle_norms,
-                "kept": study.kept,
-                "bootstrap": study.bootstrap,
-                "neighbours": study.neighbours,
-            }
-        )
-        for study in studies
-    )
+    studies: Studies = {}
+    facts = []
+    for (name, pair), grouping in tqdm(list(itertools.product(pairs.items(), GROUPINGS)), unit="study"):
+        studies[name, grouping] = study = kept(pair, grouping, setting, xis=xis, **options)
+        moving = moving_regions(demo, pair.source.name) if demo else frozenset()
+        facts.append({"pair": name, "grouping": grouping, **describe(study, grouping, moving)})
+    frequencies = pd.concat({key: study.groups for key, study in studies.items()}, names=["pair", "grouping"])
     write_text(out / "regions.csv", pd.DataFrame(facts).to_csv(index=False))
-    write_text(out / "frequencies.csv", frequencies.to_csv(index=False))
-    save_figure(_draw_surfaces(studies), out / "surfaces.png", dpi=110)
-    save_figure(_draw_stability(studies, (kappa, xi)), out / "stability.png", dpi=110)
+    write_text(out / "frequencies.csv", frequencies.to_csv())
+    save_figure(draw_surfaces(studies), out / "surfaces.png", dpi=110)
+    save_figure(draw_stability(studies, setting), out / "stability.png", dpi=110)
     click.echo(pd.DataFrame(facts).drop(columns="oracle_keeps").to_string(index=False, float_format="{:.3f}".format))
 
 

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tgsr.tracking.config import open_client
+from tgsr.tracking.client import open_client
 
 
 def _binaries() -> Path | None:

@@ -1,19 +1,17 @@
 """Cross-database micro-expression recognition: TGSR, its comparison methods, and tracked experiments."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from tgsr.tracking.model_bundle import load_model
+    from tgsr.models.loading import load_model
+    from tgsr.study.loading import load_study
 
-__all__ = ["__version__", "load_model"]
+__all__ = ["__version__", "load_model", "load_study"]
 
 __version__ = "0.1.0"
 
-
-def __getattr__(name: str) -> Any:
-    """Import what needs heavy libraries when it is asked for."""
-    if name == "load_model":
-        from tgsr.tracking.model_bundle import load_model
-
-        return load_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(
+    __name__, __all__, {"tgsr.models.loading": "load_model", "tgsr.study.loading": "load_study"}
+)

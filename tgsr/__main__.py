@@ -1,6 +1,6 @@
-"""``python -m tgsr``: the command line, from the checkout when one is the current folder."""
+"""``python -m tgsr``."""
 
-from tgsr.cli import cli
+from tgsr.cli import run
 
 if __name__ == "__main__":
-    cli(prog_name="tgsr")
+    run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "N_REGIONS",
     "XIS",
     "Experiment",
+    "canonical_database",
     "check_choice",
     "check_database",
     "check_integer",
@@ -119,14 +121,25 @@ def database_name(name: str) -> str:
     raise ProtocolError(f"unknown database {name!r}; use one of {known}")
 
 
+def canonical_database(name: str) -> str:
+    """The name under which a database is written: one of the four where it means one, else itself (Unicode's NFC)."""
+    try:
+        return database_name(name)
+    except ProtocolError:
+        return unicodedata.normalize("NFC", name)
+
+
 def check_database(name: str) -> str:
-    """Return the name for a database of one's own if files, models and pairs can be called by it.
+    """Return the canonical name for a database of one's own if files, models and pairs can be called by it.
 
     Raises
     ------
     ProtocolError
-        If it has other characters than letters, digits, ``_`` and ``.``.
+        If it has other characters than letters, digits, ``_`` and ``.``, or ends as a file's name does.
     """
+    name = canonical_database(name)
+    if name.lower().endswith((".npz", ".mat", ".csv")):
+        raise ProtocolError(f"database name {name!r} is that of a file; use one without {name[-4:]}")
     if not re.fullmatch(r"\w[\w.]{0,79}", name):
         raise ProtocolError(f"database name {name!r}: use letters, digits, _ and . only, as in my_clips")
     return name
@@ -163,10 +176,7 @@ def parse_pair(text: str | int) -> tuple[str, str]:
 
 
 def _known_or_own(name: str) -> str:
-    try:
-        return database_name(name)
-    except ProtocolError:
-        return name.strip()
+    return canonical_database(name.strip())
 
 
 def find_experiment(source: str, target: str) -> Experiment | None:

@@ -1,4 +1,4 @@
-"""The 85 facial regions, and the feature layouts built on them.
+"""The 85 facial regions, the feature layouts built on them, and a schematic face to draw them on.
 
 Canonical layout of a sample: ``[region][plane][bin]`` with regions by scale (1×1, 2×2, 4×4, 8×8), row by row.
 Released layout (the authors' files): ``[scale][plane][block][bin]`` with blocks column by column.
@@ -6,6 +6,7 @@ Released layout (the authors' files): ``[scale][plane][block][bin]`` with blocks
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "released_groups",
     "released_histograms",
     "released_to_canonical",
+    "schematic_face",
 ]
 
 SCALES: tuple[int, ...] = (1, 2, 4, 8)
@@ -109,3 +111,27 @@ def released_groups() -> npt.NDArray[np.intp]:
     groups = np.empty(len(_canonical_positions()), dtype=np.intp)
     groups[_canonical_positions()] = np.arange(len(groups)) // _GROUP
     return groups
+
+
+@functools.cache
+def schematic_face(side: int) -> npt.NDArray[np.uint8]:
+    """Draw a face of no person in grey, shape (side, side): eyes, nose and mouth where a cropped face has them."""
+    import cv2
+
+    image, line = np.full((side, side), 245, dtype=np.uint8), 110
+    width, fine = max(1, side // 106), 6  # OpenCV's coordinates have so many fractional bits
+    unit = side * 2**fine
+
+    def arc(x: float, y: float, right: float, down: float, first: float = 0, last: float = 360) -> None:
+        centre, axes = (round(x * unit), round(y * unit)), (round(right * unit), round(down * unit))
+        cv2.ellipse(image, centre, axes, 0, first, last, line, width, cv2.LINE_AA, fine)
+
+    arc(0.5, 0.5, 0.42, 0.48)
+    for eye in (0.33, 0.67):
+        arc(eye, 0.39, 0.08, 0.035)
+        arc(eye, 0.39, 0.025, 0.025)
+        arc(eye, 0.33, 0.11, 0.045, 200, 340)
+    nose = np.array([[0.5, 0.43], [0.45, 0.6], [0.54, 0.61]]) * unit
+    cv2.polylines(image, [nose.astype(np.int32)], False, line, width, cv2.LINE_AA, fine)
+    arc(0.5, 0.76, 0.14, 0.045)
+    return image

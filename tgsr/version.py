@@ -29,12 +29,13 @@ def code_version() -> str:
 
 @functools.cache
 def code_digest(*packages: str) -> str:
-    """SHA-256 of the version and the source of packages: kept results are used only with the code that made them."""
+    """SHA-256 of the version and the source of packages with all below them: which code made a kept result."""
     sha = hashlib.sha256(__version__.encode())
     for package in packages:
-        for entry in sorted(importlib.resources.files(package).iterdir(), key=lambda entry: entry.name):
-            if entry.name.endswith(".py"):
-                sha.update(entry.read_bytes())
+        folder = Path(str(importlib.resources.files(package)))
+        for path in sorted(folder.rglob("*.py")):
+            name = f"{package}/{path.relative_to(folder).as_posix()}"
+            sha.update(f"{name} {path.stat().st_size}\n".encode() + path.read_bytes())
     return sha.hexdigest()
 
 

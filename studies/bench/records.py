@@ -1,4 +1,4 @@
-"""Every row of the authors' released records, solved again: equal or not.
+"""Every row of the authors' records, solved again: equal or not.
 
 A record holds κ, ξ, accuracy and macro-F1 of one experiment's whole grid (some ξ twice); grouping ``released``.
 """
@@ -16,19 +16,15 @@ from tqdm import tqdm
 
 from tgsr.datasets import load_pair
 from tgsr.errors import MissingDataError
-from tgsr.evaluation import score_batch
-from tgsr.evaluation._task import mask_target
+from tgsr.evaluation import mask_target, score_batch
 from tgsr.protocols import EXPERIMENTS, Experiment
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver
 
-__all__: list[str] = []
 
-
-def compare(experiment: Experiment, record_path: Path, data: Path, every: int, jobs: int) -> bool:
+def is_equal(experiment: Experiment, record_path: Path, data: Path, every: int, jobs: int) -> bool:
     """Solve a record's cells at every n-th ξ; print how many rows are equal, and return whether all are."""
     record = scipy.io.loadmat(record_path)["Acc"]
-    xis = np.unique(record[:, 1])[::every]
     pair = load_pair(experiment.source, experiment.target, data)
     task, labels = mask_target(pair), pair.target.known_labels
     solver = BatchSolver(task.X, task.y, 3, task.X_target, released_groups())
@@ -38,9 +34,10 @@ def compare(experiment: Experiment, record_path: Path, data: Path, every: int, j
         solutions = solver.solve([(int(kappa), float(xi)) for kappa in rows[:, 0]])
         scores = score_batch(labels, np.array([solution.target_decisions.argmax(axis=1) for solution in solutions]), 3)
         found = np.column_stack([scores.accuracy, scores.macro_f1])
-        equal = np.isclose(found, record[record[:, 1] == xi][:, 2:4], rtol=0, atol=1e-12)
+        equal = np.isclose(found, rows[:, 2:4], rtol=0, atol=1e-12)
         return len(rows), int(equal[:, 0].sum()), int(equal[:, 1].sum())
 
+    xis = np.unique(record[:, 1])[::every]
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(jobs) as pool:
         counts = np.array(list(tqdm(pool.map(equal_rows, xis), total=len(xis), unit="ξ", desc=experiment.name)))
     total, accuracies, macro_f1s = counts.sum(axis=0)
@@ -54,20 +51,16 @@ def compare(experiment: Experiment, record_path: Path, data: Path, every: int, j
 @click.option("--jobs", default=2, help="Threads.")
 def main(data: Path, every: int, jobs: int) -> None:
     """Compare every record of the folder whose databases are there."""
-    found = {
-        experiment: path
-        for experiment in EXPERIMENTS
-        for path in data.glob(f"Acc_record_*_{experiment.source}_{experiment.target}_*.mat")
-    }
-    if not found:
-        raise SystemExit(f"{data} holds no record (Acc_record_…_<source>_<target>_….mat)")
-    different = []
-    for experiment, path in found.items():
-        try:
-            if not compare(experiment, path, data, every, jobs):
-                different.append(experiment.name)
-        except MissingDataError as error:
-            click.echo(f"{experiment.name}: left out ({error})")
+    equal = {}
+    for experiment in EXPERIMENTS:
+        for path in data.glob(f"Acc_record_*_{experiment.source}_{experiment.target}_*.mat"):
+            try:
+                equal[experiment.name] = is_equal(experiment, path, data, every, jobs)
+            except MissingDataError as error:
+                click.echo(f"{experiment.name}: left out ({error})")
+    different = [name for name, same in equal.items() if not same]
+    if not equal:
+        raise SystemExit(f"{data} holds no record (Acc_record_…_<source>_<target>_….mat) with its databases")
     raise SystemExit(f"different: {', '.join(different)}" if different else 0)
 
 

@@ -6,6 +6,7 @@ The pictures of MLflow's UI need a browser: ``tests/reports/test_ui_browser.py``
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,42 +14,30 @@ from pathlib import Path
 
 import click
 import numpy as np
-import pandas as pd
 
-from tgsr.estimators.methods import TaskShape, expand_grid, get_method
-from tgsr.reports._figures import study_figures
-from tgsr.reports._records import StudyRecord
-from tgsr.reports._style import save_figure
+from tgsr.datasets import DatabasePair, FeatureDataset
+from tgsr.reports import save_figure, study_figures
+from tgsr.study import RunOptions, make_spec, resolve_config, run_study
 
 __all__: list[str] = []
 
 _IMAGES = Path(__file__).parents[2] / "tgsr" / "reports" / "images"
-_SHOWN = ("fig-2-regions", "fig-3-over-kappa", "fig-4-over-xi", "surface")
+_SHOWN = ("fig-2-regions", "consensus-regions", "fig-3-over-kappa", "fig-4-over-xi", "surface")
+_AXES = {"kappa": [*range(1, 13), *range(15, 86, 5)], "xi": np.geomspace(1e-3, 1e3, 13).round(4).tolist()}
 
 
-def generated_record() -> StudyRecord:
-    """A study of generated numbers on the whole grid, with the shape of a real one and no meaning."""
-    rng = np.random.default_rng(0)
-    grid = get_method("TGSR").param_grid(TaskShape(71, 71, 85))
-    table = pd.DataFrame(expand_grid(grid))
-    ridge = np.exp(-(((table["kappa"] - 14) / 22) ** 2) - ((np.log10(table["xi"]) - 1) / 2.2) ** 2)
-    score = 0.42 + 0.26 * ridge + rng.normal(0, 0.012, len(table))
-    table["macro_f1"], table["accuracy"] = score, np.round((score + 0.03) * 71) / 71
-    table["selection_value"], table["trial"] = score, np.arange(len(table))
-    kept = rng.permutation(85) < int(table.loc[score.idxmax(), "kappa"])
-    return StudyRecord(
-        title="V-N TGSR grid oracle region",
-        pair="V-N",
-        method="TGSR",
-        selection="oracle",
-        sampler="grid",
-        table=table,
-        fixed={"groups": "region"},
-        group_norms=np.where(kept, rng.uniform(0.3, 1.0, 85), 0.0),
-        n_whole=len(table),
-        n_groups=85,
-        generated=True,
-    )
+def generated_database(name: str, seed: int, informative: int = 12) -> FeatureDataset:
+    """Histogram-like features in which a few regions carry the class, each database shifted in its own way."""
+    rng, common = np.random.default_rng(seed), np.random.default_rng(7)
+    labels = np.arange(71) % 3
+    signal = common.gamma(0.5, size=(3, 85, 177))
+    carrying = common.permutation(85)[:informative]
+    signal[:, np.setdiff1d(np.arange(85), carrying)] = 0
+    base = common.gamma(0.5, size=(85, 177)) + 0.6 * rng.gamma(0.5, size=(85, 177))
+    histograms = base + 0.1 * signal[labels] + 1.5 * rng.gamma(0.3, size=(71, 85, 177))
+    histograms /= histograms.sum(axis=-1, keepdims=True)
+    subjects = np.array([f"s{index // 6:02d}" for index in range(71)])
+    return FeatureDataset(name, histograms, labels, subjects=subjects, parameters={"origin": "generated"})
 
 
 @click.command()
@@ -56,15 +45,22 @@ def generated_record() -> StudyRecord:
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Picture MLflow's UI, too.")
 def main(out: Path, browser: bool) -> None:
     """Draw the pictures of the reports' page anew."""
-    for figure in study_figures(generated_record()):
-        if figure.name in _SHOWN:
-            save_figure(figure.figure, out / f"{figure.name}.png", dpi=110)
-            click.echo(f"{figure.name}.png")
-    if browser:
-        with tempfile.TemporaryDirectory() as folder:
+    pair = DatabasePair(generated_database("SMIC_VIS", 1), generated_database("SMIC_NIR", 2))
+    with tempfile.TemporaryDirectory() as folder:
+        options = RunOptions(resolve_config(folder), "generated", page=False)
+        study = run_study(make_spec(pair, axes=_AXES), pair, options)
+        for figure in study_figures(study.record):
+            if figure.name in _SHOWN:
+                save_figure(figure.figure, out / f"{figure.name}.png", dpi=110)
+                click.echo(f"{figure.name}.png")
+        if browser:
             test = Path(__file__).parents[2] / "tests" / "reports" / "test_ui_browser.py"
-            environment = os.environ | {"TGSR_SCREENSHOTS": str(out), "TMPDIR": folder}
+            pictures = Path(folder) / "pictures"
+            pictures.mkdir()
+            environment = os.environ | {"TGSR_SCREENSHOTS": str(pictures), "TMPDIR": folder}
             subprocess.run([sys.executable, "-m", "pytest", str(test), "-n0", "-q", "-rs"], env=environment, check=True)
+            for picture in pictures.iterdir():
+                shutil.copy(picture, out)
 
 
 if __name__ == "__main__":

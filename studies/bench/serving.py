@@ -8,8 +8,6 @@ sent are drawn, and the client writes its bodies beforehand.
 
 from __future__ import annotations
 
-import argparse
-import io
 import json
 import os
 import signal
@@ -25,33 +23,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import click
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+
+from tgsr import load_model
 
 _LOADING = "import time; t = time.perf_counter(); import tgsr; tgsr.load_model({!r}); print(time.perf_counter() - t)"
-
-
-def time_loading(uri: str) -> tuple[float, float]:
-    """Seconds from `import tgsr` to the loaded model in a new process, the median of three; and of a second loading."""
-    import tgsr
-
-    command = [sys.executable, "-c", _LOADING.format(uri)]
-    seconds = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)]
-    return median(seconds), timeit.repeat(lambda: tgsr.load_model(uri), number=1, repeat=2)[1]
-
-
-def time_rows(uri: str, rows: int) -> float:
-    """Milliseconds of a prediction of so many rows, model loaded."""
-    import tgsr
-
-    model = tgsr.load_model(uri)
-    given = np.random.default_rng(0).random((rows, model.header.n_features)) / 59
-    return 1000 * median(timeit.repeat(lambda: model.predict(given), number=1, repeat=30))
+_PATIENCE = 120
 
 
 @contextmanager
-def serving(uri: str, workers: int = 1, patience: float = 120) -> Iterator[str]:
+def serving(uri: str, workers: int) -> Iterator[str]:
     """MLflow's server in processes of its own; gives the address of its predictions."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -63,14 +45,13 @@ def serving(uri: str, workers: int = 1, patience: float = 120) -> Iterator[str]:
     # a group of its own: the server starts a shell, which starts the workers
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=quiet, stderr=quiet)
-    address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + patience
-        while not _answers(f"{address}/ping"):
+        deadline = time.monotonic() + _PATIENCE
+        while not _answers(f"http://127.0.0.1:{port}/ping"):
             if server.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the server for {uri} does not come up")
             time.sleep(0.1)
-        yield f"{address}/invocations"
+        yield f"http://127.0.0.1:{port}/invocations"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
@@ -84,66 +65,41 @@ def _answers(address: str) -> bool:
     return True
 
 
-def bodies_of(rows: npt.NDArray[np.float64]) -> dict[str, tuple[bytes, str]]:
-    """The same rows in each form that the server takes: body and content type."""
-    parquet = io.BytesIO()
-    pd.DataFrame({"features": list(rows)}).to_parquet(parquet)
-    short = [[float(f"{value:.7g}") for value in row] for row in rows.tolist()]
-    return {
-        "JSON, inputs": (json.dumps({"inputs": rows.tolist()}).encode(), "application/json"),
-        "JSON, one column": (_one_column(rows.tolist()), "application/json"),
-        "JSON, one column, 7 digits": (_one_column(short), "application/json"),
-        "Parquet": (parquet.getvalue(), "application/vnd.apache.parquet"),
-    }
+def send(address: str, body: bytes) -> None:
+    """Send a body and read the predictions."""
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.load(answer)["predictions"]
 
 
-def _one_column(rows: list[list[float]]) -> bytes:
-    return json.dumps({"dataframe_split": {"columns": ["features"], "data": [[row] for row in rows]}}).encode()
-
-
-def time_serving(uri: str, body_rows: int, n_bodies: int, workers: int) -> tuple[float, dict[str, float]]:
-    """Seconds until the server answers, and rows a second in bodies of so many rows, by their form."""
-    import tgsr
-
-    drawn = np.random.default_rng(0).random((body_rows, tgsr.load_model(uri).header.n_features)) / 59
-    rates = {}
+@click.command()
+@click.option("--model", "uri", required=True, help="Such as models:/tgsr-V-N@champion, or a model's folder.")
+@click.option("--rows", default=24, show_default=True, help="Rows a body.")
+@click.option("--bodies", default=30, show_default=True, help="Bodies of each form.")
+@click.option("--workers", default=1, show_default=True, help="Of the server.")
+def main(uri: str, rows: int, bodies: int, workers: int) -> None:
+    """Measure and print."""
+    command = [sys.executable, "-c", _LOADING.format(uri)]
+    first = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)]
+    again = timeit.repeat(lambda: load_model(uri), number=1, repeat=2)[1]
+    click.echo(f"loading: {median(first):.2f} s in a new process, {again:.3f} s again")
+    model = load_model(uri)
+    drawn = np.random.default_rng(0).random((rows, model.header.n_features)) / 59
+    for given in (drawn[:1], drawn):
+        seconds = median(timeit.repeat(lambda given=given: model.predict(given), number=1, repeat=30))  # type: ignore[misc]
+        click.echo(f"{len(given)} rows from Python: {1000 * seconds:.2f} ms")
     started = time.perf_counter()
-    with serving(uri, workers) as address:
+    with serving(uri, workers) as address, ThreadPoolExecutor(workers) as clients:
         up = time.perf_counter() - started
-        for form, (body, kind) in bodies_of(drawn).items():
-            send(address, body, kind)
+        click.echo(f"served by {workers} workers, up after {up:.1f} s; rows/s in bodies of {rows}:")
+        short = [[float(f"{value:.7g}") for value in row] for row in drawn.tolist()]
+        for form, sent in (("JSON", drawn.tolist()), ("JSON, 7 digits", short)):
+            body = json.dumps({"inputs": sent}).encode()
+            send(address, body)
             started = time.perf_counter()
             # as many clients as workers: one alone would wait for itself
-            with ThreadPoolExecutor(workers) as clients:
-                list(clients.map(lambda _, body=body, kind=kind: send(address, body, kind), range(n_bodies)))
-            rates[form] = body_rows * n_bodies / (time.perf_counter() - started)
-    return up, rates
-
-
-def send(address: str, body: bytes, kind: str) -> list[dict[str, object]]:
-    """Send a body and give the predictions."""
-    request = urllib.request.Request(address, body, {"Content-Type": kind})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        predictions: list[dict[str, object]] = json.load(answer)["predictions"]
-    return predictions
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="such as models:/tgsr-V-N@champion, or a model's folder")
-    parser.add_argument("--rows", type=int, default=24, help="rows a body")
-    parser.add_argument("--bodies", type=int, default=30)
-    parser.add_argument("--workers", type=int, default=1)
-    given = parser.parse_args()
-    first, again = time_loading(given.model)
-    print(f"loading: {first:.2f} s in a new process, {again:.3f} s again")
-    for rows in (1, given.rows):
-        print(f"{rows} rows from Python: {time_rows(given.model, rows):.2f} ms")
-    up, rates = time_serving(given.model, given.rows, given.bodies, given.workers)
-    print(f"served by {given.workers} workers, up after {up:.1f} s; rows/s in bodies of {given.rows}:")
-    for form, rate in rates.items():
-        print(f"  {form}: {rate:.0f}")
+            list(clients.map(send, [address] * bodies, [body] * bodies))
+            click.echo(f"  {form}: {rows * bodies / (time.perf_counter() - started):.0f}")
 
 
 if __name__ == "__main__":

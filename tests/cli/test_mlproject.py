@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import re
 import shlex
@@ -30,10 +31,12 @@ def _command(name: str) -> click.Command:
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_parameters_are_the_commands_options_with_the_same_defaults(name: str) -> None:
     words = shlex.split(ENTRY_POINTS[name]["command"].replace("{", "'{").replace("}", "}'"))
-    assert words[:3] == ["python", "-m", "tgsr"]
-    options = {option: param for param in _command(words[3]).params for option in param.opts}
+    assert words[:2] == ["python", "-m"]
+    # of the program, or a script of studies/
+    command = _command(words[3]) if words[2] == "tgsr" else importlib.import_module(words[2]).main
+    options = {option: param for param in command.params for option in param.opts}
     given: dict[str, click.Parameter] = {}
-    for previous, word in itertools.pairwise(words[3:]):
+    for previous, word in itertools.pairwise(words[2:]):
         if match := re.fullmatch(r"\{(\w+)\}", word):
             given[match[1]] = options[previous] if previous.startswith("--") else options[match[1]]
         elif word.startswith("--"):
@@ -44,7 +47,7 @@ def test_parameters_are_the_commands_options_with_the_same_defaults(name: str) -
         option = given[key]
         assert option.name == key
         if isinstance(option, click.Argument):
-            assert parameter["default"] == "none"
+            assert parameter["default"] == ""  # no argument at all
         elif "default" in parameter:
             assert str(option.get_default(click.Context(cli))) == parameter["default"]
         else:

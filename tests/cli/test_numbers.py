@@ -21,9 +21,9 @@ from tgsr.tracking.config import masked
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        (["study", "--experiment", "V-N"], ["--jobs", "--batch", "--seed", "--trials"]),
+        (["study", "--experiment", "V-N"], ["--jobs", "--seed", "--trials"]),
         (["grid", "--experiment", "V-N"], ["--jobs", "--seed", "--trials"]),
-        (["paper"], ["--jobs", "--seed", "--trials"]),
+        (["compare", "--experiment", "V-N"], ["--jobs", "--seed"]),
     ],
 )
 def test_negative_numbers_are_refused(command: list[str], options: list[str]) -> None:

@@ -123,3 +123,15 @@ def test_a_title_above_the_header_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "s.xls").write_bytes(b"")
     with pytest.raises(DataError, match=r"save it as \.xlsx"):
         read_sheet(tmp_path / "s.xls", ("clip",))
+
+
+@pytest.mark.parametrize(
+    "row", ["a,joy\x1b[2J,p1", "a,=cmd|' /C calc'!A0,p1", "a,joy,@p1", "a\x1b[2J,joy,p1", "-a,joy,p1"]
+)
+def test_names_that_steer_a_terminal_or_a_spreadsheet_are_skipped_with_the_reason(root: Path, row: str) -> None:
+    (root / "clips.csv").write_text(f"clip,label,subject\n{row}\nb,joy,p2\n")
+    collection = load_clips("mine", root)
+    assert [clip.id for clip in collection.clips] == ["b"]
+    [entry] = collection.skipped
+    assert entry.reason.startswith("row 2: ")
+    assert (entry.clip + entry.reason).isprintable()

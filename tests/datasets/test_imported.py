@@ -79,7 +79,11 @@ def test_archives_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path, 
 
 def test_tables_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    for text, message in (("label,x\na,b\n", "x is not"), ("label,x\n,1\n", "row 2 has no label"), ("", "read")):
+    for text, message in (
+        ("label,x\na,b\n", "line 2, column x: 'b'"),
+        ("label,x\n,1\n", "sample 1 has no label"),
+        ("", "empty"),
+    ):
         path.write_text(text)
         with pytest.raises(DataError, match=rf"t\.csv: .*{message}"):
             import_features(path, "t")
@@ -106,3 +110,9 @@ def test_the_command_imports(tmp_path: Path) -> None:
     assert "mine: 3 clips (2 joy, 1 pain); 3 features in 2 groups" in result.output
     assert load_features(tmp_path / "mine.tgsr.npz").n_groups == 2
     assert CliRunner().invoke(cli, [*command, "--root", "x"]).exit_code == 2
+    assert (
+        CliRunner().invoke(cli, ["features", "--database", "m", "--root", "x", "--out", "y", "--drop", "z"]).exit_code
+        == 2
+    )
+    result = CliRunner().invoke(cli, [*command, "--drop", "brow/0", "--drop", "Label", "--label", "clip"])
+    assert "mine: 3 clips (1 a, 1 b, 1 c); 2 features in 1 groups" in result.output

@@ -89,9 +89,14 @@ def test_a_source_of_one_class_is_refused_and_an_absent_class_told():
     assert DatabasePair(made(labels=(0, 1, 1)), made("BB")).warnings == ("A: no sample of surprise",)
 
 
-def test_databases_extracted_with_other_settings_are_warned_of():
-    pair = DatabasePair(made("A", parameters={"size": 112, "radii": [3]}), made("BB", parameters={"size": 64}))
-    assert pair.warnings == ("A and BB were extracted with another size",)
+@pytest.mark.parametrize("setting", ["n_frames", "size", "radii", "neighbours", "mapping", "interpolation", "grid"])
+def test_databases_extracted_with_other_settings_are_refused(setting):
+    first, other = (made(name, parameters={"origin": "clips", setting: [n]}) for name, n in (("A", 1), ("BB", 2)))
+    for meet in (DatabasePair, lambda *both: pool(both)):
+        with pytest.raises(DataError, match=rf"A and BB were extracted with another {setting}"):
+            meet(first, other)
+    told = replace(first, parameters={"radii": (3, 3, 3)})
+    assert DatabasePair(told, made("BB", parameters={"radii": [3, 3, 3], "crop": "face"})).warnings == ()
 
 
 def test_several_sources_are_pooled_with_their_people_told_apart(tmp_path):

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
 from tgsr.datasets import find_damaged, find_databases, load_database, load_pair, load_released
 from tgsr.errors import DataError, MissingDataError, ProtocolError, TgsrError
@@ -37,12 +38,66 @@ def write_older(path, features, labels, prefix="SMIC_VIS"):
     return path
 
 
-@pytest.mark.parametrize("write", [write_hdf5, write_older])
-def test_both_kinds_of_mat_file_give_the_same_dataset(tmp_path, features, write):
+def write_version_4(path, features, labels, prefix="SMIC_VIS"):
+    scipy.io.savemat(path, {f"{prefix}_micro_feature": features, f"{prefix}_micro_label": labels}, format="4")
+    return path
+
+
+def write_sparse(path, features, labels):
+    return write_older(path, scipy.sparse.csc_matrix(features), labels)
+
+
+def write_octave(path, features, labels, prefix="SMIC_VIS"):
+    with h5py.File(path, "w") as file:
+        for name, values in ((f"{prefix}_micro_feature", features), (f"{prefix}_micro_label", np.asarray(labels))):
+            file.create_group(name)["value"] = values.T
+    return path
+
+
+@pytest.mark.parametrize("write", [write_hdf5, write_older, write_version_4, write_sparse, write_octave])
+def test_all_kinds_of_mat_file_give_the_same_dataset(tmp_path, features, write):
     dataset = load_released(write(tmp_path / "x.mat", features, LABELS))
     assert dataset.name == "SMIC_VIS"
     np.testing.assert_array_equal(dataset.labels, [0, 1, 2, 0, 1])
     np.testing.assert_array_equal(dataset.features, released_to_canonical(features))
+
+
+def write_sparse_hdf5(path):
+    with h5py.File(path, "w") as file:
+        for suffix in ("feature", "label"):
+            group = file.create_group(f"SMIC_VIS_micro_{suffix}")
+            group.attrs["MATLAB_sparse"] = np.uint64(5)
+            group["data"] = np.ones(3)
+
+
+def write_sparse_octave(path):
+    with h5py.File(path, "w") as file:
+        for suffix in ("feature", "label"):
+            file.create_group(f"SMIC_VIS_micro_{suffix}").create_group("value")["data"] = np.ones(3)
+
+
+def write_values(values):
+    return lambda path: scipy.io.savemat(path, {"SMIC_VIS_micro_feature": values, "SMIC_VIS_micro_label": [[1.0, 2.0]]})
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_text("# Created by Octave 6.1\n# name: SMIC_VIS_micro_feature\n 1 2\n"), "text.*-v7"),
+        (lambda path: path.write_text("1 2 3\n"), "text.*no MATLAB file"),
+        (write_sparse_hdf5, "is sparse; save full"),
+        (write_sparse_octave, "is sparse; save full"),
+        (write_values(scipy.sparse.csc_matrix((10**5, 10**5))), "takes 76293 MB"),
+        (write_values(np.array([[1], "a"], dtype=object)), "numbers, got a cell array"),
+        (write_values({"a": 1}), "numbers, got a struct"),
+        (write_values("abc"), "numbers, got text"),
+        (lambda path: path.write_bytes(b""), "not a readable MATLAB file"),
+    ],
+)
+def test_files_of_another_kind_are_refused_for_what_they_are(tmp_path, write, message):
+    write(tmp_path / "x.mat")
+    with pytest.raises(DataError, match=rf"x\.mat: .*{message}"):
+        load_released(tmp_path / "x.mat")
 
 
 def test_layouts_are_a_permutation_with_the_stated_order():

@@ -20,11 +20,12 @@ from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError
 from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
+from tgsr.models.prediction import first_frame, predict_clips
+from tgsr.models.registered import Header, RegisteredModel
 from tgsr.preprocessing._face import find_face
 from tgsr.protocols import CLASS_NAMES
-from tgsr.tracking._prediction import first_frame, predict_clips
-from tgsr.tracking.config import open_client, resolve_config
-from tgsr.tracking.model import Header, RegisteredModel
+from tgsr.tracking.client import open_client
+from tgsr.tracking.config import resolve_config
 
 TOP, LEFT = 90, 140
 ONSET = 20
@@ -89,6 +90,8 @@ def test_raw_clips_become_features(raw: Path) -> None:
 
 
 class Linear:
+    region_norms_ = np.ones(85)
+
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         return X @ np.random.default_rng(0).random((15045, 3))
 
@@ -100,7 +103,7 @@ class Loaded(RegisteredModel):
     """A loaded model that remembers the feature rows that it was given."""
 
     def __init__(self, extraction: dict[str, Any]) -> None:
-        super().__init__(Linear(), Header(CLASS_NAMES, 15045, "region", (1.0,) * 85, extraction))
+        super().__init__(Linear(), Header(CLASS_NAMES, 15045, "region", extraction))
 
     def answer(self, rows: np.ndarray) -> pd.DataFrame:
         self.rows = rows
@@ -170,7 +173,7 @@ def test_the_command_prints_the_good_clips_and_ends_with_status_1(
     raw: Path, faceless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Loaded({**ExtractionSettings().to_dict(), "crop": "face"})
-    monkeypatch.setattr("tgsr.tracking.model_bundle.load_model", lambda uri, trusted: model)
+    monkeypatch.setattr("tgsr.models.loading.load_model", lambda *_, **given: model)
     open_client(resolve_config(tmp_path).tracking_uri)
     good = load_clips("CASME2", raw).clips[0].path
     arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tgsr.datasets import DatabasePair
-from tgsr.estimators import METHODS, Method, TargetSamples, TaskShape, expand_grid, prepare_sweep
+from tgsr.estimators import METHODS, Method, TargetSamples, TaskShape, expand_grid, prepare_reverse, prepare_sweep
 from tgsr.estimators._base import TransferClassifier
 from tgsr.evaluation import mask_target
 
@@ -204,26 +204,40 @@ def test_a_fitted_method_survives_pickling(method):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X_target), fitted.predict(X_target))
 
 
-SHAPE = TaskShape(24, 18, 85)
-
-
 @each_method
-def test_defaults_grid_and_distributions_are_accepted_parameters(method):
-    grid = expand_grid(method.param_grid(SHAPE))
+@pytest.mark.parametrize("published", [True, False])
+def test_defaults_grid_and_distributions_are_accepted_parameters(method, published):
+    shape = TaskShape(24, 18, 85, published)
+    grid = expand_grid(method.param_grid(shape))
     for params in (method.defaults, *grid[:3], *grid[-3:]):
         estimator = method.make(**params)
         assert {name: estimator.get_params()[name] for name in params} == dict(params)
-    for name, distribution in method.param_distributions(SHAPE).items():
+    for name, distribution in method.param_distributions(shape).items():
         assert name in method.estimator().get_params()
         assert isinstance(distribution, BaseDistribution)
     assert method.shares is None or method.shares in grid[0]
 
 
 @each_method
-def test_sweep_and_single_fits_agree(method):
+def test_features_of_another_layout_search_the_cost_of_every_svm(method):
+    n_cells = {}
+    for published in (True, False):
+        shape = TaskShape(300, 200, 400, published)
+        grid, ranges = expand_grid(method.param_grid(shape)), method.param_distributions(shape)
+        searched = {settings.get("C") for settings in grid}
+        ends_in_svm = hasattr(method.estimator(), "C") and not published
+        assert searched == ({0.01, 0.1, 1.0, 10.0, 100.0} if ends_in_svm else {None})
+        assert ("C" in ranges) == ends_in_svm
+        n_cells[published] = len(grid)
+    assert n_cells[False] <= max(n_cells[True], 5 * 56)  # five times STM's
+
+
+@each_method
+@pytest.mark.parametrize("published", [True, False])
+def test_sweep_and_single_fits_agree(method, published):
     X, y, X_target, _ = blobs()
     X_new = X_target[::-2]
-    grid = expand_grid(method.param_grid(TaskShape(24, 18, 12)))
+    grid = expand_grid(method.param_grid(TaskShape(24, 18, 12, published)))
     grid = grid[:: max(1, len(grid) // 8)]
     fixed = {"groups": np.arange(60) // 5} if method.name == "TGSR" else {}
     codes = 3 * (y > 0) + (y > 1)  # 0, 3, 4: classes 1 and 2 are absent
@@ -279,3 +293,35 @@ def test_labels_of_another_type_are_named(method):
     for wrong in (y + 0.5, y.astype(str)):
         with pytest.raises(ValueError, match=r"label|target"):
             fitted.score(X, wrong)
+
+
+@each_method
+def test_reverse_fits_are_fresh_fits_on_the_labels_of_each(method):
+    X, _, X_target, y_target = blobs()
+    flipped = np.where(np.arange(18) < 3, 2, y_target)
+    labels = [y_target, flipped, y_target % 2, np.where(y_target == 1, 1, 2), np.full(18, 1), y_target]
+    grid = expand_grid(method.param_grid(TaskShape(len(X), len(X_target), 1)))[: len(labels)]
+    settings = [grid[index % len(grid)] for index in range(len(labels))]
+    back = prepare_reverse(small(method), X, X_target, n_classes=3)(settings, labels)
+    assert back.shape == (len(labels), len(X))
+    for params, codes, predicted in zip(settings, labels, back, strict=True):
+        if len(set(codes)) == 1:
+            np.testing.assert_array_equal(predicted, codes[0])
+        else:
+            (fresh,) = prepare_sweep(small(method), X_target, codes, X, n_classes=3)([params])
+            np.testing.assert_array_equal(predicted, fresh.codes)
+
+
+@each_method
+def test_a_target_of_one_sample_teaches_its_class(method):
+    X, _, X_target, _ = blobs()
+    reverse = prepare_reverse(small(method), X, X_target[:1], n_classes=3)
+    np.testing.assert_array_equal(reverse([{}, {}], [[2], [0]]), [[2] * len(X), [0] * len(X)])
+
+
+@each_method
+def test_the_source_as_new_samples_is_scored_like_any_others(method):
+    X, y, X_target, _ = blobs()
+    (same,), (other,) = (prepare_sweep(small(method), X, y, X_target, new)([{}]) for new in (X, X.copy()))
+    np.testing.assert_allclose(same.new_decisions, other.new_decisions, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(same.decisions, other.decisions)

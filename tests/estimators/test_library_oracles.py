@@ -9,8 +9,8 @@ import pytest
 from sklearn.svm import SVC
 
 from tgsr.estimators import SAClassifier, TCAClassifier
-from tgsr.estimators._span import Span
-from tgsr.solvers._importance import gaussian, kmm
+from tgsr.estimators.span import Span
+from tgsr.solvers.importance import gaussian, kmm
 
 REASON = "needs the optional extra 'oracles' (skada, transfertools)"
 

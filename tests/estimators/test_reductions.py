@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+import scipy.spatial.distance
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
@@ -28,11 +30,13 @@ from tgsr.estimators import (
 )
 from tgsr.estimators._drls import RegressionProblem
 from tgsr.estimators._kernel_svm import class_ranks
-from tgsr.estimators._span import Span, principal_axes
 from tgsr.estimators._subspace import geodesic_flow
 from tgsr.estimators._tca import transfer_components
-from tgsr.solvers._importance import gaussian
+from tgsr.estimators._tkl import _target_spectrum
+from tgsr.estimators.span import Span, principal_axes
+from tgsr.solvers._quadratic import damped_least_squares
 from tgsr.solvers._sparse_regression import Resolvents, Schedule, sparse_regression
+from tgsr.solvers.importance import gaussian
 
 
 def plain_svm(X, y, X_target):
@@ -151,8 +155,10 @@ def test_tca_components_of_a_huge_kernel_leave_out_the_gap_of_the_means(domains)
 
 def test_unscaled_features_do_not_stop_tca():
     X, y = load_wine(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="max_iter=10000000"):
+    with pytest.warns(ConvergenceWarning) as caught:
         fitted = TCAClassifier().fit(1e3 * X[::2], y[::2], X_target=1e3 * X[1::2])
+    assert not fitted.converged_
+    assert ["max_iter=10000000" in str(caught[0].message), len(caught)] == [True, 2]  # LIBSVM's and our own
     assert (fitted.predict(1e3 * X[1::2]) == y[1::2]).mean() > 0.6
 
 
@@ -166,22 +172,41 @@ def test_tca_on_identical_domains_is_kernel_pca(domains):
     np.testing.assert_array_equal(fitted.predict(X), expected)
 
 
-def test_tkl_extends_the_target_kernel_to_itself(domains):
+@pytest.mark.parametrize("width", [None, 0.7])
+def test_tkl_extends_the_target_kernel_to_itself(domains, width):
     X, _, X_target = domains
-    prepared = TKLClassifier()._prepare(Span.of(X, X_target))
-    gram = X_target @ X_target.T
+    both = np.vstack([X, X_target])
+    learned = _target_spectrum(Span.of(X, X_target), width)
+    mean_square = scipy.spatial.distance.cdist(both, both, "sqeuclidean").mean()
+    gram = X_target @ X_target.T if width is None else rbf_kernel(X_target, gamma=1 / (width**2 * mean_square))
     values, vectors = np.linalg.eigh(gram)
     rank = len(X_target) - 10
-    np.testing.assert_allclose(
-        np.abs(prepared.span.target @ prepared.extension), np.abs(vectors[:, ::-1][:, :rank]), atol=1e-4
-    )
+    features = gram @ learned.extension
+    np.testing.assert_allclose(np.abs(features), np.abs(vectors[:, ::-1][:, :rank]), atol=1e-4)
     # with the target's own spectrum the kernel is the target's, restricted to its leading eigenvectors
-    approximation = prepared.span.target @ prepared.extension * values[::-1][:rank]
     np.testing.assert_allclose(
-        approximation @ (prepared.span.target @ prepared.extension).T,
+        features * values[::-1][:rank] @ features.T,
         vectors[:, -rank:] * values[-rank:] @ vectors[:, -rank:].T,
         atol=1e-4,
     )
+
+
+def test_tkl_with_a_gaussian_kernel_is_its_formula_in_the_raw_features(domains):
+    X, y, X_target = domains
+    both = np.vstack([X, X_target])
+    K = np.exp(
+        -scipy.spatial.distance.cdist(both, both, "sqeuclidean")
+        / np.mean(scipy.spatial.distance.cdist(both, both, "sqeuclidean"))
+    ) + 1e-6 * np.eye(42)
+    values, vectors = np.linalg.eigh(K[24:, 24:])
+    extension = vectors[:, ::-1][:, :8] / values[::-1][:8]
+    Phi = K[:24, 24:] @ extension
+    spectrum = damped_least_squares((Phi.T @ Phi) ** 2, np.diag(Phi.T @ K[:24, :24] @ Phi), 1.1)
+    everybody = K[:, 24:] @ extension
+    learned = everybody * spectrum @ everybody.T
+    expected = SVC(kernel="precomputed", C=10.0).fit(learned[:24, :24], y).predict(learned[24:, :24])
+    fitted = TKLClassifier(zeta=1.1, kernel="rbf", C=10.0).fit(X, y, X_target=X_target)
+    np.testing.assert_array_equal(fitted.predict(X_target), expected)
 
 
 def test_stm_with_even_weights_is_a_squared_hinge_svm(domains):
@@ -193,15 +218,17 @@ def test_stm_with_even_weights_is_a_squared_hinge_svm(domains):
     np.testing.assert_array_equal(even.predict(X_target), reference.fit(X, y).predict(X_target))
 
 
-def test_stm_sees_what_a_new_sample_has_outside_the_span(domains):
+@pytest.mark.parametrize("method", [STMClassifier, TKLClassifier])
+def test_gaussian_kernels_see_what_a_new_sample_has_outside_the_span(domains, method):
     X, y, X_target = domains
-    fitted = STMClassifier(kernel="rbf").fit(X, y, X_target=X_target)
-    far = X + 100 * np.linalg.qr(np.vstack([X, X_target]).T, mode="complete")[0][:, -1]
-    rule = fitted.rule_
-    raw = gaussian(far, X, rule.width) @ rule.coefficients + rule.intercepts
-    np.testing.assert_array_equal(fitted.predict(far), np.argmax(raw, axis=1))
-    assert (fitted.predict(far) != fitted.predict(X)).any()
-    np.testing.assert_array_equal(fitted.predict(X_target), rule(fitted.span_.target, 0.0).argmax(axis=1))
+    fitted = method(kernel="rbf").fit(X, y, X_target=X_target)
+    direction = np.linalg.qr(np.vstack([X, X_target]).T, mode="complete")[0][:, -1]
+    kernel = fitted.rule_.kernel
+    known = kernel.samples @ fitted.span_.basis.T
+    for far in (X, X + direction, X + 100 * direction):
+        expected = gaussian(far, known, kernel.width)
+        np.testing.assert_allclose(kernel(*fitted.span_.locate(far)), expected, atol=1e-12)
+    assert (fitted.decision_function(X + direction) != fitted.decision_function(X)).any()
 
 
 def test_drls_without_mean_term_is_a_label_space_lasso(domains):

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
 from tgsr.errors import ParameterError
-from tgsr.estimators import TaskShape, expand_grid, get_method, prepare_sweep
+from tgsr.estimators import SVMClassifier, TaskShape, expand_grid, get_method, prepare_reverse, prepare_sweep
+from tgsr.estimators.sweep import Outcome
 
 SHAPE = TaskShape(7, 6, 85)
 
@@ -71,3 +72,37 @@ def test_a_grid_keeps_the_order_of_its_keys_and_blocks():
     expected = [{"b": 1, "a": "x"}, {"b": 1, "a": "y"}, {"b": 2, "a": "x"}, {"b": 2, "a": "y"}, {"c": 3}]
     assert expand_grid(grid) == expected
     assert list(expand_grid(grid)[0]) == ["b", "a"]
+
+
+class Constant:
+    """Has its own sweep, which predicts the class that occurs last in the labels."""
+
+    def prepare_sweep(self, X, codes, X_target, X_new=None, *, n_classes):
+        prepared.append(codes.tolist())
+        last = np.full(len(X_target), codes[-1])
+        return lambda settings: [Outcome(dict(params), last) for params in settings]
+
+
+class OwnSweepOfOurs(Constant, SVMClassifier):
+    """A subclass of one of our methods, with a sweep of its own: the reverse fits are by that, too."""
+
+
+prepared: list[list[int]] = []
+
+
+@pytest.mark.parametrize("kind", [Constant, OwnSweepOfOurs])
+def test_reverse_fits_of_ones_own_sweep_share_equal_labels_and_spare_those_of_one_class(domains, kind):
+    X, _, X_target = domains
+    labels = np.array([[0, 1] * 9, [1, 0] * 9, [2] * 18, [0, 1] * 9])
+    prepared.clear()
+    back = prepare_reverse(kind(), X, X_target, n_classes=3)([{}] * 4, labels)
+    np.testing.assert_array_equal(back, np.repeat([[1], [0], [2], [1]], len(X), axis=1))
+    assert sorted(prepared) == sorted([labels[0].tolist(), labels[1].tolist()])
+
+
+def test_reverse_fits_of_any_classifier_are_a_loop_of_fits(domains):
+    X, _, X_target = domains
+    settings, labels = [{"C": 0.1}, {"C": 10.0}], [np.arange(18) % 3, np.arange(18) % 2 * 2]
+    back = prepare_reverse(LogisticRegression(), X, X_target, n_classes=3)(settings, labels)
+    for params, codes, predicted in zip(settings, labels, back, strict=True):
+        np.testing.assert_array_equal(predicted, LogisticRegression(**params).fit(X_target, codes).predict(X))

@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from tgsr.cli import cli
 from tgsr.datasets import load_features
 
+pytestmark = pytest.mark.faults
+
 HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "AUs", "Estimated Emotion"]
 CASME = [
     [1, "EP01_01f", None, 1, 2, 4, None, "4", "disgust"],

@@ -18,11 +18,14 @@ import pytest
 from click.testing import CliRunner
 
 from tgsr.cli import cli
-from tgsr.datasets import save_features
-from tgsr.tracking.config import open_client
-from tgsr.tracking.reading import list_studies, read_trials
+from tgsr.errors import TrackingError
+from tgsr.tracking import study_store
+from tgsr.tracking.client import open_client
+from tgsr.tracking.records import list_studies, trial_table
 
-CELLS = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200", "--selection", "oracle", "--quiet", "--jobs", "1"]
+pytestmark = pytest.mark.faults
+
+CELLS = ["--kappas", "3,20,85", "--xis", "0.01,1,30,200", "--quiet", "--jobs", "1"]
 
 STEPS = 3 if os.environ.get("TGSR_FAULTS") == "full" else 1
 FULL_DISK = "the disk is full; .*safe|cannot be written .no space left"
@@ -60,27 +63,32 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, pair_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME", "TGSR_STORAGE"):
-        monkeypatch.delenv(variable, raising=False)
-    pair = pair_factory(n_source=15, n_target=12)
-    for database in (pair.source, pair.target):
-        save_features(database, tmp_path / "features" / f"{database.name}.tgsr.npz")
+def data(data_folder: Path, tmp_path: Path) -> Path:
     np.savez(
         tmp_path / "own.npz",
         features=np.random.default_rng(0).random((30, 15045)),
         labels=np.array(["a", "b", "c"] * 10),
     )
-    return tmp_path / "features"
+    return data_folder
 
 
-def command(name: str, data: Path, out: Path) -> list[str]:
+@pytest.fixture
+def by_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let trials be written by MLflow's public client."""
+
+    def refuse(*_: Any) -> None:
+        raise TrackingError("not here")
+
+    return lambda: monkeypatch.setattr(study_store, "open_bulk_writer", refuse)
+
+
+def command(name: str, data: Path, out: Path, own: Path) -> list[str]:
     pair = ["--experiment", "V-N", "--data", str(data), *CELLS]
     return {
         "study": ["study", *pair, "--home", str(out)],
-        "study by the client": ["study", *pair, "--home", str(out), "--writer", "client"],
-        "grid": ["grid", *pair[:-5], "--out", str(out / "grid.csv")],
-        "features": ["features", "--database", "own", "--import", str(data.parent / "own.npz"), "--out", str(out)],
+        "study by the client": ["study", *pair, "--home", str(out)],
+        "grid": ["grid", *pair, "--out", str(out / "grid.csv")],
+        "features": ["features", "--database", "own", "--import", str(own / "own.npz"), "--out", str(out)],
     }[name]
 
 
@@ -104,23 +112,21 @@ def content(name: str, out: Path) -> Any:
         return next(out.glob("*.npz")).read_bytes()
     client = open_client(f"sqlite:///{out / 'mlflow.db'}")
     (study,) = list_studies(client)
-    table = read_trials(client, study.run_id, stored_table=False)
-    assert {run.info.status for run in client.search_runs([study_experiment(client, study)])} == {"FINISHED"}
-    return table.drop(columns=["fit_seconds", "run_id"]).to_dict("list")
-
-
-def study_experiment(client: Any, study: Any) -> str:
-    return str(client.get_run(study.run_id).info.experiment_id)
+    table = trial_table(client, study.run_id, study.experiment_id)
+    assert {run.info.status for run in client.search_runs([study.experiment_id])} == {"FINISHED"}
+    return table.drop(columns=["metrics.fit_seconds", "run_id"]).to_dict("list")
 
 
 # older versions of NumPy leave an archive open that could not be written, which then complains at its end
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", ["study", "study by the client", "grid", "features"])
 def test_a_full_disk_is_named_and_with_more_room_the_result_is_the_same(
-    name: str, disk: Disk, data: Path, tmp_path: Path
+    name: str, disk: Disk, data: Path, tmp_path: Path, by_client: Callable[[], None]
 ) -> None:
+    if name == "study by the client":
+        by_client()
     kilobytes, failures = 32, 0
-    while fails(command(name, data, disk.folder), disk, FULL_DISK):
+    while fails(command(name, data, disk.folder, tmp_path), disk, FULL_DISK):
         failures += 1
         kilobytes += max(kilobytes // STEPS, 32)
         assert kilobytes < 100_000
@@ -128,22 +134,22 @@ def test_a_full_disk_is_named_and_with_more_room_the_result_is_the_same(
     print(f"{name}: {failures} full disks, enough at {kilobytes} kB")
     assert failures > 0
     (tmp_path / "undisturbed").mkdir()
-    assert CliRunner().invoke(cli, command(name, data, tmp_path / "undisturbed")).exit_code == 0
+    assert CliRunner().invoke(cli, command(name, data, tmp_path / "undisturbed", tmp_path)).exit_code == 0
     assert content(name, disk.folder) == content(name, tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("name", ["study", "grid", "features"])
-def test_a_read_only_disk_is_named(name: str, disk: Disk, data: Path) -> None:
+def test_a_read_only_disk_is_named(name: str, disk: Disk, data: Path, tmp_path: Path) -> None:
     disk.lock()
-    assert fails(command(name, data, disk.folder), disk, NOT_WRITABLE)
+    assert fails(command(name, data, disk.folder, tmp_path), disk, NOT_WRITABLE)
 
 
 def test_a_study_on_a_disk_that_has_become_read_only_goes_no_further(disk: Disk, data: Path, tmp_path: Path) -> None:
-    assert CliRunner().invoke(cli, command("study", data, tmp_path / "home")).exit_code == 0
+    assert CliRunner().invoke(cli, command("study", data, tmp_path / "home", tmp_path)).exit_code == 0
     disk.grow(50_000)
     shutil.copytree(tmp_path / "home", disk.folder / "home")
     disk.lock()
-    more = [word.replace("0.01,1,30,200", "0.01,7") for word in command("study", data, disk.folder / "home")]
+    more = [word.replace("0.01,1,30,200", "0.01,7") for word in command("study", data, disk.folder / "home", tmp_path)]
     assert fails(more, disk, NOT_WRITABLE)
     report = ["report", "--home", str(tmp_path / "home"), "--out", str(disk.folder / "report")]
     assert fails(report, disk, NOT_WRITABLE)

@@ -28,8 +28,10 @@ from reader import read
 
 from tgsr.datasets import FeatureDataset, save_features
 
-sys.path.append(str(Path(__file__).parents[1] / "tracking"))
+sys.path.append(str(Path(__file__).parents[1] / "models"))
 import test_hostile_models as models
+
+pytestmark = pytest.mark.faults
 
 STEP = 1 if os.environ.get("TGSR_FAULTS") == "full" else 10
 SECONDS, MEGABYTES = 20, 1024
@@ -98,7 +100,7 @@ def feature_files() -> Iterator[tuple[str, Make]]:
     def with_member(name: str, data: Callable[[Path], bytes]) -> Make:
         return lambda path, canary: pack(path, {**members(path), name: data(canary)})
 
-    for member in ("features", "header", "labels", "subjects", "groups", "sample_ids"):
+    for member in ("features", "header", "labels", "subjects", "groups", "sample_ids", "feature_names"):
         name = f"{member}.npy"
         yield f"{name} is a pickled array", with_member(name, lambda c: npy(np.array([payload(c)]), pickled=True))
         yield f"{name} is a bare pickle", with_member(name, lambda c: pickle.dumps(payload(c)))
@@ -301,7 +303,7 @@ good = models.good
 @pytest.fixture(scope="module")
 def processes() -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pandas", "openpyxl", "h5py", "scipy.io", "reader", "tgsr.tracking.model"])
+    context.set_forkserver_preload(["pandas", "openpyxl", "h5py", "scipy.io", "reader", "tgsr.models.registered"])
     return context
 
 

@@ -12,16 +12,15 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from servers import tracking_server
 
-from tgsr.datasets import save_features
-from tgsr.tracking.config import open_client
-from tgsr.tracking.reading import list_studies, read_trials
+from tgsr.tracking.client import open_client
+from tgsr.tracking.records import list_studies, trial_table
 
 FULL = os.environ.get("TGSR_FAULTS") == "full"
 KILLS, KAPPAS, N_XIS = (50, "20,85", 100) if FULL else (2, "20,85", 6)
@@ -29,9 +28,13 @@ XIS = ",".join(f"{10 ** (index / N_XIS * 4 - 2):.4g}" for index in range(N_XIS))
 
 _NURSERY = """
 import json, os, sys
-import mlflow, numba, pandas, studies.sinks.mlflow, studies.study, tgsr.solvers._kernel, tgsr.cli.study
+import mlflow, numba, pandas, tgsr.tracking.study_store, tgsr.study.running, tgsr.solvers._kernel, tgsr.cli.study
 from tgsr.cli import cli
-from tgsr.tracking import _lock as lock
+from tgsr.study import running
+from tgsr.tracking import lock
+# tasks of two cells that are written at once, so that fifty lives do not end the study too soon
+grid_tasks, running._BATCH = running.grid_tasks, 1
+running.grid_tasks = lambda *given: [task[i : i + 2] for task in grid_tasks(*given) for i in range(0, len(task), 2)]
 # the lease on a server runs out sooner than in a minute, so that fifty kills do not take an hour
 lock.LEASE_SECONDS, lock._RENEW_SECONDS, lock._SETTLE_SECONDS = 4.0, 1.0, 0.1
 for line in sys.stdin:
@@ -80,23 +83,14 @@ class Nursery:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        self._process.communicate()
-
-
-@pytest.fixture(scope="module")
-def data(pair_factory: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("features")
-    pair = pair_factory(n_source=15, n_target=12)
-    for database in (pair.source, pair.target):
-        save_features(database, folder / f"{database.name}.tgsr.npz")
-    return folder
+        with self._process:
+            self._process.kill()
 
 
 def study(data: Path) -> list[str]:
-    # tasks of two cells that take a while, so that fifty lives do not end the study too soon
     slow = ["--tol", "1e-300", "--max-iter", "2000" if FULL else "200"]
-    grid = ["--kappas", KAPPAS, "--xis", XIS, "--batch", "1", "--jobs", "1", *slow]
-    return ["study", "--experiment", "V-N", "--data", str(data), "--selection", "oracle", "--quiet", *grid]
+    grid = ["--kappas", KAPPAS, "--xis", XIS, "--jobs", "1", *slow]
+    return ["study", "--experiment", "V-N", "--data", str(data), "--quiet", *grid]
 
 
 def n_trials(uri: str) -> int:
@@ -111,29 +105,27 @@ def content(uri: str, artifacts: Path) -> dict[str, Any]:
     client = open_client(uri)
     (found,) = list_studies(client)
     parent = client.get_run(found.run_id)
-    table = read_trials(client, found.run_id, stored_table=False)
+    table = trial_table(client, found.run_id, found.experiment_id)
     runs = client.search_runs([parent.info.experiment_id], max_results=1000)
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(runs) == len(table) + 1
     folders = {path.parent.name: path for path in artifacts.rglob("artifacts") if path.is_dir()}
     files = [{path.name: path.read_bytes() for path in folders[run_id].iterdir()} for run_id in table["run_id"]]
-    best = table["run_id"].tolist().index(found.best_run_id)
     return {
-        "table": table.drop(columns=["fit_seconds", "run_id"]).to_dict("list"),
+        "table": table.drop(columns=["metrics.fit_seconds", "run_id"]).to_dict("list"),
         "files": files,
-        "best": best,
+        "best": found.choose().row["number"],
         "metrics": {name: value for name, value in parent.data.metrics.items() if "second" not in name},
     }
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def undisturbed(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("undisturbed")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    nursery = Nursery(folder, uri)
-    nursery.start(study(data))
-    assert nursery.end() == 0, nursery.output
-    nursery.close()
+    with closing(Nursery(folder, uri)) as nursery:
+        nursery.start(study(data_folder))
+        assert nursery.end() == 0, nursery.output
     return content(uri, folder)
 
 
@@ -167,33 +159,35 @@ def kill(nursery: Nursery, command: list[str], uri: str, dice: random.Random) ->
 
 @pytest.mark.parametrize("store", ["embedded", "PostgreSQL", "tracking server"])
 def test_a_study_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
-    store: str, data: Path, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    store: str, data_folder: Path, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME", "TGSR_STORAGE"):
-        monkeypatch.delenv(variable, raising=False)
     if store == "tracking server":
         with tracking_server(tmp_path) as address:
-            assert_equal_after_kills(address, tmp_path, data, undisturbed)
+            assert_equal_after_kills(address, tmp_path, data_folder, undisturbed)
         return
     embedded = f"sqlite:///{tmp_path / 'mlflow.db'}"
     uri = embedded if store == "embedded" else request.getfixturevalue("empty_postgres")
-    assert_equal_after_kills(uri, tmp_path, data, undisturbed)
+    assert_equal_after_kills(uri, tmp_path, data_folder, undisturbed)
 
 
 def assert_equal_after_kills(uri: str, folder: Path, data: Path, undisturbed: dict[str, Any]) -> None:
     open_client(uri)
-    nursery, dice, kills, starts = Nursery(folder, uri), random.Random(0), 0, 0
+    with closing(Nursery(folder, uri)) as nursery:
+        kill_and_finish(nursery, uri, data, len(undisturbed["files"]))
+    found = content(uri, folder)
+    assert len(found["files"]) == len(undisturbed["files"]) == len(KAPPAS.split(",")) * N_XIS
+    assert found == undisturbed
+
+
+def kill_and_finish(nursery: Nursery, uri: str, data: Path, n_cells: int) -> None:
+    """Kill the study at many moments, then run it to its end."""
+    dice, kills, starts = random.Random(0), 0, 0
     while kills < KILLS and starts < 3 * KILLS:
         kills += kill(nursery, study(data), uri, dice)
         starts += 1
         if FULL:
             print(kills, starts, n_trials(uri), flush=True)
-    left = len(undisturbed["files"]) + 1 - n_trials(uri)
+    left = n_cells + 1 - n_trials(uri)
     finish(nursery, study(data))
-    nursery.close()
     print(f"{kills} kills in {starts} starts, {left} cells left for the end")
     assert kills == KILLS
-    found = content(uri, folder)
-    assert len(found["files"]) == len(undisturbed["files"]) == len(KAPPAS.split(",")) * N_XIS
-    assert found == undisturbed

@@ -30,6 +30,8 @@ from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing import prepare_clip
 
+pytestmark = pytest.mark.faults
+
 
 def peak() -> float:
     """The most memory that this process has held, MB."""
@@ -235,6 +237,9 @@ READERS = {
 }
 
 
+VALID: dict[str, bytes] = {}
+
+
 def valid(suffix: str, path: Path) -> bytes:
     if suffix == ".tgsr.npz":
         save_features(FeatureDataset("A", np.eye(4), np.arange(4) % 2, groups=np.arange(4)), path)
@@ -256,7 +261,7 @@ def valid(suffix: str, path: Path) -> bytes:
 @given(data=st.data())
 def test_any_bytes_are_read_or_a_typed_error(tmp_path_factory: pytest.TempPathFactory, suffix: str, data) -> None:
     path = tmp_path_factory.mktemp("any") / f"any{suffix}"
-    content = bytearray(valid(suffix, path))
+    content = bytearray(VALID.setdefault(suffix, valid(suffix, path)))  # a workbook has the time of its making in it
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))

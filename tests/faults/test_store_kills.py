@@ -5,102 +5,106 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
 
-from tgsr.tracking._runs import ParentSpec, start_parent
-from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun
-from tgsr.tracking.config import open_client, resolve_config
+from tgsr.datasets import load_pair
+from tgsr.tracking.client import open_client
+from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.names import Tag
+from tgsr.tracking.records import list_studies
+from tgsr.tracking.study_store import StudyStore
+from tgsr.trials import make_spec
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.faults
+
 KILLS = int(os.environ.get("TGSR_KILLS", "3"))
-N_TRIALS = 240
+N_TRIALS = {"bulk": 240, "client": 40}
 
 _COORDINATE = """
 import sys
 from pathlib import Path
 import numpy as np
-from tgsr.tracking.config import TrackingConfig, open_client
-from tgsr.tracking._lock import study_lock
-from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id
-home, uri, run_id, experiment_id, location, writer, n = sys.argv[1:]
-client = open_client(uri)
-with study_lock(TrackingConfig(Path(home), uri), client, experiment_id, "kills"):
-    store = TrialStore(client, StudyRun(run_id, experiment_id, location, "TGSR", "region"), writer)
-    store.clean()
-    there = set(store.table()["cell"])
-    trials = []
-    for number in range(int(n)):
-        settings = {"kappa": number, "xi": 0.5}
-        coef = np.random.default_rng(number).normal(size=(15045, 3))
-        norms = np.arange(85) % 2 + float(number)
-        metrics = {"macro_f1": number / 7}
-        trial = Trial(number, cell_id(settings), settings, metrics, np.arange(9) % 3, norms, coef, 1, 2)
-        if trial.cell not in there:
-            trials.append(trial)
-    print("ready", flush=True)
-    for start in range(0, len(trials), 6):
-        store.write(trials[start : start + 6])
-    print("done", flush=True)
+from tgsr.datasets import load_pair
+from tgsr.errors import TrackingError
+from tgsr.tracking import study_store
+from tgsr.tracking.config import TrackingConfig
+from tgsr.trials import Trial, make_spec
+home, uri, data, way, n = sys.argv[1:]
+
+def refuse(*_):
+    raise TrackingError("not here")
+
+if way == "client":
+    study_store.open_bulk_writer = refuse
+pair = load_pair("V", "N", Path(data))
+store = study_store.StudyStore(make_spec(pair), pair, TrackingConfig(Path(home), uri), data_folder=data)
+trials = []
+for number in range(int(n)):
+    coef = np.random.default_rng(number).normal(size=(15045, 3))
+    norms = np.arange(85) % 2 + float(number)
+    settings, metrics, rules = {"kappa": number, "xi": 0.5}, {"macro_f1": number / 7}, {"circular": number / 3}
+    trial = Trial(number, settings, metrics, np.arange(9) % 3, rules, norms, coef, 1, 2)
+    if trial.cell not in set(store.table["cell"]):
+        trials.append(trial)
+print("ready", flush=True)
+for start in range(0, len(trials), 6):
+    store.write(trials[start : start + 6])
+store.add_values({cell: {"luck": 0.5} for cell in store.read_table()["cell"]})
+store.close()
+print("done", flush=True)
 """
 
 
-def _start(home: Path) -> tuple[Any, StudyRun]:
-    config = resolve_config(home)
-    client = open_client(config.tracking_uri)
-    run_id = start_parent(client, ParentSpec("tgsr/V-N", "kills", "", {Tag.KIND: "study"}), config.artifact_root)
-    experiment_id = client.get_run(run_id).info.experiment_id
-    location = client.get_experiment(experiment_id).artifact_location
-    return client, StudyRun(run_id, experiment_id, location, "TGSR", "region")
+class Coordinator:
+    """Processes that write the trials of one study."""
+
+    def __init__(self, run_python: Callable[..., Popen[str]], config: TrackingConfig, data: Path, way: str) -> None:
+        self._run, self.config, self._data, self.way = run_python, config, data, way
+
+    def write(self, kill_after: float | None = None) -> bool:
+        """Run one, and kill it after so many seconds of writing; whether it came to its end."""
+        arguments = [str(self.config.home), self.config.tracking_uri, str(self._data), self.way]
+        process = self._run("-c", _COORDINATE, *arguments, str(N_TRIALS[self.way]))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[0]
+        if kill_after is not None:
+            time.sleep(kill_after)
+            process.send_signal(signal.SIGKILL)
+        return process.communicate()[0] == "done\n"
 
 
-def _coordinate(client: Any, home: Path, study: StudyRun, writer: str, kill_after: float | None) -> bool:
-    """Run a coordinator, kill it after so many seconds of writing; whether it came to its end."""
-    arguments = [str(home), client.tracking_uri, study.run_id, study.experiment_id, study.artifact_location, writer]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _COORDINATE, *arguments, str(N_TRIALS if writer == "bulk" else N_TRIALS // 6)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    if kill_after is not None:
-        time.sleep(kill_after)
-        process.send_signal(signal.SIGKILL)
-    return process.communicate()[0] == "done\n"
+def _content(config: TrackingConfig, data: Path) -> dict[str, Any]:
+    """All that is there, without what names this store."""
+    pair, client = load_pair("V", "N", data), open_client(config.tracking_uri)
+    store = StudyStore(make_spec(pair), pair, config, data_folder="")
+    table = store.table
+    store.close()
+    (study,) = list_studies(client)
+    runs = client.search_runs([study.experiment_id], f"tags.`{Tag.PARENT}` = '{study.run_id}'", max_results=1000)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == len(table) == table["cell"].nunique()
+    folders = [Path(client.get_run(run_id).info.artifact_uri.removeprefix("file://")) for run_id in table["run_id"]]
+    files = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
+    return {"table": table.drop(columns="run_id").to_dict("list"), "files": files}
 
 
-@pytest.mark.parametrize("writer", ["bulk", "client"])
-def test_every_cell_is_there_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-        monkeypatch.delenv(variable, raising=False)
-    contents = []
-    for home, kills in ((tmp_path / "killed", KILLS), (tmp_path / "undisturbed", 0)):
-        client, study = _start(home)
-        dice = random.Random(0)
-        for _ in range(kills):
-            _coordinate(client, home, study, writer, dice.uniform(0.01, 0.6))
-        assert _coordinate(client, home, study, writer, None)
-        store = TrialStore(client, study)
-        assert store.clean() == 0
-        table = store.table()
-        runs = client.search_runs([study.experiment_id], f"tags.`{Tag.PARENT}` = '{study.run_id}'")
-        assert {run.info.status for run in runs} == {"FINISHED"}
-        assert len(runs) == len(table)
-        folder = Path(study.artifact_location.removeprefix("file://"))
-        files = [
-            {path.name: path.read_bytes() for path in (folder / run_id / "artifacts").iterdir()}
-            for run_id in table["run_id"]
-        ]
-        contents.append((table.drop(columns="run_id").to_dict("list"), files))
-    assert len(contents[0][1]) == (N_TRIALS if writer == "bulk" else N_TRIALS // 6)
-    assert contents[0] == contents[1]
+@pytest.mark.parametrize(("way", "database"), [("bulk", "SQLite"), ("client", "SQLite"), ("bulk", "PostgreSQL")])
+def test_every_cell_is_there_once_and_whole(
+    tmp_path: Path, data_folder: Path, run_python: Any, request: pytest.FixtureRequest, way: str, database: str
+) -> None:
+    killed_uri = request.getfixturevalue("empty_postgres") if database == "PostgreSQL" else None
+    killed, undisturbed = resolve_config(tmp_path / "killed", killed_uri), resolve_config(tmp_path / "undisturbed")
+    dice, coordinator = random.Random(0), Coordinator(run_python, killed, data_folder, way)
+    n_killed = sum(not coordinator.write(dice.uniform(0.01, 0.6)) for _ in range(KILLS))
+    assert n_killed > 0
+    assert coordinator.write()
+    assert Coordinator(run_python, undisturbed, data_folder, way).write()
+    found = _content(killed, data_folder)
+    assert len(found["files"]) == N_TRIALS[way]
+    assert found == _content(undisturbed, data_folder)

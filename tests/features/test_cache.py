@@ -21,7 +21,7 @@ def test_what_was_put_is_got(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "cache")
     assert cache.get(KEY) is None
     cache.put(KEY, FEATURES)
-    np.testing.assert_array_equal(FeatureCache(tmp_path / "cache").get(KEY), FEATURES)
+    np.testing.assert_array_equal((FeatureCache(tmp_path / "cache").get(KEY) or ())[0], FEATURES)
     assert cache.get("cd" * 32) is None
 
 
@@ -44,7 +44,7 @@ def test_a_damaged_entry_counts_as_absent_and_is_written_anew(tmp_path: Path, da
         np.savez(path, features=np.array(["text"]))
     assert cache.get(KEY) is None
     cache.put(KEY, FEATURES)
-    np.testing.assert_array_equal(cache.get(KEY), FEATURES)
+    np.testing.assert_array_equal((cache.get(KEY) or ())[0], FEATURES)
 
 
 def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tgsr.datasets import _clips as clips_module
+from tgsr.datasets import _videos
 from tgsr.datasets._clips import Clip, frame_files, read_frames, read_image, read_video
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.features.extraction import load_clip
@@ -174,7 +174,7 @@ def test_a_range_outside_the_video_is_an_error(tmp_path: Path, onset: int, offse
 
 def test_a_video_of_minutes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "clip.avi")
-    monkeypatch.setattr(clips_module, "_MOST_FRAMES", 10)
+    monkeypatch.setattr(_videos, "MOST_FRAMES", 10)
     with pytest.raises(DataError, match="more than 10 frames"):
         load_clip(tmp_path / "clip.avi")
     assert len(read_video(tmp_path / "clip.avi", 3, 12)) == 10

@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tgsr.errors import MissingDataError
-from tgsr.evaluation.best import best_trial
+from tgsr.errors import DataError, MissingDataError, ParameterError
+from tgsr.evaluation.choice import METRIC, RULE
+from tgsr.evaluation.metrics import score
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
+from tgsr.reports import draw_frequency, draw_mask, draw_over, draw_surface, read_face, save_surface, study_figures
 from tgsr.reports._classes import class_scores, draw_confusions, predicted_counts
-from tgsr.reports._figures import CURVES, SURFACE, choice_tables, study_figures
-from tgsr.reports._masks import as_face, draw_mask, histogram_norms, overlay, read_face
-from tgsr.reports._records import StudyRecord
+from tgsr.reports._figures import CURVES, SURFACE
+from tgsr.reports._masks import as_face, histogram_norms, overlay
 from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports._settings import draw_over, draw_surface, is_grid, save_surface, summarise_rest
-from tgsr.reports._style import figure_bytes
+from tgsr.reports._settings import is_grid, summarise_rest
+from tgsr.reports.style import figure_bytes
+from tgsr.tracking.records import StudyRecord
 
 Factory = Callable[..., StudyRecord]
 Trials = Callable[..., pd.DataFrame]
@@ -44,17 +46,19 @@ def _texts_overlap(figure: Any) -> list[tuple[str, str]]:
     ]
 
 
-def test_no_text_of_a_figure_covers_another(trials: Trials, record_factory: Factory) -> None:
-    record = record_factory(trials(kappa=range(1, 86, 7), xi=np.geomspace(1e-3, 1e3, 9)))
-    best, norms = record.best, record.group_norms
-    assert best is not None
-    assert norms is not None
+def test_no_text_of_a_figure_covers_another(trials: Trials) -> None:
+    table = trials(kappa=range(1, 86, 7), xi=np.geomspace(1e-3, 1e3, 9))
+    norms = np.where(np.arange(85) % 7 == 0, 1.0, 0.0)
+    counts = np.array([[8, 1, 0], [2, 5, 1], [0, 3, 4]])
     for figure in (
-        draw_over(record.table, best.row, "kappa", "V-N"),
-        draw_over(record.table, best.row, "xi", "V-N"),
+        draw_over(table, "circular", "kappa", "V-N"),
+        draw_over(table, "oracle", "xi", "V-N"),
+        draw_surface(table, "circular", "V-N"),
         draw_mask(norms, "region", None, "V-N"),
         draw_mask(norms, "released", None, "V-N"),
-        draw_confusions([(f"{number}", record.confusion, CLASS_NAMES) for number in range(12)]),  # type: ignore[misc]
+        draw_frequency(norms / 2, "region", None, "V-N"),
+        draw_frequency(norms / 2, "released", None, "V-N"),
+        draw_confusions([(f"{number}", counts, CLASS_NAMES) for number in range(12)]),
     ):
         assert _texts_overlap(figure) == []
 
@@ -71,8 +75,7 @@ def test_no_text_of_a_figure_covers_another(trials: Trials, record_factory: Fact
     ids=str,
 )
 def test_less_than_a_decade_of_xi_has_ticks_that_can_be_read(xis: np.ndarray, trials: Trials) -> None:
-    table = trials(kappa=(1, 20, 40, 60), xi=xis)
-    figure = draw_surface(table, best_trial(table).row, ("kappa", "xi"))
+    figure = draw_surface(trials(kappa=(1, 20, 40, 60), xi=xis), "oracle")
     assert _texts_overlap(figure) == []
     axis = figure.axes[0]
     low, high = axis.get_xlim()
@@ -80,11 +83,31 @@ def test_less_than_a_decade_of_xi_has_ticks_that_can_be_read(xis: np.ndarray, tr
     assert min(2, len(xis)) <= len(set(shown)) == len(shown) <= 6
 
 
+@pytest.mark.parametrize(
+    ("by", "labels"),
+    [("oracle", ["macro-F1", "accuracy (%)"]), ("circular", ["macro-F1", "value of circular"])],
+)
+def test_a_surface_shows_what_chose_beside_the_score(by: str, labels: list[str], trials: Trials) -> None:
+    table = trials(kappa=(1, 30, 60), xi=(0.1, 1.0, 10.0))
+    axes = draw_surface(table, by).axes
+    assert [axis.get_ylabel() for axis in axes[2:]] == labels
+    chosen = table.loc[table[METRIC + "macro_f1" if by == "oracle" else RULE + by].idxmax()]
+    for axis in axes[:2]:
+        (place,) = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axis.lines}
+        assert place == (chosen["params.xi"], chosen["params.kappa"])
+
+
+def test_a_surface_needs_two_settings_that_are_numbers(trials: Trials) -> None:
+    with pytest.raises(ParameterError, match="two settings"):
+        draw_surface(trials(n_components=(1, 2, 3)), "oracle")
+
+
+@pytest.mark.parametrize("draw", [draw_mask, draw_frequency])
 @pytest.mark.parametrize("grouping", ["region", "released"])
 @pytest.mark.parametrize("shape", [None, (60, 300)])
-def test_titles_of_a_mask_are_not_cut(shape: tuple[int, int] | None, grouping: str) -> None:
+def test_titles_of_a_mask_are_not_cut(shape: tuple[int, int] | None, grouping: str, draw: Any) -> None:
     frame = None if shape is None else np.random.default_rng(0).integers(0, 255, shape)
-    figure = draw_mask(np.ones(85), grouping, frame, "V-N")
+    figure = draw(np.ones(85), grouping, frame, "V-N")
     figure.canvas.draw()
     for axes in figure.axes:
         box = axes.get_tightbbox()
@@ -96,6 +119,18 @@ def test_titles_of_a_mask_are_not_cut(shape: tuple[int, int] | None, grouping: s
 def test_groups_that_have_no_place_on_a_face_are_bars() -> None:
     (axis,) = draw_mask(np.arange(7.0), "own").axes
     assert [bar.get_height() for bar in axis.patches] == list(range(7))
+    (axis,) = draw_frequency(np.linspace(0, 1, 7), "own").axes
+    assert axis.get_ylim() == (0, 1)
+
+
+def test_frequencies_have_one_scale_whatever_they_are() -> None:
+    shares = np.zeros(85)
+    shares[0] = 0.25  # the whole face
+    figure = draw_frequency(shares)
+    overlaid, whole = figure.axes[0].images[1], figure.axes[1].images[1]
+    assert overlaid.get_clim() == whole.get_clim() == (0, 1)
+    assert whole.get_array().max() == 0.25
+    assert overlaid.get_array().max() == 0.25 / 4  # the mean of the four scales
 
 
 @pytest.mark.parametrize(
@@ -114,32 +149,47 @@ def test_groups_that_have_no_place_on_a_face_are_bars() -> None:
 def test_any_methods_settings_are_drawn(
     axes: dict[str, Any], names: list[str], trials: Trials, record_factory: Factory
 ) -> None:
-    record = record_factory(trials(**axes), method="X", fixed={}, group_norms=None, confusion=None)
-    assert [figure.name for figure in study_figures(record) if figure.section in (CURVES, SURFACE)] == names
-    assert list(choice_tables(record)) == [name for name in axes if name in ("kernel", "weighting")]
+    for by in ("oracle", "circular"):
+        figures = study_figures(record_factory(trials(**axes), method="DRLS", fixed={}), by)
+        assert [figure.name for figure in figures if figure.section in (CURVES, SURFACE)] == names
+
+
+def test_a_studys_figures_show_what_it_is_looked_at_by(
+    trials: Trials, record_factory: Factory, consensus_facts: dict[str, Any]
+) -> None:
+    record = record_factory(
+        trials(kappa=(1, 30, 85), xi=(0.1, 1.0, 10.0)), choose="circular", consensus=consensus_facts
+    )
+    free = {figure.name: figure.caption for figure in study_figures(record)}
+    oracle = {figure.name: figure.caption for figure in study_figures(record, "oracle")}
+    assert list(free) == [
+        "fig-2-regions",
+        "consensus-regions",
+        "fig-3-over-kappa",
+        "fig-4-over-xi",
+        "surface",
+        "confusion",
+        "class-scores",
+    ]
+    assert list(oracle) == list(free)
+    shown = [name for name in free if name != "consensus-regions"]
+    assert all("choice of circular" in free[name] for name in shown)
+    assert all("target labels" in oracle[name] for name in shown)
+    assert "4 of 85 groups are kept by some of them, 2 by all" in free["consensus-regions"]
 
 
 def test_quartiles_of_the_rest_are_those_of_the_other_cells() -> None:
-    rows = [(kappa, xi, kappa + 10 * xi, 0.5) for kappa in (1, 2) for xi in (1.0, 2.0, 3.0, 4.0, 5.0)]
-    table = pd.DataFrame(rows, columns=["kappa", "xi", "macro_f1", "accuracy"])
-    rest = table[table["xi"] != 5.0]
-    summary = summarise_rest(rest, "kappa", "macro_f1")
+    rows = [(kappa, xi, kappa + 10 * xi) for kappa in (1, 2) for xi in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    table = pd.DataFrame(rows, columns=["params.kappa", "params.xi", "metrics.macro_f1"])
+    summary = summarise_rest(table[table["params.xi"] != 5.0], "kappa", "metrics.macro_f1")
     assert summary.index.tolist() == [1, 2]
     assert summary["n"].tolist() == [4, 4]
     np.testing.assert_allclose(summary.loc[1, ["low", "middle", "high"]].astype(float), [18.5, 26, 33.5])
 
 
-def test_sampled_xi_are_taken_together_by_half_decades() -> None:
-    xis = [0.0, 1.1, 1.2, 3.0, 3.5, 9.9, 11.0]
-    table = pd.DataFrame({"kappa": 1, "xi": xis, "macro_f1": range(7), "accuracy": 0.0})
-    summary = summarise_rest(table, "xi", "macro_f1")
-    np.testing.assert_allclose(summary.index, [0.0, 10**0.25, 10**0.75, 10**1.25])
-    assert summary["n"].tolist() == [1, 3, 2, 1]
-
-
 def test_a_grid_is_saved_as_a_surface_or_a_curve_and_xi_zero_is_drawn(tmp_path: Path, trials: Trials) -> None:
-    save_surface(trials(kappa=(1, 2, 3), xi=(0.0, 0.01, 1.0)), tmp_path / "surface.png", "with ξ = 0")
-    save_surface(trials(n_components=(1, 2, 3)), tmp_path / "curve.pdf", "one setting")
+    assert save_surface(trials(kappa=(1, 2, 3), xi=(0.0, 0.01, 1.0)), tmp_path / "surface.png", "with ξ = 0")
+    assert save_surface(trials(n_components=(1, 2, 3)), tmp_path / "curve.pdf", "one setting", "circular")
     assert (tmp_path / "surface.png").stat().st_size > 5000
     assert (tmp_path / "curve.pdf").stat().st_size > 5000
     assert not save_surface(trials(), tmp_path / "none.png", "no setting")
@@ -149,7 +199,7 @@ def test_a_grid_is_told_from_scattered_trials(paper_grid: pd.DataFrame) -> None:
     over = ("kappa", "xi")
     assert is_grid(paper_grid, over)
     assert not is_grid(paper_grid.head(1), over)
-    assert not is_grid(paper_grid[paper_grid["kappa"] == 3], over)
+    assert not is_grid(paper_grid[paper_grid["params.kappa"] == 3], over)
     assert not is_grid(paper_grid.sample(60, random_state=0), over)
 
 
@@ -173,29 +223,29 @@ def test_released_groups_are_drawn_on_the_histograms_that_they_cover() -> None:
     assert (groups == groups[:, :, :1]).all()
 
 
-def test_class_scores_come_from_the_row_of_a_trial(trials: Trials) -> None:
-    row = trials().iloc[0].to_dict()
-    assert class_scores(row).loc["surprise", "recall"] == 100 * row["recall_surprise"]
-    assert class_scores({"macro_f1": 0.5}).empty
-    assert predicted_counts("0110Z", ["a"])["samples"].tolist() == [2, 2, *[0] * 33, 1]
+def test_class_scores_and_counts_come_from_the_predictions() -> None:
+    scores = score(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
+    table = class_scores(scores, CLASS_NAMES)
+    assert table.loc["negative"].tolist() == [50, 100]
+    assert table.loc["surprise"].tolist() == [0, 0]
+    assert predicted_counts("0110z", ["a"])["samples"].tolist() == [2, 2, *[0] * 33, 1]
 
 
-def test_importances_name_the_parameter_that_matters() -> None:
+def test_importances_name_the_parameter_that_matters(trials: Trials, record_factory: Factory) -> None:
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"kappa": rng.integers(1, 86, 80), "xi": 10 ** rng.uniform(-3, 3, 80)})
-    table["selection_value"], table["trial"] = table["kappa"] / 85, np.arange(80)
-    table["weighting"] = rng.choice(["kliep", "kmm"], 80)
-    found = parameter_importances(table)
-    assert found["kappa"] > 0.8
-    assert parameter_importances(table.head(2)) == {}
-    assert parameter_importances(table.assign(selection_value=0.5)) == {}
-    marked = draw_history(table, dict(table.iloc[3]), "macro-F1").axes[0].lines[-1]
-    assert marked.get_xdata() == [3]
+    table = trials(kappa=rng.permutation(85)[:10] + 1, xi=10 ** rng.uniform(-3, 3, 8))
+    table[RULE + "circular"] = table["params.kappa"] / 85
+    spec = record_factory(table, sampler="tpe", objective="circular", grid=[{"xi": [1e-3, 1e3]}]).spec
+    assert parameter_importances(spec, table, "circular")["kappa"] > 0.8
+    assert parameter_importances(spec, table.head(2), "circular") == {}
+    assert parameter_importances(spec, table.assign(**{RULE + "circular": 0.5}), "circular") == {}
+    chosen = table.loc[table[RULE + "circular"].idxmax()]
+    assert draw_history(table, "circular").axes[0].lines[-1].get_xdata() == [chosen["number"]]
 
 
 def test_the_same_results_give_the_same_bytes(trials: Trials) -> None:
     table = trials(n_components=(1, 2, 3))
-    first, second = (draw_over(table, best_trial(table).row, "n_components") for _ in range(2))
+    first, second = (draw_over(table, "oracle", "n_components") for _ in range(2))
     for kind in ("png", "pdf"):
         assert figure_bytes(first, kind, 80) == figure_bytes(second, kind, 80)
 
@@ -213,3 +263,7 @@ def test_a_clips_first_frame_is_the_face(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingDataError, match="no frames"):
         read_face(tmp_path / "empty")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes((tmp_path / "img2.png").read_bytes()[:40])
+    with pytest.raises(DataError, match=r"cut\.png"):
+        read_face(cut)

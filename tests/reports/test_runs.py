@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable
+import re
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
-from tgsr.cli import cli
-from tgsr.errors import MissingDataError
-from tgsr.reports._records import record_from_run
-from tgsr.reports.building import ReportRequest, _stored_records, add_study_page, log_paper_report, report_runs
-from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
-from tgsr.tracking.names import CONFUSION, STUDY_JSON, TRIALS_PARQUET, Tag
-from tgsr.tracking.reading import find_runs, read_artifact
-
-Trials = Callable[..., pd.DataFrame]
+from tgsr.datasets import DatabasePair
+from tgsr.errors import MissingDataError, ParameterError, TrackingError
+from tgsr.reports import FIGURES, log_report, log_study_page, render_study, report_studies, write_report
+from tgsr.study.options import RunOptions
+from tgsr.study.running import run_study
+from tgsr.tracking.client import open_client, search_runs
+from tgsr.tracking.config import TrackingConfig, resolve_config
+from tgsr.tracking.names import PAGE, Tag
+from tgsr.tracking.records import StudyRecord, list_studies, read_artifact
+from tgsr.trials import make_spec
 
 
 @pytest.fixture(autouse=True)
@@ -31,163 +31,167 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return resolve_config(tmp_path_factory.mktemp("home"))
-
-
-def _store(
-    config: TrackingConfig, table: pd.DataFrame, tmp_path: Path, status: str = "FINISHED", **changes: Any
-) -> str:
-    """A study as the tracking store has it: its run, specification and table; the best trial's own run."""
-    spec = {
-        "pair": "V-N",
-        "method": "TGSR",
-        "sampler": "grid",
-        "selection": "oracle",
-        "seed": 0,
-        "source_digest": "d1",
-        "target_digest": "d2",
-        "fixed": {"groups": "region"},
-        "grid": [{"kappa": [1, 30], "xi": [0.1, 1.0]}],
-        "shape": {"n_source": 71, "n_target": 71, "n_groups": 85},
-        **changes,
-    }
-    client = open_client(config.tracking_uri)
-    experiment = ensure_experiment(client, f"tgsr/{spec['pair']}", config.artifact_root)
-    tags = {Tag.KIND: "study", Tag.METHOD: spec["method"], Tag.EXPERIMENT: spec["pair"], Tag.SAMPLER: spec["sampler"]}
-    tags |= {Tag.SELECTION: spec["selection"], Tag.CODE_VERSION: "v1"}
-    run_id = str(client.create_run(experiment, tags=tags, run_name="a study").info.run_id)
-    trial = str(client.create_run(experiment, tags={Tag.PARENT: run_id, Tag.KIND: "trial"}).info.run_id)
-    client.log_dict(trial, {"group_norms": [1.0] * 30 + [0.0] * 55}, "regions.json")
-    client.set_terminated(trial)
-    client.log_text(run_id, json.dumps(spec), STUDY_JSON)
-    table.assign(run_id=trial).to_parquet(tmp_path / TRIALS_PARQUET, index=False)
-    client.log_artifact(run_id, str(tmp_path / TRIALS_PARQUET))
-    client.log_dict(run_id, {"classes": ["a", "b"], "confusion": [[3, 1], [0, 2]], "run_id": trial}, CONFUSION)
-    client.set_terminated(run_id, status)
-    return run_id
+        yield resolve_config(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def stored(config: TrackingConfig, trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Studies of two methods, one of them twice."""
-    folder, table = tmp_path_factory.mktemp("tables"), trials(kappa=(1, 30), xi=(0.1, 1.0))
-    tca = {"method": "TCA", "fixed": {}, "grid": [{"n_components": [1, 2]}], "selection": "source-cv"}
-    tca_table = trials(n_components=(1, 2)).assign(selection_value=[0.2, 0.1])
+def studies(config: TrackingConfig, pair_factory: Callable[..., DatabasePair]) -> dict[str, StudyRecord]:
+    """Studies of two methods, one of them with a consensus."""
+    pair = pair_factory()
+    specs = {
+        "TGSR": make_spec(pair, axes={"kappa": [5, 10, 20, 40], "xi": [0.1, 1.0, 10.0, 30.0, 100.0]}),
+        "TCA": make_spec(pair, "TCA", axes={"n_components": [1, 2]}),
+    }
     return {
-        "older": _store(config, table, folder),
-        "TGSR": _store(config, table, folder),
-        "TCA": _store(config, tca_table, folder, **tca),
+        name: run_study(spec, pair, RunOptions(config, "x", jobs=1, progress=False, page=name == "TGSR")).record
+        for name, spec in specs.items()
     }
 
 
-def test_a_study_of_any_method_reads_back_with_what_its_report_needs(
-    config: TrackingConfig, stored: dict[str, str]
+def test_a_finished_study_has_its_page_with_the_consensus(
+    config: TrackingConfig, studies: dict[str, StudyRecord]
 ) -> None:
-    client = open_client(config.tracking_uri)
-    record = record_from_run(client, stored["TGSR"])
-    assert (record.title, record.row, record.coverage) == (
-        "V-N TGSR grid oracle region",
-        "TGSR (regions)",
-        "4 of 23,035 cells",
-    )
-    assert record.group_norms is not None
-    assert np.count_nonzero(record.group_norms) == 30
-    assert record.confusion is not None
-    assert record.facts["code version"] == "v1"
-    assert "digest d1" in record.facts["source"]
-    other = record_from_run(client, stored["TCA"])
-    assert (other.row, other.grouping, other.coverage) == ("TCA", "", "2 of 141 cells")
-    assert other.best is not None
-    assert other.best.settings == {"n_components": 1}
-    client.log_dict(stored["older"], {"confusion": [[1]], "run_id": "another trial"}, CONFUSION)
-    assert record_from_run(client, stored["older"]).confusion is None
-    assert [one.run_id for one in _stored_records(client)] == [stored["TCA"], stored["TGSR"], stored["older"]]
-    assert _stored_records(client, "C-N") == []
+    page = read_artifact(open_client(config.tracking_uri), studies["TGSR"].run_id, PAGE).decode()
+    assert "Study V-N TGSR grid region" in page
+    assert "consensus: the best 1 by circular, averaged" in page
+    assert "Consensus, how often each group is kept" in page
+    assert "20 trials of the 20 cells of its grid" in page
+    assert "20 of 23,035 cells" in page
+    assert "24 samples" not in page  # databases are described by their classes
+    assert "SMIC_VIS (generated), 8 negative, 8 positive, 8 surprise, digest" in page
 
 
 def test_reports_go_onto_their_runs_and_have_every_study(
-    config: TrackingConfig, stored: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "tgsr"):
-        page, run_id = report_runs(ReportRequest(tmp_path), (), config)
-    assert caplog.text.count("report.html") == 2  # of the two studies of one kind the newer
+        page = report_studies(config, tmp_path)
+    assert caplog.text.count(PAGE) == 2
     client = open_client(config.tracking_uri)
-    assert "Study V-N TCA grid source-cv" in read_artifact(client, stored["TCA"], "report.html").decode()
-    assert read_artifact(client, stored["TGSR"], "figures/fig-2-regions.pdf")[:4] == b"%PDF"
-    (run,) = find_runs(client, "report")
-    assert run.info.run_id == run_id
+    assert "Study V-N TCA grid" in read_artifact(client, studies["TCA"].run_id, PAGE).decode()
+    assert read_artifact(client, studies["TGSR"].run_id, "figures/consensus-regions.pdf")[:4] == b"%PDF"
+    report_studies(config, tmp_path)
+    experiment = client.get_experiment_by_name("tgsr/report")
+    (run,) = search_runs(client, [experiment.experiment_id], f"tags.`{Tag.KIND}` = 'report'")  # the same one again
+    assert "Table I" in read_artifact(client, run.info.run_id, PAGE).decode()
     tables = pd.read_csv(page.parent / "tables" / "tables.csv")
-    assert set(tables["selection"]) == {"oracle", "source-cv"}
-    assert set(tables["method"]) == {"TCA", "TGSR (regions)"}
-    assert "Table I" in read_artifact(client, run_id, "report.html").decode()
+    assert set(tables["choice"]) == {"oracle", "circular", "consensus"}
+    assert set(tables["method"]) == {"TCA", "TGSR (region)"}
+
+
+def test_runs_a_pair_and_a_choice_can_be_asked_for(
+    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path
+) -> None:
+    page = report_studies(config, tmp_path, runs=[studies["TCA"].run_id], by="vote", log=False)
+    (folder,) = [path for path in tmp_path.iterdir() if (path / PAGE).is_file()]
+    assert "label-free: vote</span>" in (folder / PAGE).read_text()
+    assert "TCA" in page.read_text()
+    assert "TGSR (region)" not in page.read_text()
+    with pytest.raises(MissingDataError, match="no study yet"):
+        report_studies(config, tmp_path, pair="C-V")
+    with pytest.raises(ParameterError, match="'dev'"):
+        report_studies(config, tmp_path, by="dev")
+
+
+def test_a_study_without_values_of_the_rule_that_is_asked_for_keeps_its_own(
+    record_factory: Callable[..., StudyRecord],
+    trials: Callable[..., pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tgsr.reports._figures.FIGURES", [])
+    table = trials(n_components=(1, 2))
+    known: dict[str, Any] = {"method": "TCA", "fixed": {}, "choose": "circular"}
+    able = record_factory(table.assign(**{"rules.source-cv": [0.1, 0.2]}), pair="V-N", **known)
+    write_report([able, record_factory(table, pair="N-V", **known)], tmp_path, by="source-cv")
+    shown = {path.parent.name[:3]: path.read_text() for path in tmp_path.glob(f"*/{PAGE}")}
+    assert "label-free: source-cv</span>" in shown["V-N"]
+    assert "label-free: circular</span>" in shown["N-V"]
 
 
 def test_a_page_that_cannot_be_made_stops_no_study(
-    config: TrackingConfig, stored: dict[str, str], caplog: pytest.LogCaptureFixture
+    studies: dict[str, StudyRecord], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> str:
+        raise RuntimeError("nothing to draw with")
+
+    monkeypatch.setattr("tgsr.reports.building.render_study", fail)
+    log_study_page(studies["TCA"])
+    assert "nothing to draw with" in caplog.text
+    assert f"tgsr report --run {studies['TCA'].run_id}" in caplog.text
+
+
+def test_a_command_puts_the_whole_onto_its_run(config: TrackingConfig, studies: dict[str, StudyRecord]) -> None:
+    client = open_client(config.tracking_uri)
+    run = client.create_run("0")
+    log_report(client, run.info.run_id, [studies["TCA"]])
+    assert "circular" in read_artifact(client, run.info.run_id, "tables/tables.csv").decode()
+    assert "1 of 12 have results here" in read_artifact(client, run.info.run_id, PAGE).decode()
+    client.delete_run(run.info.run_id)
+
+
+def test_a_study_without_a_finished_trial_and_one_of_an_older_format_do_not_stop_a_report(
+    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = open_client(config.tracking_uri)
-    add_study_page(client, "no such run")
-    assert "tgsr report --run no such run" in caplog.text
-    log_paper_report(client, stored["older"], [stored["TCA"]])
-    assert "source-cv" in read_artifact(client, stored["older"], "tables/tables.csv").decode()
+    experiment, tags = studies["TCA"].experiment_id, {Tag.KIND: "study", Tag.EXPERIMENT: "V-N", Tag.METHOD: "TCA"}
+    empty, old = (client.create_run(experiment, tags=tags, run_name=name).info.run_id for name in ("empty", "old"))
+    for name in ("study.json", "classes.json"):
+        client.log_text(empty, read_artifact(client, studies["TCA"].run_id, name).decode(), name)
+    client.log_text(old, "{}", "study.json")
+    try:
+        record = next(one for one in list_studies(client) if one.run_id == empty)
+        assert "There is no finished trial yet" in render_study(record)
+        with caplog.at_level(logging.WARNING, "tgsr"):
+            page = report_studies(config, tmp_path, log=False)
+        assert "old" in caplog.text
+        assert "TGSR (region)" in page.read_text()
+    finally:
+        client.delete_run(empty)
+        client.delete_run(old)
 
 
-def test_a_study_without_a_finished_trial_gives_a_page(config: TrackingConfig, trials: Trials, tmp_path: Path) -> None:
-    run_id = _store(config, trials(kappa=(1,), xi=(1.0,)).head(0), tmp_path, status="KILLED", pair="C-V")
-    record = record_from_run(open_client(config.tracking_uri), run_id)
-    assert record.best is None
-    page, _ = report_runs(ReportRequest(tmp_path / "out"), (run_id,), config, log=False)
-    assert page.is_file()
+def test_the_readmes_snippets_run_as_they_stand(
+    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TGSR_HOME", str(config.home))
+    monkeypatch.setattr("tgsr.reports._figures.FIGURES", list(FIGURES))
+    readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
+    python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
+    snippets = [text for text in re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE) if text.strip()]
+    assert len(snippets) == 2
+    for snippet in reversed(snippets):  # the figure of one's own first: it is then among those that are saved
+        exec(textwrap.dedent(snippet), {})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"fig-2-regions.pdf", "over-n_components.pdf"} & names
+    assert "iterations.pdf" in names
 
 
-def test_what_cannot_be_written_is_named_without_a_traceback(
-    config: TrackingConfig, stored: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_written_or_stored_is_named(
+    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
     (tmp_path / "taken").write_text("a file where the folder should be")
-    arguments = ["report", "--home", str(config.home), "--run", stored["TCA"]]
-    result = CliRunner().invoke(cli, [*arguments, "--no-log", "--out", str(tmp_path / "taken")])
-    assert result.exit_code == 1
-    assert "cannot be written" in result.output
+    with pytest.raises(ParameterError, match="cannot be written"):
+        write_report([studies["TCA"]], tmp_path / "taken")
 
     def refuse(*_: Any) -> None:
-        raise PermissionError("read-only")
+        raise RuntimeError("the store is away")
 
     monkeypatch.setattr(MlflowClient, "log_artifacts", refuse)
-    result = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
-    assert "--no-log" in result.output
+    with pytest.raises(TrackingError, match="--no-log"):
+        report_studies(config, tmp_path / "out", runs=[studies["TCA"].run_id])
+    assert (tmp_path / "out" / PAGE).is_file()
 
 
-def test_trials_are_told_by_method_selection_and_study(
-    config: TrackingConfig, stored: dict[str, str], tmp_path: Path
-) -> None:
-    def run(*arguments: str) -> str:
-        result = CliRunner().invoke(cli, ["trials", "--home", str(config.home), *arguments])
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    listed = run("--list", "--method", "tca")
-    assert stored["TCA"] in listed
-    assert stored["TGSR"] not in listed
-    shown = run("--selection", "source-cv", "--top", "1")
-    assert "n_components" in shown
-    assert f"(run {stored['TCA']})" in shown
-    run("--study", stored["older"], "--out", str(tmp_path / "all.csv"))
-    assert len(pd.read_csv(tmp_path / "all.csv")) == 4
-    missing = CliRunner().invoke(cli, ["trials", "--home", str(config.home), "--study", "nothing"])
-    assert "no such study" in missing.output
-
-
-def test_an_empty_home_and_a_run_that_is_no_study_are_clear_errors(tmp_path: Path) -> None:
-    config = resolve_config(tmp_path)
+def test_a_run_that_is_no_study_is_a_clear_error(config: TrackingConfig, tmp_path: Path) -> None:
     client = open_client(config.tracking_uri)
-    result = CliRunner().invoke(cli, ["report", "--home", str(tmp_path), "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
-    assert "no study yet" in result.output
-    with pytest.raises(MissingDataError, match="is no study"):
-        record_from_run(client, client.create_run("0").info.run_id)
+    run = client.create_run("0")
+    with pytest.raises(TrackingError, match="is no study"):
+        report_studies(config, tmp_path, runs=[run.info.run_id])
+    client.delete_run(run.info.run_id)

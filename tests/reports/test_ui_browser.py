@@ -25,17 +25,19 @@ import pytest
 from PIL import Image
 
 from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.tracking._views import VIEWS, View
+from tgsr.tracking.records import StudyRecord
+from tgsr.tracking.views import VIEWS, View
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NOT_OURS = (
     "mlflow/users/current",
     "ResizeObserver loop completed with undelivered notifications",
     "attribute transform: Expected number",
+    "attribute d: Expected number",
 )
 """What MLflow's UI logs by itself: it asks for the signed-in user also where there is no sign-in (404), and on a busy
 machine the browser puts the resizing of its charts off to the next frame, and says so, or a chart is drawn before it
-has a size (``translate(NaN``)."""
+has a size (``translate(NaN``, ``M0.5,NaNV1.5``)."""
 _DISMISSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
@@ -47,10 +49,7 @@ _DISMISSED = {
 @dataclass(frozen=True)
 class Ui:
     address: str
-    experiment: str
-    parent: str
-    trials: list[str]
-    best_scores: list[float]
+    record: StudyRecord
 
 
 @pytest.fixture(scope="module")
@@ -78,27 +77,24 @@ def _noisy(data: FeatureDataset, seed: int) -> FeatureDataset:
 
 @pytest.fixture(scope="module")
 def ui(browser: Any, pair_factory: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    from studies.options import StudyOptions
-    from studies.spec import make_spec
-    from studies.study import run_study
-    from tgsr.reports.building import ReportRequest, report_runs
-    from tgsr.tracking.config import open_client, resolve_config
+    from tgsr.reports import report_studies
+    from tgsr.study.options import RunOptions
+    from tgsr.study.running import run_study
+    from tgsr.tracking.config import resolve_config
+    from tgsr.trials.spec import make_spec
 
     home = tmp_path_factory.mktemp("home")
     easy = pair_factory(71, 71)
     pair = DatabasePair(_noisy(easy.source, 0), _noisy(easy.target, 1))
     axes = {"kappa": [2, 5, *range(10, 81, 10)], "xi": [0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 100.0]}
-    spec = make_spec(pair, selection="oracle", axes=axes)
+    spec = make_spec(pair, axes=axes)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         config = resolve_config(home)
-        study = run_study(spec, pair, StudyOptions(config, "generated", jobs=1, progress=False))
-        report_runs(ReportRequest(home / "report"), [study.run_id], config)
-        experiment = open_client(config.tracking_uri).get_run(study.run_id).info.experiment_id
-    ranked = study.table.sort_values("macro_f1", ascending=False)
+        record = run_study(spec, pair, RunOptions(config, "generated", jobs=1, progress=False, page=False)).record
+        report_studies(config, home / "report")
     with _server(home, config.tracking_uri) as address:
-        trials = ranked["run_id"].tolist()
-        yield Ui(address, experiment, study.run_id, trials, ranked["macro_f1"].tolist())
+        yield Ui(address, record)
 
 
 class _server:
@@ -174,35 +170,44 @@ def _picture(page: Any, name: str) -> None:
         Image.open(path).quantize(256).save(path, optimize=True)  # a third of the size, and no difference to see
 
 
-_ORACLE = VIEWS[-1]
+_STUDIES, _CIRCULAR, _ORACLE = VIEWS
 
 
-def view_path(experiment: str, view: View = VIEWS[0]) -> str:
-    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
+def view_path(ui: Ui, view: View) -> str:
+    path = f"/#/experiments/{ui.record.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
+    return ui.address + path
 
 
 def test_the_studies_have_a_view_of_their_own(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + view_path(ui.experiment))
-    page.get_by_role("button", name=VIEWS[0].name).wait_for()
-    page.get_by_text("V-N TGSR grid oracle region").first.wait_for()
+    page.goto(view_path(ui, _STUDIES))
+    page.get_by_role("button", name=_STUDIES.name).wait_for()
+    page.get_by_text("V-N TGSR grid region").first.wait_for()
+    for choice in ("oracle", "consensus", "circular", "median"):
+        column = page.locator(f'.ag-row [col-id*="macro_f1.{choice}"]')
+        column.first.wait_for()
+        assert column.first.inner_text() != "-"
     _picture(page, "ui-studies")
 
 
-def test_the_oracles_view_sorts_trials_by_macro_f1(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + view_path(ui.experiment, _ORACLE))
-    page.get_by_role("button", name=_ORACLE.name).wait_for()
-    cells = page.locator('.ag-row [col-id*="macro_f1"]')
+@pytest.mark.parametrize(
+    ("view", "by", "column"), [(_ORACLE, "oracle", "metrics.`macro_f1`"), (_CIRCULAR, "circular", "rules.circular")]
+)
+def test_a_view_sorts_trials_by_what_it_is_named_after(view: View, by: str, column: str, ui: Ui, page: Any) -> None:
+    page.goto(view_path(ui, view))
+    page.get_by_role("button", name=view.name).wait_for()
+    cells = page.locator(f".ag-row [col-id*='{column}']")
     cells.first.wait_for()
     shown = [float(cell.inner_text()) for cell in cells.all()]
     assert len(shown) >= 10
     assert shown == sorted(shown, reverse=True)
     assert shown[0] > shown[-1]
-    assert shown[0] == pytest.approx(ui.best_scores[0], abs=1e-3)
-    _picture(page, "ui-table")
+    assert shown[0] == pytest.approx(ui.record.choose(by).value, abs=1e-3)
+    if view is _CIRCULAR:
+        _picture(page, "ui-table")
 
 
 def test_the_charts_of_the_view_draw_kappa_and_xi(ui: Ui, page: Any) -> None:
-    page.goto(ui.address + view_path(ui.experiment, _ORACLE) + "&compareRunsMode=CHART")
+    page.goto(view_path(ui, _CIRCULAR) + "&compareRunsMode=CHART")
     page.locator(".contourlayer .contour").first.wait_for()
     assert page.locator(".js-plotly-plot").count() >= 2
     _picture(page, "ui-charts")
@@ -210,7 +215,7 @@ def test_the_charts_of_the_view_draw_kappa_and_xi(ui: Ui, page: Any) -> None:
 
 def test_the_recipe_for_the_contour_works(ui: Ui, page: Any) -> None:
     """A filter that spreads the trials over κ and ξ, all of them ticked, compared, drawn over κ and log ξ."""
-    page.goto(ui.address + view_path(ui.experiment, _ORACLE))
+    page.goto(view_path(ui, _ORACLE))
     search = page.locator('input[placeholder*="metrics.rmse"]')
     search.fill("tags.tgsr.kind = 'trial' and params.kappa LIKE '%0' and params.log10_xi LIKE '_'")
     search.press("Enter")
@@ -230,22 +235,24 @@ def test_the_recipe_for_the_contour_works(ui: Ui, page: Any) -> None:
 
 
 def test_the_report_opens_inside_mlflow_and_its_surface_is_interactive(ui: Ui, page: Any) -> None:
-    page.goto(f"{ui.address}/#/experiments/{ui.experiment}/runs/{ui.parent}/artifacts/report.html")
+    page.goto(f"{ui.address}/#/experiments/{ui.record.experiment_id}/runs/{ui.record.run_id}/artifacts/report.html")
     frame = page.frame_locator("iframe")
-    frame.get_by_role("heading", name="Study V-N TGSR grid oracle region").wait_for()
+    frame.get_by_role("heading", name="Study V-N TGSR grid region").wait_for()
+    frame.get_by_role("heading", name="What each rule chooses").wait_for()
     _picture(page, "ui-report")
     frame.get_by_role("button", name="Interactive").click()
     frame.locator('.explorer[data-state="drawn"] .heatmaplayer image').wait_for()
 
 
 def test_a_trials_mask_opens(ui: Ui, page: Any) -> None:
-    page.goto(f"{ui.address}/#/experiments/{ui.experiment}/runs/{ui.trials[0]}/artifacts/regions.png")
+    trial = ui.record.choose("circular").row["run_id"]
+    page.goto(f"{ui.address}/#/experiments/{ui.record.experiment_id}/runs/{trial}/artifacts/regions.png")
     page.wait_for_function("[...document.images].some((image) => image.naturalWidth > 400)")
     _picture(page, "ui-mask")
 
 
 def test_the_page_opens_from_the_file_system(ui: Ui, page: Any, tmp_path: Path) -> None:
-    with urllib.request.urlopen(f"{ui.address}/get-artifact?path=report.html&run_uuid={ui.parent}") as answer:
+    with urllib.request.urlopen(f"{ui.address}/get-artifact?path=report.html&run_uuid={ui.record.run_id}") as answer:
         (tmp_path / "report.html").write_bytes(answer.read())
     page.goto((tmp_path / "report.html").as_uri())
     page.get_by_role("button", name="Interactive").click()

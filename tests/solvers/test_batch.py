@@ -1,13 +1,18 @@
 """The batched solver gives the direct iteration's answers, whatever else is in the batch."""
 
 import itertools
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from problems import collinear, duplicates, low_rank, near_duplicate_groups
 
 import tgsr.solvers._batch as batch_module
-from tgsr.evaluation._task import mask_target
+from tgsr.errors import DataError
+from tgsr.evaluation.task import mask_target
 from tgsr.regions import released_groups
 from tgsr.solvers import BatchSolver, SolverSettings, solve_direct
 
@@ -82,6 +87,55 @@ def test_what_else_is_in_the_batch_does_not_change_a_bit(n_source, n_classes, mo
             assert (other.n_iter, other.objective) == (reference.n_iter, reference.objective)
             np.testing.assert_array_equal(other.coef(), reference.coef())
             np.testing.assert_array_equal(other.target_decisions, reference.target_decisions)
+
+
+@pytest.mark.parametrize("kernels", ["Haswell", "Nehalem"])
+def test_nor_does_it_with_the_kernels_of_other_processors(kernels):
+    """OpenBLAS has kernels that treat the last columns of a product apart: here those of older x86 processors."""
+    test = f"{__file__}::{test_what_else_is_in_the_batch_does_not_change_a_bit.__name__}[57-3]"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernels}
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout
+
+
+@pytest.mark.parametrize("group_size", [2, 20], ids=["small groups", "groups"])
+def test_labels_of_a_cells_own_give_the_bits_of_a_fresh_problem(group_size):
+    rng = np.random.default_rng(2)
+    X, target, groups = rng.normal(size=(40, 80)), rng.normal(size=(13, 80)), np.arange(80) // group_size
+    cells = [(kappa, xi) for xi in (0.0, 0.3, 40.0) for kappa in (1, 2, 4)]
+    # each with another draw of labels, some of two classes only
+    codes = [rng.integers(0, 2 + index % 2, 40) for index in range(len(cells))]
+    shared = BatchSolver(X, np.zeros(40, dtype=int), 3, target, groups).solve(cells, codes=codes)
+    for cell, own, solution in zip(cells, codes, shared, strict=True):
+        (fresh,) = BatchSolver(X, own, 3, target, groups).solve([cell])
+        assert (solution.n_iter, solution.objective, solution.lam) == (fresh.n_iter, fresh.objective, fresh.lam)
+        np.testing.assert_array_equal(solution.target_decisions, fresh.target_decisions)
+        np.testing.assert_array_equal(solution.source_decisions, fresh.source_decisions)
+        np.testing.assert_array_equal(solution.coef(), fresh.coef())
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(39, dtype=int), np.full(40, 3), np.full(40, -1)])
+def test_labels_of_a_cells_own_that_do_not_fit_are_refused(wrong):
+    X = np.random.default_rng(0).normal(size=(40, 80))
+    solver = BatchSolver(X, np.arange(40) % 3, 3, None, np.arange(80) // 20)
+    with pytest.raises(DataError, match=r"40 integers in 0…2"):
+        solver.solve([(1, 0.0)], codes=[wrong])
+
+
+@pytest.mark.parametrize("kind", [low_rank, duplicates, collinear, near_duplicate_groups])
+def test_decisions_for_the_source_are_the_coefficients_applied_to_it(kind):
+    X, codes, target, groups = kind(np.random.default_rng(3))
+    solver = BatchSolver(X, codes, 3, target, groups)
+    assert solver.system is not None
+    for solution in solver.solve([(1, 0.1), (2, 3.0), (len(np.unique(groups)), 0.5)]):
+        size = max(np.abs(X).max() * np.abs(solution.coef()).max(), 1e-300)
+        np.testing.assert_allclose(solution.source_decisions, X @ solution.coef(), rtol=0, atol=1e-9 * size)
 
 
 def test_threads_get_what_one_thread_gets(pair_factory):

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from click.testing import CliRunner
 
 import studies.regions
-from studies.regions import border_regions, main, study_regions
+from studies.regions import border_regions, describe, main, selection_stability, study_regions
+from tgsr.errors import ParameterError
 
 
 def test_frequencies_are_shares_and_all_groups_are_always_kept_at_the_largest_kappa(small_pair):
     some = study_regions(small_pair, "region", (10, 1.0), kappas=[8, 10, 14, 40], xis=[0.5, 1.0, 50.0], n_refits=4)
-    assert some.bootstrap.shape == (85,)
-    assert some.bootstrap.sum() == 10  # every refit keeps ten
-    assert set(np.unique(4 * some.bootstrap)) <= {0, 1, 2, 3, 4}
-    np.testing.assert_allclose(some.neighbours.sum(), (8 + 10 + 14) / 3, rtol=1e-12)
+    groups = some.groups
+    assert len(groups) == 85
+    assert groups["kept"].sum() == groups["bootstrap"].sum() == 10, "every refit keeps ten"
+    assert set(np.unique(4 * groups["bootstrap"])) <= {0, 1, 2, 3, 4}
+    np.testing.assert_allclose(groups["neighbours"].sum(), (8 + 10 + 14) / 3, rtol=1e-12)
+    assert some.best["macro_f1"] == some.cells["macro_f1"].max()
+    assert (groups["oracle"] > 0).sum() == some.best["kappa"]
     assert some.stability == 1, "the regions that differ by construction are found by every refit"
     every = study_regions(small_pair, "region", (85, 1.0), kappas=[85], xis=[1.0], n_refits=2)
-    assert (every.bootstrap == 1).all()
+    assert (every.groups["bootstrap"] == 1).all()
 
 
 def test_28_of_the_64_small_blocks_and_all_of_the_three_coarsest_scales_but_four_lie_on_the_border():
@@ -46,6 +51,29 @@ def test_a_folder_gives_tables_and_maps_and_a_rerun_computes_nothing(data_folder
         monkeypatch.setattr(studies.regions.TGSRClassifier, "path", None)
     table = pd.read_csv(tmp_path / "out" / "regions.csv")
     assert table["grouping"].tolist() == ["region", "released"]
-    assert (table["oracle"] >= table["median"]).all()
+    assert (table["oracle_macro_f1"] >= table["median"]).all()
     for name in ("surfaces.png", "stability.png"):
         assert (tmp_path / "out" / name).stat().st_size > 10_000
+
+
+def test_stability_is_1_for_equal_sets_0_by_chance_and_0_where_nothing_is_chosen():
+    rng = np.random.default_rng(0)
+    kept = rng.random((1, 40)) < 0.3
+    assert selection_stability(np.repeat(kept, 6, axis=0)) == 1
+    assert selection_stability(np.zeros((6, 40), dtype=bool)) == selection_stability(np.ones((6, 40), dtype=bool)) == 0
+    by_chance = [selection_stability(rng.permuted(np.repeat(kept, 6, axis=0), axis=1)) for _ in range(200)]
+    np.testing.assert_allclose(np.mean(by_chance), 0, atol=0.01)
+
+
+def test_precision_and_recall_are_those_of_the_regions_that_move(small_pair):
+    study = study_regions(small_pair, "region", (10, 1.0), kappas=[10], xis=[1.0], n_refits=2)
+    kept = frozenset(np.flatnonzero(study.groups["kept"]).tolist())
+    whole, some = describe(study, "region", kept), describe(study, "region", frozenset(sorted(kept)[:5]))
+    assert (whole["precision_kept"], whole["recall_kept"], whole["chance"]) == (1, 1, 10 / 85)
+    assert (some["precision_kept"], some["recall_kept"]) == (0.5, 1)
+    assert sum(whole[f"kept_{scale}x{scale}"] for scale in (1, 2, 4, 8)) == 10
+
+
+def test_a_setting_far_from_the_grid_is_refused(small_pair):
+    with pytest.raises(ParameterError, match="no cell of the grid is near κ = 40"):
+        study_regions(small_pair, "region", (40, 1.0), kappas=[10], xis=[1.0])

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tgsr.datasets import DatabasePair
 from tgsr.errors import TrackingError
-from tgsr.tracking.config import TrackingConfig, ensure_experiment, masked, open_client, resolve_config
+from tgsr.tracking.client import ensure_experiment, experiment_ids, open_client, search_runs
+from tgsr.tracking.config import TrackingConfig, resolve_config
+from tgsr.tracking.records import list_studies
+from tgsr.tracking.storage_errors import masked, storage_errors
+from tgsr.tracking.study_store import StudyStore
+from tgsr.trials import make_spec
 
 
 @pytest.fixture(autouse=True)
 def _clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-        monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -88,7 +95,7 @@ def test_urls_are_shown_without_credentials(url: str, shown: str) -> None:
 
 def test_hints_and_errors_are_without_credentials(tmp_path: Path) -> None:
     config = TrackingConfig(tmp_path, "postgresql+psycopg://ana:S3CRET@127.0.0.1:1/m?password=S3CRET")
-    assert "S3CRET" not in config.ui_hint + config.variable + config.option
+    assert "S3CRET" not in config.ui_command + config.ui_address + config.variable + config.option
     with pytest.raises(TrackingError) as caught:
         open_client("mysql+nodriver://ana:S3CRET@127.0.0.1:1/m?password=S3CRET")
     assert "S3CRET" not in str(caught.value)
@@ -105,7 +112,7 @@ def test_a_locked_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     uri = resolve_config(tmp_path).tracking_uri
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         connection.execute("CREATE TABLE t (x)")
-    monkeypatch.setattr("tgsr.tracking.config._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("tgsr.tracking.client._PATIENCE_SECONDS", 0.1)
     other = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
@@ -121,8 +128,6 @@ def test_a_folder_that_is_not_writable_is_named(tmp_path: Path) -> None:
     folder.chmod(0o555)
     if os.access(folder, os.W_OK):
         # root may write anywhere: what the system would say
-        from tgsr.tracking.config import storage_errors
-
         with (
             pytest.raises(TrackingError, match=r"home/x: it is not writable; .*finished trials are safe"),
             storage_errors(str(folder)),
@@ -136,12 +141,11 @@ def test_a_folder_that_is_not_writable_is_named(tmp_path: Path) -> None:
 def test_an_experiment_is_created_once(tmp_path: Path) -> None:
     config = resolve_config(tmp_path)
     client = open_client(config.tracking_uri)
-    first = ensure_experiment(client, "tgsr/V-N", config.artifact_root)
-    assert ensure_experiment(client, "tgsr/V-N", config.artifact_root) == first
+    first = ensure_experiment(client, "tgsr/V-N", config)
+    assert ensure_experiment(client, "tgsr/V-N", config) == first
     client.delete_experiment(first)
     with pytest.raises(TrackingError, match="restore"):
-        ensure_experiment(client, "tgsr/V-N", config.artifact_root)
-    assert os.environ.get("MLFLOW_DISABLE_TELEMETRY") == "true"
+        ensure_experiment(client, "tgsr/V-N", config)
 
 
 def test_a_killed_creation_leaves_no_half_made_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,3 +161,77 @@ def test_a_killed_creation_leaves_no_half_made_database(tmp_path: Path, monkeypa
 
 def _interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
+
+
+def test_studies_are_found_among_more_than_a_thousand_experiments(
+    tmp_path: Path, empty_store: Path, small_pair: DatabasePair
+) -> None:
+    config = resolve_config(tmp_path)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(experiments)")]
+        row = dict(zip(columns, connection.execute("SELECT * FROM experiments").fetchone(), strict=True))
+        rows = [{**row, "experiment_id": number, "name": f"tgsr/other {number}"} for number in range(1, 2501)]
+        marks = ", ".join(f":{name}" for name in columns)
+        connection.executemany(f"INSERT INTO experiments VALUES ({marks})", rows)
+    client = open_client(config.tracking_uri)
+    assert list_studies(client) == []
+    store = StudyStore(make_spec(small_pair, "SVM"), small_pair, config, data_folder="")
+    store.abort(KeyboardInterrupt())
+    (found,) = list_studies(client)
+    assert found.run_id == store.run_id
+    assert len(experiment_ids(client)) == 2501
+    assert len(list(search_runs(client, experiment_ids(client, ""), ""))) == 1
+    again = StudyStore(make_spec(small_pair, "SVM"), small_pair, config, data_folder="")
+    again.abort(KeyboardInterrupt())
+    assert again.run_id == store.run_id
+
+
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_a_home_folder_elsewhere_than_its_results_is_refused_in_one_line_with_the_remedy(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    client = open_client(resolve_config(before).tracking_uri)
+    ensure_experiment(client, "tgsr/V-N", resolve_config(before))
+    (before / "mlruns").mkdir(exist_ok=True)
+    shutil.copytree(before, after) if how == "copied" else before.rename(after)
+    config = resolve_config(after)
+    client = open_client(config.tracking_uri)
+    with pytest.raises(TrackingError, match="tgsr relocate --home") as caught:
+        ensure_experiment(client, "tgsr/V-N", config)
+    assert "\n" not in str(caught.value)
+    assert str(before / "mlruns") in str(caught.value)
+    assert str(after) in str(caught.value)
+    # whoever keeps artifacts there on purpose says so
+    monkeypatch.setenv("TGSR_ARTIFACT_ROOT", (before / "mlruns").as_uri())
+    assert ensure_experiment(client, "tgsr/V-N", config)
+
+
+@pytest.mark.parametrize("name", ["50%", "what?", "run#1", "a%20b"])
+@pytest.mark.parametrize("given", ["home", "database"])
+def test_a_folder_whose_name_mlflow_cannot_take_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str, given: str
+) -> None:
+    places = {
+        "home": {"home": tmp_path / name / "below"},
+        "database": {"tracking_uri": f"sqlite:///{tmp_path / name}/mlflow.db"},
+    }
+    with pytest.raises(TrackingError, match="choose another one with --home"):
+        resolve_config(**places[given])
+    assert list(tmp_path.iterdir()) == []
+    assert resolve_config(tmp_path / "a b, ü & 'c'").home.name == "a b, ü & 'c'"
+
+
+@pytest.mark.parametrize("driver", ["", "+psycopg"])
+def test_a_database_server_that_is_not_there_is_told_in_seconds(driver: str) -> None:
+    pytest.importorskip("psycopg", reason="the driver psycopg is not installed: pip install 'tgsr[postgres]'")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    begun = time.monotonic()
+    with pytest.raises(TrackingError, match="the database cannot be reached") as caught:
+        open_client(f"postgresql{driver}://ana:S3CRET@127.0.0.1:{port}/mlflow")
+    assert time.monotonic() - begun < 15
+    assert "S3CRET" not in str(caught.value)
+    assert "\n" not in str(caught.value)

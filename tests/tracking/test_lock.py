@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tgsr.tracking import _lock as lock
-from tgsr.tracking._lock import LockedError, study_lock
-from tgsr.tracking._runs import ParentSpec, start_parent
-from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id
-from tgsr.tracking.config import TrackingConfig, ensure_experiment, open_client, resolve_config
+from tgsr.datasets import DatabasePair
+from tgsr.tracking import lock
+from tgsr.tracking.client import ensure_experiment, open_client
+from tgsr.tracking.config import TrackingConfig, resolve_config
+from tgsr.tracking.lock import LockedError, study_lock
 from tgsr.tracking.names import Tag
+from tgsr.tracking.study_store import StudyStore
+from tgsr.trials import Trial, make_spec
+from tgsr.trials.trial import cell_id, settings_json
 
 ROOT = Path(__file__).parents[2]
 NAME = "V-N TGSR grid oracle region 01234567"
@@ -28,8 +30,9 @@ NAME = "V-N TGSR grid oracle region 01234567"
 _HOLD = """
 import sys, time
 from pathlib import Path
-from tgsr.tracking import _lock as lock
-from tgsr.tracking.config import TrackingConfig, open_client
+from tgsr.tracking import lock
+from tgsr.tracking.client import open_client
+from tgsr.tracking.config import TrackingConfig
 home, uri, experiment_id, name, lease = sys.argv[1:]
 lock.LEASE_SECONDS, lock._RENEW_SECONDS, lock._SETTLE_SECONDS = float(lease), float(lease) / 4, 0.1
 config = TrackingConfig(Path(home), uri)
@@ -73,7 +76,7 @@ def hold() -> Iterator[Hold]:
 def _experiment(uri: str, home: Path) -> tuple[TrackingConfig, Any, str]:
     config = TrackingConfig(home, uri)
     client = open_client(uri)
-    return config, client, ensure_experiment(client, f"tgsr/{time.time_ns()}", config.artifact_root)
+    return config, client, ensure_experiment(client, f"tgsr/{time.time_ns()}", config)
 
 
 def _is_refused(config: TrackingConfig, client: Any, experiment_id: str, holder: int) -> None:
@@ -113,6 +116,7 @@ def test_a_lock_on_postgresql_goes_with_its_process(postgres: str, tmp_path: Pat
     _goes_with_its_process(*_experiment(postgres, tmp_path), hold)
 
 
+@pytest.mark.faults
 def test_a_lost_connection_to_postgresql_stops_the_holder(
     postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +133,7 @@ def test_a_lost_connection_to_postgresql_stops_the_holder(
             held.check()
 
 
+@pytest.mark.faults
 def test_a_lease_on_a_server_is_taken_over_when_it_has_run_out(server: str, tmp_path: Path, hold: Hold) -> None:
     config, client, experiment_id = _experiment(server, tmp_path)
     process = hold(config, experiment_id, lease=6.0)
@@ -156,57 +161,58 @@ def test_a_holder_that_slept_through_its_lease_stops(server: str, tmp_path: Path
 
 
 def _trials(n: int) -> list[Trial]:
-    settings = [{"kappa": number, "xi": 0.5} for number in range(n)]
     norms = np.arange(85) % 2 * 1.0
     return [
-        Trial(i, cell_id(s), s, {"macro_f1": i / n}, np.arange(9) % 3, norms, np.ones((15045, 3)), 1_000, 2_000)
-        for i, s in enumerate(settings)
+        Trial(i, {"kappa": i, "xi": 0.5}, {"macro_f1": i / n}, np.arange(9) % 3, {"circular": 0.5}, norms, None, 1, 2)
+        for i in range(n)
     ]
 
 
-def _store(uri: str, home: Path) -> tuple[Any, TrialStore, StudyRun]:
-    config, client, experiment_id = _experiment(uri, home)
-    title = client.get_experiment(experiment_id).name
-    run_id = start_parent(client, ParentSpec(title, "a study", "", {Tag.KIND: "study"}), config.artifact_root)
-    location = client.get_experiment(experiment_id).artifact_location
-    study = StudyRun(run_id, experiment_id, location, "TGSR oracle", "region", {}, {Tag.METHOD: "TGSR"})
-    return client, TrialStore(client, study), study
+def _keeps_its_word(config: TrackingConfig, pair: DatabasePair, writer: str) -> None:
+    client, spec = open_client(config.tracking_uri), make_spec(pair, seed=time.time_ns() % 10**9)
 
+    def open_store(restore: bool = False) -> StudyStore:
+        return StudyStore(spec, pair, config, data_folder="", restore=restore)
 
-def _keeps_its_word(client: Any, store: TrialStore, study: StudyRun) -> None:
+    store = open_store()
+    assert store._writer.name == writer
     store.write(_trials(6))
     store.write(_trials(6))
-    table = store.table()
-    assert table["kappa"].tolist() == list(range(6))
+    table = store.read_table()
+    assert table["params.kappa"].tolist() == list(range(6))
     client.delete_run(table["run_id"][4])
     # what a call leaves whose answer was lost: the client made it again
-    client.create_run(study.experiment_id, tags=study.trial_tags(_trials(3)[2]))
-    again = TrialStore(client, study)
-    assert (again.clean(), again.clean()) == (1, 0)
-    again.write_coef(_trials(1)[0].cell, np.zeros((15045, 3)))
+    cell = {"kappa": 2, "xi": 0.5}
+    tags = {Tag.PARENT: store.run_id, Tag.KIND: "trial", Tag.CELL: cell_id(cell), Tag.SETTINGS: settings_json(cell)}
+    client.create_run(client.get_run(store.run_id).info.experiment_id, tags=tags)
+    store.abort(KeyboardInterrupt())
+    again = open_store()
+    assert again.deleted == {_trials(5)[4].cell}
+    assert again.table["number"].tolist() == [0, 1, 2, 3, 5]
     again.write(_trials(8))
-    assert again.deleted() == {_trials(5)[4].cell}
-    assert again.table()["trial"].tolist() == [0, 1, 2, 3, 5, 6, 7]
-    files = {entry.path for entry in client.list_artifacts(again.table()["run_id"][6])}
-    assert files == {"coefficients.npz", "regions.json", "regions.png"}
-    assert again.restore() == 1
-    assert len(again.table()) == 8
+    again.add_values({trial.cell: {"mine": 1.5} for trial in _trials(8)})
+    again.add_values({trial.cell: {"mine": 2.5} for trial in _trials(2)})
+    table = again.read_table()
+    assert table["number"].tolist() == [0, 1, 2, 3, 5, 6, 7]
+    assert table["rules.mine"].tolist() == [2.5, 2.5, *[1.5] * 5]
+    files = {entry.path for entry in client.list_artifacts(table["run_id"][6])}
+    assert files == {"regions.json", "regions.png"}
+    again.abort(KeyboardInterrupt())
+    restored = open_store(restore=True)
+    assert len(restored.table) == 8
+    assert restored.deleted == set()
+    restored.abort(KeyboardInterrupt())
 
 
-def test_trials_on_postgresql_are_written_in_bulk(postgres: str, tmp_path: Path) -> None:
-    client, store, study = _store(postgres, tmp_path)
-    assert store.writer == "bulk"
-    _keeps_its_word(client, store, study)
+def test_trials_on_postgresql_are_written_in_bulk(postgres: str, tmp_path: Path, small_pair: DatabasePair) -> None:
+    _keeps_its_word(TrackingConfig(tmp_path, postgres), small_pair, "bulk")
 
 
-def test_trials_on_a_server_are_written_by_its_api(server: str, tmp_path: Path) -> None:
-    client, store, study = _store(server, tmp_path)
-    assert store.writer == "client"
-    _keeps_its_word(client, store, study)
+@pytest.mark.faults
+def test_trials_on_a_server_are_written_by_its_api(server: str, tmp_path: Path, small_pair: DatabasePair) -> None:
+    _keeps_its_word(TrackingConfig(tmp_path, server), small_pair, "client")
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-        monkeypatch.delenv(variable, raising=False)
+def test_trials_beside_a_database_are_written_in_bulk(tmp_path: Path, small_pair: DatabasePair) -> None:
     assert resolve_config().option == ""
+    _keeps_its_word(resolve_config(tmp_path), small_pair, "bulk")

@@ -2,71 +2,54 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError, TrackingError
-from tgsr.tracking import _bulk
+from tgsr.tracking import _bulk, study_store
+from tgsr.tracking._client import ClientWriter, trial_metrics, trial_name, trial_params, trial_tags
 from tgsr.tracking._files import mask_picture, read_coefficients_file, sizes_text, write_trial_files
-from tgsr.tracking._runs import ParentSpec, finish_parent, log_summary, start_parent
-from tgsr.tracking._store import TrialStore
-from tgsr.tracking._trial import StudyRun, Trial, cell_id, decode_predictions, source_tags
-from tgsr.tracking._views import VIEWS
-from tgsr.tracking.config import TrackingConfig, open_client, resolve_config
-from tgsr.tracking.names import STUDY_JSON, Tag
-from tgsr.tracking.reading import (
-    find_run,
-    list_studies,
-    read_coefficients,
-    read_regions,
-    read_spec_json,
-    read_surface,
-    read_trials,
-)
+from tgsr.tracking.client import open_client
+from tgsr.tracking.config import TrackingConfig, resolve_config
+from tgsr.tracking.names import Tag
+from tgsr.tracking.records import find_run, list_studies, read_artifact, read_coefficients, read_regions, read_study
+from tgsr.tracking.study_store import StudyStore
+from tgsr.tracking.views import VIEWS
+from tgsr.trials.spec import StudySpec
+from tgsr.trials.trial import Trial, cell_id, decode_predictions
 
-WAYS = ("bulk", "client", "fluent")
 Make = Callable[..., TrackingConfig]
-
-
-@pytest.fixture
-def make_config(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "TGSR_HOME"):
-        monkeypatch.delenv(variable, raising=False)
-
-    def make(home: str = "home") -> TrackingConfig:
-        config = resolve_config(tmp_path / home)
-        config.home.mkdir(exist_ok=True)
-        shutil.copy(empty_store, config.home / "mlflow.db")
-        return config
-
-    return make
 
 
 def make_trial(number: int, **changes: Any) -> Trial:
     rng = np.random.default_rng(number)
     norms = rng.gamma(1.0, size=85) * (np.arange(85) % (number + 2) == 0)
-    settings = {"kappa": number + 5, "xi": 0.002 * 10**number}
     given = {
         "number": number,
-        "cell": cell_id(settings),
-        "settings": settings,
+        "settings": {"kappa": number + 5, "xi": 0.002 * 10**number},
         "metrics": {
-            "selection_value": rng.random(),
             "macro_f1": float("nan") if number == 1 else rng.random(),
             "objective": float("inf") if number == 2 else 2.0,
             "fit_seconds": 0.25,
         },
-        "predictions": rng.integers(0, 3, size=20),
+        "rules": {"circular": rng.random(), "class-balance": -0.0},
+        "predictions": rng.integers(0, 3, size=12),
         "group_norms": norms,
-        # as in a study whose matrices are thinned out
+        # as in a study whose matrices are not kept
         "coef": None if number == 3 else (rng.normal(size=(85, 177, 3)) * (norms > 0)[:, None, None]).reshape(-1, 3),
         "start_ms": 1_700_000_000_000,
         "end_ms": 1_700_000_000_007,
@@ -77,57 +60,107 @@ def make_trial(number: int, **changes: Any) -> Trial:
 TRIALS = [make_trial(number) for number in range(4)]
 
 
-def start_study(config: TrackingConfig, grouping: str = "region") -> tuple[Any, StudyRun]:
-    client = open_client(config.tracking_uri)
-    spec = ParentSpec(
-        "tgsr/V-N",
-        "V-N TGSR grid oracle region",
-        "An *oracle*.",
-        {Tag.KIND: "study", Tag.EXPERIMENT: "V-N"},
-        {"grouping": grouping},
-        files={STUDY_JSON: '{"pair": "V-N"}'},
-    )
-    run_id = start_parent(client, spec, config.artifact_root)
-    info = client.get_run(run_id).info
-    location = client.get_experiment(info.experiment_id).artifact_location
-    tags = {Tag.EXPERIMENT: "V-N", Tag.SELECTION: "oracle", Tag.METHOD: "TGSR", **source_tags()}
-    return client, StudyRun(run_id, info.experiment_id, location, "TGSR oracle", grouping, {"mu": "0.001"}, tags)
+class World:
+    """A study in a store of its own, opened by one way of writing or the other."""
+
+    def __init__(self, config: TrackingConfig, spec: StudySpec, pair: DatabasePair, way: str) -> None:
+        self.config, self.spec, self.pair, self.way = config, spec, pair, way
+        self.client = open_client(config.tracking_uri)
+
+    @contextmanager
+    def store(self, **options: Any) -> Iterator[StudyStore]:
+        """The study's store; closed at the end, aborted by an error."""
+        with pytest.MonkeyPatch.context() as patch:
+            if self.way == "client":
+                patch.setattr(study_store, "open_bulk_writer", _raise(TrackingError("not here")))
+            store = StudyStore(self.spec, self.pair, self.config, data_folder="generated", **options)
+            try:
+                yield store
+            except BaseException as error:
+                store.abort(error)
+                raise
+            store.close()
+
+    def write(self, *trials: Trial) -> pd.DataFrame:
+        """Write trials in a session of its own; what is there afterwards."""
+        with self.store() as store:
+            store.write(trials)
+            return store.read_table()
+
+    @property
+    def run_id(self) -> str:
+        (study,) = list_studies(self.client)
+        return study.run_id
+
+    def folder(self, run_id: str) -> Path:
+        """A run's artifacts."""
+        return Path(str(self.client.get_run(run_id).info.artifact_uri).removeprefix("file://"))
 
 
-def _write(way: str, config: TrackingConfig) -> tuple[Any, str]:
-    client, study = start_study(config)
-    if way == "fluent":
-        _write_fluent(study, config)
-    else:
-        store = TrialStore(client, study, way)
-        assert store.writer == way
-        store.write(TRIALS)
-    return client, study.run_id
+MakeWorld = Callable[..., World]
 
 
-def _write_fluent(study: StudyRun, config: TrackingConfig) -> None:
+@pytest.fixture
+def make_config(empty_store: Path, tmp_path: Path) -> Make:
+    def make(home: str = "home") -> TrackingConfig:
+        config = resolve_config(tmp_path / home)
+        config.home.mkdir(exist_ok=True)
+        shutil.copy(empty_store, config.home / "mlflow.db")
+        return config
+
+    return make
+
+
+@pytest.fixture
+def make_world(make_config: Make, make_spec: Callable[..., StudySpec], small_pair: DatabasePair) -> MakeWorld:
+    def make(way: str = "bulk", home: str = "home", config: TrackingConfig | None = None) -> World:
+        return World(config or make_config(home), make_spec(), small_pair, way)
+
+    return make
+
+
+@pytest.fixture(params=["bulk", "client"])
+def world(request: pytest.FixtureRequest, make_world: MakeWorld) -> World:
+    """A study that is written by each way."""
+    return make_world(request.param)
+
+
+def _write_fluent(world: World) -> None:
     import mlflow
 
-    with mlflow.start_run(run_id=study.run_id):
-        for trial in TRIALS:
-            name, tags = study.trial_name(trial), study.trial_tags(trial)
-            with mlflow.start_run(experiment_id=study.experiment_id, run_name=name, nested=True, tags=tags):
-                mlflow.log_params(study.trial_params(trial))
-                mlflow.log_metrics(trial.metrics)
-                files = config.home / "files" / str(trial.number)
-                mlflow.set_tag(Tag.FILES, sizes_text(write_trial_files(files, trial, study.grouping)))
-                mlflow.log_artifacts(str(files))
+    with world.store() as store:
+        parent = store.run_id
+    mlflow.set_tracking_uri(world.config.tracking_uri)
+    try:
+        with mlflow.start_run(run_id=parent):
+            experiment = mlflow.active_run().info.experiment_id
+            for trial in TRIALS:
+                name, tags = trial_name(world.spec, trial), trial_tags(world.spec, parent, trial)
+                with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True, tags=tags):
+                    mlflow.log_params(trial_params(world.spec, trial))
+                    mlflow.log_metrics(trial_metrics(trial))
+                    files = world.config.home / "files" / str(trial.number)
+                    mlflow.set_tag(Tag.FILES, sizes_text(write_trial_files(files, trial, "region")))
+                    mlflow.log_artifacts(str(files))
+    finally:
+        mlflow.set_tracking_uri(None)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
-def _read_back(client: Any, run_id: str) -> dict[int, Any]:
+def _read_back(world: World) -> dict[int, Any]:
+    """All that MLflow's public client reads of a study's trials."""
+    client, run_id = world.client, world.run_id
     parent = find_run(client, run_id)
     condition = f"tags.`mlflow.parentRunId` = '{run_id}'"
     found = {}
     for run in client.search_runs([parent.info.experiment_id], condition, order_by=["metrics.macro_f1 DESC"]):
-        assert repr(run.to_dictionary()) == repr(client.get_run(run.info.run_id).to_dictionary())
+        found_so, asked_so = (
+            json.dumps(one.to_dictionary(), sort_keys=True) for one in (run, client.get_run(run.info.run_id))
+        )
+        assert found_so == asked_so
         history = {
-            key: [(point.value, point.step) for point in client.get_metric_history(run.info.run_id, key)]
-            for key in run.data.metrics
+            key: [(point.value + 0.0, point.step) for point in client.get_metric_history(run.info.run_id, key)]
+            for key in sorted(run.data.metrics)
         }
         files = sorted((entry.path, entry.file_size) for entry in client.list_artifacts(run.info.run_id))
         assert run.info.artifact_uri.endswith(f"/{run.info.run_id}/artifacts")
@@ -141,7 +174,7 @@ def _read_back(client: Any, run_id: str) -> dict[int, Any]:
             "name": run.info.run_name,
             "state": (run.info.status, run.info.lifecycle_stage, run.info.user_id),
             "params": run.data.params,
-            "metrics": {key: repr(value) for key, value in run.data.metrics.items()},
+            "metrics": {key: repr(value + 0.0) for key, value in run.data.metrics.items()},
             "history": repr(history),
             "tags": tags,
             "files": files,
@@ -151,15 +184,37 @@ def _read_back(client: Any, run_id: str) -> dict[int, Any]:
     return found
 
 
-def test_bulk_client_and_fluent_interface_read_back_the_same(make_config: Make) -> None:
-    stored = {way: _read_back(*_write(way, make_config(way))) for way in WAYS}
+def test_bulk_client_and_fluent_interface_read_back_the_same(make_world: MakeWorld) -> None:
+    stored = {}
+    for way in ("bulk", "client"):
+        world = make_world(way, way)
+        with world.store() as store:
+            assert store._writer.name == way
+            store.write(TRIALS)
+        stored[way] = _read_back(world)
+    fluent = make_world("bulk", "fluent")
+    _write_fluent(fluent)
+    stored["fluent"] = _read_back(fluent)
     assert set(stored["bulk"]) == {0, 1, 2, 3}
     assert stored["bulk"] == stored["client"]
     for number, trial in stored["fluent"].items():
         # what the fluent interface adds by itself, such as the commit of the working directory
         trial["tags"] = {key: value for key, value in trial["tags"].items() if key in stored["bulk"][number]["tags"]}
     assert stored["bulk"] == stored["fluent"]
-    assert stored["bulk"][2]["params"] == {"kappa": "7", "xi": "0.2", "log10_xi": "-0.69897", "mu": "0.001"}
+    params = stored["bulk"][2]["params"]
+    assert params.items() >= {"kappa": "7", "xi": "0.2", "log10_xi": "-0.69897", "grouping": "region"}.items()
+
+
+def test_postgresql_holds_what_sqlite_holds(make_world: MakeWorld, empty_postgres: str, tmp_path: Path) -> None:
+    stored = []
+    for config in (None, resolve_config(tmp_path / "postgresql", empty_postgres)):
+        world = make_world(config=config)
+        with world.store() as store:
+            store.write(TRIALS)
+            assert store._writer.name == "bulk", "what was written first was read back as it was meant"
+            store.add_values({TRIALS[0].cell: {"circular": 0.5, "luck": float("nan")}})
+        stored.append(_read_back(world))
+    assert stored[0] == stored[1]
 
 
 def _alter_as_3_18(path: Path) -> None:
@@ -180,13 +235,16 @@ def _alter_as_3_18(path: Path) -> None:
         )
 
 
-def test_the_next_version_s_schema_is_written_in_bulk(make_config: Make) -> None:
-    config = make_config()
-    client, study = start_study(config)
-    _alter_as_3_18(config.home / "mlflow.db")
-    store = TrialStore(client, study, "bulk")
-    store.write(TRIALS)
-    assert _read_back(client, study.run_id) == _read_back(*_write("bulk", make_config("as of today")))
+def test_the_next_version_s_schema_is_written_in_bulk(make_world: MakeWorld) -> None:
+    world, today = make_world("bulk"), make_world("bulk", "as of today")
+    with world.store():
+        pass
+    _alter_as_3_18(world.config.home / "mlflow.db")
+    with world.store() as store:
+        assert store._writer.name == "bulk"
+        store.write(TRIALS)
+    today.write(*TRIALS)
+    assert _read_back(world) == _read_back(today)
 
 
 @pytest.mark.parametrize(
@@ -202,24 +260,32 @@ def test_the_next_version_s_schema_is_written_in_bulk(make_config: Make) -> None
         ),
     ],
 )
-def test_other_columns_fall_back_to_the_client_and_are_named(
-    make_config: Make, caplog: pytest.LogCaptureFixture, change: str, named: str
-) -> None:
+def test_other_columns_are_named_and_nothing_is_written_in_bulk(make_config: Make, change: str, named: str) -> None:
     config = make_config()
-    client, study = start_study(config)
     with sqlite3.connect(config.home / "mlflow.db") as connection:
         connection.executescript(change)
-    with caplog.at_level("INFO", logger="tgsr"):
-        assert TrialStore(client, study).writer == "client"
-    assert named in caplog.text
-    with pytest.raises(TrackingError, match=named):
-        TrialStore(client, study, "bulk")
+    with pytest.raises(TrackingError, match=f"not as tested: .*{named}"):
+        _bulk.connect(config.tracking_uri)
+
+
+def test_a_table_with_a_further_column_is_written_by_the_client(
+    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, today = make_world("bulk"), make_world("bulk", "as of today")
+    with sqlite3.connect(world.config.home / "mlflow.db") as connection:
+        connection.executescript("ALTER TABLE runs ADD COLUMN workspace TEXT")
+    with caplog.at_level("INFO", logger="tgsr"), world.store() as store:
+        assert store._writer.name == "client"
+        store.write(TRIALS)
+    assert "written by MLflow's client, which is slower: the tracking database is not as tested" in caplog.text
+    assert "runs.workspace" in caplog.text
+    today.write(*TRIALS)
+    assert _read_back(world) == _read_back(today)
 
 
 def test_a_run_that_the_client_reads_otherwise_than_meant_ends_bulk_writing(
-    make_config: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client, study = start_study(make_config())
     right = _bulk.BulkWriter._rows
 
     def wrong(self: Any, run_id: str, trial: Trial, files: Any) -> Any:
@@ -227,154 +293,196 @@ def test_a_run_that_the_client_reads_otherwise_than_meant_ends_bulk_writing(
         return run, metrics, latest, params[1:], tags
 
     monkeypatch.setattr(_bulk.BulkWriter, "_rows", wrong)
-    with pytest.raises(TrackingError, match="its parameters"):
-        TrialStore(client, study, "bulk").write(TRIALS)
-    store = TrialStore(client, study)
-    with caplog.at_level("INFO", logger="tgsr"):
+    world = make_world("bulk")
+    with caplog.at_level("INFO", logger="tgsr"), world.store() as store:
         store.write(TRIALS)
+        assert store._writer.name == "client"
+        assert store.read_table()["number"].tolist() == [0, 1, 2, 3]
     assert "its parameters" in caplog.text
-    assert store.writer == "client"
-    assert store.table()["trial"].tolist() == [0, 1, 2, 3]
+    assert _read_back(world)[2]["params"]["kappa"] == "7"
 
 
-def test_remote_artifacts_are_not_written_in_bulk(make_config: Make) -> None:
-    client, study = start_study(make_config())
+def test_remote_artifacts_are_not_written_in_bulk(make_world: MakeWorld) -> None:
+    world = make_world("bulk")
+    with world.store():
+        pass
+    run = world.client.get_run(world.run_id)
+    run.info._artifact_uri = "s3://bucket/folder"
     with pytest.raises(TrackingError, match="s3://bucket/folder"):
-        TrialStore(client, replace(study, artifact_location="s3://bucket/folder"), "bulk")
+        _bulk.open_bulk_writer(world.client, run, world.spec)
 
 
-@pytest.mark.parametrize("way", ["bulk", "client"])
-def test_the_table_tells_what_was_written_with_its_types(make_config: Make, way: str) -> None:
-    client, study = start_study(make_config())
-    store = TrialStore(client, study, way)
-    assert len(store.table()) == 0
-    other = make_trial(7, settings={"kernel": "linear", "degree": None}, cell="0" * 16, group_norms=None, coef=None)
-    store.write([*TRIALS[1:], other, TRIALS[0]])
-    table = store.table()
+def test_the_table_tells_what_was_written_with_its_types(world: World) -> None:
+    other = make_trial(7, settings={"kernel": "linear", "degree": None}, group_norms=None, coef=None)
+    with world.store() as store:
+        assert len(store.table) == 0
+        assert store.read_table() is store.table
+        store.write([*TRIALS[1:], other, TRIALS[0]])
+        table = store.read_table()
     assert table.columns.tolist() == [
-        *("trial", "run_id", "cell", "kappa", "xi", "kernel", "degree"),
-        *("selection_value", "macro_f1", "objective", "predictions", "fit_seconds"),
+        *("number", "run_id", "cell", "params.kappa", "params.xi", "params.kernel", "params.degree"),
+        *("metrics.macro_f1", "metrics.objective", "metrics.fit_seconds", "rules.circular", "rules.class-balance"),
+        *("settings", "predictions"),
     ]
-    assert table["trial"].tolist() == [0, 1, 2, 3, 7]
-    assert table["xi"].tolist()[:4] == [trial.settings["xi"] for trial in TRIALS]
-    assert table["kernel"][4] == "linear"
-    assert np.isnan(table["macro_f1"][1])
-    assert table["objective"][2] == 1.7976931348623157e308
+    assert table["number"].tolist() == [0, 1, 2, 3, 7]
+    assert table["params.xi"].tolist()[:4] == [trial.settings["xi"] for trial in TRIALS]
+    assert table["rules.circular"].tolist() == [trial.rules["circular"] for trial in (*TRIALS, other)]
+    assert table["params.kernel"][4] == "linear"
+    assert json.loads(table["settings"][4]) == other.settings
+    assert table["cell"].tolist() == [trial.cell for trial in (*TRIALS, other)]
+    assert np.isnan(table["metrics.macro_f1"][1])
+    assert table["metrics.objective"][2] == 1.7976931348623157e308
     np.testing.assert_array_equal(decode_predictions(table["predictions"][2]), TRIALS[2].predictions)
+    client = world.client
     np.testing.assert_array_equal(read_coefficients(client, table["run_id"][2]), TRIALS[2].coef)
     np.testing.assert_array_equal(read_regions(client, table["run_id"][3])["group_norms"], TRIALS[3].group_norms)
     with pytest.raises(MissingDataError, match="no artifact"):
         read_coefficients(client, table["run_id"][3])
+    assert read_study(client, world.run_id).coefficients(table["run_id"][3]) is None
 
 
-@pytest.mark.parametrize("way", ["bulk", "client"])
-def test_a_cell_is_there_once_and_stays_deleted_until_it_is_restored(make_config: Make, way: str) -> None:
-    client, study = start_study(make_config())
-    store = TrialStore(client, study, way)
-    store.write(TRIALS[:3])
-    before = store.table()
-    store.write([*TRIALS, replace(TRIALS[0], number=9)])
-    TrialStore(client, study, way).write(TRIALS)
-    after = store.table()
-    assert after["trial"].tolist() == [0, 1, 2, 3]
+def test_values_of_rules_are_added_to_trials_that_are_there_and_replaced(world: World) -> None:
+    world.write(*TRIALS)
+    values: Mapping[str, Mapping[str, float]] = {
+        TRIALS[0].cell: {"luck": 0.25, "circular": 0.125},
+        TRIALS[2].cell: {"luck": float("nan")},
+        "0" * 16: {"luck": 1.0},
+    }
+    with world.store() as store:
+        store.add_values(values)
+        table = store.read_table()
+    assert table["rules.luck"].isna().tolist() == [False, True, True, True]
+    assert (table["rules.luck"][0], table["rules.circular"][0]) == (0.25, 0.125)
+    assert table["rules.circular"][2] == TRIALS[2].rules["circular"]
+    with world.store() as store:
+        store.add_values({trial.cell: {"luck": number / 7} for number, trial in enumerate(TRIALS)})
+        store.add_values({})
+        table = store.read_table()
+    assert table["rules.luck"].tolist() == [number / 7 for number in range(4)]
+    run = world.client.get_run(table["run_id"][3])
+    assert (run.info.status, run.data.metrics["rules.luck"]) == ("FINISHED", 3 / 7)
+    assert len(world.client.search_runs([run.info.experiment_id], "metrics.`rules.luck` > 0.2")) == 2
+
+
+def test_bulk_and_client_add_the_same_values(make_world: MakeWorld) -> None:
+    found = []
+    for way in ("bulk", "client"):
+        world = make_world(way, way)
+        world.write(*TRIALS)
+        with world.store() as store:
+            store.add_values({trial.cell: {"luck": number / 7} for number, trial in enumerate(TRIALS)})
+        found.append(_read_back(world))
+    assert found[0] == found[1]
+
+
+def test_a_cell_is_there_once_and_stays_deleted_until_it_is_restored(world: World) -> None:
+    before = world.write(*TRIALS[:3])
+    world.write(*TRIALS, replace(TRIALS[0], number=9))
+    after = world.write(*TRIALS)
+    assert after["number"].tolist() == [0, 1, 2, 3]
     assert after["run_id"].tolist()[:3] == before["run_id"].tolist()
-    client.delete_run(after["run_id"][1])
-    again = TrialStore(client, study, way)
-    assert again.clean() == 0
-    assert again.deleted() == {TRIALS[1].cell}
-    again.write(TRIALS)
-    assert again.table()["trial"].tolist() == [0, 2, 3]
-    assert again.restore() == 1
-    assert again.deleted() == set()
-    assert again.table().equals(after)
+    world.client.delete_run(after["run_id"][1])
+    with world.store() as store:
+        assert store.deleted == {TRIALS[1].cell}
+        store.write(TRIALS)
+        store.add_values({TRIALS[1].cell: {"luck": 1.0}})
+        assert store.read_table()["number"].tolist() == [0, 2, 3]
+    with world.store(restore=True) as store:
+        assert store.deleted == set()
+        pd.testing.assert_frame_equal(store.read_table(), after)
+    with world.store() as store:
+        assert store.deleted == set()
 
 
-@pytest.mark.parametrize("way", ["bulk", "client"])
 def test_what_an_interruption_left_is_removed_and_run_again(
-    make_config: Make, monkeypatch: pytest.MonkeyPatch, way: str
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client, study = start_study(make_config())
+    caplog.set_level("INFO", logger="tgsr")
+    by_client = World(world.config, world.spec, world.pair, "client")
+    create = ClientWriter._write_one
+
+    def interrupted(self: ClientWriter, trial: Trial) -> str:
+        monkeypatch.setattr(self._client, "set_terminated", _interrupt)
+        try:
+            return create(self, trial)
+        finally:
+            monkeypatch.undo()
+
     with monkeypatch.context() as patch:  # killed before a run's end; the outage of a server leaves the same
-        patch.setattr(client, "set_terminated", _interrupt)
+        patch.setattr(ClientWriter, "_write_one", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            TrialStore(client, study, "client").write(TRIALS[:1])
-    TrialStore(client, study, "client").write(TRIALS[1:])
-    folder = Path(study.artifact_location.removeprefix("file://"))
-    lost, cut, emptied = (folder / run_id / "artifacts" for run_id in TrialStore(client, study).table()["run_id"])
+            by_client.write(TRIALS[0])
+    table = by_client.write(*TRIALS[1:])
+    assert table["number"].tolist() == [1, 2, 3]
+    assert caplog.text.count("1 trials that an interruption left unfinished are removed") == 1
+    lost, cut, emptied = (world.folder(run_id) for run_id in table["run_id"])
     shutil.rmtree(lost.parent)
     matrix = (cut / "coefficients.npz").read_bytes()
     (cut / "coefficients.npz").write_bytes(matrix[: len(matrix) // 2])
-    store = TrialStore(client, study, way)
-    assert store.clean() == 3
-    assert store.clean() == 0
-    assert store.deleted() == set()
-    assert store.table()["trial"].tolist() == [3]
-    store.write(TRIALS)
-    assert store.table()["trial"].tolist() == [0, 1, 2, 3]
+    with world.store() as store:
+        assert store.deleted == set()
+        assert store.table["number"].tolist() == [3]
+        store.write(TRIALS)
+        assert store.read_table()["number"].tolist() == [0, 1, 2, 3]
     (emptied / "regions.json").write_bytes(b"")
-    assert TrialStore(client, study, way).clean() == 1
+    with world.store() as store:
+        assert store.table["number"].tolist() == [0, 1, 2]
+        assert store.deleted == set()
 
 
-def test_a_cell_that_is_there_twice_is_there_once_afterwards(make_config: Make) -> None:
-    client, study = start_study(make_config())
-    for _ in range(2):
-        store = TrialStore(client, study, "client")
-        store._whole = {}  # two coordinators that do not know of each other
+def test_a_cell_that_is_there_twice_is_there_once_afterwards(world: World) -> None:
+    by_client = World(world.config, world.spec, world.pair, "client")
+    by_client.write(*TRIALS[:2])
+    with by_client.store() as store:
+        store._whole = {}  # as a coordinator that does not know of another
         store.write(TRIALS[:2])
-    assert store.clean() == 2
-    assert store.table()["trial"].tolist() == [0, 1]
+        assert len(store.read_table()) == 4
+    with world.store() as store:
+        assert store.table["number"].tolist() == [0, 1]
+        assert store.deleted == set()
 
 
-def test_a_folder_of_artifacts_that_is_away_makes_no_trial_unfinished(make_config: Make) -> None:
-    client, study = start_study(make_config())
-    store = TrialStore(client, study)
-    store.write(TRIALS)
-    folder = Path(study.artifact_location.removeprefix("file://"))
+def test_a_folder_of_artifacts_that_is_away_makes_no_trial_unfinished(world: World) -> None:
+    table = world.write(*TRIALS)
+    folder = world.folder(table["run_id"][0]).parents[1]
     folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(TrackingError, match="mount or restore"):
-        store.clean()
-    assert len(store.table()) == 4
+    with pytest.raises(TrackingError, match="mount or restore"), world.store():
+        pass
+    folder.with_name("elsewhere").rename(folder)
+    with world.store() as store:
+        pd.testing.assert_frame_equal(store.table, table)
 
 
-@pytest.mark.parametrize("way", ["bulk", "client"])
-def test_a_matrix_is_added_and_then_belongs_to_the_trial(make_config: Make, way: str) -> None:
-    client, study = start_study(make_config())
-    store = TrialStore(client, study, way)
-    store.write(TRIALS)
-    coef = np.eye(15045, 3)
-    store.write_coef(TRIALS[3].cell, coef)
-    run_id = store.table()["run_id"][3]
-    np.testing.assert_array_equal(read_coefficients(client, run_id), coef)
-    assert store.clean() == 0
-    folder = Path(study.artifact_location.removeprefix("file://")) / run_id / "artifacts"
-    (folder / "coefficients.npz").write_bytes(b"cut off")
+def test_a_matrix_that_is_damaged_is_named_and_its_trial_run_again(world: World) -> None:
+    table = world.write(*TRIALS)
+    (world.folder(table["run_id"][2]) / "coefficients.npz").write_bytes(b"cut off")
     with pytest.raises(MissingDataError, match="damaged"):
-        read_coefficients(client, run_id)
-    assert store.clean() == 1
-    with pytest.raises(TrackingError, match="run the study again"):
-        store.write_coef(TRIALS[3].cell, coef)
+        read_coefficients(world.client, table["run_id"][2])
+    again = world.write(*TRIALS)
+    np.testing.assert_array_equal(read_coefficients(world.client, again["run_id"][2]), TRIALS[2].coef)
 
 
-def test_a_full_disk_is_named_and_leaves_whole_runs_only(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, study = start_study(make_config())
-    store = TrialStore(client, study)
-    store.write(TRIALS[:2])
+def test_a_full_disk_is_named_and_leaves_whole_runs_only(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world("bulk")
+    world.write(*TRIALS[:2])
     full = OSError(28, "No space left on device", "coefficients.npz")
     with monkeypatch.context() as patch:
         patch.setattr("numpy.savez", _raise(full))
         with pytest.raises(TrackingError, match=r"the disk is full; free some space.*safe"):
-            store.write(TRIALS)
-    with sqlite3.connect(client.tracking_uri.removeprefix("sqlite:///")) as connection:
+            world.write(*TRIALS)
+    with sqlite3.connect(world.config.home / "mlflow.db") as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    many = [
-        make_trial(number, coef=None, settings={"kappa": number}, cell=f"{number:016x}") for number in range(10, 90)
-    ]
-    with _bulk.connect(client.tracking_uri).connect() as connection:
+    many = [make_trial(number, coef=None, settings={"kappa": number}) for number in range(10, 90)]
+    with _bulk.connect(world.config.tracking_uri).connect() as connection:
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 5}")
     with pytest.raises(TrackingError, match=r"mlflow\.db: the disk is full"):
-        store.write(many)
-    assert TrialStore(client, study).clean() == 0
-    assert store.table()["trial"].tolist() == [0, 1]
+        world.write(*many)
+    with _bulk.connect(world.config.tracking_uri).connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={2**30}")
+    with world.store() as opened:
+        assert opened.table["number"].tolist() == [0, 1]
 
 
 def _raise(error: BaseException) -> Callable[..., None]:
@@ -436,57 +544,140 @@ def test_groups_of_the_released_files_are_drawn_as_histograms_by_plane() -> None
     assert not blue.any()
 
 
-def test_a_study_is_summed_up_with_curves_whose_names_fit_every_study(make_config: Make) -> None:
-    client, study = start_study(make_config())
-    grid = [{"kappa": kappa, "xi": xi} for kappa in (3, 20, 85) for xi in (0.01, 1.0)]
-    scores = [0.1, 0.2, 0.3, 0.6, 0.5, 0.4]
-    store = TrialStore(client, study)
-    store.write(
-        [
-            make_trial(number, settings=cell, cell=cell_id(cell), metrics={"macro_f1": score, "selection_value": score})
-            for number, (cell, score) in enumerate(zip(grid, scores, strict=True))
-        ]
-    )
-    table = store.table()
-    for _ in range(2):  # a study that is started again is summed up again
-        log_summary(
-            client, study.run_id, table, table.iloc[3].to_dict(), grid[3], grid=True, files={"more.txt": "more"}
+def _summed_up(world: World, by: str, grid: list[dict[str, Any]], **columns: list[float]) -> str:
+    """A study of these cells that is summed up twice, as one that is started again; its run id."""
+    trials = [
+        make_trial(
+            number,
+            settings=cell,
+            metrics={"macro_f1": columns["macro_f1"][number], "accuracy": 0.5},
+            rules={"circular": columns["circular"][number]},
+            group_norms=None,
+            coef=None,
         )
-    finish_parent(client, study.run_id)
-    run = client.get_run(study.run_id)
-    assert run.data.metrics["best_kappa"] == 20
-    assert run.data.metrics["trials"] == 6
-    assert run.data.tags[Tag.BEST_SETTINGS] == "kappa 20 xi 1"
-    history = {axis: client.get_metric_history(study.run_id, f"macro_f1_over_{axis}") for axis in ("kappa", "xi")}
+        for number, cell in enumerate(grid)
+    ]
+    for _ in range(2):
+        with world.store() as store:
+            store.write(trials)
+            store.finish(by, store.read_table(), metrics={"seconds_fit": 1.5}, files={"more.txt": "more"})
+    return world.run_id
+
+
+GRID = [{"kappa": kappa, "xi": xi} for kappa in (3, 20, 85) for xi in (0.01, 1.0)]
+SCORES = {"macro_f1": [0.1, 0.2, 0.3, 0.6, 0.5, 0.4], "circular": [0.9, 0.1, 0.9, 0.2, 0.3, 0.4]}
+
+
+def test_a_study_is_summed_up_by_a_choice_with_curves_whose_names_fit_every_study(world: World) -> None:
+    client, run_id = world.client, _summed_up(world, "oracle", GRID, **SCORES)
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    metrics = run.data.metrics
+    assert (metrics["macro_f1"], metrics["macro_f1.oracle"], metrics["macro_f1.circular"]) == (0.6, 0.6, 0.1)
+    assert metrics["macro_f1.median"] == pytest.approx(0.35)
+    assert (metrics["best_kappa"], metrics["best_xi"]) == (20, 1)
+    assert (metrics["trials"], metrics["seconds_fit"]) == (6, 1.5)
+    assert (run.data.tags[Tag.CHOOSE], run.data.tags[Tag.BEST_SETTINGS]) == ("oracle", "κ = 20, ξ = 1")
+    assert run.data.tags[Tag.NOTE].count("What each rule chooses") == 1
+    history = {axis: client.get_metric_history(run_id, f"macro_f1_over_{axis}") for axis in ("kappa", "xi")}
     assert sorted((point.step, point.value) for point in history["kappa"]) == [(3, 0.2), (20, 0.6), (85, 0.4)]
     assert sorted((point.step, point.value) for point in history["xi"]) == [(0, 0.3), (1, 0.6)]
-    assert not any("20" in name or "_at_" in name for name in run.data.metrics)
-    surface = read_surface(client, study.run_id)
-    assert surface["axes"].tolist() == ["kappa", "xi"]
-    np.testing.assert_array_equal(surface["macro_f1"], np.reshape(scores, (3, 2)))
-    assert read_trials(client, study.run_id).equals(read_trials(client, study.run_id, stored_table=False))
-    assert (read_spec_json(client, study.run_id), len(list_studies(client, "V-N"))) == ({"pair": "V-N"}, 1)
+    assert not any("20" in name or "_at_" in name for name in metrics)
 
 
-def test_one_numeric_setting_has_a_curve_and_no_surface_and_names_none(make_config: Make) -> None:
-    client, study = start_study(make_config(), grouping="")
+def test_a_summed_up_study_has_its_table_its_choices_and_what_defines_it_as_files(world: World) -> None:
+    client, run_id = world.client, _summed_up(world, "circular", GRID, **SCORES)
+    record = read_study(client, run_id)
+    assert record.spec == world.spec
+    assert record.classes[0] == world.pair.class_names
+    stored = pd.read_parquet(io.BytesIO(read_artifact(client, run_id, "trials.parquet")))
+    with world.store() as store:
+        pd.testing.assert_frame_equal(stored, store.table)
+    pd.testing.assert_frame_equal(record.table, stored)
+    text = pd.read_csv(io.BytesIO(read_artifact(client, run_id, "trials.csv")), dtype={"predictions": str})
+    assert text["rules.circular"].tolist() == SCORES["circular"]
+    choices = pd.read_csv(io.BytesIO(read_artifact(client, run_id, "choices.csv"))).set_index("choice")
+    assert choices["settings"].to_dict() == {"oracle": "κ = 20, ξ = 1", "circular": "κ = 3, ξ = 0.01"}
+    assert choices["ties"].to_dict() == {"oracle": 1, "circular": 2}
+    assert read_artifact(client, run_id, "more.txt") == b"more"
+
+
+def test_a_study_is_summed_up_again_only_if_something_has_changed(world: World) -> None:
+    _summed_up(world, "circular", GRID, **SCORES)
+    with world.store() as store:
+        assert store.is_summed_up("circular")
+        assert not store.is_summed_up("oracle")
+        store.add_values({cell_id(GRID[0]): {"luck": 1.0}})
+        assert not store.is_summed_up("circular")
+
+
+def test_a_setting_that_is_no_number_has_no_curve(world: World) -> None:
     cells = [{"kernel": kernel, "dim": dim} for kernel in ("a", "b") for dim in (1, 2)]
-    store = TrialStore(client, study)
-    store.write([make_trial(n, settings=c, cell=cell_id(c), group_norms=None) for n, c in enumerate(cells)])
-    table = store.table()
-    log_summary(client, study.run_id, table, table.iloc[2].to_dict(), cells[2], grid=True)
-    names = {name for name in client.get_run(study.run_id).data.metrics if "_over_" in name}
-    assert names == {"selection_value_over_dim", "macro_f1_over_dim"}
-    with pytest.raises(MissingDataError):
-        read_surface(client, study.run_id)
+    run_id = _summed_up(world, "oracle", cells, macro_f1=[0.1, 0.2, 0.4, 0.3], circular=[0.1] * 4)
+    metrics = world.client.get_run(run_id).data.metrics
+    assert {name for name in metrics if name.startswith("macro_f1_over_")} == {"macro_f1_over_dim"}
+    assert metrics["best_dim"] == 1
+    assert "best_kernel" not in metrics
 
 
-def test_saved_views_do_not_mix_studies_and_trials_or_rank_label_free_ones_by_target_scores(make_config: Make) -> None:
-    client, study = start_study(make_config())
-    tags = client.get_experiment(study.experiment_id).tags
-    assert [view.name for view in VIEWS] == ["Studies", "Trials, label-free", "Trials, oracle"]
+def test_a_finished_study_leaves_statistics_with_the_database(make_world: MakeWorld) -> None:
+    world = make_world("bulk")
+    _summed_up(world, "oracle", GRID, **SCORES)
+    with sqlite3.connect(world.config.home / "mlflow.db") as connection:
+        analyzed = {name for (name,) in connection.execute("SELECT DISTINCT tbl FROM sqlite_stat1")}
+    assert analyzed >= {"runs", "metrics", "latest_metrics", "params", "tags"}
+
+
+def _fail_after_writing(store: StudyStore, error: BaseException) -> None:
+    store.write(TRIALS[:1])
+    raise error
+
+
+@pytest.mark.parametrize("call", ["log_batch", "log_inputs", "log_text", "set_experiment_tag"])
+def test_a_study_that_was_killed_at_its_very_beginning_is_described_when_it_goes_on(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    world, whole = make_world(), make_world(home="whole")
+    whole.write(*TRIALS)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"mlflow.MlflowClient.{call}", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            world.write(*TRIALS)
+    world.write(*TRIALS)
+    (found, expected) = (one.client.get_run(one.run_id) for one in (world, whole))
+    assert found.data.params == expected.data.params
+    assert [entry.dataset.name for entry in found.inputs.dataset_inputs] == [
+        entry.dataset.name for entry in expected.inputs.dataset_inputs
+    ]
+    record = read_study(world.client, world.run_id)
+    assert (record.spec, record.classes[0], record.is_generated) == (world.spec, world.pair.class_names, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (SystemExit(1), "KILLED"), (ValueError(), "FAILED")]
+)
+def test_a_study_that_is_not_finished_says_how_it_ended(world: World, error: BaseException, status: str) -> None:
+    with pytest.raises(type(error)), world.store() as store:
+        _fail_after_writing(store, error)
+    assert read_study(world.client, world.run_id).status == status
+    assert world.write(*TRIALS)["number"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_finished_study_that_is_opened_in_vain_stays_finished(world: World) -> None:
+    run_id = _summed_up(world, "oracle", GRID, **SCORES)
+    with pytest.raises(KeyboardInterrupt), world.store():
+        raise KeyboardInterrupt
+    assert world.client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_saved_views_do_not_mix_studies_and_trials_or_rank_label_free_ones_by_target_scores(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world("bulk")
+    world.write(*TRIALS)
+    experiment_id = world.client.get_run(world.run_id).info.experiment_id
+    tags = world.client.get_experiment(experiment_id).tags
     assert all(view.tag in tags for view in VIEWS)
-    assert [view.order for view in VIEWS] == ["", "selection_value", "macro_f1"]
-    TrialStore(client, study).write(TRIALS)
-    found = [len(client.search_runs([study.experiment_id], view.search)) for view in VIEWS]
-    assert found == [1, 0, 4]
+    assert [view.order for view in VIEWS] == ["", "rules.circular", "macro_f1"]
+    found = [len(world.client.search_runs([experiment_id], view.search)) for view in VIEWS]
+    assert found == [1, 4, 4]

@@ -13,12 +13,10 @@ from urllib.request import Request, urlopen
 import pytest
 from servers import tracking_server
 
-from studies.options import StudyOptions
-from studies.spec import make_spec
-from studies.study import run_study
 from tgsr.errors import TrackingError
-from tgsr.tracking.config import open_client, resolve_config
-from tgsr.tracking.reading import read_coefficients
+from tgsr.study import RunOptions, make_spec, resolve_config, run_study
+from tgsr.tracking.client import open_client
+from tgsr.tracking.records import read_coefficients
 
 PASSWORD = "a long one of our own"
 AUTH = """[mlflow]
@@ -76,25 +74,23 @@ def test_a_request_under_another_host_s_name_is_refused(team_server: str) -> Non
 def test_a_study_is_recorded_with_user_and_password_and_not_without(
     team_server: str, pair_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in ("MLFLOW_RUN_ID", "TGSR_HOME", "TGSR_STORAGE"):
-        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", team_server)
     monkeypatch.chdir(tmp_path)
     config, pair = resolve_config(), pair_factory(n_source=15, n_target=12)
-    options = StudyOptions(config, "generated", progress=False, jobs=1, page=False)
-    spec = make_spec(pair, selection="oracle", axes={"kappa": [20], "xi": [1.0, 10.0]})
+    options = RunOptions(config, "generated", progress=False, jobs=1, page=False)
+    spec = make_spec(pair, axes={"kappa": [20], "xi": [1.0, 10.0]})
     with pytest.raises(TrackingError, match=r"asks who you are; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASS"):
         run_study(spec, pair, options)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
     user = {"username": "ana", "password": PASSWORD}
     assert status(team_server, "api/2.0/mlflow/users/create", f"admin:{PASSWORD}", user) == 200
-    result = run_study(spec, pair, options)
-    assert len(result.table) == 2
-    assert read_coefficients(open_client(team_server), result.best.row["run_id"]).shape == (15045, 3)
+    study = run_study(spec, pair, options)
+    assert len(study.table) == 2
+    assert read_coefficients(open_client(team_server), study.choose().row["run_id"]).shape == (15045, 3)
     # another member of the team may read, and not write
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ana")
-    assert open_client(team_server).get_run(result.run_id).info.status == "FINISHED"
-    more = make_spec(pair, selection="oracle", axes={"kappa": [30], "xi": [1.0]})
+    assert open_client(team_server).get_run(study.record.run_id).info.status == "FINISHED"
+    more = make_spec(pair, axes={"kappa": [30], "xi": [1.0]})
     with pytest.raises(TrackingError, match=r"does not permit this; ask .* EDIT"):
         run_study(more, pair, options)

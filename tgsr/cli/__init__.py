@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+import os
+import sys
 from typing import Any
 
 import click
@@ -11,23 +14,22 @@ import click
 from tgsr import __version__
 from tgsr.errors import TgsrError
 
-__all__ = ["COMMANDS", "cli"]
+__all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS: dict[str, str] = {
     "main": "the whole way on generated clips: features, study, model, prediction",
     "compare": "put methods side by side, beside the published numbers",
     "demo-data": "draw clips of generated faces in the layouts of SMIC and CASME II",
-    "features": "compute the LBP-TOP features of a database's clips",
+    "features": "compute the LBP-TOP features of a database's clips, or import features",
     "data": "list the databases of a folder",
-    "grid": "score a method's whole grid for one pair of databases, without MLflow",
     "study": "search a method's settings for one pair of databases, every trial tracked",
+    "grid": "score a method's whole grid into one CSV file, without MLflow",
     "protocol": "leave one subject out over several databases: UF1 and UAR",
-    "selection": "the evidence for selection rules: what each would have attained",
     "trials": "show or export the trials of a study",
-    "paper": "all pairs of databases in one go: studies, models, comparison, report",
-    "register": "make the best trial of a study the champion model",
+    "register": "make a study's consensus, or one of its trials, the champion model",
     "predict": "predict clips or feature rows with a registered model",
-    "report": "pages, figures and tables from stored results",
+    "report": "pages, figures and tables of the stored studies",
+    "relocate": "tell a home folder that was copied or moved where it is now",
 }
 """Command name → its line in the help; each lives in ``tgsr/cli/<name>.py`` (``-`` as ``_``) as ``command``."""
 
@@ -44,12 +46,11 @@ class _Console(logging.Handler):
 
 
 def _show_messages() -> None:
-    for name in ("tgsr", "studies"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(handler, _Console) for handler in logger.handlers):
-            logger.addHandler(_Console())
-            logger.setLevel(logging.INFO)
-            logger.propagate = False
+    logger = logging.getLogger("tgsr")
+    if not any(isinstance(handler, _Console) for handler in logger.handlers):
+        logger.addHandler(_Console())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 class _LazyGroup(click.Group):
@@ -69,13 +70,21 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        from tgsr.stopping import Interrupted, handle_signals
+
         _show_messages()
+        for variable, value in _ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)
         try:
-            return super().invoke(ctx)
+            with handle_signals():
+                return super().invoke(ctx)
         except TgsrError as error:
             raise click.ClickException(str(error)) from error
+        except Interrupted as stop:
+            click.echo("\nstopped; what was finished is kept, and the same command goes on from here", err=True)
+            raise click.exceptions.Exit(128 + stop.signal_number) from stop
         except Exception as error:
-            from tgsr.tracking.config import storage_problem
+            from tgsr.tracking.storage_errors import storage_problem
 
             line = storage_problem(error)
             if line is None:
@@ -83,10 +92,44 @@ class _LazyGroup(click.Group):
             raise click.ClickException(line) from error
 
 
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""MLflow's switches, for this program's own process."""
+_SETTINGS = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "show_default": True,
+    # `mlflow run -P max_iter=50` hands `--max_iter 50` on
+    "token_normalize_func": lambda token: token.replace("_", "-"),
+}
 
 
 @click.group(cls=_LazyGroup, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="tgsr")
 def cli() -> None:
     """Cross-database micro-expression recognition: features, methods, studies, models."""
+
+
+def run() -> None:
+    """Run the command line in a process of its own.
+
+    A terminal that cannot show a letter such as κ gets a question mark in its place. A command that was stopped ends
+    without waiting for threads that do not listen.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        cli(prog_name="tgsr")
+    except KeyboardInterrupt:  # before anything was begun
+        sys.exit(130)
+    except SystemExit as end:
+        if "tgsr.stopping" in sys.modules and sys.modules["tgsr.stopping"].was_interrupted():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        raise

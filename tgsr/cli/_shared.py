@@ -13,10 +13,8 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-    from studies.options import StudyOptions
-    from studies.spec import StudySpec
     from tgsr.datasets import DatabasePair
-    from tgsr.tracking.config import TrackingConfig
+    from tgsr.study import RunOptions, StudySpec, TrackingConfig
 
 __all__ = [
     "NATURAL",
@@ -28,32 +26,27 @@ __all__ = [
     "grouping",
     "home",
     "jobs",
+    "limits",
     "make_options",
     "make_study_spec",
+    "mention_generated",
     "method",
+    "name_pair",
     "pair_options",
+    "pairs",
+    "preprocess",
     "quiet",
     "run_options",
     "scheduler",
     "seed",
     "solver_options",
-    "tell_generated",
-    "unless",
+    "trust",
     "write_csv",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NATURAL = click.IntRange(min=0)
 PATH = click.Path(path_type=Path)
-
-
-def unless(word: str, kind: Callable[[str], Any] = str) -> Callable[[Any], Any]:
-    """The type of an option that is None where an entry point says by a word that nothing is given."""
-
-    def text(value: Any) -> Any:
-        return None if value == word else kind(value)
-
-    return text
 
 
 def flag(name: str, text: str) -> Callable[[Command], Command]:
@@ -78,16 +71,42 @@ method = click.option(
 )
 seed = click.option("--seed", type=NATURAL, default=0, help="Of samplers, folds and bootstraps.")
 jobs = click.option("--jobs", type=NATURAL, default=0, help="Threads; 0: one a core.")
-scheduler = click.option(
-    "--scheduler", type=unless("none"), default="none", help="A Dask scheduler, tcp://host:8786, instead of threads."
-)
+scheduler = click.option("--scheduler", help="A Dask scheduler, tcp://host:8786, instead of threads.")
 quiet = flag("--quiet", "No progress bar.")
+trust = click.option(
+    "--trust",
+    multiple=True,
+    envvar="TGSR_TRUST",
+    show_envvar=True,
+    help="Type that a model may hold beyond those that are known to be safe: package.module:Class.",
+)
+preprocess = click.option(
+    "--preprocess",
+    type=click.Choice(["none", "standard", "robust", "maxabs", "unit", "standard+unit"]),
+    default="none",
+    help="What is done to each database's features first, by itself; none: the paper's. standard suits features of "
+    "another program.",
+)
+limits = click.option(
+    "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."
+)
 
 pair_options = _together(
     click.option("--experiment", help="1 to 12, or a name such as V-N (source-target by letter)."),
     click.option("--source", help="Instead of --experiment: database by name, letter or file; A+B pools two."),
     click.option("--target", help="Instead of --experiment: the target database; it may be without labels."),
 )
+
+
+def pairs(*more: str, default: str) -> Callable[[Command], Command]:
+    """The option that names several pairs at once."""
+    return click.option(
+        "--pairs",
+        type=click.Choice([*more, "paper", "all", "leave-one-out"]),
+        default=default,
+        help="paper: those of the twelve experiments whose databases are there; all: every pair of the folder; "
+        "leave-one-out: each database the target of all others.",
+    )
 
 
 def grouping(default: str = "region") -> Callable[[Command], Command]:
@@ -101,8 +120,8 @@ def grouping(default: str = "region") -> Callable[[Command], Command]:
 
 
 grid_options = _together(
-    click.option("--kappas", default="auto", help="κ of the grid, such as 1-85:6 or 1-5,20."),
-    click.option("--xis", default="auto", help="ξ of the grid: paper, paper/10, or numbers."),
+    click.option("--kappas", help="κ of the grid, such as 1-85:6 or 1-5,20.  [default: 1-85]"),
+    click.option("--xis", help="ξ of the grid: paper/10 (every tenth), or numbers.  [default: paper, 271 values]"),
     click.option(
         "--set", "axes", multiple=True, metavar="NAME=VALUES", help="Values of any parameter; may be repeated."
     ),
@@ -112,6 +131,7 @@ grid_options = _together(
         default="none",
         help="Divide each region's features by their norm or spread; none: the paper's.",
     ),
+    preprocess,
 )
 solver_options = _together(
     click.option("--mu", type=float, help="First penalty of Algorithm 1.  [default: 1e-3]"),
@@ -123,21 +143,7 @@ run_options = _together(
     jobs,
     scheduler,
     click.option(
-        "--matrices",
-        default="all",
-        help="Regression matrices kept: all, best:3 (of each ξ), or none (the best trial's always is).",
-    ),
-    click.option(
-        "--writer",
-        type=click.Choice(["auto", "bulk", "client"]),
-        default="auto",
-        help="How trials reach MLflow: bulk (its own database), client (public, slower); auto: bulk where it can.",
-    ),
-    click.option("--batch", type=click.IntRange(min=1), default=256, help="Trials written together."),
-    click.option(
         "--storage",
-        type=unless("none"),
-        default="none",
         envvar="TGSR_STORAGE",
         show_envvar=True,
         help="An Optuna storage to fill besides: a journal file, sqlite:///…, postgresql://… (for optuna-dashboard).",
@@ -147,16 +153,18 @@ run_options = _together(
 )
 
 
-def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> StudyOptions:
+def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> RunOptions:
     """How studies are run, from the options of `run_options`, or some of them."""
-    from studies.options import StudyOptions
+    from tgsr.cli._options import parse_names
+    from tgsr.study import RunOptions
 
-    same = ("scheduler", "batch", "matrices", "writer", "storage", "restore")
+    same = ("scheduler", "matrices", "storage", "restore", "choose")
     named = {name: given[name] for name in same if name in given}
-    return StudyOptions(
+    return RunOptions(
         config,
         str(Path(given["data"]).resolve()),
         n_trials=given.get("trials") or None,
+        rules=tuple(parse_names(given.get("rules") or "")),
         jobs=given["jobs"] or None,
         progress=not given["quiet"],
         **{**named, **more},
@@ -165,10 +173,10 @@ def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> 
 
 def make_study_spec(pair: DatabasePair, given: dict[str, Any]) -> StudySpec:
     """What one study searches, from the options of `grid_options` and `solver_options` and those beside them."""
-    from studies.spec import make_spec
+    from tgsr.study import make_spec
 
     fixed, axes = fixed_of(given)
-    names = ("selection", "grouping", "sampler", "seed")
+    names = ("grouping", "sampler", "objective", "preprocess", "seed")
     named = {name: given[name] for name in names if name in given}
     return make_spec(pair, given["method"], fixed=fixed, axes=axes, **named)
 
@@ -181,11 +189,25 @@ def fixed_of(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]
     if given["scaling"] != "none":
         fixed["scaling"] = given["scaling"]
     axes = parse_axes(given["axes"])
-    if given["kappas"] != "auto":
+    if given["kappas"]:
         axes["kappa"] = list(parse_kappas(given["kappas"]))
-    if given["xis"] != "auto":
+    if given["xis"]:
         axes["xi"] = list(parse_xis(given["xis"]))
     return {name: value for name, value in fixed.items() if value is not None}, axes
+
+
+def name_pair(experiment: str | None, source: str | None, target: str | None) -> str | None:
+    """The name of the stored pair that the options of `pair_options` mean; None if they are not given."""
+    from tgsr.datasets import load_database
+    from tgsr.errors import ProtocolError
+    from tgsr.protocols import pair_name, parse_pair
+
+    if bool(source) != bool(target) or (experiment and source):
+        raise ProtocolError("name the pair by --experiment, or by --source and --target")
+    if source and target:
+        source, target = (load_database(one, ".").name if Path(one).is_file() else one for one in (source, target))
+        experiment = f"{source}-{target}"
+    return pair_name(*parse_pair(experiment)) if experiment else None
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -196,7 +218,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False)
 
 
-def tell_generated(pairs: Iterable[DatabasePair]) -> None:
+def mention_generated(pairs: Iterable[DatabasePair]) -> None:
     """Say which of the databases were drawn and not recorded, if any."""
     names = {data.name for pair in pairs for data in (pair.source, pair.target) if data.is_generated}
     if names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,66 +13,55 @@ __all__ = ["command"]
 
 @click.command(name="compare")
 @shared.pair_options
-@click.option(
-    "--pairs",
-    type=click.Choice(["one", "paper", "all", "leave-one-out"]),
-    default="one",
-    show_default=True,
-    help="paper: those of the twelve whose databases are there (as --experiment all); all: every "
-    "pair of the folder; leave-one-out: each database the target of all others.",
-)
+@shared.pairs("one", default="one")
 @shared.data
 @click.option(
-    "--methods",
-    default="all",
-    show_default=True,
-    help="Methods, with commas, or 'all' ten; one of your own is package.module:Class.",
+    "--methods", default="all", help="Methods, with commas, or 'all' ten; one of your own is package.module:Class."
 )
 @click.option(
+    "--choose",
     "--selection",
-    default="oracle,class-balance,fixed",
-    show_default=True,
-    help="With commas: oracle (best target macro-F1, as published), fixed (settings fixed beforehand), or a rule "
-    "without target labels, such as source-cv.",
+    "choices",
+    default="oracle,circular,fixed",
+    help="Rows a method, with commas: oracle (best target macro-F1, as published), a rule without target labels, "
+    "consensus (the best twentieth averaged), fixed (settings fixed beforehand). Each grid is fitted once.",
 )
 @shared.grid_options
 @shared.grouping("released")
-@click.option(
-    "--limit", "limits", multiple=True, metavar="METHOD=N", help="So many settings of a method's grid, spread over it."
-)
+@shared.limits
 @shared.seed
 @shared.run_options
-@click.option("--out", type=click.Path(path_type=Path), default="compare.csv", show_default=True, help="CSV to write.")
+@click.option("--out", type=shared.PATH, default="compare.csv", help="CSV to write.")
 @shared.home
 def command(experiment: str | None, source: str | None, target: str | None, **given: Any) -> None:
-    """Put methods side by side: a row for each pair of databases, method and selection, from the methods' studies.
+    """Put methods side by side: a row for each pair of databases, method and choice, from the methods' studies.
 
     All scores are fractions in 0…1, also paper_accuracy, which the paper prints in per cent; the published numbers are
     oracles. Studies that are there are taken as they are; interrupted, the same command continues.
     """
-    from studies.compare import ComparePlan, comparison_table
-    from studies.pairs import choose_pairs
     from tgsr.cli._options import parse_limits, parse_names
     from tgsr.estimators.methods import METHODS
-    from tgsr.files import atomic_path, check_output
-    from tgsr.tracking.config import resolve_config
+    from tgsr.files import check_output
+    from tgsr.study import ComparePlan, compare_methods, resolve_config
+    from tgsr.study.pairs import choose_pairs
 
     out = check_output(given["out"], ".csv")
     fixed, axes = shared.fixed_of(given)
     plan = ComparePlan(
         methods=list(METHODS) if given["methods"] == "all" else parse_names(given["methods"]),
-        selections=parse_names(given["selection"]),
+        choices=parse_names(given["choices"]),
         grouping=given["grouping"],
+        preprocess=given["preprocess"],
         fixed=fixed,
         axes=axes,
         limits=parse_limits(given["limits"]),
         seed=given["seed"],
     )
     pairs = choose_pairs(given["data"], experiment, source, target, given["pairs"])
-    table = comparison_table(pairs, plan, shared.make_options(resolve_config(given["home"]), given))
-    with atomic_path(out) as temporary:
-        table.to_csv(temporary, index=False)
-    columns = ["experiment", "method", "selection", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy"]
-    click.echo(table[columns].to_string(index=False, float_format="{:.4f}".format))
+    table = compare_methods(pairs, plan, shared.make_options(resolve_config(given["home"]), given))
+    shared.write_csv(table, out)
+    columns = ["experiment", "method", "choice", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy", "remark"]
+    shown = table[[name for name in columns if name in table]].dropna(axis=1, how="all")
+    click.echo(shown.to_string(index=False, float_format="{:.4f}".format, na_rep="–"))
     click.echo(f"{out}: {len(table)} rows; 'oracle' rows were chosen with the target's labels")
-    shared.tell_generated(pairs)
+    shared.mention_generated(pairs)

@@ -22,15 +22,17 @@ def command(data: Path) -> None:
 
     Ends with an error if a file cannot be used.
     """
-    from tgsr.datasets import find_damaged, find_databases, load_database
+    from tgsr.datasets import find_damaged, find_databases
+    from tgsr.datasets._catalogue import load_found
     from tgsr.errors import DataError, TgsrError
     from tgsr.protocols import DATABASES, EXPERIMENTS
 
     usable: dict[str, bool] = {}
     unusable = 0
-    for entry in find_databases(data):
+    found = find_databases(data)
+    for entry in found:
         try:
-            dataset = load_database(entry.name, data)
+            dataset = load_found(entry, found)
         except TgsrError as error:
             click.echo(f"{entry.name:10s} unusable: {error}")
             unusable += 1

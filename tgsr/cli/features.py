@@ -25,8 +25,10 @@ __all__ = ["command"]
 @click.option("--root", type=shared.PATH, help="Folder of the clips; or a CSV that lists them.")
 @click.option(
     "--import", "imported", type=shared.PATH,
-    help="Instead of clips: features that another program made, as .npz, .csv or .parquet.",
+    help="Instead of clips: features that another program made, as .npz, .csv, .tsv, .txt or .parquet.",
 )  # fmt: skip
+@click.option("--label", help="With --import: the table's column of labels, if it is not called so.")
+@click.option("--drop", multiple=True, help="With --import: a column to leave out; may be given again.")
 @click.option("--annotations", type=shared.PATH, help="Sheet or CSV, if not found by itself.")
 @click.option("--label-map", help="cdmer (default) or megc2019; or a CSV with the columns label and class.")
 @click.option("--out", type=shared.PATH, required=True, help="Feature file, or a folder for it.")
@@ -62,13 +64,27 @@ def command(database: str, root: Path | None, imported: Path | None, out: Path, 
     if out.suffix not in ("", ".npz"):
         raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
     if imported is not None and root is None:
-        dataset = import_features(imported, database, given["label_map"])
-        click.echo(f"{_summary(dataset)}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
-    elif root is not None and imported is None:
+        dataset = import_features(imported, database, given["label_map"], label=given["label"], drop=given["drop"])
+        path = _destination(dataset, database, out)
+        click.echo(f"{_summary(dataset, 'rows')}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
+    elif root is not None and imported is None and not (given["label"] or given["drop"]):
         dataset = _extract(database, root, given)
+        path = _destination(dataset, database, out)
     else:
-        raise click.UsageError("give --root for clips, or --import for features that are there already")
-    _save(dataset, out if out.suffix == ".npz" else out / f"{dataset.name}{SUFFIX}")
+        raise click.UsageError(
+            "give --root for clips, or --import for features that are there already (and --label, --drop with it only)"
+        )
+    _save(dataset, path)
+
+
+def _destination(dataset: FeatureDataset, given: str, out: Path) -> Path:
+    """The file to write, unless another database would be lost by it or could not be told from it."""
+    from tgsr.datasets._catalogue import check_clash
+    from tgsr.datasets._feature_file import SUFFIX
+
+    path = out if out.suffix == ".npz" else out / f"{dataset.name}{SUFFIX}"
+    check_clash(dataset, given, path)
+    return path
 
 
 def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset:
@@ -92,9 +108,9 @@ def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset
             progress=lambda done, _: bar.update(done - bar.n),
         )
     dataset = extraction.dataset
-    kinds = Counter("cropped" if clip.cropped else "raw" for clip in collection.clips)
+    kinds = Counter("raw" if clip.cropped is False else "cropped" for clip in collection.clips)
     clips = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    click.echo(f"{_summary(dataset)}, {extraction.n_cached} of them from the cache")
+    click.echo(f"{_summary(dataset, 'clips')}, {extraction.n_cached} of them from the cache")
     click.echo(f"frames: {clips}; crop: {dataset.parameters['crop']}")
     for note in extraction.notes:
         click.echo(f"note: {note}")
@@ -118,6 +134,6 @@ def _save(dataset: FeatureDataset, path: Path) -> None:
     click.echo(f"written {path}, digest {dataset.digest[:12]}")
 
 
-def _summary(dataset: FeatureDataset) -> str:
+def _summary(dataset: FeatureDataset, unit: str) -> str:
     counts = ", ".join(f"{count} {class_name}" for class_name, count in dataset.counts.items())
-    return f"{dataset.name}: {len(dataset)} clips ({counts or 'no labels'})"
+    return f"{dataset.name}: {len(dataset)} {unit} ({counts or 'no labels'})"

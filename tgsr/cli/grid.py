@@ -17,7 +17,7 @@ __all__ = ["command"]
 @shared.method
 @click.option("--out", type=shared.PATH, default="grid.csv", help="CSV to write; a picture stands beside it.")
 @click.option("--trials", type=shared.NATURAL, default=0, help="So many cells, spread over the grid; 0: all.")
-@click.option("--selection", default="oracle", help="The rule whose values the table has.")
+@click.option("--rules", default="", help="Rules whose values the table has besides the scores, with commas.")
 @shared.grid_options
 @shared.grouping()
 @shared.solver_options
@@ -30,27 +30,29 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
 
     Interrupted, the same command continues; its result is the same file.
     """
-    from studies.pairs import choose_pair
-    from studies.study import run_study
-    from tgsr.evaluation.best import best_trial
-    from tgsr.evaluation.remarks import show_settings
-    from tgsr.reports._settings import save_surface
-    from tgsr.tracking.config import resolve_config
+    from tgsr.cli._options import parse_names
+    from tgsr.evaluation.choice import METRIC, ORACLE, SCORE, choose
+    from tgsr.evaluation.metrics import METRICS
+    from tgsr.reports import save_surface
+    from tgsr.study import grid_table
+    from tgsr.study.pairs import choose_pair
+    from tgsr.trials.trial import show_settings
 
-    out = given["out"]
+    out, rules = given["out"], parse_names(given["rules"])
     pair = choose_pair(given["data"], experiment, source, target)
     spec = shared.make_study_spec(pair, given)
-    table = run_study(spec, pair, shared.make_options(resolve_config(), given, out=out, matrices="none"), sink="csv")
+    named = {"n_trials": given["trials"] or None, "jobs": given["jobs"] or None, "scheduler": given["scheduler"]}
+    table = grid_table(spec, pair, out, rules=rules, progress=not given["quiet"], **named)
     click.echo(f"{out}: {len(table)} cells")
+    shared.mention_generated([pair])
+    if METRIC + SCORE not in table:
+        click.echo("the target has no labels: the table has predictions, and no scores")
+        return
     if save_surface(table, out.with_suffix(".png"), f"{spec.title}{', generated data' * pair.is_generated}"):
         click.echo(f"picture: {out.with_suffix('.png')}")
-    shared.tell_generated([pair])
-    best = best_trial(table)
-    by = "oracle best (chosen by target labels)" if spec.selection == "oracle" else f"best by {spec.selection}"
-    scores = ""
-    if "macro_f1" in table:
-        scores = (
-            f"; macro-F1 {best.row['macro_f1']:.4f}, accuracy {100 * best.row['accuracy']:.2f} %; "
-            f"median of the grid: macro-F1 {table['macro_f1'].median():.4f}"
-        )
-    click.echo(f"{by}: {show_settings(best.settings)}{scores}")
+    best, f1 = choose(table, ORACLE), METRICS[SCORE]
+    scores = f"{f1.label} {f1.show(best.value)}, accuracy {METRICS['accuracy'].show(best.metrics['accuracy'])} %"
+    median = f1.show(table[METRIC + SCORE].median())
+    click.echo(
+        f"oracle (chosen by target labels): {show_settings(best.settings)}; {scores}; median of the grid {median}"
+    )

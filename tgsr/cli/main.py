@@ -15,16 +15,7 @@ __all__ = ["command"]
 @shared.home
 def command(experiment: str, seed: int, home: str | None) -> None:
     """Generated clips → features → a short study → a registered model → predictions. Needs no database."""
-    from studies.walkthrough import walk_through
-    from tgsr.tracking.config import resolve_config
+    from tgsr.study import resolve_config
+    from tgsr.study.walkthrough import walk_through
 
-    config = resolve_config(home)
-    done = walk_through(config, experiment, seed)
-    table = done.predictions.assign(clip=done.predictions["clip"].map(lambda path: "/".join(path.split("/")[-3:])))
-    shown = table.drop(columns=[name for name in table if name == "regions"])
-    click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    right = int((table["true"] == table["label"]).sum())
-    click.echo(f"{right} of {len(table)} generated clips are labelled as they were generated")
-    click.echo(f"salient regions over the first clip: {done.overlay}")
-    click.echo("\n".join(done.study.lines(config)))
-    click.echo(f"predict:    tgsr predict --model {done.model.uri}{config.option} CLIP")
+    click.echo("\n".join(walk_through(resolve_config(home), experiment, seed)))

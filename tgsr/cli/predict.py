@@ -12,68 +12,68 @@ from tgsr.cli import _shared as shared
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tgsr.tracking.model import RegisteredModel
+    from tgsr.models import RegisteredModel
 
 __all__ = ["command"]
 
 
 @click.command()
-@click.argument("clips", nargs=-1, type=shared.unless("none", Path))
+@click.argument("clips", nargs=-1)
 @click.option("--model", required=True, help="Such as models:/tgsr-V-N@champion.")
 @click.option(
-    "--features",
-    type=shared.unless("none", Path),
-    default="none",
-    help="Feature file (ours, or a released .mat) instead of clips.",
-)
+    "--features", type=shared.PATH,
+    help="Instead of clips: a feature file, a released .mat, or what features --import takes.",
+)  # fmt: skip
 @click.option("--database", help="Which database of a .mat file.")
 @click.option(
     "--crop", type=click.Choice(["auto", "face", "none"]), default="auto",
-    help="Find and crop the face in clips: always, never; auto: as with the clips that the model was trained on.",
+    help="Find and crop the face in clips: always, never; auto: as the list says, else as in the model's training.",
 )  # fmt: skip
 @click.option("--overlay", type=shared.PATH, help="Save the kept regions over the first clip's face.")
-@click.option(
-    "--out", type=shared.unless("none"), default="none", help="Write the table as CSV, such as predictions.csv."
-)
-@click.option("--trust", multiple=True, help="Class of your own that the model may hold: package.module:Class.")
+@click.option("--out", help="Write the table as CSV, such as predictions.csv.")
+@shared.trust
 @shared.home
 def command(
-    clips: tuple[Path | None, ...], model: str, features: Path | None, crop: str, overlay: Path | None, **given: Any
+    clips: tuple[str, ...], model: str, features: Path | None, crop: str, overlay: Path | None, **given: Any
 ) -> None:
-    """Predict clips or the rows of a feature file; where labels are known, with accuracy and macro-F1.
+    """Predict clips or rows of features; where labels are known, with accuracy and macro-F1.
 
-    CLIPS are folders of frames or video files, folders of such clips, or CSVs with a column clip (and label).
+    CLIPS are folders of frames or films, folders of such clips, or lists of clips as features takes them: CSVs with a
+    column clip (and label, onset, offset, cropped).
 
     Clips that cannot be used are listed after the predictions of the others; the command then ends with status 1.
     """
     from tgsr.errors import DataError, ParameterError
     from tgsr.files import check_output
-    from tgsr.tracking._prediction import first_frame, predict_clips, predict_features
-    from tgsr.tracking.config import open_client, resolve_config
-    from tgsr.tracking.model_bundle import load_model
+    from tgsr.models import first_frame, load_model, predict_clips, predict_features
+    from tgsr.tracking.client import open_client
+    from tgsr.tracking.config import resolve_config
 
-    some = [clip for clip in clips if clip is not None]
+    some = [Path(clip) for clip in clips if clip]  # an entry point hands an empty one on
     if bool(some) == bool(features):
         raise ParameterError("give clips to predict, or --features FILE")
     out = given["out"] and check_output(given["out"], ".csv")
+    uri = resolve_config(given["home"]).tracking_uri
     if not Path(model).is_dir():  # a registered model is looked up in the store
-        open_client(resolve_config(given["home"]).tracking_uri, create=False)
-    loaded = load_model(model, trusted=given["trust"])
-    if overlay is not None and not loaded.header.regions_known:
+        open_client(uri, create=False)
+    loaded = load_model(model, trusted=given["trust"], tracking_uri=uri)
+    if overlay is not None and not loaded.has_regions:
         raise ParameterError(f"--overlay: {model} keeps no regions of the face that could be drawn; leave it out")
     predicted = (
         predict_clips(loaded, some, crop) if features is None else predict_features(loaded, features, given["database"])
     )
     _show(predicted.table, out)
+    for note in predicted.notes:
+        click.echo(f"note: {note}")
     if predicted.scores:
         scores = predicted.scores
-        told = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}"
-        click.echo(f"{told} on {scores['n']:.0f} labelled samples")
+        shown = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}"
+        click.echo(f"{shown} on {scores['n']:.0f} labelled samples")
     if overlay is not None:
         # the first clip that could be used: its row is the first
-        frame = first_frame(loaded, Path(predicted.table["clip"].iloc[0]), crop) if features is None else None
+        frame = first_frame(loaded, predicted.clips[0], crop) if features is None else None
         _save_overlay(loaded, frame, overlay)
-        click.echo(f"kept {loaded.header.kept[0]}: {overlay}")
+        click.echo(f"kept {loaded.kept[0]}: {overlay}")
     if failed := predicted.failed:
         raise DataError(
             "\n".join((f"{len(failed)} of {len(failed) + len(predicted.table)} clips cannot be used:", *failed))
@@ -92,14 +92,13 @@ def _show(table: pd.DataFrame, out: Path | None) -> None:
 
 
 def _text(values: list[int] | list[float], most: int | None) -> str:
-    return " ".join(f"{value:g}" for value in values[:most]) + (" …" if most and len(values) > most else "")
+    shown = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values[:most])
+    return " ".join(shown) + (" …" if most and len(values) > most else "")
 
 
 def _save_overlay(model: RegisteredModel, frame: Any, path: Path) -> None:
-    import numpy as np
-
-    from tgsr.reports._masks import draw_mask
-    from tgsr.reports._style import save_figure
+    from tgsr.reports import draw_frequency, draw_mask, save_figure
 
     # of the released groups, which are no regions, histograms by plane are drawn
-    save_figure(draw_mask(np.array(model.header.group_norms), model.header.grouping, frame), path)
+    draw = draw_mask if model.frequency is None else draw_frequency
+    save_figure(draw(model.strengths, model.header.grouping, frame), path)

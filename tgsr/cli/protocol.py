@@ -20,23 +20,27 @@ __all__ = ["command"]
 @shared.data
 @click.option("--methods", default="TGSR", help="Methods, with commas, or 'all' ten.")
 @shared.grouping()
+@shared.preprocess
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="A setting in place of a method's default.")
-@shared.jobs
 @click.option("--out", type=shared.PATH, default="composite.csv", help="CSV with the scores.")
 @click.option("--predictions", type=shared.PATH, help="CSV with every sample's predicted class.")
+@shared.jobs
+@shared.scheduler
 @shared.quiet
+@shared.home
 def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     """Pool databases, leave out one subject at a time, and score all predictions together: UF1 and UAR.
 
-    The subject that is left out is the target, without labels. Settings are fixed beforehand: nothing is chosen. To
-    leave out one database at a time: tgsr compare --pairs leave-one-out.
+    The subject that is left out is the target, without labels. Settings are fixed beforehand: nothing is chosen. Each
+    method is a study in MLflow, each subject a trial; interrupted, the same command goes on. To leave out one database
+    at a time: tgsr compare --pairs leave-one-out.
     """
-    from studies.composite import run_composite
     from tgsr.cli._options import parse_axes, parse_names
     from tgsr.datasets import load_database
     from tgsr.errors import ParameterError
     from tgsr.estimators.methods import METHODS
     from tgsr.files import check_output
+    from tgsr.study import resolve_config, run_composite
 
     out = check_output(given["out"], ".csv")
     axes = parse_axes(fixed)
@@ -46,10 +50,10 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     table, predictions = run_composite(
         [load_database(name, given["data"]) for name in parse_names(databases)],
         list(METHODS) if given["methods"] == "all" else parse_names(given["methods"]),
+        shared.make_options(resolve_config(given["home"]), given),
         grouping=given["grouping"],
+        preprocess=given["preprocess"],
         fixed={name: values[0] for name, values in axes.items()},
-        jobs=given["jobs"] or None,
-        progress=not given["quiet"],
     )
     shared.write_csv(table, out)
     if given["predictions"] is not None:

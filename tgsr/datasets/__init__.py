@@ -1,6 +1,7 @@
 """Databases as features: one dataset type, its file format, and what finds and reads the known formats."""
 
 from tgsr.datasets._catalogue import Found, find_damaged, find_databases, load_database, load_pair
+from tgsr.datasets._clips import Clip, ClipCollection
 from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import load_features, save_features
 from tgsr.datasets._imported import import_features
@@ -9,6 +10,8 @@ from tgsr.datasets._pair import DatabasePair, pool
 from tgsr.datasets._released import load_released
 
 __all__ = [
+    "Clip",
+    "ClipCollection",
     "DatabasePair",
     "FeatureDataset",
     "Found",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import SUFFIX, feature_file_name, is_feature_file, load_features
 from tgsr.datasets._pair import DatabasePair, pool
 from tgsr.datasets._released import is_released_name, load_released, released_databases
+from tgsr.datasets._tree import is_hidden
 from tgsr.datasets.loaders import loader_name
 from tgsr.errors import DataError, MissingDataError, ProtocolError
 from tgsr.protocols import database_name
 
-__all__ = ["Found", "find_damaged", "find_databases", "load_database", "load_pair"]
+__all__ = ["Found", "check_clash", "find_damaged", "find_databases", "load_database", "load_found", "load_pair"]
 
 _SUFFIXES = (".npz", ".mat")
 
@@ -57,7 +59,7 @@ def _scan(folder: str | os.PathLike[str]) -> tuple[list[Found], dict[Path, str]]
         raise MissingDataError(f"{folder}: no such folder; --data takes the folder that holds the feature files")
     found: list[Found] = []
     damaged: dict[Path, str] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not is_hidden(path)):
         try:
             if path.name.endswith(SUFFIX) or (path.suffix == ".npz" and is_feature_file(path)):
                 found.append(Found(feature_file_name(path), path, "features"))
@@ -99,12 +101,8 @@ def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     wanted = _wanted(name, [entry.name for entry in found])
     for kind in ("features", "released"):
         matches = [entry for entry in found if entry.name == wanted and entry.format == kind]
-        if len(matches) > 1:
-            files = " and ".join(str(entry.path) for entry in matches)
-            raise ProtocolError(f"{wanted} is in {files}; keep one of them in the folder")
         if matches:
-            path = matches[0].path
-            return load_features(path) if kind == "features" else load_released(path, wanted)
+            return load_found(matches[0], matches)
         # a damaged file of our own must not give way to a released one in silence
         own = [reason for path, reason in damaged.items() if path.name == f"{wanted}{SUFFIX}"]
         if own:
@@ -112,6 +110,38 @@ def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     held = ", ".join(f"{entry.name} ({entry.path.name})" for entry in found) or "no feature file"
     hint = "".join(f"; damaged: {reason}" for reason in damaged.values())
     raise MissingDataError(f"{folder}: {wanted} is not there; the folder holds {held}{hint}")
+
+
+def load_found(found: Found, beside: Sequence[Found] = ()) -> FeatureDataset:
+    """Load a database from the file that `find_databases` found it in; see `load_database` for the errors.
+
+    ``beside``: what else the folder holds, of which none may be the same database in the same format.
+    """
+    same = [str(entry.path) for entry in beside if (entry.name, entry.format) == (found.name, found.format)]
+    if len(same) > 1:
+        raise ProtocolError(f"{found.name} is in {' and '.join(same)}; keep one of them in the folder")
+    return load_features(found.path) if found.format == "features" else load_released(found.path, found.name)
+
+
+def check_clash(dataset: FeatureDataset, given: str, path: Path) -> None:
+    """Refuse to write a database where its folder has another one of that name, in whatever spelling.
+
+    Raises
+    ------
+    ProtocolError
+        If another file of the folder holds it; or ``path`` itself does, with other content, and ``given`` (how the user
+        spelt the name) is not its name: ``nir`` of one's own must not replace SMIC_NIR.
+    """
+    for entry in find_databases(path.parent) if path.parent.is_dir() else []:
+        if entry.format != "features" or entry.name.casefold() != dataset.name.casefold():
+            continue
+        if entry.path.name != path.name or entry.name != dataset.name:
+            raise ProtocolError(f"{entry.path} holds {entry.name} already; choose another name or folder, or remove it")
+        if given != dataset.name and load_found(entry).digest != dataset.digest:
+            raise ProtocolError(
+                f"{given} means {dataset.name}, and {path} holds another one; choose another name, or replace it with "
+                f"--database {dataset.name}"
+            )
 
 
 def _wanted(name: str, held: list[str]) -> str:

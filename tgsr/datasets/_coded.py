@@ -12,10 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._sheet import Sheet, read_sheet
-from tgsr.datasets._table import LabelMap, read_label_map
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, find_sheet, find_tree, is_cropped, videos
+from tgsr.datasets._sheet import Sheet, read_sheet, subject_number
+from tgsr.datasets._tree import (
+    Collector,
+    all_folders,
+    composed,
+    existing_folder,
+    find_sheet,
+    find_tree,
+    is_cropped,
+    videos,
+)
 from tgsr.datasets._tree import folders as sub_folders
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES
@@ -134,16 +143,20 @@ class CodedDatabase:
             sheet = self.read(path)
         else:
             sheet = read_sheet(path, columns.values(), worksheet=self.worksheet)
-        collector.notes.append(f"emotions and frames from {path}")
+        collector.notes.append(f"emotions and frames from {sheet.source}")
         if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
             known = " or ".join(map(str, self.n_rows))
             collector.notes.append(
                 f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
             )
         for row in sheet.rows:
-            number, clip = _last_number(row.text(columns["subject"])), row.text(columns["filename"])
-            if number is None or not clip:
+            stated, clip = row.text(columns["subject"]), row.text(columns["filename"])
+            number = subject_number(stated)
+            if not stated or not clip:
                 collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
+                continue
+            if number is None:
+                collector.skip(clip, path, f"row {row.number} of {path}: subject {stated!r} is not one number")
                 continue
             subject, emotion = self.subject.format(number), row.text(columns["emotion"]).lower()
             onset, offset = row.integer(columns["onset"]), row.integer(columns["offset"])
@@ -250,10 +263,5 @@ class CodedDatabase:
 
 
 def _plain(name: str) -> str:
-    """A name without case and leading zeros: sub01 and Sub1, 006 and 6 are the same."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", name.strip().lower())
-
-
-def _last_number(text: str) -> int | None:
-    digits = re.findall(r"\d+", text)
-    return int(digits[-1]) if digits else None
+    """A name without case, leading zeros and ways to write an accent: sub01 and Sub1, 006 and 6 are the same."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", composed(name).strip().lower())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError
+from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES, N_REGIONS
 from tgsr.regions import N_BINS, N_PLANES
 
@@ -50,11 +52,14 @@ class FeatureDataset:
     groups : array of int, shape (n_features,), optional
         Group of each feature: 0…n_groups − 1, of any sizes. None for the canonical layout, and for features of shape
         (n_samples, n_groups, size), whose second axis is the groups.
+    feature_names : array of str, shape (n_features,), optional
+        What each feature is called, no two alike: databases and models meet by these names, where they have them.
 
     Raises
     ------
     DataError
-        If shapes disagree, a value is NaN, infinite or beyond 1e100, a group is empty, or a label is out of range.
+        If shapes disagree, a value is NaN, infinite or beyond 1e100, a group is empty, a label is out of range, or a
+        name cannot be one (see `tgsr.names.name_problem`).
     """
 
     name: str
@@ -65,6 +70,7 @@ class FeatureDataset:
     sample_ids: npt.NDArray[np.str_] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     groups: npt.NDArray[np.int64] | None = None
+    feature_names: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         self._set_features()
@@ -72,13 +78,29 @@ class FeatureDataset:
         if self.labels is not None:
             self._set_labels(np.asarray(self.labels))
         object.__setattr__(self, "parameters", dict(self.parameters))
-        for column in ("subjects", "sample_ids"):
+        n_features = self.X.shape[1]
+        for column, size in (("subjects", len(self)), ("sample_ids", len(self)), ("feature_names", n_features)):
             values = getattr(self, column)
             if values is not None:
                 values = _owned(np.asarray(values, dtype=np.str_), np.asarray(values))
-                if values.shape != (len(self),):
-                    raise DataError(f"{self.name}: {values.size} {column} for {len(self)} samples")
+                if values.shape != (size,):
+                    of = "features" if column == "feature_names" else "samples"
+                    raise DataError(f"{self.name}: {values.size} {column} for {size} {of}")
                 object.__setattr__(self, column, values)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Names go to terminals, tables and stores from here on: see that they can."""
+        groups = self.parameters.get("group_names", ())
+        given = [(self.name,), self.class_names, self.subjects, self.sample_ids, self.feature_names, groups]
+        for names in given:
+            for name in () if names is None else dict.fromkeys(names):
+                if problem := name_problem(str(name)):
+                    raise DataError(f"{self.name!a}: {problem}; rename it")
+        for kind, several in (("classes", self.class_names), ("feature names", self.feature_names)):
+            if several is not None and len(set(several)) < len(several):
+                twice = next(name for name, count in Counter(several).items() if count > 1)
+                raise DataError(f"{self.name}: {kind} must differ, {twice} is there more than once")
 
     def _set_features(self) -> None:
         given = features = np.asarray(self.features)
@@ -210,6 +232,8 @@ class FeatureDataset:
             "sample_ids": None if self.sample_ids is None else self.sample_ids.tolist(),
             "shape": list(self.features.shape),
         }
+        if self.feature_names is not None:
+            header["feature_names"] = self.feature_names.tolist()
         sha.update(json.dumps(header, sort_keys=True).encode())
         for values in (self.labels, self.groups):
             if values is not None:

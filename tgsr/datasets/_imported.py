@@ -2,52 +2,67 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.datasets._clip_list import LabelMap, read_label_map
+from tgsr.datasets._columns import ROLES, check_features, same_name
 from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import open_archive
-from tgsr.datasets._table import LabelMap, read_label_map
+from tgsr.datasets._feature_table import MOST_BYTES, check_size, known_texts, read_feature_table
+from tgsr.datasets._table import TEXT_SUFFIXES
+from tgsr.datasets.loaders import canonical_name
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading
-from tgsr.protocols import CLASS_NAMES, N_REGIONS, check_database
+from tgsr.protocols import CLASS_NAMES, N_REGIONS
 from tgsr.regions import N_BINS, N_PLANES
 
 __all__ = ["import_features"]
 
-Rows = dict[str, Any]
-"""What a file holds: features (n, p) or (n, groups, size), and label, subject, clip and groups where there are."""
-
-_KNOWN = ("label", "subject", "clip")
-_MOST_BYTES = 2**29
-"""Of a file, and of its values as float64."""
-_MOST_COLUMNS = 200_000
+_log = logging.getLogger(__name__)
+_TABLES = (*TEXT_SUFFIXES, ".parquet")
+_SHORT = {"X": "features", "y": "label"}
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
 
 
-def import_features(path: str | os.PathLike[str], name: str, label_map: LabelMap | None = None) -> FeatureDataset:
-    """Read rows of features from a ``.csv``, ``.parquet`` or ``.npz`` file.
+def import_features(
+    path: str | os.PathLike[str],
+    name: str,
+    label_map: LabelMap | None = None,
+    *,
+    label: str | None = None,
+    drop: Collection[str] = (),
+) -> FeatureDataset:
+    """Read rows of features from a table (``.csv``, ``.tsv``, ``.txt``, ``.parquet``) or an ``.npz`` file.
 
-    A table has a row for each sample and the columns ``label``, ``subject`` and ``clip`` where they are known; all
-    others are features. A feature called ``brow/3`` belongs to the group ``brow``; where no name has a ``/``, each is a
-    group of its own.
+    A table has a row for each sample and the columns ``label``, ``subject`` and ``clip`` where they are known; names
+    that mean the same do, too (`tgsr.datasets._columns.ROLES`). Columns of bookkeeping (``index``, ``fold``, ``fps`` …)
+    are left out with a warning; one that only looks like it is refused; all others are features. A feature called
+    ``brow/3`` belongs to the group ``brow``; where no name has a ``/``, each is a group of its own.
 
     An archive has ``features`` (n, p) or (n, groups, size) and, where known, ``labels`` (text, or numbers with
-    ``class_names``), ``subjects``, ``clips`` (n,) and ``groups`` (p,): text or numbers. Without groups 15,045 features
-    are taken as the canonical layout of LBP-TOP.
+    ``class_names`` or a label map), ``subjects``, ``clips`` (n,), ``groups`` (p,) or (groups,): text or numbers, and
+    ``feature_names`` (p,); ``X`` and ``y`` will do, too. Without groups and names 15,045 features are taken as the
+    canonical layout of LBP-TOP.
 
     Parameters
     ----------
     path : path
     name : str
-        Of the database.
+        Of the database; made canonical (``nir`` is SMIC_NIR).
     label_map : mapping or path, optional
-        Label → class, see `tgsr.datasets._table.read_label_map`; rows of an empty class are left out.
+        Label → class, see `tgsr.datasets._clip_list.read_label_map`; rows of an empty class are left out.
+    label : str, optional
+        The table's column of labels, if its name does not say so.
+    drop : collection of str
+        Columns of the table to leave out.
 
     Returns
     -------
@@ -60,106 +75,133 @@ def import_features(path: str | os.PathLike[str], name: str, label_map: LabelMap
     MissingDataError
         If there is no such file.
     DataError
-        If it cannot be read, is too large, or its content cannot be used.
+        If it cannot be read, is too large, or its content cannot be used or is not clear.
+    ProtocolError
+        If a database cannot be called so.
     """
-    path = Path(path)
+    path, suffix, name = Path(path), Path(path).suffix.lower(), canonical_name(name)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such file of features")
-    if path.stat().st_size > _MOST_BYTES:
-        raise DataError(f"{path}: larger than {_MOST_BYTES >> 20} MB; split the database")
-    readers = {".npz": _read_archive, ".csv": _read_table, ".parquet": _read_table}
-    if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: not a known kind of table; give {', '.join(readers)}")
+    if suffix not in (*_TABLES, ".npz"):
+        raise DataError(f"{path}: not a known kind of table; save it as {', '.join((*_TABLES, '.npz'))}")
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"{path}: larger than {MOST_BYTES >> 20} MB; split the database")
+    if suffix == ".npz" and (label or drop):
+        raise DataError(f"{path}: --label and --drop are for the columns of a table")
+    mapping = None if label_map is None else read_label_map(label_map)
     with reading(path, "the features cannot be read"):
-        rows = readers[path.suffix.lower()](path)
-        return _dataset(rows, path, check_database(name), None if label_map is None else read_label_map(label_map))
+        rows = _read_archive(path, mapping) if suffix == ".npz" else read_feature_table(path, label, drop)
+        dataset = _dataset(rows, path, name, mapping)
+    for note in rows["notes"]:
+        _log.warning("%s: %s", path, note)
+    return dataset
 
 
-def _read_archive(path: Path) -> Rows:
+def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, Any]:
+    """What a file holds: features, and label, subject, clip, groups and names where there are."""
     with open_archive(path, "the features cannot be read") as members:
-        if "features" not in members:
-            raise DataError(f"{path}: no member features; it has {', '.join(members.files) or 'none'}")
-        labels = members.get("labels")
-        if labels is not None and labels.dtype.kind in "iu":
-            if "class_names" not in members:
-                raise DataError(f"{path}: labels are numbers; give class_names too, or labels as text")
-            names = members["class_names"]
-            if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
-                raise DataError(f"{path}: labels must be 0…{len(names) - 1}, got {np.unique(labels)}")
-            labels = names[labels]
-        features = members["features"]
-        _check_size(path, features.size)
-        texts = {"label": labels, "subject": members.get("subjects"), "clip": members.get("clips")}
-        columns = {name: values if values is None else values.astype(np.str_) for name, values in texts.items()}
-        return {"features": features, "groups": members.get("groups"), **columns}
+        found: dict[str, Any] = {}
+        for member in members.files:
+            role = next((role for role, names in ROLES.items() if same_name(member) in names.split()), member)
+            role = _SHORT.get(role, role)
+            if role in found:
+                raise DataError(f"{member} and another member could each be its {role}s; keep one")
+            found[role] = _member(members, member)
+    if "features" not in found:
+        raise DataError(f"no member features; it has {', '.join(found) or 'none'}")
+    features, class_names = found.pop("features"), found.pop("class_names", None)
+    check_size(features.size)
+    labels = found.pop("label", None)
+    rows: dict[str, Any] = {"features": features, "groups": found.pop("groups", None)}
+    rows["label"] = None if labels is None else known_texts("label", _labels(labels, class_names, label_map))
+    for role in ("subject", "clip"):
+        values = found.pop(role, None)
+        rows[role] = None if values is None else known_texts(role, _texts(values, f"{role}s"))
+    names = found.pop("feature_names", None)
+    rows["names"] = None if names is None else _texts(names, "feature_names")
+    rows["notes"] = [f"members that are not used: {', '.join(found)}"] if found else []
+    if features.ndim == 2 and rows["groups"] is None and features.shape[1] != _CANONICAL:
+        numbered = rows["names"] or [f"{n}" for n in range(features.shape[1])]
+        if features.dtype.kind in "fiu" and len(numbered) == features.shape[1]:
+            check_features(features, numbered, rows["label"], "leave it out of features, or give its group in groups")
+    return rows
 
 
-def _read_table(path: Path) -> Rows:
-    import pandas as pd
-
-    if path.suffix.lower() == ".csv":
-        _check_text(path)
-        table = pd.read_csv(path)
-    else:
-        import pyarrow.parquet
-
-        stated: Any = pyarrow.parquet.read_metadata(path)
-        _check_size(path, stated.num_rows * stated.num_columns, stated.num_columns)
-        table = pd.read_parquet(path)
-    table.columns = [str(column).strip() for column in table.columns]
-    known = {column.lower(): column for column in table.columns if column.lower() in _KNOWN}
-    names = [column for column in table.columns if column not in known.values()]
-    bad = [column for column in names if not pd.api.types.is_numeric_dtype(table[column])]
-    if bad or not names:
-        raise DataError(f"{path}: features must be numbers; {', '.join(bad[:5]) or 'no column'} is not")
-    rows: Rows = dict.fromkeys(_KNOWN)
-    for key, column in known.items():
-        if table[column].isna().any():
-            raise DataError(f"{path}: row {int(table[column].isna().argmax()) + 2} has no {key}")
-        rows[key] = table[column].astype(str).str.strip().to_numpy(dtype=np.str_)
-    groups = [name.partition("/")[0] for name in names] if any("/" in name for name in names) else names
-    return {"features": table[names].to_numpy(dtype=np.float64), "groups": np.array(groups), **rows}
-
-
-def _check_text(path: Path) -> None:
-    """Count the values of a CSV before it is parsed: a megabyte of commas is a table of a million columns."""
-    with path.open("rb") as stream:
-        n_columns = stream.readline().count(b",") + 1
-        n_values = n_columns + sum(
-            part.count(b",") + part.count(b"\n") for part in iter(lambda: stream.read(2**20), b"")
-        )
-    _check_size(path, n_values, n_columns)
-
-
-def _check_size(path: Path, n_values: int, n_columns: int = 0) -> None:
-    if 8 * n_values > _MOST_BYTES or n_columns > _MOST_COLUMNS:
+def _member(members: Any, name: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(members[name])
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
         raise DataError(
-            f"{path}: {n_values:,} values{f' in {n_columns:,} columns' if n_columns else ''} are too many; split the "
-            "database, or give fewer features"
-        )
+            f"{name} cannot be read, it holds Python objects; save numbers, or text as {name}.astype(str)"
+        ) from error
 
 
-def _dataset(rows: Rows, path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
+def _texts(values: npt.NDArray[Any], what: str) -> list[str]:
+    """A vector, or a column or row, as text; whole numbers without a point, NaN as no text."""
+    if values.ndim != 1 and values.size != max(values.shape, default=0):
+        raise DataError(f"{what} have the shape {values.shape}; give a vector, one for each sample")
+    values = values.ravel()
+    if values.dtype.kind == "f":
+        return [
+            "" if value != value else f"{value:.0f}" if value.is_integer() else repr(value) for value in values.tolist()
+        ]
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind not in "Uiu":
+        raise DataError(f"{what} are text or whole numbers, got {values.dtype}")
+    return [str(value).strip() for value in values.tolist()]
+
+
+def _labels(
+    labels: npt.NDArray[Any], class_names: npt.NDArray[Any] | None, label_map: Mapping[str, str] | None
+) -> list[str]:
+    texts = _texts(labels, "labels")
+    if labels.dtype.kind not in "fiu":
+        return texts
+    if class_names is None:
+        if label_map is None:
+            raise DataError("labels are numbers; give class_names too, or a label map, or labels as text")
+        return texts
+    names, codes = _texts(class_names, "class_names"), labels.ravel()
+    if codes.size and not (np.isin(codes, np.arange(len(names)))).all():
+        raise DataError(f"labels must be 0…{len(names) - 1}, got {np.unique(codes)}")
+    return [names[int(code)] for code in codes]
+
+
+def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
     parameters: dict[str, Any] = {"origin": "imported", "file": path.name}
-    features, groups = rows["features"], rows["groups"]
+    features, groups, names = rows["features"], rows.get("groups"), rows["names"]
+    if groups is None and names is not None:
+        groups = np.array([one.partition("/")[0] for one in names] if any("/" in one for one in names) else names)
     if groups is not None:
-        if groups.shape != features.shape[1:2]:
-            raise DataError(f"{path}: groups must be {features.shape[1]} integers or names, got {groups.size}")
+        groups = groups.ravel()
+        if features.ndim == 3 and groups.shape == features.shape[1:2]:
+            groups = np.repeat(groups, features.shape[2])
+        if groups.size != np.prod(features.shape[1:]):
+            raise DataError(f"groups must be {np.prod(features.shape[1:])} integers or names, got {groups.size}")
         values, first, codes = np.unique(groups, return_index=True, return_inverse=True)
-        order = np.argsort(first) if values.dtype.kind == "U" else np.arange(len(values))
+        by_name = values.dtype.kind == "U"
+        order = np.argsort(first) if by_name else np.arange(len(values))
+        if by_name and names is None:  # so that two archives meet group by group, whatever their order
+            seen: Counter[str] = Counter()
+            names = [f"{group}/{seen.update([group]) or seen[group] - 1}" for group in groups.tolist()]
         groups = np.argsort(order)[codes].astype(np.int64)
         parameters["group_names"] = [str(value) for value in values[order]]
     elif features.ndim == 2 and features.shape[1] != _CANONICAL:
         groups = np.arange(features.shape[1])
     labels, classes, kept = rows["label"], CLASS_NAMES, None
     if labels is not None:
-        labels = labels.astype(np.str_) if label_map is None else _mapped(labels.astype(np.str_), label_map)
+        labels = labels if label_map is None else _mapped(labels, label_map)
         found = sorted({*labels.tolist()} - {""})
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
         labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
         parameters["label_map"] = "" if label_map is None else "own"
-    dataset = FeatureDataset(name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups)
+    dataset = FeatureDataset(
+        name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups, feature_names=names
+    )
     return dataset if kept is None or kept.all() else dataset.select(kept)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap, clip_list, load_folder, load_table
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._table import LabelMap, load_folder, load_table
-from tgsr.datasets.loaders import find_loader, loader_name
+from tgsr.datasets._sheet import read_sheet
+from tgsr.datasets.loaders import canonical_name, find_loader, loader_name
 from tgsr.errors import DataError, MissingDataError, TgsrError
-from tgsr.protocols import check_database
 
 __all__ = ["load_clips"]
-
-_TABLE = "clips.csv"
 
 
 def load_clips(
@@ -33,7 +32,7 @@ def load_clips(
         The folder that holds the database as it is delivered, cropped or raw.
     annotations : path, optional
         The annotation sheet, where it is not found by itself; or a CSV with the columns ``clip`` and ``label``, which
-        then decides alone what the clips are (see `tgsr.datasets._table.load_table`). For a user's own database, by
+        then decides alone what the clips are (see `tgsr.datasets._clip_list.load_table`). For a user's own database, by
         default ``clips.csv`` in ``root``; without it, all clips below ``root`` are a target without labels.
     label_map : str, mapping or path, optional
         Emotion or label → class; or the name of a protocol that has such a map for the database: ``cdmer`` (the
@@ -61,9 +60,11 @@ def load_clips(
         table = _table(root, annotations, known is not None)
         if table is not None:
             folder = None if Path(root) == table else root
-            return load_table(known or check_database(database), table, folder, label_map)
+            return load_table(canonical_name(database), table, folder, label_map)
         if known is None:
-            return load_folder(check_database(database), root)
+            collection = load_folder(canonical_name(database), root)
+            note = f"{root}: no clips.csv, so its clips are a target without labels"
+            return replace(collection, notes=(*collection.notes, note))
         return find_loader(known)(Path(root), None if annotations is None else Path(annotations), label_map)
     except TgsrError:
         raise
@@ -73,17 +74,16 @@ def load_clips(
 
 def _table(root: str | os.PathLike[str], annotations: str | os.PathLike[str] | None, known: bool) -> Path | None:
     """The CSV that lists the clips, if that is how this database is described."""
-    if Path(root).suffix.lower() == ".csv":
-        return Path(root)
+    named = clip_list(Path(root))
+    if annotations is None or named == Path(root):
+        return named if not known or named == Path(root) else None
+    path = Path(annotations)
     if not known:
-        path = Path(annotations) if annotations is not None else Path(root) / _TABLE
         if path.is_file():
             return path
-        if annotations is not None:
-            raise MissingDataError(f"{path}: no such table; it needs the column clip and, where known, label")
+        raise MissingDataError(f"{path}: no such table; it needs the column clip and, where known, label")
+    try:
+        read_sheet(path, ("clip", "label"))
+    except TgsrError:  # the database's own sheet, or one that its loader will say what is wrong with
         return None
-    if annotations is None or Path(annotations).suffix.lower() != ".csv" or not Path(annotations).is_file():
-        return None
-    with Path(annotations).open(encoding="utf-8-sig", errors="replace") as stream:
-        columns = {name.strip().lower() for name in stream.readline(10_000).split(",")}
-    return Path(annotations) if {"clip", "label"} <= columns else None
+    return path

@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tgsr.datasets._alignment import align_dataset
 from tgsr.datasets._dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, ProtocolError
 from tgsr.protocols import pair_name
 
 __all__ = ["DatabasePair", "pool"]
 
-_SETTINGS = ("n_frames", "size", "radii", "neighbours", "mapping", "interpolation", "grid")
 _QUALIFIED = "pooled"  # the parameter that lists what was pooled; its subjects carry their database's name
 
 
 @dataclass(frozen=True)
 class DatabasePair:
     """Source and target of one cross-database experiment, on the classes that both have.
+
+    The target's features are put into the order of the source's, by their names where both have them.
 
     Samples of other classes are left out, and ``warnings`` says how many; the target's labels are numbered as the
     source's. A target without labels takes the source's classes.
@@ -31,7 +33,8 @@ class DatabasePair:
     ------
     DataError
         If the source has no labels, only one class or one and the same row throughout, if the features differ in
-        number or groups, or if fewer than two classes are in both; the message says what is missing where.
+        number, names, groups or extraction settings, or if fewer than two classes are in both; the message says what is
+        missing where.
     """
 
     source: FeatureDataset
@@ -41,7 +44,7 @@ class DatabasePair:
         source, target = self.source, self.target
         if not source.is_labelled:
             raise DataError(f"{source.name}: a source needs labels; only a target may be without")
-        _check_features([source, target])
+        target = align_dataset(source, target)
         names = _common_classes([source, target])
         notes: list[str] = []
         for side, data in (("source", source), ("target", target)):
@@ -99,8 +102,8 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
     Parameters
     ----------
     datasets : sequence of FeatureDataset
-        With the same groups of features. Subjects and sample ids get their database's name in front; cameras of SMIC
-        share theirs, since they saw the same people.
+        With the same features, in any order if they have names. Subjects and sample ids get their database's name in
+        front; cameras of SMIC share theirs, since they saw the same people.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
     Raises
     ------
     DataError
-        If one has no labels, the features differ in number or groups, or no two classes are common to all.
+        If one has no labels, the features differ (see `DatabasePair`), or no two classes are common to all.
     ProtocolError
         If a database is named twice.
     """
@@ -119,10 +122,11 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
         return first
     if len({data.name for data in datasets}) < len(datasets):
         raise ProtocolError(f"{'+'.join(data.name for data in datasets)}: a database is named twice")
-    _check_features(datasets)
-    names = _common_classes(datasets)
+    named = next((data for data in datasets if data.feature_names is not None), first)
+    aligned = [align_dataset(named, data) for data in datasets]
+    names = _common_classes(aligned)
     notes: list[str] = []
-    parts = [_on_classes(data, names, notes) for data in datasets]
+    parts = [_on_classes(data, names, notes) for data in aligned]
     known = all(data.subjects is not None for data in parts)
     return FeatureDataset(
         name="+".join(data.name for data in parts),
@@ -132,7 +136,8 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
         subjects=np.concatenate([_qualified(data) for data in parts]) if known else None,
         sample_ids=np.concatenate([_sample_ids(data) for data in parts]),
         parameters=_pooled_parameters(parts, notes),
-        groups=first.groups,
+        groups=named.groups,
+        feature_names=named.feature_names,
     )
 
 
@@ -143,19 +148,6 @@ def _pooled_parameters(parts: Sequence[FeatureDataset], notes: list[str]) -> dic
     }
     origin = "generated" if any(part.is_generated for part in parts) else "pooled"
     return {**common, "origin": origin, _QUALIFIED: [part.name for part in parts], "notes": notes}
-
-
-def _check_features(datasets: Sequence[FeatureDataset]) -> None:
-    first, *others = datasets
-    for data in others:
-        if data.X.shape[1] != first.X.shape[1]:
-            sizes = f"{first.X.shape[1]} features, {data.name} has {data.X.shape[1]}"
-            raise DataError(f"{first.name} has {sizes}; extract both in the same way")
-        if not np.array_equal(np.asarray(data.groups), np.asarray(first.groups)):  # both may be None
-            raise DataError(f"{first.name} and {data.name} have features in other groups; extract both in the same way")
-        kinds = [one.parameters.get("extractor") for one in (first, data)]
-        if None not in kinds and kinds[0] != kinds[1]:
-            raise DataError(f"{first.name} was made by the extractor {kinds[0]}, {data.name} by {kinds[1]}")
 
 
 def _common_classes(datasets: Sequence[FeatureDataset]) -> tuple[str, ...]:
@@ -196,13 +188,9 @@ def _check_content(source: FeatureDataset, target: FeatureDataset, notes: list[s
         missing = [name for name, count in data.counts.items() if not count]
         if missing:
             notes.append(f"{data.name}: no sample of {', '.join(missing)}")
-    differing = [
-        key
-        for key in _SETTINGS
-        if key in source.parameters and source.parameters[key] != target.parameters.get(key, source.parameters[key])
-    ]
-    if differing:
-        notes.append(f"{source.name} and {target.name} were extracted with another {', '.join(differing)}")
+    unnamed = [data.name for data in (source, target) if data.feature_names is None]
+    if len(unnamed) == 1:
+        notes.append(f"{unnamed[0]}: its features have no names; they are taken in the order of the other database's")
     notes += [note for note in source.parameters.get("notes", ()) if note not in notes]
 
 

@@ -143,6 +143,10 @@ def _variables(path: str | os.PathLike[str]) -> tuple[Path, list[str]]:
         if h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
                 return path, sorted(str(key) for key in file if not str(key).startswith("#"))
+        with path.open("rb") as stream:
+            start = stream.read(_HEADER_BYTES)
+        if start and b"\0" not in start and start.isascii():
+            raise DataError(f"{path}: text, such as Octave writes by default, and no MATLAB file; save it with -v7")
         return path, sorted(name for name, _, _ in scipy.io.whosmat(path))
 
 
@@ -152,21 +156,42 @@ def _read(path: Path, variable: str) -> npt.NDArray[Any]:
             with h5py.File(path, "r") as file:
                 values = np.asarray(_dataset(path, file, variable))
         else:
-            _check_unpacked(path)
-            values = np.asarray(scipy.io.loadmat(path, variable_names=[variable])[variable])
+            if scipy.io.matlab.matfile_version(path)[0] == 0:  # version 4 compresses nothing
+                _check_bytes(path, variable, path.stat().st_size)
+            else:
+                _check_unpacked(path)
+            read: Any = scipy.io.loadmat(path, variable_names=[variable])[variable]
+            if "toarray" in dir(read):  # sparse
+                _check_bytes(path, variable, 8 * math.prod(read.shape))
+                read = read.toarray()
+            values = np.asarray(read)
     if values.dtype.kind not in "fiu":
-        raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}")
+        kind = {"O": "a cell array", "V": "a struct", "U": "text"}.get(values.dtype.kind, str(values.dtype))
+        raise DataError(f"{path}: {variable} must hold numbers, got {kind}")
     return values
 
 
 def _dataset(path: Path, file: h5py.File, variable: str) -> h5py.Dataset:
     """A dataset of the file itself: not a link to another file, nor stored in one, nor larger than a database is."""
-    values = file[variable] if isinstance(file.get(variable, getlink=True), h5py.HardLink) else None
+    values = _linked(file, variable)
+    if isinstance(values, h5py.Group):
+        if "MATLAB_sparse" in values.attrs or isinstance(_linked(values, "value"), h5py.Group):
+            raise DataError(f"{path}: {variable} is sparse; save full({variable}) instead")
+        values = _linked(values, "value")  # as Octave's `save -hdf5` has it
     if not isinstance(values, h5py.Dataset) or values.external or values.is_virtual:
         raise DataError(f"{path}: {variable} is not stored in this file; links to other files are not followed")
-    if values.nbytes > _MOST_BYTES or math.prod(values.chunks or ()) * values.dtype.itemsize > _MOST_BYTES:
-        raise DataError(f"{path}: {variable} has the shape {values.shape}, more than {_MOST_BYTES >> 20} MB")
+    _check_bytes(path, variable, max(values.nbytes, math.prod(values.chunks or ()) * values.dtype.itemsize))
     return values
+
+
+def _linked(group: h5py.Group, name: str) -> Any:
+    """What a group itself holds under a name; None for a link to somewhere else, or nothing."""
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+
+
+def _check_bytes(path: Path, variable: str, n_bytes: int) -> None:
+    if n_bytes > _MOST_BYTES:
+        raise DataError(f"{path}: {variable} takes {n_bytes >> 20} MB, more than {_MOST_BYTES >> 20} MB")
 
 
 def _check_unpacked(path: Path) -> None:

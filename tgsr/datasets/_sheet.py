@@ -1,22 +1,25 @@
-"""Annotation sheets: ``.xlsx`` or ``.csv``, read into rows by column name."""
+"""Annotation sheets and lists of clips: workbooks or delimited text, read into rows by column name."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
+import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tgsr.datasets._table import TEXT_SUFFIXES, read_lines
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading
 
-__all__ = ["Row", "Sheet", "read_sheet", "whole_number"]
+__all__ = ["SHEET_SUFFIXES", "Row", "Sheet", "read_sheet", "subject_number", "whole_number"]
+
+SHEET_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".xls")
 
 _HEADER_WITHIN = 20  # rows in which the header is looked for: some sheets start with a title or a legend
 _MOST_ROWS = 100_000
@@ -46,16 +49,30 @@ class Row:
         return whole_number(self._first(columns))
 
     def _first(self, columns: Iterable[str]) -> Any:
-        return next((self.values[name] for name in columns if name in self.values), None)
+        value = next((self.values[name] for name in columns if name in self.values), None)
+        if isinstance(value, _Contradiction):
+            raise DataError(value.reason)
+        return value
+
+
+@dataclass(frozen=True)
+class _Contradiction:
+    """A cell of two columns that have one name and not one value: an error if it is asked for."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet's file, its column names (lower case), and its rows, empty ones left out."""
+    """A sheet's file, its column names (lower case), and its rows, empty ones left out.
+
+    ``source`` is the file as a message names it: with the worksheet, where another has the same columns.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    source: str = ""
 
 
 def whole_number(value: Any) -> int | None:
@@ -67,6 +84,12 @@ def whole_number(value: Any) -> int | None:
     except ValueError:
         return None
     return int(number) if math.isfinite(number) and number.is_integer() else None
+
+
+def subject_number(text: str) -> int | None:
+    """The one number in a subject's name: 1 of 1, 01, 1.0, sub01, S1 and spNO.1; None without any, or of several."""
+    match = re.fullmatch(r"\D*(\d+)(?:\.0*)?\D*", text)
+    return int(match.group(1)) if match else None
 
 
 def read_sheet(
@@ -84,7 +107,7 @@ def read_sheet(
     required : iterable of str
         Column names, lower case, that the header must have; the header is the first row that has them all.
     worksheet : str, optional
-        Of a workbook; by default the first.
+        Of a workbook; by default the first that has the header, of those that are not hidden.
     names : tuple of str, optional
         The columns' names, for a sheet without a header.
 
@@ -93,74 +116,102 @@ def read_sheet(
     MissingDataError
         If there is no such file.
     DataError
-        If it is damaged, of another format, too large, or lacks a column.
+        If it is damaged, of another format, too large, or lacks a column; of the rows, where one is asked for a column
+        that is there twice with different values.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such annotation sheet")
     required = tuple(required)
-    lines = enumerate(_lines(path, worksheet), start=1)
+    pages = _worksheets(path, worksheet, required)
     if names is not None:
-        return Sheet(path, names, tuple(row for n, cells in lines if any((row := Row(n, _named(names, cells))).values)))
+        return Sheet(path, names, _rows(path, names, next(iter(pages.values()))), str(path))
     seen: list[str] = []
-    for number, line in lines:
-        names = tuple(str(cell).strip().lower() if cell is not None else "" for cell in line)
-        if set(required) <= set(names):
-            rows = (Row(n, _named(names, cells)) for n, cells in lines)
-            return Sheet(path, tuple(filter(None, names)), tuple(row for row in rows if any(row.values.values())))
-        seen += [name for name in names if name]
-        if number == _HEADER_WITHIN:
-            break
-    raise DataError(f"{path}: no header with the columns {', '.join(required)}; found {', '.join(seen[:12]) or 'none'}")
+    found = {}
+    for page, lines in pages.items():
+        for at, (_, line) in enumerate(lines[:_HEADER_WITHIN]):
+            header = tuple(str(cell).strip().lower() if cell is not None else "" for cell in line)
+            if set(required) <= set(header):
+                found[page] = header, lines[at + 1 :]
+                break
+            seen += [name for name in header if name]
+    if not found:
+        has = ", ".join(seen[:12]) or "none"
+        raise DataError(f"{path}: no header with the columns {', '.join(required)}; found {has}")
+    first, *others = found
+    header, lines = found[first]
+    source = f"{path}, worksheet {first} (and not {' or '.join(others)})" if others else str(path)
+    return Sheet(path, tuple(filter(None, header)), _rows(path, header, lines), source)
 
 
-def _named(names: tuple[str, ...], cells: tuple[Any, ...]) -> dict[str, Any]:
-    return {name: cell for name, cell in zip(names, cells, strict=False) if name}
+_Lines = Sequence[tuple[int, tuple[Any, ...]]]
+"""Cells with the number of their line."""
 
 
-def _lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
-    suffix = path.suffix.lower()
+def _rows(path: Path, names: tuple[str, ...], lines: _Lines) -> tuple[Row, ...]:
+    rows = (Row(number, _named(path, number, names, cells)) for number, cells in lines)
+    return tuple(row for row in rows if any(row.values.values()))
+
+
+def _named(path: Path, number: int, names: tuple[str, ...], cells: tuple[Any, ...]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, cell in zip(names, cells, strict=False):
+        if name and named.setdefault(name, cell) != cell:
+            named[name] = _Contradiction(
+                f"{path}: column {name} is there twice, with other values in row {number}; remove or rename one of them"
+            )
+    return named
+
+
+def _worksheets(path: Path, worksheet: str | None, required: tuple[str, ...]) -> dict[str, _Lines]:
+    """The lines of each worksheet that may be meant. What a file is, its first bytes say, whatever it is called."""
     if path.stat().st_size > _MOST_BYTES:
         raise DataError(f"{path}: larger than {_MOST_BYTES >> 20} MB; this is no annotation sheet")
-    if suffix == ".csv":
-        return _csv_lines(path)
-    if suffix == ".xlsx":
-        return _workbook_lines(path, worksheet)
-    raise DataError(f"{path}: not a known kind of sheet; save it as .xlsx or .csv")
+    if path.suffix.lower() not in SHEET_SUFFIXES:
+        raise DataError(f"{path}: not a known kind of sheet; save it as .xlsx or .csv")
+    with reading(path), path.open("rb") as stream:
+        start = stream.read(512)
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise DataError(
+            f"{path}: a workbook of Excel's old kind, or one with a password; save it as .xlsx, without one"
+        )
+    if start.startswith(b"PK"):
+        return _workbook(path, worksheet)
+    if path.suffix.lower() not in TEXT_SUFFIXES:
+        found = "it holds a web page" if re.search(rb"<(!doctype|html|table|\?xml)", start.lower()) else "it holds text"
+        found = found if start.strip() else "it is empty"
+        raise DataError(f"{path}: not a readable workbook ({found}); save it as .xlsx")
+    lines = ((line.number, line.cells) for line in read_lines(path, required))
+    return {"": _few(path, lines)}
 
 
-def _csv_lines(path: Path) -> Iterator[tuple[Any, ...]]:
-    with (
-        reading(path, "not a readable CSV", "save it as CSV UTF-8"),
-        path.open(encoding="utf-8-sig", newline="") as stream,
-    ):
-        rows = csv.reader(stream, strict=True)
-        return iter(_few(path, (tuple(cell.strip() for cell in line) for line in rows)))
-
-
-def _few(path: Path, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _few(path: Path, rows: Iterable[tuple[int, tuple[Any, ...]]]) -> _Lines:
     """The rows, unless they are more than a sheet has."""
-    kept: list[tuple[Any, ...]] = []
+    kept: list[tuple[int, tuple[Any, ...]]] = []
     n_cells = 0
-    for row in rows:
-        kept.append(row)
-        n_cells += len(row)
+    for number, cells in rows:
+        kept.append((number, cells))
+        n_cells += len(cells)
         if len(kept) > _MOST_ROWS or n_cells > _MOST_CELLS:
             raise DataError(f"{path}: more than {_MOST_ROWS} rows or {_MOST_CELLS} cells; this is no annotation sheet")
     return kept
 
 
-def _workbook_lines(path: Path, worksheet: str | None) -> Iterator[tuple[Any, ...]]:
+def _workbook(path: Path, worksheet: str | None) -> dict[str, _Lines]:
     import openpyxl
 
-    with reading(path, "not a readable workbook", "copy it again"), warnings.catch_warnings():
+    with reading(path, "not a readable workbook", "copy it again"), warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that do not concern the cells
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
                 raise DataError(f"{path}: unpacks to more than {_MOST_UNPACKED >> 20} MB; this is no annotation sheet")
-        with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+        with closing(openpyxl.load_workbook(file, read_only=True, data_only=True)) as book:
             if worksheet is not None and worksheet not in book.sheetnames:
                 raise DataError(f"{path}: no worksheet {worksheet}; it has {', '.join(book.sheetnames)}")
-            sheet = book.worksheets[0] if worksheet is None else book[worksheet]
-            sheet.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
-            return iter(_few(path, sheet.iter_rows(values_only=True)))
+            shown = [page for page in book.worksheets if page.sheet_state == "visible"]
+            pages = shown if worksheet is None else [book[worksheet]]
+            if not pages:
+                raise DataError(f"{path}: every worksheet is hidden; show the one that counts")
+            for page in pages:
+                page.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
+            return {p.title: _few(path, enumerate(p.iter_rows(values_only=True), start=1)) for p in pages}

@@ -1,150 +1,159 @@
-"""A user's own database: a CSV with a line for each clip, or a folder of clips without labels."""
+"""The one place that reads delimited text, for features and for lists of clips: encoding, delimiter, lines, numbers."""
 
 from __future__ import annotations
 
+import codecs
+import csv
 import os
-from collections import Counter
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
-from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
-from tgsr.datasets._sheet import Row, Sheet, read_sheet
-from tgsr.datasets._tree import Collector, all_folders, existing_folder, is_cropped, videos
-from tgsr.errors import DataError, MissingDataError
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+from tgsr.errors import DataError
+from tgsr.files import reading
 
-__all__ = ["LabelMap", "load_folder", "load_table", "read_label_map"]
+__all__ = ["MOST_COLUMNS", "TEXT_SUFFIXES", "Line", "number", "read_lines"]
 
-LabelMap = Mapping[str, str] | str | os.PathLike[str]
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 
-_TRUE, _FALSE = {"1", "yes", "true", ""}, {"0", "no", "false"}
+MOST_COLUMNS = 200_000
+
+_DELIMITERS = ",;\t|"
+_MARKS = ("#", "%")
+_SPACES = " "  # runs of white space, as `numpy.savetxt` writes by default
+_HEAD_LINES, _HEAD_CHARACTERS = 64, 2**20  # what the delimiter is told by: at least three lines, at most so much
+_LONGEST_LINE = 2**23
 
 
-def read_label_map(label_map: LabelMap) -> dict[str, str]:
-    """A label map: a mapping as it is, or a CSV with the columns ``label`` and ``class``.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a table: where it begins in the file (from 1), and its cells as text without spaces around them.
 
-    Labels are lower case. An empty class leaves a label out.
+    ``marked``: it stands above all others and begins with ``#`` or ``%``, which is left out of the cells if a space
+    follows: a comment, or a header as `numpy.savetxt` writes it.
+    """
+
+    number: int
+    cells: tuple[str, ...]
+    marked: bool = False
+
+
+def read_lines(path: str | os.PathLike[str], names: Collection[str] = ()) -> Iterator[Line]:
+    """The lines of a ``.csv``, ``.tsv`` or ``.txt``, one after another; empty ones are left out.
+
+    The delimiter is a comma, semicolon, tab, ``|`` or white space: what Excel's line ``sep=;`` says, else what divides
+    the first lines into equally many cells. Text is UTF-8, or UTF-16 with its mark, as Excel's "Unicode text".
+
+    Parameters
+    ----------
+    path : path
+    names : collection of str
+        Columns that the header has, in lower case, where they are known: then its delimiter is the one that counts, and
+        lines of another kind may stand above it.
 
     Raises
     ------
-    MissingDataError
-        If there is no such file.
     DataError
-        If it lacks a column, or maps a label twice.
+        If it is no such text, two delimiters fit, or a comment stands between the lines.
     """
-    if isinstance(label_map, Mapping):
-        return {str(label).strip().lower(): str(target).strip() for label, target in label_map.items()}
-    sheet = read_sheet(label_map, ("label", "class"))
-    mapping: dict[str, str] = {}
-    for row in sheet.rows:
-        label, target = row.text("label").lower(), row.text("class")
-        if mapping.setdefault(label, target) != target:
-            raise DataError(f"{sheet.path}: row {row.number} maps {label!r} to {target!r} and to {mapping[label]!r}")
-    return mapping
+    path = Path(path)
+    with reading(path, "not a readable table", "save it as CSV UTF-8"), path.open("rb") as stream:
+        mark = stream.read(2)
+    encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    with (
+        reading(path, "not a readable table", "save it as CSV UTF-8"),
+        path.open(encoding=encoding, newline="") as text,
+    ):
+        lines = _bounded(text)
+        head = _head(lines)
+        stated = re.match(r'"?sep=([^"\w\s]|\t)', head[0], re.IGNORECASE) if head else None
+        head = head[1:] if stated else head
+        delimiter = stated[1] if stated else _delimiter(head, names)
+        yield from _split(chain(head, lines), delimiter, 2 if stated else 1)
 
 
-def load_table(
-    database: str,
-    table: str | os.PathLike[str],
-    root: str | os.PathLike[str] | None = None,
-    label_map: LabelMap | None = None,
-) -> ClipCollection:
-    """Find the clips that a CSV lists; its columns are described in this folder's README.md.
-
-    Paths are relative to ``root``, by default the table's folder; clips outside it are skipped. For the label map see
-    `read_label_map`.
-
-    Raises
-    ------
-    MissingDataError, DataError
-        If the table or the folder is not there, or the table cannot be used.
-    """
-    table = Path(table)
-    sheet = read_sheet(table, ("clip",))
-    labelled = _has_labels(sheet)
-    folder = existing_folder(root if root is not None else table.parent)
-    mapping = read_label_map(label_map) if label_map is not None else None
-    collector = Collector(database, folder, cropped=True)
-    outside: Counter[str] = Counter()
-    repeated = Counter(row.text("clip") for row in sheet.rows)
-    for row in sheet.rows:
-        name, label = row.text("clip"), row.text("label")
-        target = label if mapping is None else mapping.get(label.lower())
-        if target or not labelled:
-            _add_row(collector, table, row, target if labelled else None, several=repeated[name] > 1)
-        elif target is None or not label:
-            collector.skip(name, table, f"row {row.number}: label {label!r} is not in the label map")
-        else:
-            outside[label] += 1
-    if outside:
-        counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
-        collector.notes.append(f"{table}: left out by the label map: {counted}")
-    return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", _class_names(collector))
+def number(text: str, comma: bool = False) -> float | None:
+    """A cell as a number, with a decimal comma if so said; None for anything else, also for NaN and infinity."""
+    if comma:
+        if not re.fullmatch(r"[+-]?\d*,?\d+(?:[eE][+-]?\d+)?", text):
+            return None
+        text = text.replace(",", ".")
+    try:  # what Python alone takes for a number is none here: 1_000, other scripts' digits
+        value = float(text) if text.isascii() and "_" not in text else float("nan")
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None
 
 
-def _add_row(collector: Collector, table: Path, row: Row, label: str | None, several: bool) -> None:
-    name = row.text("clip")
-    path = collector.root / name
-    onset, offset = row.integer("onset"), row.integer("offset")
-    clip_id = f"{name}@{onset or ''}-{offset or ''}" if several else name
-    cropped = row.text("cropped").lower()
-    problem = None
-    if not name:
-        problem = "no clip named"
-    elif cropped not in _TRUE | _FALSE:
-        problem = f"cropped must be yes or no, got {cropped!r}"
-    elif (row.text("onset") and onset is None) or (row.text("offset") and offset is None):
-        problem = f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
-    elif not path.exists():
-        problem = f"{path} is not there"
-    if problem is not None:
-        collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
-        return
-    stated, raw = f"row {row.number} of {table}", cropped in _FALSE
-    collector.add(
-        clip_id, path, row.text("subject") or None, label, onset, offset, stated=stated, cropped=not raw, cut=True
-    )
+def _bounded(text: TextIO) -> Iterator[str]:
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise DataError("a line of more than 8 million characters; give fewer columns")
+        if len(line) > MOST_COLUMNS and max(map(line.count, _DELIMITERS)) >= MOST_COLUMNS:
+            raise DataError(f"more than {MOST_COLUMNS:,} columns are too many; give fewer features")
+        yield line
 
 
-def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
-    """Every folder of frames and every video file below a folder: a target without labels.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder, or no clip in it.
-    """
-    root = existing_folder(root)
-    collector = Collector(database, root, cropped=True)
-    for folder in all_folders(root):
-        clips = [path for path in videos(folder) if path.is_file()]
-        if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in folder.iterdir()):
-            clips.append(folder)
-        for path in clips:
-            name = path.relative_to(root).as_posix() if path != root else root.resolve().name
-            collector.add(name, path, None, None, cropped=is_cropped(folder, root))
-    if not collector.clips and not collector.skipped:
-        raise MissingDataError(
-            f"{root}: no clips.csv with the columns clip and label, and no folder of frames or video file either"
-        )
-    collector.notes.append(f"{root}: no clips.csv, so its clips are a target without labels")
-    return collector.finish()
+def _head(lines: Iterator[str]) -> list[str]:
+    head: list[str] = []
+    size = 0
+    for line in lines:
+        head.append(line)
+        size += len(line)
+        if len(head) == _HEAD_LINES or (size > _HEAD_CHARACTERS and len(head) >= 3):
+            break
+    return head
 
 
-def _has_labels(sheet: Sheet) -> bool:
-    if "label" in sheet.columns:
-        return True
-    alike = {"class", "emotion", "labels", "estimated emotion"} & set(sheet.columns)
-    if alike:
-        raise DataError(f"{sheet.path}: no column label; is it {alike.pop()}? Rename it, or remove it for a target")
-    return False
+def _delimiter(head: list[str], names: Collection[str]) -> str:
+    """What divides the lines: into as many cells each, or one of them into the columns that are known."""
+    divided: dict[str, list[Line]] = {}
+    for mark in (*_DELIMITERS, _SPACES):
+        with suppress(csv.Error):  # a line that is not divided by it may be longer than a cell can be
+            divided[mark] = []
+            divided[mark] = list(_split(head, mark, strict=False))
+    if names:
+        headers = {mark: [{cell.lower() for cell in line.cells} for line in lines] for mark, lines in divided.items()}
+        return next((mark for mark in _DELIMITERS if any(set(names) <= cells for cells in headers[mark])), ",")
+    fitting = [mark for mark in _DELIMITERS if _is_even(divided[mark])]
+    others = [cell for mark in fitting if mark != "," for line in divided[mark] for cell in line.cells if "," in cell]
+    if len(fitting) == 2 and "," in fitting and all(number(cell, comma=True) is not None for cell in others):
+        fitting.remove(",")  # all commas are decimal ones
+    if len(fitting) > 1:
+        shown = " and ".join(map(repr, fitting))
+        raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
+    if fitting or _is_even(divided[_SPACES]):
+        return fitting[0] if fitting else _SPACES
+    return max(_DELIMITERS, key=lambda mark: max((len(line.cells) for line in divided[mark]), default=0))
 
 
-def _class_names(collector: Collector) -> tuple[str, ...]:
-    """The protocol's classes where they suffice, else the table's own, sorted."""
-    labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
-    if labels <= set(CLASS_NAMES):
-        return CLASS_NAMES
-    names = tuple(sorted(labels))
-    collector.notes.append(f"own classes: {', '.join(names)}; a label map makes them those of other databases")
-    return names
+def _is_even(lines: list[Line]) -> bool:
+    """Whether the lines have a cell for each of the first one's, more than one; empty cells at the end do not count."""
+    rows = [line.cells for line in lines if not line.marked]
+    width = max((n for n, cell in enumerate(rows[0], start=1) if cell), default=0) if rows else 0
+    return width > 1 and all(len(row) >= width and not any(row[width:]) for row in rows)
+
+
+def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool = True) -> Iterator[Line]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=strict)
+    rows = (re.split(r"\s+", line.strip()) for line in lines) if delimiter == _SPACES else reader
+    start, above = first, True
+    for row in rows:
+        cells = tuple(map(str.strip, row))
+        marked = above and cells[:1] > ("",) and cells[0][0] in _MARKS
+        if marked:
+            bare = cells[0][1:]
+            if not bare and delimiter == _SPACES:
+                cells = cells[1:]
+            elif bare[:1].isspace() or not bare:  # else it may belong to a name
+                cells = (bare.strip(), *cells[1:])
+        elif strict and cells and cells[0].startswith("#"):
+            raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
+        if any(cells):
+            above = above and marked
+            yield Line(start, cells, marked)
+        start = start + 1 if delimiter == _SPACES else first + reader.line_num

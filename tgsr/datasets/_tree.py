@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tgsr.datasets._clips import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    Clip,
-    ClipCollection,
-    Skipped,
-    frame_files,
-    frame_number,
-)
+from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, is_film
+from tgsr.datasets._frame_order import number_frames
+from tgsr.datasets._images import holds_several
 from tgsr.errors import DataError, MissingDataError, TgsrError
+from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES
 
 __all__ = [
     "Collector",
     "all_folders",
+    "composed",
     "existing_folder",
+    "find_path",
     "find_sheet",
     "find_tree",
     "folders",
     "is_cropped",
+    "is_hidden",
+    "leads_out",
     "videos",
 ]
 
 _DEPTH = 4  # folders between what the user names and the subjects' folders
 _STRAYS_NAMED = 5
 _GENERATED = "GENERATED.txt"
+_OF_SYSTEMS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
 
 
 def existing_folder(root: str | os.PathLike[str]) -> Path:
@@ -59,21 +60,57 @@ def leads_out(path: Path, root: Path) -> bool:
         return True
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a file or folder is an operating system's own: ``._`` files and ``__MACOSX`` of a Mac, for example."""
+    return path.name.startswith(".") or path.name.lower() in _OF_SYSTEMS
+
+
+def find_path(root: Path, name: str) -> Path:
+    """The path of this name below a folder, however its accents and its separators are encoded.
+
+    Macs write an é as e and an accent, Windows writes a backslash between folders. Without such a path it is the plain
+    one.
+    """
+    path = root / name
+    if path.exists():
+        return path
+    found = root
+    for part in name.replace("\\", "/").split("/"):
+        alike = [entry for entry in _entries(found) if composed(entry.name) == composed(part)]
+        if len(alike) != 1 and part not in ("", ".", ".."):
+            return path
+        found = alike[0] if alike else found / part
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def composed(name: str) -> str:
+    """A name with each accented letter as one character."""
+    return unicodedata.normalize("NFC", name)
+
+
 def folders(path: Path) -> list[Path]:
     """Sub-folders in natural order (s2 before s11), hidden ones left out."""
 
     def natural(folder: Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", folder.name.lower())]
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", folder.name.lower())]
 
     try:
-        return sorted((p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural)
+        return sorted((p for p in path.iterdir() if p.is_dir() and not is_hidden(p)), key=natural)
     except PermissionError:
         raise DataError(f"{path}: the folder cannot be opened; check its permissions") from None
 
 
 def videos(folder: Path) -> list[Path]:
     """The video files in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and not is_hidden(path))
+
+
+def _leads_up(link: Path) -> bool:
+    return link.parent.resolve().is_relative_to(link.resolve())
 
 
 def all_folders(root: Path, depth: int = _DEPTH + 2, leaf: Callable[[Path], bool] = lambda _: False) -> list[Path]:
@@ -83,7 +120,7 @@ def all_folders(root: Path, depth: int = _DEPTH + 2, leaf: Callable[[Path], bool
     for _ in range(depth + 1):
         found += level
         below = [child for parent in level if not leaf(parent) for child in folders(parent)]
-        level = [child for child in below if not (child.is_symlink() and leads_out(child, root))]
+        level = [child for child in below if not (child.is_symlink() and (leads_out(child, root) or _leads_up(child)))]
     return found
 
 
@@ -114,10 +151,10 @@ def is_cropped(tree: Path, root: Path) -> bool:
         return True
     for folder in _up_to_root(tree, root):
         name = folder.resolve().name.lower()
+        if re.search(r"(un|non?|not)[^a-z]?cropped|(^|[^a-z])raw([^a-z]|$)", name):
+            return False
         if "cropped" in name:
             return True
-        if re.search(r"(^|[^a-z])raw([^a-z]|$)", name):
-            return False
     return False
 
 
@@ -140,7 +177,7 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
     places = _up_to_root(tree, root)
     places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
     places += root.resolve().parents[:2]
-    wanted = re.compile(rf"(?!~\$){pattern}", re.IGNORECASE)  # no lock of an open workbook
+    wanted = re.compile(rf"(?!~\$|\.){pattern}", re.IGNORECASE)  # no lock of an open workbook, nothing hidden
     for place in filter(lambda folder: os.access(folder, os.R_OK), places):
         sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
         if sheets:
@@ -149,12 +186,12 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a name can be printed: on Linux a file name may hold any bytes."""
+    """Whether a name can be printed: on Linux a file name may hold any bytes, and codes that steer a terminal."""
     return _shown(str(path)) == str(path)
 
 
 def _shown(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 @dataclass
@@ -163,7 +200,7 @@ class Collector:
 
     database: str
     root: Path
-    cropped: bool
+    cropped: bool | None
     clips: dict[str, Clip] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -221,10 +258,16 @@ class Collector:
         cropped = self.cropped if cropped is None else cropped
         cut = not cropped if cut is None else cut
         try:
-            frames, video = self._files(path, onset, offset, cut)
-            if video is not None and not cut:
-                onset = offset = None  # the sheets number the camera's frames, not those of the cut video
-            self.clips[clip_id] = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
+            frames, video = self._files(path)
+            if problem := name_problem(clip_id):
+                raise DataError(f"{problem}; rename it")
+            clip = Clip(clip_id, self.database, subject, label, frames, video, onset, offset, cropped)
+            if not is_film(clip):
+                frames = self._between(path, frames, onset if cut else None, offset if cut else None)
+                clip = replace(clip, frames=frames)
+            elif not cut:  # the sheets number the camera's frames, not those of the cut film
+                clip = replace(clip, onset=None, offset=None)
+            self.clips[clip_id] = clip
         except TgsrError as error:
             self.skip(clip_id, path, str(error))
         except OSError as error:
@@ -259,16 +302,16 @@ class Collector:
             label_map,
         )
 
-    def _files(
-        self, path: Path, onset: int | None, offset: int | None, cut: bool
-    ) -> tuple[tuple[Path, ...], Path | None]:
-        """The frames of a clip, or its video file."""
+    def _files(self, path: Path) -> tuple[tuple[Path, ...], Path | None]:
+        """The image files of a clip, or its video file."""
         if leads_out(path, self.root):
             raise DataError(f"{path}: it leads out of {self.root}; copy the clip into the tree")
         if path.is_file():
-            if path.suffix.lower() not in VIDEO_SUFFIXES:
-                raise DataError(f"{path}: neither a folder of frames nor a known kind of video")
-            return (), path
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                return (), path
+            if not holds_several(path):
+                raise DataError(f"{path}: neither a folder of frames, nor a known kind of video, nor several pictures")
+            return (path,), None
         if not all(_is_text(entry) for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES):
             raise DataError(f"{path}: a name that is not text; rename the folder or file")
         frames, strays = frame_files(path)
@@ -276,22 +319,29 @@ class Collector:
         outside = [frame for frame in frames if frame.is_symlink() and leads_out(frame, self.root)]
         if outside:
             raise DataError(f"{outside[0]}: a link that leads out of {self.root}; copy the file into the tree")
-        if len(frames) < 2:
-            raise DataError(f"{path}: {len(frames) or 'no'} frame(s) in this folder; at least 2 are needed")
-        return self._between(path, frames, onset if cut else None, offset if cut else None), None
+        if len(frames) > 1 and holds_several(frames[0]):
+            self.notes.append(
+                f"{path}: {len(frames)} files of several pictures are one clip; if each is one, list them in clips.csv"
+            )
+        return frames, None
 
     def _between(self, path: Path, frames: tuple[Path, ...], onset: int | None, offset: int | None) -> tuple[Path, ...]:
         """The frames from onset to offset; gaps in their numbers are noted."""
-        first, last = frame_number(frames[0]) or 0, frame_number(frames[-1]) or 0
+        if len(frames) < 2:
+            raise DataError(f"{path}: {len(frames) or 'no'} frame(s) in this folder; at least 2 are needed")
+        numbers = number_frames(frames)
+        first, last = numbers[frames[0]], numbers[frames[-1]]
         start, end = first if onset is None else onset, last if offset is None else offset
-        kept = tuple(frame for frame in frames if start <= (frame_number(frame) or 0) <= end)
+        kept = tuple(frame for frame in frames if start <= numbers[frame] <= end)
         if not kept:
             raise DataError(f"{path}: none of the frames {first}-{last} lies between onset {start} and offset {end}")
         if len(kept) < 2:
             raise DataError(
                 f"{path}: onset {start} to offset {end} leaves 1 of {len(frames)} frames; at least 2 are needed"
             )
-        if len(kept) < end - start + 1:
+        if any(number % 1 for number in numbers.values()):
+            self.notes.append(f"{path}: frames are in the order of the decimals in their names, {first} to {last}")
+        elif len(kept) < end - start + 1:
             asked = f"onset {start} to offset {end}" if onset is not None or offset is not None else f"{start} to {end}"
             self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from {asked}")
         return kept

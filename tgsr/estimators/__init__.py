@@ -3,11 +3,13 @@
 A name's module is imported when the name is asked for: one fitted model has no need of all solvers and their libraries.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
 
 if TYPE_CHECKING:
     from tgsr.estimators._base import TargetSamples
+    from tgsr.estimators._consensus import AveragedTGSR
     from tgsr.estimators._drls import DRLSClassifier
     from tgsr.estimators._iwsvm import IWSVMClassifier
     from tgsr.estimators._stm import STMClassifier
@@ -18,15 +20,17 @@ if TYPE_CHECKING:
     from tgsr.estimators._tkl import TKLClassifier
     from tgsr.estimators._tsrg import TSRGClassifier
     from tgsr.estimators.methods import METHODS, Method, TaskShape, expand_grid, get_method
-    from tgsr.estimators.sweep import Outcome, Sweep, prepare_sweep
+    from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
 
 __all__ = [
     "METHODS",
+    "AveragedTGSR",
     "DRLSClassifier",
     "GFKClassifier",
     "IWSVMClassifier",
     "Method",
     "Outcome",
+    "Reverse",
     "SAClassifier",
     "STMClassifier",
     "SVMClassifier",
@@ -40,28 +44,23 @@ __all__ = [
     "TiedGroupsWarning",
     "expand_grid",
     "get_method",
+    "prepare_reverse",
     "prepare_sweep",
 ]
 
 _MODULES = {
-    "_base": "TargetSamples",
-    "_drls": "DRLSClassifier",
-    "_iwsvm": "IWSVMClassifier",
-    "methods": "METHODS Method TaskShape expand_grid get_method",
-    "_stm": "STMClassifier",
-    "_subspace": "GFKClassifier SAClassifier",
-    "_svm": "SVMClassifier",
-    "sweep": "Outcome Sweep prepare_sweep",
-    "_tca": "TCAClassifier",
-    "_tgsr": "TGSRClassifier TiedGroupsWarning",
-    "_tkl": "TKLClassifier",
-    "_tsrg": "TSRGClassifier",
+    "tgsr.estimators._base": "TargetSamples",
+    "tgsr.estimators._consensus": "AveragedTGSR",
+    "tgsr.estimators._drls": "DRLSClassifier",
+    "tgsr.estimators._iwsvm": "IWSVMClassifier",
+    "tgsr.estimators.methods": "METHODS Method TaskShape expand_grid get_method",
+    "tgsr.estimators._stm": "STMClassifier",
+    "tgsr.estimators._subspace": "GFKClassifier SAClassifier",
+    "tgsr.estimators._svm": "SVMClassifier",
+    "tgsr.estimators.sweep": "Outcome Reverse Sweep prepare_reverse prepare_sweep",
+    "tgsr.estimators._tca": "TCAClassifier",
+    "tgsr.estimators._tgsr": "TGSRClassifier TiedGroupsWarning",
+    "tgsr.estimators._tkl": "TKLClassifier",
+    "tgsr.estimators._tsrg": "TSRGClassifier",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
-    for module, names in _MODULES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)

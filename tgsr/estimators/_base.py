@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from tgsr.estimators._span import Span
-from tgsr.estimators.sweep import Array, Codes, Outcome, Settings, Sweep, SweepTask, fit_sweep, on_all_classes
+from tgsr.estimators.span import Span
+from tgsr.estimators.sweep import (
+    Array,
+    Codes,
+    Outcome,
+    Reverse,
+    Settings,
+    Sweep,
+    SweepTask,
+    fit_sweep,
+    on_all_classes,
+    refit_by_labels,
+)
+from tgsr.stopping import raise_if_stopped
 
 __all__ = ["Array", "Codes", "Fitted", "SweepClassifier", "TargetSamples", "TransferClassifier"]
 
@@ -102,13 +115,20 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         """Prepare a sweep over this method's hyper-parameters; see `tgsr.estimators.sweep.prepare_sweep`."""
         worker: Self = clone(self)
         source, _, target = worker._check_fit(X, codes, X_target)
-        new = None if X_new is None else worker._check_samples("X_new", X_new, source.shape[1])
+        new = None
+        if X_new is not None:
+            new = source if X_new is X else worker._check_samples("X_new", X_new, source.shape[1])
         numbers = np.asarray(codes, dtype=np.intp)
         return worker._sweep(SweepTask(source, numbers, target, new, n_classes or int(numbers.max()) + 1))
 
     def _sweep(self, task: SweepTask) -> Sweep:
         """The sweep on checked samples; ``classes_`` is set."""
         return fit_sweep(self, task)
+
+    def _check_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike) -> tuple[Array, Array]:
+        """The samples that are fitted on in reverse, and those that are adapted to."""
+        fitted: Array = validate_data(self, X_target, dtype=np.float64)
+        return fitted, self._check_samples("X", X, fitted.shape[1])
 
     def _scores(self, X: npt.ArrayLike) -> Array:
         check_is_fitted(self)
@@ -168,18 +188,33 @@ class SweepClassifier(TransferClassifier):
     span_: Span
     rule_: Rule
 
+    def prepare_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike, *, n_classes: int) -> Reverse:
+        """Prepare once for all labels of the target; see `tgsr.estimators.sweep.prepare_reverse`."""
+        worker: Self = clone(self)
+        fitted, adapted = worker._check_reverse(X, X_target)
+        return refit_by_labels(worker._sweeps(fitted, adapted, None, n_classes))
+
     def _sweep(self, task: SweepTask) -> Sweep:
-        span = Span.of(task.X, task.X_target)
-        prepared, codes = self._prepare(span), np.searchsorted(self.classes_, task.codes)
-        target = self._coordinates(span, task.X if task.X_target is None else task.X_target)
-        new = None if task.X_new is None else self._coordinates(span, task.X_new)
+        return self._sweeps(task.X, task.X_target, task.X_new, task.n_classes)(task.codes)
 
-        def scores(rule: Rule, coordinates: tuple[Array, ...]) -> Array:
-            return on_all_classes(rule(*coordinates), self.classes_, task.n_classes)
+    def _sweeps(
+        self, X: Array, X_target: Array | None, X_new: Array | None, n_classes: int
+    ) -> Callable[[Codes], Sweep]:
+        """Prepare what does not depend on labels; what is returned gives the sweep for some."""
+        span = Span.of(X, X_target)
+        prepared = self._prepare(span)
+        target = self._coordinates(span, X if X_target is None else X_target)
+        new = None if X_new is None else self._coordinates(span, X_new)
 
-        def sweep(settings: Sequence[Settings]) -> list[Outcome]:
+        def outcomes_of(numbers: Codes, settings: Sequence[Settings]) -> list[Outcome]:
+            present, codes = np.unique(numbers, return_inverse=True)
             outcomes: dict[int, Outcome] = {}
+
+            def scores(rule: Rule, coordinates: tuple[Array, ...]) -> Array:
+                return on_all_classes(rule(*coordinates), present, n_classes)
+
             for fitted in clone(self)._rules(prepared, codes, settings):  # a fit leaves attributes
+                raise_if_stopped()
                 metrics = {}
                 if fitted.n_iter is not None:
                     metrics = {"iterations": float(fitted.n_iter), "converged": float(fitted.converged)}
@@ -191,7 +226,7 @@ class SweepClassifier(TransferClassifier):
                 )
             return [outcomes[index] for index in range(len(settings))]
 
-        return sweep
+        return lambda numbers: partial(outcomes_of, numbers)
 
     def _rules(self, prepared: Any, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
         """Yield what is fitted for each of the grid, in any order."""

@@ -1,4 +1,8 @@
-"""Domain-regenerated label-space regression, DRLS (Zong, Zheng, Hong, Tang, Cui and Zhao, ICMR 2018)."""
+"""DRLS, domain regeneration in the label space.
+
+Zong, Zheng, Huang, Shi, Cui and Zhao: Domain Regeneration for Cross-Database Micro-Expression Recognition, IEEE
+Transactions on Image Processing, 2018.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from tgsr.estimators._base import Array, Codes, Fitted, SweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_number
 from tgsr.solvers._simplex import project_simplex

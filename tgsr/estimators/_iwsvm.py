@@ -6,9 +6,9 @@ import numpy as np
 
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.protocols import check_choice, check_number
-from tgsr.solvers._importance import gaussian, kliep, kmm, median_distance, ulsif
+from tgsr.solvers.importance import gaussian, kliep, kmm, median_distance, ulsif
 
 __all__ = ["IWSVMClassifier"]
 
@@ -23,7 +23,7 @@ class IWSVMClassifier(SVMSweepClassifier):
     Parameters
     ----------
     weighting : {"kliep", "ulsif", "kmm"}, default="kliep"
-        The estimator of the weights; see `tgsr.solvers._importance`.
+        The estimator of the weights; see `tgsr.solvers.importance`.
     width : float, optional
         Width σ of the Gaussian kernel, as a multiple of the median distance between samples. By default KLIEP and
         uLSIF choose it by cross-validation, and KMM takes 1.

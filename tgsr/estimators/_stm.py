@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.svm import SVC
 
 from tgsr.estimators._base import Array, Codes, SweepClassifier
-from tgsr.estimators._kernel_svm import MAX_ITER
-from tgsr.estimators._span import Span
+from tgsr.estimators._kernel_svm import fit_libsvm
+from tgsr.estimators.span import Span, SpanKernel
 from tgsr.protocols import check_choice, check_number
-from tgsr.solvers._importance import gaussian, kmm, median_distance
 from tgsr.solvers._squared_hinge import KernelMachine, fit_squared_hinge
+from tgsr.solvers.importance import gaussian, kmm, median_distance
 
 __all__ = ["STMClassifier"]
 
@@ -35,18 +34,13 @@ class _Kernels:
 
 @dataclass(frozen=True)
 class _OneAgainstRest:
-    source: Array
-    width: float | None  # of the Gaussian kernel; None for the linear one
+    kernel: SpanKernel
     coefficients: Array  # (n_source, n_classes)
     intercepts: Array  # (n_classes,)
 
     def __call__(self, z: Array, outside: Array) -> Array:
         """Each class's f(x) of samples z (n, r) whose squared distances to the span are ``outside`` (n, 1)."""
-        if self.width is None:
-            kernel = z @ self.source.T
-        else:
-            kernel = gaussian(z, self.source, self.width) * np.exp(-outside / (2 * self.width**2))
-        decisions: Array = kernel @ self.coefficients + self.intercepts
+        decisions: Array = self.kernel(z, outside) @ self.coefficients + self.intercepts
         return decisions
 
 
@@ -55,7 +49,8 @@ class STMClassifier(SweepClassifier):
 
     min over (f, s) of ½‖f‖² + C·Σ s_i loss(y_i f(x_i)) + λ(½ s^T K s − κ^T s) with the constraints of kernel mean
     matching: a weighted SVM for given s, a quadratic program with linear term (C/λ)·loss_i − κ_i for given f, until
-    the objective changes by less than ``tol`` of itself.
+    the objective changes by less than ``tol`` of itself. Its last part is counted from its own minimum, where the
+    alternation starts: that minimum is a constant, and some thousand times what can change.
 
     Parameters
     ----------
@@ -71,8 +66,8 @@ class STMClassifier(SweepClassifier):
     loss : {"squared_hinge", "hinge"}, default="squared_hinge"
         The published loss, or LIBSVM's.
     C : float, default=1.0
-    tol : float, default=1e-4
-    max_iter : int, default=20
+    tol : float, default=1e-8
+    max_iter : int, default=1000
         Limit of the alternation.
 
     Attributes
@@ -95,8 +90,8 @@ class STMClassifier(SweepClassifier):
         kernel: str = "linear",
         loss: str = "squared_hinge",
         C: float = 1.0,
-        tol: float = 1e-4,
-        max_iter: int = 20,
+        tol: float = 1e-8,
+        max_iter: int = 1000,
     ) -> None:
         self.lam = lam
         self.width = width
@@ -122,15 +117,13 @@ class STMClassifier(SweepClassifier):
         )
         self.weights_, self.n_iter_, self.converged_ = np.array(weights), max(n_iter), all(converged)
         return _OneAgainstRest(
-            prepared.source,
-            width * prepared.scale if self.kernel == "rbf" else None,
+            SpanKernel(prepared.source, width * prepared.scale if self.kernel == "rbf" else None),
             np.column_stack([machine.coefficients for machine in machines]),
             np.array([machine.intercept for machine in machines]),
         )
 
     def _coordinates(self, span: Span, X: Array) -> tuple[Array, ...]:
-        z = span.transform(X)
-        return z, span.outside(X, z)[:, None]
+        return span.locate(X)
 
     def _alternate(
         self, kernel: Array, matching: Array, cross: Array, signs: Array
@@ -138,15 +131,17 @@ class STMClassifier(SweepClassifier):
         C, lam = check_number("C", self.C, strict=True), check_number("lam", self.lam, strict=True)
         bound = check_number("bound", self.bound, strict=True)
         kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
-        weights = kmm(matching, cross, bound=bound)
+        weights = start = kmm(matching, cross, bound=bound)
+        slope = matching @ start - kappa
         previous = np.inf
         for iteration in range(1, max(1, self.max_iter) + 1):
             machine = _weighted_machine(kernel, signs, C * weights, self.loss)
             losses = machine.losses(kernel, signs, squared=self.loss == "squared_hinge")
             norm = float(machine.coefficients @ kernel @ machine.coefficients)
-            match = float(weights @ matching @ weights / 2 - kappa @ weights)
-            objective = norm / 2 + C * float(weights @ losses) + lam * match
-            if abs(previous - objective) < self.tol * max(abs(objective), 1e-12):
+            moved = weights - start
+            excess = float(moved @ matching @ moved / 2 + slope @ moved)  # a difference, without cancellation
+            objective = norm / 2 + C * float(weights @ losses) + lam * excess
+            if abs(previous - objective) <= self.tol * abs(objective):
                 return machine, weights, iteration, True
             previous = objective
             weights = kmm(matching, cross, bound=bound, linear=C / lam * losses)
@@ -157,7 +152,7 @@ def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> K
     costs = np.maximum(costs, 1e-6 * costs.mean())  # no class may vanish
     if loss == "squared_hinge":
         return fit_squared_hinge(kernel, signs, costs)
-    svc = SVC(kernel="precomputed", C=1.0, max_iter=MAX_ITER).fit(kernel, signs, sample_weight=costs)
+    svc = fit_libsvm(kernel, signs, C=1.0, weights=costs)
     coefficients = np.zeros(len(signs))
     coefficients[svc.support_] = svc.dual_coef_[0]
     return KernelMachine(coefficients, float(svc.intercept_[0]))

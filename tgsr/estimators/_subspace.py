@@ -8,7 +8,7 @@ import numpy as np
 
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span, principal_axes
+from tgsr.estimators.span import Span, principal_axes
 from tgsr.protocols import check_integer
 
 __all__ = ["GFKClassifier", "SAClassifier", "geodesic_flow"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tgsr.estimators._base import Codes
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 
 __all__ = ["SVMClassifier"]
 

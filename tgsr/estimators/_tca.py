@@ -8,7 +8,7 @@ import numpy as np
 
 from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.protocols import check_integer, check_number
 
 __all__ = ["TCAClassifier"]

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from tgsr.estimators._base import Array, Codes, TargetSamples, TransferClassifier
 from tgsr.estimators._groups import feature_groups, group_scales
-from tgsr.estimators.sweep import Outcome, Settings, Sweep, SweepTask
+from tgsr.estimators.sweep import Outcome, Reverse, Settings, SweepTask
 from tgsr.protocols import N_REGIONS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings, project_simplex
 
@@ -163,6 +163,13 @@ class TGSRClassifier(GroupRegression):
             solved = list(pool.map(sweep, columns))
         return [outcome for row in zip(*solved, strict=True) for outcome in row]
 
+    def prepare_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike, *, n_classes: int) -> Reverse:
+        """Prepare once for all labels of the target; see `tgsr.estimators.sweep.prepare_reverse`."""
+        worker = clone(self)
+        fitted, adapted = worker._check_reverse(X, X_target)
+        sweep = worker._sweep(SweepTask(fitted, np.zeros(len(fitted), dtype=np.intp), adapted, None, n_classes))
+        return lambda settings, codes: np.array([outcome.codes for outcome in sweep(settings, codes)])
+
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
         (outcome,) = self._sweep(SweepTask(X, codes, X_target, None, len(self.classes_)))([{}])
         assert outcome.coef is not None
@@ -182,7 +189,7 @@ class TGSRClassifier(GroupRegression):
             text = f"kappa = {self.kappa} groups were asked for, {kept} kept: norms are equal up to rounding"
             warnings.warn(text, TiedGroupsWarning, stacklevel=3)
 
-    def _sweep(self, task: SweepTask) -> Sweep:
+    def _sweep(self, task: SweepTask) -> _TGSRSweep:
         if self.rho < _SLOW_RHO:
             _tell_slow(self.rho, self.max_iter)
         return _TGSRSweep(self, task)
@@ -223,7 +230,8 @@ class _TGSRSweep:
     def __post_init__(self) -> None:
         self._system(self.worker)  # what is common to all cells is paid before the first
 
-    def __call__(self, settings: Sequence[Settings]) -> list[Outcome]:
+    def __call__(self, settings: Sequence[Settings], codes: Sequence[Codes] | Codes | None = None) -> list[Outcome]:
+        """Outcomes; ``codes`` are class indices of the source for each of the settings, in place of the task's."""
         batches: dict[tuple[_System, SolverSettings], list[tuple[int, tuple[int, float]]]] = defaultdict(list)
         for index, params in enumerate(settings):
             worker = clone(self.worker).set_params(**params) if params else self.worker
@@ -232,7 +240,8 @@ class _TGSRSweep:
             batches[system, worker._solver_settings()].append((index, cell))
         outcomes: dict[int, Outcome] = {}
         for (system, solver_settings), members in batches.items():
-            solutions = system.solver.solve([cell for _, cell in members], solver_settings)
+            own = None if codes is None else [codes[index] for index, _ in members]
+            solutions = system.solver.solve([cell for _, cell in members], solver_settings, own)
             for (index, _), solution in zip(members, solutions, strict=True):
                 outcomes[index] = system.outcome(settings[index], solution)
         return [outcomes[index] for index in range(len(settings))]
@@ -251,7 +260,8 @@ class _System:
         groups = feature_groups(worker.groups, task.X.shape[1])
         self.positions = np.unique(groups, return_inverse=True)[1]
         self.scales = group_scales(worker.scaling, task.X, task.X_target, self.positions)
-        samples = [task.X, task.X_target, task.X_new]
+        self.new_is_source = task.X_new is task.X
+        samples = [task.X, task.X_target, None if self.new_is_source else task.X_new]
         if self.scales is not None:
             samples = [None if part is None else part / self.scales[self.positions] for part in samples]
         X, X_target, X_new = samples
@@ -269,7 +279,7 @@ class _System:
         return Outcome.of_scores(
             settings,
             solution.target_decisions,
-            solution.new_decisions,
+            solution.source_decisions if self.new_is_source else solution.new_decisions,
             metrics=metrics,
             group_norms=norms,
             coef=lambda: self._coef(solution),

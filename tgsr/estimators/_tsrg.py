@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tgsr.estimators._base import Array, Codes, Fitted
 from tgsr.estimators._drls import RegressionProblem, by_lam
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_choice, check_number
 from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
@@ -77,14 +78,15 @@ class TSRGClassifier(SVMSweepClassifier):
         dtype, span = np.float32 if self.precision == "single" else np.float64, prepared.span
         for lam, cells in by_lam(self, grid).items():
             resolvents = Resolvents(prepared.K_source, prepared.delta, lam, dtype=dtype)
+            regenerate = cache(partial(self._regenerate, span, resolvents))  # for all C the same
             for index, settings in cells:
-                kernel, n_iter, converged = self._regenerate(span, check_number("mu", settings.mu), resolvents)
+                kernel, n_iter, converged = regenerate(check_number("mu", settings.mu))
                 base = settings._fit_svm(span.source, codes)
                 # the SVM's kernel between a regenerated sample P^T k(x) and the source is k(x)^T (P X_s^T)
                 rule = LinearRule(base.svc, base.order, np.eye(len(span.source)), prepared.samples.T @ kernel)
-                yield Fitted(index, rule, n_iter, converged)
+                yield Fitted(index, rule, n_iter, converged and settings.converged_)
 
-    def _regenerate(self, span: Span, mu: float, resolvents: Resolvents) -> tuple[Array, int, bool]:
+    def _regenerate(self, span: Span, resolvents: Resolvents, mu: float) -> tuple[Array, int, bool]:
         """P X_s^T (n, n_source), solved feature block by feature block; iterations; whether all converged."""
         n_features = span.source.shape[1] if span.basis is None else len(span.basis)
 

@@ -1,18 +1,21 @@
 """The registry of methods as studies see them: estimator, default settings, published grid, and what is searched.
 
-The grids are those that reproduce the published rows where these are known (see this folder's README.md). Methods from
-elsewhere are found by an entry point of the group ``tgsr.methods``, or by ``package.module:Class``.
+The grids are those that reproduce the published rows where these are known (see this folder's README.md); on features
+of another layout they also search C, which is 1 in the published ones. Methods from elsewhere are found by an entry
+point of the group ``tgsr.methods``, or by ``package.module:Class``.
 """
 
 from __future__ import annotations
 
 import itertools
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -22,7 +25,6 @@ from optuna.distributions import (
 from sklearn.base import BaseEstimator
 
 from tgsr.errors import ParameterError
-from tgsr.estimators._consensus import ConsensusTGSR, VoteClassifier
 from tgsr.estimators._drls import DRLSClassifier
 from tgsr.estimators._iwsvm import IWSVMClassifier
 from tgsr.estimators._stm import STMClassifier
@@ -32,9 +34,9 @@ from tgsr.estimators._tca import TCAClassifier
 from tgsr.estimators._tgsr import TGSRClassifier
 from tgsr.estimators._tkl import TKLClassifier
 from tgsr.estimators._tsrg import TSRGClassifier
-from tgsr.protocols import XIS
+from tgsr.protocols import N_REGIONS, XIS
 
-__all__ = ["CONSENSUS", "ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
+__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
 
 ENTRY_POINTS = "tgsr.methods"
 """The group of entry points by which installed packages offer methods: classes, or `Method`."""
@@ -45,11 +47,12 @@ Distributions = dict[str, BaseDistribution]
 
 @dataclass(frozen=True)
 class TaskShape:
-    """The sizes that a grid may depend on."""
+    """What a grid may depend on: sizes, and whether the features have the layout of the published ones."""
 
     n_source: int
     n_target: int
     n_groups: int
+    published: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,6 @@ class Method:
     batch : int
         How many settings are fitted together at most: what is lost when a study is interrupted, and the grain in which
         workers share it.
-    rule : str
-        The selection rule by default, which needs no target label: ``"fixed"``, which takes ``defaults``, unless
-        another was better with certainty (see the table in tgsr/evaluation/README.md).
     """
 
     name: str
@@ -88,7 +88,6 @@ class Method:
     param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
     shares: str | None = None
     batch: int = 32
-    rule: str = "fixed"
 
     def make(self, **params: Any) -> BaseEstimator:
         """An unfitted estimator under the published protocol with the given parameters."""
@@ -109,15 +108,8 @@ def expand_grid(grid: Grid) -> list[dict[str, Any]]:
     return [dict(zip(block, values, strict=True)) for block in grid for values in itertools.product(*block.values())]
 
 
-def _dimensions(largest: Callable[[TaskShape], int]) -> tuple[Callable[[TaskShape], Any], Callable[[TaskShape], Any]]:
-    return (
-        lambda shape: [{"n_components": list(range(1, max(largest(shape), 1) + 1))}],
-        lambda shape: {"n_components": IntDistribution(1, max(largest(shape), 1))},
-    )
-
-
-_SUBSPACES = _dimensions(lambda shape: min(shape.n_source, shape.n_target) - 1)
-_COMPONENTS = _dimensions(lambda shape: shape.n_source + shape.n_target - 1)
+_COSTS = [0.01, 0.1, 1.0, 10.0, 100.0]
+_C = FloatDistribution(0.01, 100.0, log=True)
 _WIDTHS = [0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
 _POWERS = [float(f"1e{exponent}") for exponent in range(-3, 4)]
 # λ ∈ 10^{−3…3}, and the 37 values of μ: .001–.009, .01–.09, .1–1, 2–10
@@ -127,27 +119,75 @@ _LAM = FloatDistribution(1e-3, 1e3, log=True)
 _ORDER = {"class_order": "first_appearance"}
 
 
-def _sparse(name: str, estimator: type[BaseEstimator], protocol: Mapping[str, Any], batch: int) -> Method:
+def _counts(largest: int, most: int) -> list[int]:
+    """1 … largest, or so many of them, ever farther apart."""
+    largest = max(largest, 1)
+    if largest <= most:
+        return list(range(1, largest + 1))
+    return [int(count) for count in np.unique(np.geomspace(1, largest, most).round())]
+
+
+def _svm(
+    name: str,
+    estimator: type[BaseEstimator],
+    defaults: Mapping[str, Any],
+    param_grid: Callable[[TaskShape], Grid] = lambda _: [{}],
+    param_distributions: Callable[[TaskShape], Distributions] = lambda _: {},
+    **others: Any,
+) -> Method:
+    """A method that ends in an SVM: on features of another layout than the published, C is searched, too."""
     return Method(
         name,
         estimator,
-        protocol,
-        {"lam": 1.0, "mu": 0.1},
-        lambda _: [{"lam": _POWERS, "mu": _MUS}],
-        lambda _: {"lam": _LAM, "mu": FloatDistribution(1e-3, 10.0, log=True)},
-        shares="lam",
-        batch=batch,
+        others.pop("protocol", _ORDER),
+        defaults,
+        lambda shape: [{**part, **({} if shape.published else {"C": _COSTS})} for part in param_grid(shape)],
+        lambda shape: {**param_distributions(shape), **({} if shape.published else {"C": _C})},
+        **others,
     )
+
+
+def _subspaces(name: str, estimator: type[BaseEstimator], largest: Callable[[TaskShape], int], **fixed: Any) -> Method:
+    """A method that searches the number of its components."""
+    return _svm(
+        name,
+        estimator,
+        {"n_components": 20, **fixed},
+        lambda shape: [{"n_components": _counts(largest(shape), sys.maxsize if shape.published else 24)}],
+        lambda shape: {"n_components": IntDistribution(1, max(largest(shape), 1))},
+    )
+
+
+def _smaller_rank(shape: TaskShape) -> int:
+    return min(shape.n_source, shape.n_target) - 1
+
+
+_SPARSE: dict[str, Any] = {
+    "defaults": {"lam": 1.0, "mu": 0.1},
+    "param_grid": lambda _: [{"lam": _POWERS, "mu": _MUS}],
+    "param_distributions": lambda _: {"lam": _LAM, "mu": FloatDistribution(1e-3, 10.0, log=True)},
+    "shares": "lam",
+}
+
+
+def _tsrg_grid(shape: TaskShape) -> Grid:
+    return [{"lam": _POWERS, "mu": _MUS if shape.published else _POWERS[:5]}]
+
+
+_ZETAS = [0.1, 0.5, 1.0, 1.1, 1.5, 2.0, 3.0, 5.0]
+_TKL_KERNELS: Grid = [
+    {"kernel": ["linear"], "zeta": _ZETAS},
+    {"kernel": ["rbf"], "width": [0.5, 1.0, 2.0], "zeta": _ZETAS},
+]
 
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("SVM", SVMClassifier, _ORDER, {"C": 1.0}),
-        Method(
+        _svm("SVM", SVMClassifier, {"C": 1.0}),
+        _svm(
             "IW-SVM",
             IWSVMClassifier,
-            _ORDER,
             {"weighting": "kliep", "width": None},
             lambda _: [
                 {"weighting": ["kliep", "ulsif"], "width": [None, *_WIDTHS]},
@@ -158,36 +198,39 @@ METHODS: dict[str, Method] = {
                 "width": _WIDTH,
                 "bound": FloatDistribution(1.0, 1000.0, log=True),
             },
-            rule="class-balance",
         ),
-        Method("TCA", TCAClassifier, _ORDER, {"n_components": 20, "mu": 1.0}, *_COMPONENTS),
-        Method("GFK", GFKClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
-        Method("SA", SAClassifier, _ORDER, {"n_components": 20}, *_SUBSPACES),
-        Method(
+        _subspaces("TCA", TCAClassifier, lambda shape: shape.n_source + shape.n_target - 1, mu=1.0),
+        _subspaces("GFK", GFKClassifier, _smaller_rank),
+        _subspaces("SA", SAClassifier, _smaller_rank),
+        _svm(
             "STM",
             STMClassifier,
-            {},
             {"lam": 1.0, "width": 1.0, "kernel": "linear"},
             lambda _: [{"kernel": ["linear", "rbf"], "width": _WIDTHS[1:5], "lam": _POWERS}],
             lambda _: {"kernel": CategoricalDistribution(["linear", "rbf"]), "width": _WIDTH, "lam": _LAM},
+            protocol={},
         ),
-        Method(
+        _svm(
             "TKL",
             TKLClassifier,
-            _ORDER,
             {"zeta": 2.0},
-            lambda _: [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}],
-            lambda _: {"zeta": FloatDistribution(0.1, 5.0)},
-            rule="class-balance",
+            lambda shape: (
+                [{"zeta": [round(0.1 * step, 1) for step in range(1, 51)]}] if shape.published else _TKL_KERNELS
+            ),
+            lambda shape: {
+                "zeta": FloatDistribution(0.1, 5.0),
+                **({} if shape.published else {"kernel": CategoricalDistribution(["linear", "rbf"]), "width": _WIDTH}),
+            },
         ),
-        _sparse("TSRG", TSRGClassifier, _ORDER, batch=2),
-        _sparse("DRLS", DRLSClassifier, {}, batch=37),
+        # of another layout the fewer values of μ: C is searched, and a fit takes seconds
+        _svm("TSRG", TSRGClassifier, **{**_SPARSE, "param_grid": _tsrg_grid}, batch=len(_COSTS)),
+        Method("DRLS", DRLSClassifier, {}, **_SPARSE, batch=37),
         Method(
             "TGSR",
             TGSRClassifier,
             {},
             {"kappa": 85, "xi": 0.01},
-            lambda shape: [{"kappa": list(range(1, shape.n_groups + 1)), "xi": [float(xi) for xi in XIS]}],
+            lambda shape: [{"kappa": _counts(shape.n_groups, N_REGIONS), "xi": [float(xi) for xi in XIS]}],
             lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
             "xi",
             batch=128,
@@ -197,20 +240,8 @@ METHODS: dict[str, Method] = {
 """The ten methods in the order of the paper's tables."""
 
 
-CONSENSUS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("TGSR-average", ConsensusTGSR, {"combine": "average"}),
-        Method("TGSR-tenth", ConsensusTGSR, {"combine": "tenth"}),
-        Method("TGSR-IWA", ConsensusTGSR, {"combine": "iwa"}),
-        *(Method(f"{name}-vote", VoteClassifier, {"method": name}) for name in METHODS if name != "SVM"),
-    )
-}
-"""Combinations of a whole grid: nothing is chosen (see `tgsr.estimators._consensus`)."""
-
-
 def get_method(name: str) -> Method:
-    """Find a method: one of the ten or a consensus in any case, or an entry point, or ``package.module:Class``.
+    """Find a method: one of the ten in any case, or an entry point, or ``package.module:Class``.
 
     Hyphens may be left out.
 
@@ -224,7 +255,7 @@ def get_method(name: str) -> Method:
         If there is no such method, or it cannot be imported.
     """
     wanted = _plain(name)
-    for method in (METHODS | CONSENSUS).values():
+    for method in METHODS.values():
         if _plain(method.name) == wanted:
             return method
     for entry in entry_points(group=ENTRY_POINTS):

@@ -11,7 +11,21 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 
-__all__ = ["Outcome", "Settings", "Sweep", "SweepTask", "fit_sweep", "on_all_classes", "prepare_sweep"]
+from tgsr.autologging import without_autologging
+from tgsr.stopping import raise_if_stopped
+
+__all__ = [
+    "Outcome",
+    "Reverse",
+    "Settings",
+    "Sweep",
+    "SweepTask",
+    "fit_sweep",
+    "on_all_classes",
+    "prepare_reverse",
+    "prepare_sweep",
+    "refit_by_labels",
+]
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -66,6 +80,19 @@ class Sweep(Protocol):
         """Fit with each set of hyper-parameters; outcomes in the same order."""
 
 
+class Reverse(Protocol):
+    """A method prepared to be trained back from the target to the source; may be called from several threads."""
+
+    def __call__(self, settings: Sequence[Settings], codes: Sequence[Codes] | Codes) -> Codes:
+        """For each set of hyper-parameters, fit on the target with its own class indices ``codes[i]`` (n_target,).
+
+        Returns
+        -------
+        array of int, shape (n_settings, n_source)
+            Class indices predicted for the source's samples.
+        """
+
+
 def prepare_sweep(
     estimator: BaseEstimator,
     X: npt.ArrayLike,
@@ -89,7 +116,8 @@ def prepare_sweep(
     X_target : array of shape (n_target, n_features)
         What the method adapts to, and predicts.
     X_new : array of shape (n_new, n_features), optional
-        Samples to predict besides, such as a held-out fold.
+        Samples to predict besides, such as a held-out fold. Where it is ``X`` itself (the same object), TGSR has the
+        source's decisions at no cost.
     n_classes : int, optional
         By default one more than the largest code; a class may be absent in the source.
     """
@@ -100,6 +128,61 @@ def prepare_sweep(
         sweep: Sweep = own(X, codes, X_target, X_new, n_classes=n_classes)
         return sweep
     return fit_sweep(estimator, SweepTask(np.asarray(X), codes, X_target, X_new, n_classes))
+
+
+def prepare_reverse(estimator: BaseEstimator, X: npt.ArrayLike, X_target: npt.ArrayLike, *, n_classes: int) -> Reverse:
+    """Prepare what circular validation asks of a method: fits on the target's predicted labels, adapted to the source.
+
+    What does not depend on labels is computed once where the class can: where it has a ``prepare_reverse`` of its own
+    with the same arguments. Any other is prepared for each distinct vector of labels by `prepare_sweep`. Labels of one
+    class teach nothing: all of the source is then predicted as that class.
+
+    Parameters
+    ----------
+    estimator, n_classes
+        As in `prepare_sweep`.
+    X : array of shape (n_source, n_features)
+        What is predicted and adapted to: the source's samples.
+    X_target : array of shape (n_target, n_features)
+        What is fitted on.
+    """
+    if _shares_reverse(type(estimator)):
+        refit: Reverse = estimator.prepare_reverse(X, X_target, n_classes=n_classes)
+    else:
+        refit = refit_by_labels(lambda codes: prepare_sweep(estimator, X_target, codes, X, n_classes=n_classes))
+    n_source = len(np.asarray(X))
+
+    def reverse(settings: Sequence[Settings], codes: Sequence[Codes] | Codes) -> Codes:
+        labels = np.array(codes, dtype=np.intp).reshape(len(settings), -1)
+        back = np.repeat(labels[:, :1], n_source, axis=1)
+        taught = np.flatnonzero((labels != labels[:, :1]).any(axis=1))
+        if len(taught):
+            back[taught] = refit([settings[index] for index in taught.tolist()], labels[taught])
+        return back
+
+    return reverse
+
+
+def _shares_reverse(cls: type) -> bool:
+    """Whether the class's ``prepare_reverse`` is not older than the ``prepare_sweep`` that a subclass gave it."""
+    names = ("prepare_reverse", "prepare_sweep")
+    reverse, sweep = (next((base for base in cls.__mro__ if name in vars(base)), None) for name in names)
+    return reverse is not None and (sweep is None or issubclass(reverse, sweep))
+
+
+def refit_by_labels(prepare: Callable[[Codes], Sweep]) -> Reverse:
+    """Refits of a method that ``prepare(codes)`` prepares for some labels; settings with equal ones share it."""
+
+    def refit(settings: Sequence[Settings], codes: Sequence[Codes] | Codes) -> Codes:
+        distinct, numbers = np.unique(codes, axis=0, return_inverse=True)
+        found: dict[int, Codes] = {}
+        for number, labels in enumerate(distinct):
+            alike = np.flatnonzero(numbers == number).tolist()
+            outcomes = prepare(labels)([settings[index] for index in alike])
+            found.update(zip(alike, (outcome.codes for outcome in outcomes), strict=True))
+        return np.array([found[index] for index in range(len(settings))])
+
+    return refit
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +200,11 @@ def fit_sweep(estimator: BaseEstimator, task: SweepTask) -> Sweep:
     """The sweep of an estimator that only has ``fit`` and ``predict``: a fit for each set of hyper-parameters."""
 
     def outcome(params: Settings) -> Outcome:
+        raise_if_stopped()
         fitted: Any = clone(estimator).set_params(**params)
         takes_target = "X_target" in inspect.signature(fitted.fit).parameters
-        fitted.fit(task.X, task.codes, **({"X_target": task.X_target} if takes_target else {}))
+        with without_autologging():
+            fitted.fit(task.X, task.codes, **({"X_target": task.X_target} if takes_target else {}))
         codes, decisions = _predict(fitted, task.X_target, task)
         new_codes, new_decisions = (None, None) if task.X_new is None else _predict(fitted, task.X_new, task)
         return Outcome(dict(params), codes, decisions, new_codes=new_codes, new_decisions=new_decisions)

@@ -1,15 +1,44 @@
-"""Scores, the runner of one experiment, and selection without target labels."""
+"""Scores, one experiment, the table of trials and what is best in it, rules that need no target labels."""
 
-from tgsr.evaluation._metrics import Scores, score, score_batch
-from tgsr.evaluation._task import Evaluation, TransferEstimator, TransferTask, evaluate, mask_target
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from tgsr.evaluation.choice import Choice, choose, rank_trials
+    from tgsr.evaluation.metrics import METRICS, Metric, Scores, score, score_batch
+    from tgsr.evaluation.paper import published_result, published_results
+    from tgsr.evaluation.rules import RULES, Rule, RuleContext, decisions_of, get_rule
+    from tgsr.evaluation.task import Evaluation, TransferEstimator, TransferTask, evaluate, mask_target
 
 __all__ = [
+    "METRICS",
+    "RULES",
+    "Choice",
     "Evaluation",
+    "Metric",
+    "Rule",
+    "RuleContext",
     "Scores",
     "TransferEstimator",
     "TransferTask",
+    "choose",
+    "decisions_of",
     "evaluate",
+    "get_rule",
     "mask_target",
+    "published_result",
+    "published_results",
+    "rank_trials",
     "score",
     "score_batch",
 ]
+
+_MODULES = {
+    "tgsr.evaluation.choice": "Choice choose rank_trials",
+    "tgsr.evaluation.metrics": "METRICS Metric Scores score score_batch",
+    "tgsr.evaluation.paper": "published_result published_results",
+    "tgsr.evaluation.rules": "RULES Rule RuleContext decisions_of get_rule",
+    "tgsr.evaluation.task": "Evaluation TransferEstimator TransferTask evaluate mask_target",
+}
+__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)

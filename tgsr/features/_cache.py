@@ -12,13 +12,14 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._clips import Clip
+from tgsr.datasets._clips import Clip, is_film
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path
 from tgsr.version import code_digest
@@ -46,8 +47,8 @@ def content_key(clip: Clip, parameters: dict[str, Any]) -> str:
     MissingDataError, DataError
         If a file of the clip is not there, or cannot be read.
     """
-    frames = None if clip.video is None else [clip.onset, clip.offset]
-    made_by = [parameters, clip.cropped, frames, code_digest(*_DECIDING)]
+    frames = [clip.onset, clip.offset] if is_film(clip) else None
+    made_by = [parameters, clip.cropped is not False, frames, code_digest(*_DECIDING)]
     sha = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode())
     for path in clip.frames if clip.video is None else (clip.video,):
         try:
@@ -65,21 +66,21 @@ class FeatureCache:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    def get(self, key: str) -> npt.NDArray[np.float64] | None:
-        """Give the features under a key, or None if there are none or they are damaged."""
+    def get(self, key: str) -> tuple[npt.NDArray[np.float64], tuple[str, ...]] | None:
+        """Give the features under a key and the notes on their clip, or None if there are none or they are damaged."""
         try:
             # opened here: np.load leaves its own file open if the archive is damaged
             with self._path(key).open("rb") as stream, np.load(stream, allow_pickle=False) as members:
-                features = np.asarray(members["features"])
+                features, notes = np.asarray(members["features"]), tuple(members["notes"].tolist())
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
-        return features if features.dtype == np.float64 and features.ndim == 2 else None
+        return (features, notes) if features.dtype == np.float64 and features.ndim == 2 else None
 
-    def put(self, key: str, features: npt.NDArray[np.float64]) -> None:
-        """Keep features under a key; a folder that cannot be written is a `DataError`."""
+    def put(self, key: str, features: npt.NDArray[np.float64], notes: Sequence[str] = ()) -> None:
+        """Keep features and notes under a key; a folder that cannot be written is a `DataError`."""
         try:
             with atomic_path(self._path(key)) as temporary, temporary.open("wb") as stream:
-                np.savez(stream, features=features)
+                np.savez(stream, features=features, notes=np.array(notes, dtype=np.str_))
         except OSError as error:
             raise DataError(
                 f"{self.folder}: the cache cannot be written ({error.strerror}); choose another with --cache"

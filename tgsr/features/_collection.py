@@ -50,6 +50,7 @@ class _Outcome:
     key: str = ""
     cached: bool = False
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,14 @@ class _Task:
             key = content_key(clip, self.parameters)
             cache = None if self.cache is None else FeatureCache(self.cache)
             if cache is not None and (known := cache.get(key)) is not None:
-                return _Outcome(known, key, cached=True)
-            features = clip_features(read_frames(clip), self.settings, cropped=clip.cropped)
+                return _Outcome(known[0], key, cached=True, notes=known[1])
+            notes: list[str] = []
+            features = clip_features(read_frames(clip, notes), self.settings, cropped=clip.cropped)
         except TgsrError as error:
             return _Outcome(None, reason=str(error))
         if cache is not None:
-            cache.put(key, features)
-        return _Outcome(features, key)
+            cache.put(key, features, notes)
+        return _Outcome(features, key, notes=tuple(notes))
 
 
 def extract_collection(
@@ -211,6 +213,8 @@ def _remarks(collection: ClipCollection, dataset: FeatureDataset, used: list[tup
     same: dict[str, list[Clip]] = defaultdict(list)
     for clip, outcome in used:
         same[outcome.key].append(clip)
+    for clip, outcome in used:
+        yield from (f"{clip.path}: {note}" for note in outcome.notes)
     for clips in same.values():
         if len(clips) > 1:
             labels = "" if len({clip.label for clip in clips}) == 1 else ", under different labels"

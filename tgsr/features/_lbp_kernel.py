@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from tgsr.jit import compile_kernel
 
 __all__ = ["count_cells"]
 
 
-@njit(nogil=True, cache=True)
+@compile_kernel()
 def count_cells(  # pragma: no cover - compiled
     clip: npt.NDArray[np.float64],
     margins: npt.NDArray[np.int64],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._clips import VIDEO_SUFFIXES, Clip, frame_files, read_frames
+from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
@@ -21,6 +22,8 @@ from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import SCALES
 
 __all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
+
+_log = logging.getLogger(__name__)
 
 CROPS: tuple[str, ...] = ("auto", "face", "none")
 _LARGEST = {"n_frames": 1000, "size": 1024, "radii": 64, "grid": 64}
@@ -116,26 +119,35 @@ class ExtractionSettings:
 
 
 def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
-    """Read a clip for inference, as grey frames (height, width): a folder of numbered frames, or a video file.
+    """Read a clip for inference, as grey frames (height, width): a folder of numbered frames, or a film.
 
     Raises
     ------
     MissingDataError
         If there is no such folder or file, or the folder holds no frames.
     DataError
-        If a frame or the video cannot be used; the message names the file.
+        If a frame or the film cannot be used; the message names the file.
     """
-    path = Path(path)
+    clip, notes = _clip_at(Path(path)), list[str]()
+    frames = read_frames(clip, notes)
+    for note in notes:
+        _log.warning("%s: %s", path, note)
+    return frames
+
+
+def _clip_at(path: Path) -> Clip:
     if path.is_dir():
         frames, _ = frame_files(path)
         if not frames:
             raise MissingDataError(f"{path}: no frames in this folder; give a folder of images such as img12.jpg")
-        return read_frames(Clip(path.name, "", None, "", frames))
+        return Clip(path.name, "", None, "", frames)
     if not path.exists():
         raise MissingDataError(f"{path}: no such folder of frames or video file")
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise DataError(f"{path}: not a known kind of video ({', '.join(sorted(VIDEO_SUFFIXES))})")
-    return read_frames(Clip(path.stem, "", None, "", video=path))
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return Clip(path.stem, "", None, "", video=path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return Clip(path.stem, "", None, "", (path,))
+    raise DataError(f"{path}: not a known kind of video ({', '.join(sorted(VIDEO_SUFFIXES))})")
 
 
 def path_features(path: str | os.PathLike[str], settings: ExtractionSettings | None = None) -> npt.NDArray[np.float64]:

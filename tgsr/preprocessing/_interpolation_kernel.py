@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from tgsr.jit import compile_kernel
 
 __all__ = ["weigh_frames"]
 
@@ -18,7 +19,7 @@ _BLOCK = 256  # pixels at a time: their sums for 16 frames stay in the processor
 _AT_ONCE = 4  # given frames added in one go, which halves the traffic with the sums
 
 
-@njit(nogil=True, cache=True)
+@compile_kernel()
 def weigh_frames(weights: npt.NDArray[np.float64], frames: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Give weights (n_wanted, n_given) times frames (n_given, n_pixels): shape (n_wanted, n_pixels)."""
     n_wanted, n_given = weights.shape

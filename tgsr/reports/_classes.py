@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tgsr.reports._style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
-from tgsr.tracking._trial import decode_predictions
+from tgsr.evaluation.metrics import Scores
+from tgsr.reports.style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
+from tgsr.trials.trial import decode_predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,17 +72,10 @@ def draw_bars(bars: pd.DataFrame, label: str, title: str = "") -> Figure:
     return figure
 
 
-def class_scores(row: Mapping[str, Any]) -> pd.DataFrame:
-    """Recall and precision of each class, in per cent, from a row of scores.
-
-    Returns
-    -------
-    DataFrame
-        Index: the classes that the row knows; columns ``recall, precision``.
-    """
-    names = [name.removeprefix("recall_") for name in row if name.startswith("recall_")]
-    values = [[100 * float(row.get(f"{kind}_{name}", np.nan)) for kind in ("recall", "precision")] for name in names]
-    return pd.DataFrame(values, index=names, columns=["recall", "precision"], dtype=float)
+def class_scores(scores: Scores[float], class_names: Sequence[str]) -> pd.DataFrame:
+    """Recall and precision of each class in per cent: a row a class."""
+    columns = {"recall": 100 * scores.class_recall, "precision": 100 * scores.class_precision}
+    return pd.DataFrame(columns, index=pd.Index(class_names))
 
 
 def predicted_counts(predictions: str, class_names: Sequence[str]) -> pd.DataFrame:

@@ -16,49 +16,43 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tgsr.evaluation.choice import PARAM
 from tgsr.evaluation.remarks import symbol
-from tgsr.reports._settings import as_shown, axis_label, is_grid, is_log, score_label, scores_of
+from tgsr.reports._columns import axis_label, column_label, in_units, is_log, scores_of
+from tgsr.reports._settings import is_grid
 
 __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 
-_DIGITS = {"accuracy": 2}
-"""Of scores on a page, where they are not four."""
 
+def surface_figure(table: pd.DataFrame, over: tuple[str, str], by: str) -> dict[str, Any]:
+    """The scores of a table over two settings (y, x), and what a choice reads, as data and layout for plotly's script.
 
-def surface_figure(table: pd.DataFrame, over: tuple[str, str]) -> Any:
-    """The scores of a table over two settings (y, x) as a figure of plotly.
-
-    It is a map with buttons for the metric and, of a grid, for a map or a solid; scattered trials are points. On a log
+    It is a map with buttons for the score and, of a grid, for a map or a solid; scattered trials are points. On a log
     axis a value of 0 is left out.
     """
-    import plotly.graph_objects as go
-
     axes = []
     for name in over:
-        kind = "log" if is_log(name, table[name].to_numpy(dtype=np.float64)) else "linear"
-        table = table[table[name] > 0] if kind == "log" else table
-        axes.append({"title": axis_label(name), "type": kind, "zeroline": False})
-    metrics, (y, x), solid = scores_of(table), axes, is_grid(table, over)
-    shown = as_shown(table).round({metric: _DIGITS.get(metric, 4) for metric in metrics})
-    figure = go.Figure([_trace(shown, over, metric, solid) for metric in metrics])
-    figure.update_traces(visible=False, selector=lambda trace: trace is not figure.data[0])
-    figure.update_layout(
-        xaxis=x,
-        yaxis=y,
-        scene={"xaxis": x, "yaxis": y, "zaxis": {"title": ""}, "aspectratio": {"x": 1.5, "y": 1.5, "z": 0.8}},
-        margin={"t": 60, "r": 10, "b": 50, "l": 55},
-        updatemenus=_menus(metrics, solid),
-        template="none",
-    )
-    return figure
+        kind = "log" if is_log(name, table[PARAM + name].to_numpy(dtype=np.float64)) else "linear"
+        table = table[table[PARAM + name] > 0] if kind == "log" else table
+        axes.append({"title": {"text": axis_label(name)}, "type": kind, "zeroline": False})
+    columns, (y, x), solid = scores_of(table, by), axes, is_grid(table, over)
+    traces = [{**_trace(table, over, column, solid), "visible": column == columns[0]} for column in columns]
+    which = {column_label(column): ["visible", [column == other for other in columns]] for column in columns}
+    kinds = {"map": ["type", "heatmap"], "surface": ["type", "surface"]} if solid else {}
+    solid_axes = {"xaxis": x, "yaxis": y, "zaxis": {"title": {"text": ""}}}
+    layout = {
+        "xaxis": x,
+        "yaxis": y,
+        "scene": {**solid_axes, "aspectratio": {"x": 1.5, "y": 1.5, "z": 0.8}},
+        "margin": {"t": 90, "r": 10, "b": 50, "l": 55},
+        "updatemenus": [_menu(which, 5), _menu(kinds, 42)],
+    }
+    return {"data": traces, "layout": layout}
 
 
-def packed_surfaces(tables: Mapping[str, tuple[pd.DataFrame, tuple[str, str]]]) -> str:
-    """The figures of several studies by their names (table, settings), compressed, as text for a page."""
-    from plotly.utils import PlotlyJSONEncoder
-
-    figures = {name: surface_figure(*given) for name, given in tables.items()}
-    return _packed(json.dumps(figures, cls=PlotlyJSONEncoder))
+def packed_surfaces(surfaces: Mapping[str, tuple[pd.DataFrame, tuple[str, str], str]]) -> str:
+    """The figures of several studies by their names (table, settings, choice), compressed, as text for a page."""
+    return _packed(json.dumps({name: surface_figure(*given) for name, given in surfaces.items()}, allow_nan=False))
 
 
 @functools.cache
@@ -73,33 +67,25 @@ def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
-def _trace(table: pd.DataFrame, over: tuple[str, str], metric: str, solid: bool) -> Any:
-    import plotly.graph_objects as go
-
-    vertical, horizontal = over
-    colours = {"colorscale": "Cividis", "colorbar": {"title": score_label(metric)}}
+def _trace(table: pd.DataFrame, over: tuple[str, str], column: str, solid: bool) -> dict[str, Any]:
+    """One score over the settings; what is missing is null."""
+    vertical, horizontal = (PARAM + name for name in over)
+    values = in_units(table, column).map(lambda value: float(f"{value:.4g}"))  # what a reader can tell apart
+    colours = {"colorscale": "Cividis", "colorbar": {"title": {"text": column_label(column)}}}
     value = "z" if solid else "marker.color"
-    hover = f"{symbol(vertical)} = %{{y}}, {symbol(horizontal)} = %{{x}}<br>%{{{value}}}<extra></extra>"
+    hover = f"{symbol(over[0])} = %{{y}}, {symbol(over[1])} = %{{x}}<br>%{{{value}}}<extra></extra>"
     if solid:
-        scores = table.pivot_table(index=vertical, columns=horizontal, values=metric)
-        places = {"x": scores.columns.tolist(), "y": scores.index.tolist(), "z": scores.to_numpy().tolist()}
-        return go.Heatmap(**places, **colours, hovertemplate=hover)
-    places = {"x": table[horizontal].tolist(), "y": table[vertical].tolist()}
-    marker = {"color": table[metric].tolist(), "showscale": True, "size": 8, **colours}
-    return go.Scatter(**places, mode="markers", marker=marker, hovertemplate=hover)
+        cells = table.assign(value=values).pivot_table(index=vertical, columns=horizontal, values="value")
+        z = cells.astype(object).where(cells.notna(), None).to_numpy().tolist()
+        places: dict[str, Any] = {"x": cells.columns.tolist(), "y": cells.index.tolist(), "z": z}
+        return {"type": "heatmap", **places, **colours, "hovertemplate": hover}
+    marker = {"color": values.astype(object).where(values.notna(), None).tolist(), "showscale": True, "size": 8}
+    places = {"x": table[horizontal].tolist(), "y": table[vertical].tolist(), "marker": {**marker, **colours}}
+    return {"type": "scatter", "mode": "markers", **places, "hovertemplate": hover}
 
 
-def _menus(metrics: list[str], solid: bool) -> list[dict[str, Any]]:
-    """Buttons above the figure: which score, and how a grid is drawn."""
-    which = {score_label(metric): ["visible", [metric == other for other in metrics]] for metric in metrics}
-    kinds = {"map": ["type", "heatmap"], "surface": ["type", "surface"]} if solid else {}
-    place = {"type": "buttons", "direction": "right", "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
-    return [
-        {
-            **place,
-            "x": at,
-            "buttons": [{"label": label, "method": "restyle", "args": args} for label, args in choices.items()],
-        }
-        for at, choices in ((0.0, which), (0.45, kinds))
-        if len(choices) > 1
-    ]
+def _menu(choices: Mapping[str, list[Any]], above: int) -> dict[str, Any]:
+    """Buttons so many pixels above the figure."""
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": above}, "direction": "right"}
+    buttons = [{"label": label, "method": "restyle", "args": args} for label, args in choices.items()]
+    return {"type": "buttons", **place, "buttons": buttons, "visible": len(buttons) > 1}

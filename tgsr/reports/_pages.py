@@ -1,9 +1,11 @@
-"""The report of one study, and that of all studies beside the published tables: each one self-contained HTML page."""
+"""The page of one study, and that of all studies beside the published tables: each one self-contained HTML file."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,85 +13,95 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr import __version__
-from tgsr.evaluation.best import Best, rank_trials
+from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, SCORE, column_of, rank_trials
+from tgsr.evaluation.metrics import METRICS, describe_metric
 from tgsr.evaluation.paper import published_result
-from tgsr.evaluation.remarks import show_value, symbol
-from tgsr.evaluation.selection import RULES
+from tgsr.evaluation.remarks import choice_remarks, one_class_remark, show_settings
+from tgsr.evaluation.rules import RULES, get_rule
 from tgsr.protocols import EXPERIMENTS
 from tgsr.reports._classes import draw_confusions
+from tgsr.reports._columns import SHOWN, column_label, in_units, named, own_metrics, scores_of
 from tgsr.reports._explorer import packed_plotly, packed_surfaces
-from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, choice_tables, study_figures
-from tgsr.reports._records import StudyRecord
+from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, StudyView, study_figures
 from tgsr.reports._table_formats import as_html
-from tgsr.reports._tables import collect_results, paper_order, paper_tables
+from tgsr.reports._tables import AVERAGE, FIXED, collect_results, paper_order, paper_tables, part_of_grid
+from tgsr.tracking.records import StudyRecord
 
 __all__ = ["render_paper", "render_study", "select_records"]
 
-_GENERATED = (
-    "Generated data: clips drawn by “tgsr demo-data”, no recorded person. These scores say nothing about "
-    "micro-expressions, and the paper's numbers do not apply."
-)
-_KINDS = {"oracle": "oracle", "fixed": "fixed defaults"}
+_ORACLE = "oracle (chosen by target labels)"
+_F1 = METRICS[SCORE]
 
 
-def render_study(record: StudyRecord, figures: Iterable[ReportFigure] | None = None) -> str:
-    """Write the report of one study of any method, with the figures that `study_figures` has drawn, or draws now."""
-    best = record.best
+def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[ReportFigure] | None = None) -> str:
+    """Write the page of one study of any method.
+
+    Parameters
+    ----------
+    record : StudyRecord
+    by : str, optional
+        The rule (or ``"oracle"``) whose choice is shown; by default the study's own.
+    figures : iterable of ReportFigure, optional
+        What `study_figures` has drawn; by default they are drawn now.
+    """
+    view, table = StudyView.of(record, by), record.table
     sections: dict[str, list[ReportFigure]] = {}
-    for figure in study_figures(record) if figures is None else figures:
+    for figure in study_figures(record, by) if figures is None else figures:
         sections.setdefault(figure.section, []).append(figure)
     return _render(
         "study.html",
         sections,
         title=f"Study {record.label}",
-        record=record,
-        n_trials=f"{len(record.table):,}",
-        warnings=_warnings(record),
-        remarks=record.remarks,
-        selection_text=_selection_text(record),
-        headline={} if best is None else _show_trial(best.row, best.settings),
-        standing="" if best is None else _standing(record, best),
-        choices={name: _as_table(table.round(4)) for name, table in choice_tables(record).items()},
-        top="" if best is None else _top(record, best),
-        value_label="macro-F1 on the target" if record.oracle else f"the value of “{record.selection}”",
-        run_facts={"pair": record.pair, "method": record.method, "selection": record.selection} | record.facts,
+        view=view,
+        # a page imports no code that a stored name names
+        description=get_rule(view.by).description if view.by in RULES else "",
+        one_class=_remark(record, view.choice.row) if view.choice else "",
+        n_stopped=int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0,
+        headline=_headline(view),
+        remarks=_remarks(view),
+        scores=table[METRIC + SCORE].dropna() if record.is_scored else None,
+        paper=None if record.is_generated else published_result(record.pair, record.method),
+        choices=_as_table(_choices(view)),
+        named={name: _as_table(named_table) for name, named_table in _tables_of_names(view).items()},
+        top=_as_table(_top(view)),
     )
 
 
 def select_records(records: Sequence[StudyRecord]) -> list[StudyRecord]:
-    """One study for each pair, method, groups, scaling and selection, of a whole grid if there is one, else the first.
+    """One study for each pair, method with its variant, and sampler: of a whole grid if there is one, else the first.
 
     Studies without trials are left out. Pairs come in the paper's order, methods in its reverse: TGSR first.
     """
     kept: dict[tuple[str, str, str], StudyRecord] = {}
     for record in sorted(records, key=lambda record: record.coverage != ""):
         if len(record.table):
-            kept.setdefault((record.pair, record.row, record.selection), record)
-    return sorted(
-        kept.values(),
-        key=lambda one: (paper_order(one.pair), -paper_order(one.method)[0], one.row, not one.oracle),
-    )
+            kept.setdefault((record.pair, record.spec.variant, record.spec.sampler), record)
+
+    def place(record: StudyRecord) -> tuple[Any, ...]:
+        variant = record.spec.variant
+        return paper_order(record.pair), -paper_order(record.method)[0], variant, record.spec.sampler != "grid"
+
+    return sorted(kept.values(), key=place)
 
 
-def render_paper(
-    records: Sequence[StudyRecord], comparison: pd.DataFrame | None = None, frame: npt.NDArray[Any] | None = None
-) -> str:
-    """Write the report of all studies (the newest first): its tables are made of all, figures of `select_records`.
+def render_paper(records: Sequence[StudyRecord], frame: npt.NDArray[Any] | None = None) -> str:
+    """Write the page of all studies (the newest first): its tables are made of all, figures of `select_records`.
 
-    ``comparison`` is a table as ``tgsr compare`` writes it; ``frame`` a cropped face to draw the regions on.
+    ``frame`` is a cropped face to draw the regions on.
     """
-    results = collect_results(records, comparison)
+    results, shown = collect_results(records), select_records(records)
     groups: dict[str, list[str]] = {}
     for table in paper_tables(results):
-        kind = _KINDS.get(table.selection, f"label-free ({table.selection})")
-        groups.setdefault(kind, []).append(as_html(table))
-    shown = select_records(records)
-    drawn = [one for one in shown if one.group_norms is not None] or shown[: len(EXPERIMENTS)]
+        known = {ORACLE: _ORACLE, FIXED: "fixed settings", AVERAGE: "consensus (label-free)"}
+        heading = known.get(table.choice, f"label-free ({table.choice})")
+        groups.setdefault(heading, []).append(as_html(table))
+    searched = [one for one in shown if one.spec.sampler != FIXED]
+    drawn = [one for one in searched if one.spec.grouping] or searched[: len(EXPERIMENTS)]
     dpi = 130 if len(drawn) <= len(EXPERIMENTS) else 95
     sections = {
         one.label: [
-            replace(figure, of=one.slug, dpi=dpi)
-            for figure in study_figures(one, frame)
+            replace(figure, of=one.run_id[:8], dpi=dpi)
+            for figure in study_figures(one, frame=frame)
             if figure.section in (REGIONS, CURVES, SURFACE)
         ]
         for one in drawn
@@ -98,11 +110,12 @@ def render_paper(
         "paper.html",
         sections | {CLASSES: _confusions(shown)},
         title="Cross-database micro-expression recognition: the paper's experiments",
-        present=_present(results),
-        warnings=[_GENERATED] if results["generated"].any() else [],
-        summary=_as_table(pd.DataFrame(map(_summary, shown)).set_index("pair")) if shown else "",
+        missing=[one.name for one in EXPERIMENTS if one.name not in set(results["experiment"])],
+        n_studies=len(records),
+        is_generated=results["generated"].any(),
+        summary=_as_table(pd.DataFrame(map(_summary, shown))),
         table_groups=groups,
-        run_facts={record.label: record.facts for record in shown},
+        shown=shown,
     )
 
 
@@ -115,118 +128,130 @@ def _render(template: str, sections: Mapping[str, Sequence[ReportFigure]], **con
     environment = Environment(
         loader=PackageLoader("tgsr.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template(template).render(version=__version__, sections=sections, **packed, **context)
+    common = {"version": __version__, "now": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "sections": sections}
+    return environment.get_template(template).render(**common, **packed, **context)
 
 
 def _as_table(table: pd.DataFrame) -> str:
-    """A small table as HTML, its index in bold at the left; text is escaped."""
-    return table.to_html(border=0, na_rep="–", index_names=False)
-
-
-def _show_trial(row: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
-    """A trial's scores and settings, as people read them."""
-    scores = {"macro-F1": row.get("macro_f1"), "accuracy": row.get("accuracy")}
-    if row["selection_value"] != row.get("macro_f1"):
-        scores["selection value"] = row["selection_value"]
-    shown = {
-        name: f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4f}"
-        for name, value in scores.items()
-        if value is not None and np.isfinite(value)
-    }
-    return shown | {symbol(name): show_value(value) for name, value in settings.items()}
-
-
-def _selection_text(record: StudyRecord) -> str:
-    rule = RULES.get(record.selection)
-    said = f"Selection “{record.selection}”" + (f": {rule.description}." if rule else ".")
-    if record.oracle:
-        return f"{said} The best trial is no estimate of what the method achieves in use."
-    shown = "Scores on the target are shown for information; they chose nothing."
-    return f"{said} {shown if record.scored else 'The target has no labels: there are no scores on it.'}"
-
-
-def _standing(record: StudyRecord, best: Best) -> str:
-    """Where the chosen trial stands among all, and against the paper's number."""
-    if not record.scored:
+    """A small table as HTML, its first column in bold at the left; text is escaped, remarks only shown if there are."""
+    if table.empty:
         return ""
-    scores = record.table["macro_f1"].dropna().to_numpy(dtype=np.float64)
-    parts = []
-    if len(scores) > 1:
-        below = 100 * float((scores < best.row["macro_f1"]).mean())
-        low, median, high = np.quantile(scores, [0.25, 0.5, 0.75])
-        parts.append(
-            f"All {len(scores):,} trials on the target: median macro-F1 {median:.4f}, quartiles {low:.4f} and "
-            f"{high:.4f}, best {scores.max():.4f}; the chosen one is above {below:.1f} % of them."
-        )
-    paper = None if record.generated else published_result(record.pair, record.method)
-    if paper is not None:
-        groups = ", with the groups of the released records," if record.grouping else ""
-        parts.append(
-            f"The paper reports macro-F1 {paper.macro_f1:.4f} and accuracy {100 * paper.accuracy:.2f} % for "
-            f"{record.method} here (an oracle{groups} on the recorded databases)."
-        )
-    return " ".join(parts)
+    if "remark" in table and not table["remark"].astype(bool).any():
+        table = table.drop(columns="remark")
+    return table.set_index(str(table.columns[0])).to_html(border=0, na_rep="–", index_names=False)
 
 
-def _warnings(record: StudyRecord) -> list[str]:
-    found = [_GENERATED] if record.generated else []
-    if record.status != "FINISHED":
-        found.append(f"The study's state is {record.status}: this report shows the trials that were finished.")
-    if record.coverage:
-        found.append(f"This is not the method's whole grid: {record.coverage}. What was chosen is the best of these.")
-    stopped = int((record.table["converged"] == 0).sum()) if "converged" in record.table else 0
-    if stopped:
-        found.append(f"{stopped:,} trials stopped at the limit of iterations.")
-    if record.best is not None and record.grouping and record.group_norms is None:
-        found.append("The chosen trial's groups are not stored with these results, so that Fig. 2 is missing.")
-    if record.best is not None and record.scored and record.confusion is None:
-        found.append("No confusion matrix is stored with these results; `tgsr report --data DIR` adds it.")
+def _show(row: Mapping[Any, Any], names: Iterable[str]) -> dict[str, str]:
+    """Metrics by their labels, as people read them; the method's own with four digits; what is absent is left out."""
+    shown = {}
+    for name in names:
+        metric, value = describe_metric(name), row.get(METRIC + name)
+        if value is not None and np.isfinite(value):
+            shown[metric.axis] = metric.show(value) if name in METRICS else f"{value:.4g}"
+    return shown
+
+
+def _remark(record: StudyRecord, row: Mapping[Any, Any]) -> str:
+    return one_class_remark(row["predictions"], record.classes[0])
+
+
+def _headline(view: StudyView) -> dict[str, str]:
+    """The chosen trial's scores, what chose it, its settings, and the method's own metrics."""
+    if view.choice is None:
+        return {}
+    shown, average = _show(view.choice.row, SHOWN), view.consensus.get(f"{SCORE}.{AVERAGE}")
+    if not view.is_oracle:
+        shown[column_label(column_of(view.by))] = f"{view.choice.value:.4g}"
+    if average is not None:
+        shown["macro-F1 of the consensus"] = _F1.show(average)
+    settings = [show_settings({name: value}).split(" = ", 1) for name, value in view.choice.settings.items()]
+    return shown | dict(settings) | _show(view.choice.row, own_metrics(view.record.table))
+
+
+def _remarks(view: StudyView) -> list[str]:
+    spec = view.record.spec
+    if view.choice is None:
+        return []
+    n_groups = spec.shape.n_groups if spec.grouping else None
+    return choice_remarks(view.record.table, view.choice, sampler=spec.sampler, n_groups=n_groups)
+
+
+def _choices(view: StudyView) -> pd.DataFrame:
+    """What each rule chooses, the page's own choice marked; below them the consensus, and the median of all trials."""
+    record, rows = view.record, []
+    if view.choice is None:
+        return pd.DataFrame()
+    for by in [*([ORACLE] if record.is_scored else []), *record.rules]:
+        found, name = record.choose(by), _ORACLE if by == ORACLE else by
+        shown = {"choice": f"▸ {name}" if by == view.by else name, "settings": show_settings(found.settings) or "none"}
+        shown |= {"value": f"{found.value:.4g}", "ties": f"{found.n_ties:,}"}
+        rows.append(shown | _show(found.row, SHOWN) | {"remark": _remark(record, found.row)})
+    if facts := view.consensus:
+        name = f"consensus: the best {len(facts['trials'])} by {facts['by']}, averaged"
+        scores = {METRIC + key: facts.get(f"{key}.{AVERAGE}") for key in SHOWN}
+        rows.append({"choice": name, **_show(scores, SHOWN), "remark": _remark(record, facts)})
+    if record.is_scored and len(record.table) > 1:
+        medians = {METRIC + key: record.table[METRIC + key].median() for key in SHOWN}
+        rows.append({"choice": "median of all trials", **_show(medians, SHOWN), "remark": ""})
+    return pd.DataFrame(rows)
+
+
+def _tables_of_names(view: StudyView) -> dict[str, pd.DataFrame]:
+    """What the values of settings that are no numbers give: setting → trials, best and quartiles by value."""
+    table, found = view.record.table, {}
+    for name in named(table) if view.choice else []:
+        column = scores_of(table, view.by)[0]
+        values = table[PARAM + name].map(lambda value: "none" if pd.isna(value) else str(value), na_action=None)
+        summary = in_units(table, column).groupby(values, sort=False).describe()[["count", "max", "25%", "50%", "75%"]]
+        summary.columns = pd.Index(["trials", "best", "lower quartile", "median", "upper quartile"])
+        found[f"{name}: {column_label(column)}"] = summary.astype({"trials": int}).round(4).reset_index(names=name)
     return found
 
 
-def _top(record: StudyRecord, best: Best) -> str:
-    """The ten best trials as a table."""
-    rows = []
-    for row in rank_trials(record.table).head(10).to_dict("records"):
-        shown = _show_trial({str(name): value for name, value in row.items()}, {one: row[one] for one in best.settings})
-        counts = {"groups kept": row.get("regions_kept"), "iterations": row.get("iterations")}
-        shown |= {name: str(int(count)) for name, count in counts.items() if pd.notna(count)}
-        rows.append({"trial": str(int(row["trial"]))} | shown)
-    return _as_table(pd.DataFrame(rows).set_index("trial"))
+def _top(view: StudyView) -> pd.DataFrame:
+    """The ten best trials, with the method's own metrics."""
+    record, column, rows = view.record, column_of(view.by), []
+    names = (*SHOWN, "regions_kept", "iterations", *own_metrics(record.table))
+    for row in rank_trials(record.table, view.by).head(10).to_dict("records"):
+        shown = {"trial": str(row["number"]), "settings": show_settings(json.loads(row["settings"]))}
+        shown |= {} if view.is_oracle else {column_label(column): f"{row[column]:.4g}"}
+        rows.append(shown | _show(row, names) | {"remark": _remark(record, row)})
+    return pd.DataFrame(rows)
 
 
 def _confusions(records: Sequence[StudyRecord]) -> list[ReportFigure]:
+    views = [view for view in map(StudyView.of, records) if view.scores is not None]
     known = [
-        (f"{one.pair}, {one.row}\n{one.selection}", one.confusion, one.class_names)
-        for one in records
-        if one.confusion is not None
+        (f"{view.record.pair}, {view.record.spec.variant}\n{view.by}", view.scores.confusion, view.record.classes[0])
+        for view in views
+        if view.scores is not None
     ]
     if not known:
         return []
-    caption = "Of each study's chosen trial on the target; rows are true classes, columns predicted ones."
+    caption = "Of each study's choice on the target; rows are true classes, columns predicted ones."
     return [ReportFigure("confusions", CLASSES, "Confusion matrices", caption, draw_confusions(known), dpi=110)]
-
-
-def _present(results: pd.DataFrame) -> str:
-    missing = [one.name for one in EXPERIMENTS if one.name not in set(results["experiment"])]
-    text = f"{len(EXPERIMENTS) - len(missing)} of 12 have results here"
-    return f"{text}; missing: {', '.join(missing)}." if missing else f"{text}."
 
 
 def _summary(record: StudyRecord) -> dict[str, str]:
     """A study's row in the table of all studies."""
-    paper = None if record.generated else published_result(record.pair, record.method)
-    scores = dict.fromkeys(("macro-F1", "accuracy (%)", "median"), "–")
-    if record.best is not None and record.scored:
-        row, median = record.best.row, record.table["macro_f1"].median()
-        values = f"{row['macro_f1']:.4f}", f"{100 * row['accuracy']:.2f}", f"{median:.4f}"
-        scores = dict(zip(scores, values, strict=True))
-    return {
+    view = StudyView.of(record)
+    row = {
         "pair": record.pair,
-        "method": record.row,
-        "selection": record.selection,
-        "trials": record.coverage or f"{len(record.table):,}",
-        **scores,
-        "paper": "–" if paper is None else f"{paper.macro_f1:.4f}",
-        "about the choice": " ".join(record.remarks) or "–",
+        "method": record.spec.variant,
+        "sampler": record.spec.sampler,
+        "trials": part_of_grid(record) or f"{len(record.table):,}",
+        "chosen by": FIXED if record.spec.sampler == FIXED else _ORACLE if view.is_oracle else view.by,
+    }
+    said = _remarks(view)
+    if view.choice is not None and record.is_scored:
+        row |= _show(view.choice.row, SHOWN)
+        row["consensus"] = _F1.show(view.consensus.get(f"{SCORE}.{AVERAGE}"))
+        row["oracle (target labels)"] = _F1.show(record.choose(ORACLE).value)
+        row["median"] = _F1.show(record.table[METRIC + SCORE].median())
+    if view.choice is not None and (remark := _remark(record, view.choice.row)):
+        said = [f"It {remark}.", *said]
+    paper = None if record.is_generated else published_result(record.pair, record.method)
+    return row | {
+        "paper": "–" if paper is None else _F1.show(paper.macro_f1),
+        "about the choice": " ".join(said) or "–",
     }

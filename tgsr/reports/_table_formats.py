@@ -15,8 +15,8 @@ from tgsr.reports._tables import MISSING, PaperTable
 __all__ = ["as_csv", "as_html", "as_latex", "as_markdown", "save_tables"]
 
 _CSV_COLUMNS = (
-    *("table", "selection", "metric", "method", "experiment", "ours", "paper", "difference"),
-    *("best", "paper_best", "paper_impossible", "generated", "partial", "study"),
+    *("table", "choice", "metric", "method", "experiment", "ours", "paper", "difference"),
+    *("best", "paper_best", "paper_impossible", "generated", "partial", "remark", "study"),
 )
 _RAISED = r"\textsuperscript{%s}"
 _TEX = {
@@ -27,6 +27,7 @@ _TEX = {
     "†": _RAISED % r"\dag",
     "‡": _RAISED % r"\ddag",
     "§": _RAISED % r"\S",
+    "¶": _RAISED % r"\P",
     "“": "``",
     "”": "''",
 }
@@ -73,8 +74,7 @@ def as_latex(table: PaperTable) -> str:
 def as_csv(tables: Sequence[PaperTable]) -> str:
     """All tables as one CSV, a line a result: macro-F1 as a fraction, accuracy in per cent."""
     parts = [
-        table.cells.assign(table=table.number or "other", selection=table.selection, metric=table.metric)
-        for table in tables
+        table.cells.assign(table=table.number or "other", choice=table.choice, metric=table.metric) for table in tables
     ]
     whole = pd.concat(parts) if parts else pd.DataFrame(columns=list(_CSV_COLUMNS))
     marks = ["best", "paper_best", "paper_impossible", "generated"]
@@ -105,7 +105,7 @@ def _texts(table: PaperTable, bold: str, raised: str, safe: Callable[[str], str]
     columns = pd.MultiIndex.from_product([table.experiments, ["ours", "paper", "Δ"]])
     shown = pd.DataFrame(MISSING, index=table.methods, columns=columns, dtype=object)
     for cell in table.cells.to_dict("records"):
-        marks = "‡" * bool(cell["partial"]) + "§" * cell["generated"]
+        marks = "‡" * bool(cell["partial"]) + "§" * cell["generated"] + "¶" * bool(cell["remark"])
         shown.loc[cell["method"], cell["experiment"]] = [
             marked(cell["ours"], cell["best"], marks),
             marked(cell["paper"], cell["paper_best"], "†" * cell["paper_impossible"]),

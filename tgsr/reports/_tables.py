@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,27 +10,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.best import best_trial
+from tgsr.evaluation.choice import METRIC, ORACLE, SCORE, choose
+from tgsr.evaluation.metrics import METRICS
 from tgsr.evaluation.paper import published_results
+from tgsr.evaluation.remarks import one_class_remark
+from tgsr.evaluation.rules import DEFAULT
 from tgsr.protocols import EXPERIMENTS
-from tgsr.reports._records import StudyRecord
-from tgsr.reports._style import METRICS
+from tgsr.reports._columns import SHOWN
+from tgsr.tracking.names import CONSENSUS
+from tgsr.tracking.records import StudyRecord
 
-__all__ = ["MISSING", "NEEDED_COLUMNS", "PaperTable", "collect_results", "paper_order", "paper_tables"]
+__all__ = ["MISSING", "PaperTable", "collect_results", "paper_order", "paper_tables", "part_of_grid"]
 
 _METHODS = published_results()["method"].unique().tolist()
 _ORDER = [*(experiment.name for experiment in EXPERIMENTS), *_METHODS]
 MISSING = "–"
-NEEDED_COLUMNS = ("experiment", "method", "selection", "macro_f1", "accuracy")
-_MARKS = {"generated": False, "partial": "", "study": ""}
-"""Columns that results may have: data are generated; how much of the grid was tried; where they come from."""
-_COLUMNS = [*NEEDED_COLUMNS, *_MARKS]
+FIXED, AVERAGE = "fixed", "consensus"
+"""Choices besides the oracle and rules: settings fixed beforehand, and the average of the best trials."""
+_MARKS = {"generated": False, "partial": "", "remark": "", "study": ""}
+"""Columns of what a result must be marked by: generated data; how much of the grid; one class for all; its study."""
+_COLUMNS = ["experiment", "method", "choice", *SHOWN, *_MARKS]
 _KINDS = {
     "I": "Table I, {}, {}: TYPE-I, between the cameras of SMIC",
     "II": "Table II, {}, {}: TYPE-II, SMIC and CASME II",
     "": "Other pairs, {}, {}",
 }
 _PAIRS = {number: [one.name for one in EXPERIMENTS if one.type == f"TYPE-{number}"] for number in ("I", "II")}
+_CHOSEN = {
+    ORACLE: "ORACLE: hyper-parameters chosen by target labels, in ours as in the paper's; not available in use.",
+    FIXED: "Fixed: hyper-parameters set beforehand, nothing chosen from data. The paper's are oracles.",
+    AVERAGE: "Label-free: the best trials averaged into one model, no target label used. The paper's are oracles.",
+    "": "Label-free: hyper-parameters by “{}”, no target label used. The paper's are oracles.",
+}
 
 
 def paper_order(name: str) -> tuple[int, str]:
@@ -39,7 +51,7 @@ def paper_order(name: str) -> tuple[int, str]:
 
 @dataclass(frozen=True, eq=False)
 class PaperTable:
-    """One metric of one kind of pairs under one selection.
+    """One metric of one kind of pairs under one choice.
 
     Attributes
     ----------
@@ -47,31 +59,31 @@ class PaperTable:
         ``"I"`` (between the cameras of SMIC), ``"II"`` (SMIC and CASME II), or ``""`` (any other pair).
     metric : str
         ``"macro_f1"`` or ``"accuracy"``.
-    selection : str
-        How hyper-parameters were chosen; ``"oracle"`` means by the target's labels.
+    choice : str
+        How hyper-parameters were chosen: ``"oracle"`` (by target labels), a rule, ``"consensus"`` or ``"fixed"``.
     cells : DataFrame
         A row a result: ``method, experiment, ours, paper, difference`` (macro-F1 as a fraction, accuracy in per cent;
-        NaN where there is none), ``best, paper_best`` (largest of its column; of one alone nothing is best),
-        ``paper_impossible`` (the printed number is none that the number of samples allows), ``generated, partial,
-        study``.
+        NaN where there is none), ``best, paper_best`` (largest of its column; of one alone nothing is best, nor what
+        is one class for all), ``paper_impossible`` (the printed number is none that the number of samples allows),
+        ``generated, partial, remark, study``.
     """
 
     number: str
     metric: str
-    selection: str
+    choice: str
     cells: pd.DataFrame
 
     @property
     def name(self) -> str:
         """A name for files, such as ``"table-2-accuracy-oracle"``."""
         kind = f"table-{len(self.number)}" if self.number else "pairs"
-        return f"{kind}-{self.metric.replace('_', '-')}-{self.selection}"
+        return f"{kind}-{self.metric.replace('_', '-')}-{self.choice}"
 
     @property
     def title(self) -> str:
         """The heading."""
         generated = "; generated data" if self.cells["generated"].all() else ""
-        return _KINDS[self.number].format(METRICS[self.metric], self.selection) + generated
+        return _KINDS[self.number].format(METRICS[self.metric].axis, self.choice) + generated
 
     @property
     def methods(self) -> list[str]:
@@ -86,14 +98,18 @@ class PaperTable:
     @property
     def note(self) -> str:
         """What a reader must know: who chose, what the marks mean, what of the paper's table has no result here."""
-        parts = [_CHOSEN.get(self.selection, _CHOSEN[""]).format(self.selection)]
+        parts = [_CHOSEN.get(self.choice, _CHOSEN[""]).format(self.choice)]
         parts.append("Δ: ours − paper's. Bold: best of its column.")
         if self.cells["paper_impossible"].any():
             parts.append("†: printed in the paper, but impossible with this number of samples.")
-        marked = self.cells[self.cells["partial"] != ""]
-        if len(marked):
-            partial = "; ".join(marked["method"] + " " + marked["experiment"] + ": " + marked["partial"])
-            parts.append(f"‡: the best of a part of the grid ({partial}).")
+        for mark, column, words in (
+            ("‡", "partial", "the best of a part of the grid"),
+            ("¶", "remark", "one class for every target sample"),
+        ):
+            marked = self.cells[self.cells[column] != ""]
+            if len(marked):
+                which = "; ".join(marked["method"] + " " + marked["experiment"] + ": " + marked[column])
+                parts.append(f"{mark}: {words} ({which}).")
         if self.cells["generated"].any():
             parts.append(
                 "§: on data generated by “tgsr demo-data”, no recorded person; the paper's numbers do not apply."
@@ -109,49 +125,46 @@ class PaperTable:
         """A number as the paper prints it: four digits of macro-F1, two of accuracy in per cent."""
         if not np.isfinite(value):
             return MISSING
-        digits = 4 if self.metric == "macro_f1" else 2
+        digits = METRICS[self.metric].digits
         rounded = round(value, digits) + 0.0
         text = f"{rounded:+.{digits}f}" if signed and rounded else f"{rounded:.{digits}f}"
         return text.replace("-", "−")
 
 
-_CHOSEN = {
-    "oracle": "ORACLE: hyper-parameters by the target's labels, in ours as in the paper's; not available in use.",
-    "fixed": "Fixed defaults: hyper-parameters set beforehand, nothing chosen from data. The paper's are oracles.",
-    "": "Label-free: hyper-parameters by “{}”, no target label used. The paper's are oracles.",
-}
+def part_of_grid(record: StudyRecord) -> str:
+    """How much was tried where it is not the whole grid: ``"100 of 23,035 cells"``, ``"30 sampled trials"``."""
+    return f"{len(record.table):,} sampled trials" if record.spec.is_sampled else record.coverage
 
 
-def collect_results(records: Sequence[StudyRecord], comparison: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Give every study's part in the tables, whatever its origin.
+def collect_results(records: Sequence[StudyRecord], rules: Sequence[str] | None = None) -> pd.DataFrame:
+    """Gather what studies achieve: one result for each pair, method (with its variant) and choice.
 
-    The oracle's is the best by macro-F1 among the trials of any study of the same pair, method, groups and scaling,
-    one of a whole grid if there is one; a label-free rule's is its own choice. Studies of recorded data come before
-    those of generated, and of equal ones the first. Targets without labels have no results.
+    The oracle's is the best of any study that searched; others are of the newest. Results of a whole grid go before
+    those of a part, of recorded data before those of generated. Targets without labels have no results.
 
     Parameters
     ----------
     records : sequence of StudyRecord
         The newest first.
-    comparison : DataFrame, optional
-        As ``tgsr compare`` writes it; it fills what the studies lack.
+    rules : sequence of str, optional
+        Rules that choose; by default each study's own, which is ``"circular"`` unless it says otherwise.
 
     Returns
     -------
     DataFrame
-        Columns ``experiment, method, selection, macro_f1, accuracy, generated, partial, study``.
+        Columns ``experiment, method, choice, macro_f1, accuracy, generated, partial, remark, study``.
     """
-    found: list[dict[Any, Any]] = [row for record in records if record.scored for row in _results(record)]
-    # recorded data before generated, a whole grid before a part of one, and for the oracle the largest score first
-    found.sort(key=_rank)
-    if comparison is not None:
-        found += [{**_MARKS, **row.dropna()} for _, row in comparison.iterrows()]
-    table = pd.DataFrame(found, columns=_COLUMNS).astype({"generated": bool, "macro_f1": float, "accuracy": float})
-    return table.drop_duplicates(["experiment", "method", "selection"], ignore_index=True)
+    found = [row for record in records if record.is_scored for row in _results(record, rules)]
+    # the sort is stable: of equal ones the newest stays first
+    found.sort(
+        key=lambda row: (row["generated"], row["partial"] != "", -row[SCORE] if row["choice"] == ORACLE else 0.0)
+    )
+    table = pd.DataFrame(found, columns=_COLUMNS).astype({"generated": bool, SCORE: float, "accuracy": float})
+    return table.drop_duplicates(["experiment", "method", "choice"], ignore_index=True)
 
 
 def paper_tables(results: pd.DataFrame) -> list[PaperTable]:
-    """Arrange results as the paper's tables, one for each selection; the paper's numbers are in the package.
+    """Arrange results as the paper's tables, one for each choice; the paper's numbers are in the package.
 
     Parameters
     ----------
@@ -161,39 +174,40 @@ def paper_tables(results: pd.DataFrame) -> list[PaperTable]:
     Returns
     -------
     list of PaperTable
-        The oracle's first, then fixed defaults, then label-free rules; for each Tables I, II and that of other pairs,
-        macro-F1 before accuracy.
+        The oracle's first, then label-free rules, the consensus, and fixed settings; for each Tables I, II and that of
+        other pairs, macro-F1 before accuracy.
     """
-    rank = {"oracle": 0, "fixed": 1}
+    rank = {ORACLE: 0, DEFAULT: 1, AVERAGE: 3, FIXED: 4}
     kinds = results["experiment"].map(_kind)
-    selections = sorted(results["selection"].unique(), key=lambda name: (rank.get(name, 2), name))
+    choices = sorted(results["choice"].unique(), key=lambda name: (rank.get(name, 2), name))
     return [
-        PaperTable(kind, metric, selection, _arrange(part, metric))
-        for selection in selections
+        PaperTable(kind, metric, choice, _arrange(part, metric))
+        for choice in choices
         for kind in _KINDS
-        if len(part := results[(results["selection"] == selection) & (kinds == kind)])
-        for metric in METRICS
+        if len(part := results[(results["choice"] == choice) & (kinds == kind)])
+        for metric in SHOWN
     ]
 
 
-def _results(record: StudyRecord) -> Iterator[dict[Any, Any]]:
-    oracle = {} if record.selection == "fixed" else {"oracle": "macro_f1"}
-    for selection, by in ({record.selection: "selection_value"} | oracle).items():
-        best = best_trial(record.table, by).row
-        yield {
-            "experiment": record.pair,
-            "method": record.row,
-            "selection": selection,
-            "macro_f1": best["macro_f1"],
-            "accuracy": best["accuracy"],
-            "generated": record.generated,
-            "partial": record.coverage,
-            "study": record.run_id or record.title,
-        }
-
-
-def _rank(row: dict[Any, Any]) -> tuple[bool, bool, float]:
-    return row["generated"], row["partial"] != "", -row["macro_f1"] if row["selection"] == "oracle" else 0.0
+def _results(record: StudyRecord, rules: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    common = {"experiment": record.pair, "method": record.spec.variant, "generated": record.is_generated}
+    common |= {"partial": part_of_grid(record), "study": record.run_id}
+    if record.spec.sampler == FIXED:
+        choices = {FIXED: ORACLE}  # there is one trial
+    else:
+        own = record.default_choice
+        wanted = rules or [own if own != ORACLE else DEFAULT]
+        choices = {ORACLE: ORACLE} | {rule: rule for rule in wanted if rule in record.rules}
+    for name, by in choices.items():
+        row = choose(record.table, by).row
+        scores = {key: row[METRIC + key] for key in SHOWN}
+        yield {**common, "choice": name, **scores, "remark": one_class_remark(row["predictions"], record.classes[0])}
+    stored = record.artifact(CONSENSUS) if record.spec.sampler != FIXED else None
+    facts = {} if stored is None else json.loads(stored)
+    if f"{SCORE}.{AVERAGE}" in facts:
+        scores = {key: facts[f"{key}.{AVERAGE}"] for key in SHOWN}
+        remark = one_class_remark(facts["predictions"], record.classes[0])
+        yield {**common, "choice": AVERAGE, **scores, "remark": remark}
 
 
 def _kind(pair: str) -> str:
@@ -209,9 +223,10 @@ def _arrange(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     cells.insert(2, "ours", _as_printed(rows[metric], metric))
     cells.insert(3, "paper", _as_printed(paper[metric], metric))
     cells.insert(4, "difference", (cells["ours"] - cells["paper"]).where(~cells["generated"]))
-    # what is on generated data competes only with its like
-    rivals = cells.groupby(["experiment", "generated"])["ours"]
-    cells["best"] = (cells["ours"] == rivals.transform("max")) & (rivals.transform("count") > 1)
+    # what is on generated data competes only with its like, what is one class for all with nothing
+    competing = cells["ours"].where(cells["remark"] == "")
+    rivals = competing.groupby([cells["experiment"], cells["generated"]])
+    cells["best"] = (competing == rivals.transform("max")) & (rivals.transform("count") > 1)
     cells["paper_best"] = cells["paper"] == cells["experiment"].map(largest)
     cells["paper_impossible"] = paper["possible_accuracy"].notna() & (metric == "accuracy")
     return cells
@@ -219,4 +234,4 @@ def _arrange(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def _as_printed(values: pd.Series, metric: str) -> pd.Series:
     """The digits that the paper prints (accuracy in per cent), so that ties are ties."""
-    return (100 * values).round(2) if metric == "accuracy" else values.round(4)
+    return (100 * values).round(2) if METRICS[metric].percent else values.round(4)

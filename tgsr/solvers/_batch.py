@@ -51,8 +51,9 @@ class BatchSolver:
 
     Notes
     -----
-    What else is solved at the same time does not change a bit of an answer: the columns of a matrix product do not mix.
-    Any number of threads may call `solve`.
+    What else is solved at the same time does not change a bit of an answer: columns are padded in length and number
+    (`tgsr.solvers._gram`, `tgsr.solvers._kernel`) so that each of OpenBLAS's kernels rounds all of them alike. Other
+    kernels round differently: bits are those of a kind of processor. Any number of threads may call `solve`.
     """
 
     def __init__(
@@ -70,39 +71,57 @@ class BatchSolver:
         self.system = None if small_groups else GramSystem(self.problem)
         self.n_products = 0
 
-    def solve(self, cells: Iterable[tuple[int, float]], settings: SolverSettings | None = None) -> list[CellSolution]:
+    def solve(
+        self,
+        cells: Iterable[tuple[int, float]],
+        settings: SolverSettings | None = None,
+        codes: Sequence[npt.NDArray[np.integer]] | None = None,
+    ) -> list[CellSolution]:
         """Solve the cells (κ, ξ), given and returned in the same order.
+
+        ``codes`` are class indices (n_source,) for each cell, in place of the problem's own: what is prepared does not
+        depend on labels, and the answers are those of fresh problems to the last bit.
 
         Raises
         ------
         ParameterError
             If a κ or ξ is out of range.
+        DataError
+            If class indices do not fit the problem.
+        Interrupted
+            See `tgsr.stopping`.
         """
         wanted = [(check_kappa(kappa, self.problem.n_groups), check_xi(xi)) for kappa, xi in cells]
+        problems = [self.problem] * len(wanted) if codes is None else [self.problem.relabelled(own) for own in codes]
         with threadpool_limits(limits=1, user_api="blas"):
-            solutions = dict(self._solve(wanted, settings or SolverSettings()))
+            solutions = dict(self._solve(wanted, problems, settings or SolverSettings()))
         return [solutions[index] for index in range(len(wanted))]
 
     def _solve(
-        self, cells: Sequence[tuple[int, float]], settings: SolverSettings
+        self, cells: Sequence[tuple[int, float]], problems: Sequence[Problem], settings: SolverSettings
     ) -> Iterator[tuple[int, CellSolution]]:
-        if self.system is None:
-            yield from ((index, solve_direct(self.problem, *cell, settings)) for index, cell in enumerate(cells))
+        system = self.system
+        if system is None:
+            for index, (problem, cell) in enumerate(zip(problems, cells, strict=True)):
+                yield index, solve_direct(problem, *cell, settings)
             return
         from tgsr.solvers._slots import Batch  # compiled code, which a fitted model has no need of
 
         # pairs of similar κ keep similar groups: their columns are needed in the same products
         queue = sorted(range(len(cells)), key=lambda index: cells[index], reverse=True)
-        batch = Batch(self.system, settings, min(BATCH_SIZE, len(cells)), tight=len(cells) >= _FEW_CELLS)
+        batch = Batch(system, settings, min(BATCH_SIZE, len(cells)), tight=len(cells) >= _FEW_CELLS)
+
+        def enter_next(slot: int) -> None:
+            index = queue.pop()
+            batch.enter(slot, index, *cells[index], system.explain(problems[index].labels))
+
         while queue or batch.width:
             while queue and batch.width < batch.size:
-                index = queue.pop()
-                batch.enter(batch.width, index, *cells[index])
+                enter_next(batch.width)
             for slot in reversed(batch.run()):
                 yield int(batch.tags[slot]), batch.solution(slot)
                 if queue:
-                    index = queue.pop()
-                    batch.enter(slot, index, *cells[index])
+                    enter_next(slot)
                 else:
                     batch.close(slot)
         self.n_products += batch.n_products

@@ -17,6 +17,7 @@ import scipy.linalg
 from tgsr.protocols import check_kappa, check_xi
 from tgsr.solvers._problem import Problem, SolverSettings
 from tgsr.solvers._solution import TIE, CellSolution
+from tgsr.stopping import raise_if_stopped
 
 __all__ = ["solve_direct"]
 
@@ -32,6 +33,8 @@ def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettin
     ------
     ParameterError
         If κ or ξ is out of range.
+    Interrupted
+        See `tgsr.stopping`.
     """
     settings = settings or SolverSettings()
     kappa, xi = check_kappa(kappa, problem.n_groups), check_xi(xi)
@@ -43,6 +46,7 @@ def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettin
     p = np.zeros_like(c)
     mu, lam, n_iter, converged = settings.mu, 0.0, 0, False
     while n_iter < settings.max_iter and not converged:
+        raise_if_stopped()
         # step 1: D = (μI + 2X̃X̃^T)^{-1}(2X̃L̃^T + P + μC)
         v = p + mu * c
         inside = u.T @ v
@@ -70,6 +74,7 @@ def solve_direct(problem: Problem, kappa: int, xi: float, settings: SolverSettin
         objective=float((residual * residual).sum() + lam * norms.sum()),
         lam=lam,
         group_norms=norms,
+        source_decisions=problem.rows[:, :-1].T @ c,
         target_decisions=problem.target.T @ c,
         _coef=lambda: problem.original_order(c),
         new_decisions=None if problem.new is None else problem.new.T @ c,

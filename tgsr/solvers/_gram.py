@@ -17,13 +17,13 @@ import scipy.linalg
 
 from tgsr.solvers._problem import Problem
 
-__all__ = ["GramArrays", "GramSystem"]
+__all__ = ["ExplainedLabels", "GramArrays", "GramSystem"]
 
 _FloatArray = npt.NDArray[np.float64]
 
 _SMALL = 50_000
-"""Up to so many multiplications a pair (m²·C) coordinates are padded to a multiple of 4, above to one of 8. BLAS
-then treats all columns of a product alike, so that what else is in a batch changes no bit; a test tells if it does."""
+"""Up to so many multiplications a pair (m²·C) coordinates are padded to a multiple of 4, above to one of 8. OpenBLAS
+then treats all columns alike, with and without its code for small matrices; for their number see `_multiply`."""
 
 
 class GramArrays(NamedTuple):
@@ -37,20 +37,27 @@ class GramArrays(NamedTuple):
     ones: _FloatArray  # (K, m): Ũ_i^T of all ones, which the iteration starts from
     squares: _FloatArray  # (m,): Σ²
     shift: _FloatArray  # (m,): Ũ^T δ
+
+
+class ExplainedLabels(NamedTuple):
+    """Labels of the source in the coordinates."""
+
+    labels: _FloatArray  # (C, m): V^T L^T, the part that features can explain
+    unexplained: float  # squared norm of the rest
     right: _FloatArray  # (C, m): Ũ^T X̃ L̃^T
 
 
 class GramSystem:
-    """A problem in orthonormal coordinates.
+    """A problem in orthonormal coordinates; nothing here depends on its labels.
 
     Attributes
     ----------
     basis : array of shape (p, m)
         Ũ, its last columns zero.
-    labels : array of shape (C, m)
-        V^T L^T: the part of the labels that features can explain.
-    unexplained : float
-        Squared norm of the rest.
+    singular : array of shape (m,)
+        Σ.
+    right_vectors : array of shape (n_source, m)
+        V, so that X^s = ŨΣV^T.
     cross : array of shape (K, n_target + n_new, m)
         (X_i^t)^T Ũ_i: the decisions for the target, and for new samples after it, follow from it.
     target_ones : array of shape (n_target + n_new, K)
@@ -60,7 +67,7 @@ class GramSystem:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         starts, n_groups = problem.starts, problem.n_groups
-        self.basis, singular, right_vectors, shift = _coordinates(problem.rows, problem.n_classes)
+        self.basis, self.singular, self.right_vectors, shift = _coordinates(problem.rows, problem.n_classes)
         m = self.basis.shape[1]
         target = problem.target if problem.new is None else np.hstack([problem.target, problem.new])
         gram, cross = np.empty((n_groups, m, m)), np.empty((n_groups, target.shape[1], m))
@@ -70,16 +77,17 @@ class GramSystem:
             np.matmul(target[starts[i] : starts[i + 1]].T, block, out=cross[i])
         self.cross = cross
         self.target_ones: _FloatArray = np.add.reduceat(target, starts[:-1], axis=0).T
-        labels = problem.labels[:-1].T
-        self.labels = labels @ right_vectors
-        outside = labels - self.labels @ right_vectors.T
-        self.unexplained = float((outside**2).sum())
         blocks = np.concatenate([self.basis[starts[i] : starts[i + 1]].T.ravel() for i in range(n_groups)])
         ones = np.add.reduceat(self.basis, starts[:-1], axis=0)
         loose = np.sqrt(np.minimum(np.trace(gram, axis1=1, axis2=2), 1.0))
-        self._arrays = GramArrays(
-            gram, loose, loose, blocks, starts, ones, singular**2, shift, np.ascontiguousarray(singular * self.labels)
-        )
+        self._arrays = GramArrays(gram, loose, loose, blocks, starts, ones, self.singular**2, shift)
+
+    def explain(self, labels: _FloatArray) -> ExplainedLabels:
+        """Project labels, given as `Problem.labels` has them."""
+        wanted = labels[:-1].T
+        explained = wanted @ self.right_vectors
+        outside = wanted - explained @ self.right_vectors.T
+        return ExplainedLabels(explained, float((outside**2).sum()), self.singular * explained)
 
     @cached_property
     def _reach(self) -> _FloatArray:

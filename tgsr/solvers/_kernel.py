@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import get_cython_function_address
 
+from tgsr.jit import compile_kernel
 from tgsr.solvers._gram import GramArrays
 
 __all__ = ["GROUP_COLUMNS", "SCALAR_COLUMNS", "Slots", "decide", "run"]
@@ -34,6 +35,8 @@ _SLACK = 1.0 + 1e-9
 _ROUNDING = float(np.finfo(np.float64).eps)
 # the share of rounding in ‖Q_i‖² past which it is computed anew
 _LARGEST_ERROR = 1e-10
+# iterations of all pairs between two returns to the interpreter: some 20 ms
+_ROUNDS = 16
 
 SCALAR_COLUMNS = ("xi", "mu", "old_mu", "lam", "travelled", "moved")
 """Scalars of a slot: ξ; μ and λ of the last iteration, and μ of the one before; the way of y so far, and in the last
@@ -55,6 +58,7 @@ class Slots(NamedTuple):
     converged: _Flags
     scalars: _Array  # (size, len(SCALAR_COLUMNS))
     groups: _Array  # (size, K, len(GROUP_COLUMNS))
+    right: _Array  # (size, C, m): Ũ^T X̃ L̃^T, from the slot's own labels
     y: _Array  # (size, C, m): with X̃R = Ũy
     fitted: _Array  # (size, C, m): Ũ^T C
     unshrunk: _Array  # (size, C, m): Ũ^T Q
@@ -66,7 +70,7 @@ class Slots(NamedTuple):
 
 
 # `reassoc` lets the compiler add in vector lanes; the order of the sum stays the same from run to run
-_kernel = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+_kernel = compile_kernel(fastmath={"reassoc", "nsz", "contract"})
 
 
 @_kernel
@@ -243,13 +247,17 @@ def _is_excluded(group: _Array, reach: float, travelled: float, lam: float) -> b
     return bool((group[_ANCHOR] + reach * travelled) * _SLACK < lam)
 
 
-@numba.njit(nogil=True, cache=True)
-def _multiply(matrix: _Array, columns: _Array, product: _Array) -> None:
-    """Multiply columns (count, C·m), m entries at a time, by a symmetric matrix (m, m)."""
+@compile_kernel()
+def _multiply(matrix: _Array, columns: _Array, product: _Array, n_columns: int) -> None:
+    """Multiply the first columns (…, C·m), m entries each, by a symmetric matrix (m, m).
+
+    Some of OpenBLAS's kernels treat the last columns apart when their number is no multiple of 4, with other roundings:
+    what follows in ``columns`` makes it one.
+    """
     one, zero, no_transpose = np.empty(1), np.empty(1), np.empty(1, dtype=np.uint8)
     rows, width = np.empty(1, dtype=np.int32), np.empty(1, dtype=np.int32)
     one[0], zero[0], no_transpose[0] = 1.0, 0.0, ord("N")
-    rows[0], width[0] = len(matrix), columns.size // len(matrix)
+    rows[0], width[0] = len(matrix), -(-n_columns // 4) * 4
     _dgemm(
         no_transpose.ctypes,
         no_transpose.ctypes,
@@ -357,7 +365,7 @@ def _judge(group: _Array, scalars: _Array, reach: float, n_entries: int, tol: fl
     return 1 if square + error < tol * tol else 0  # 0 also where it is unknown, NaN
 
 
-@numba.njit(nogil=True, cache=True)
+@compile_kernel()
 def _has_converged(system: GramArrays, slots: Slots, b: int, start: float, tol: float) -> bool:
     """Step 4, exactly: max|C − D| < tol. The entries are read of those groups only that norms do not decide.
 
@@ -386,7 +394,7 @@ def _has_converged(system: GramArrays, slots: Slots, b: int, start: float, tol: 
     return True
 
 
-@numba.njit(nogil=True, cache=True)
+@compile_kernel()
 def _look_at_group(
     system: GramArrays,
     slots: Slots,
@@ -407,7 +415,7 @@ def _look_at_group(
     if count == 0:
         return
     slots.products[0] += count
-    _multiply(system.gram[i], gathered[:count], product[:count])
+    _multiply(system.gram[i], gathered, product, count * slots.y.shape[1])
     for k in range(count):
         b = members[k]
         group, scalars, u, t = slots.groups[b, i], slots.scalars[b], slots.u[i, b], slots.n_iter[b]
@@ -419,7 +427,7 @@ def _look_at_group(
             group[_ANCHOR] = scalars[_MU] * group[_NORM] - system.reach[i] * scalars[_TRAVELLED]
 
 
-@numba.njit(nogil=True, cache=True)
+@compile_kernel()
 def _advance(system: GramArrays, slots: Slots, width: int, start: float) -> _Array:
     """Step 2's norms for all slots, and λ/μ of each.
 
@@ -428,7 +436,7 @@ def _advance(system: GramArrays, slots: Slots, width: int, start: float) -> _Arr
     approximated.
     """
     n_groups, length = slots.u.shape[0], slots.u.shape[2]
-    gathered, product = np.empty((width, length)), np.empty((width, length))
+    gathered, product = np.zeros((width + 3, length)), np.empty((width + 3, length))  # 3: see `_multiply`
     needed, looked_at = np.empty((width, n_groups), dtype=np.bool_), np.zeros((width, n_groups), dtype=np.bool_)
     thresholds, scratch, members = np.empty(width), np.empty(n_groups), np.empty(width, dtype=np.intp)
     for b in range(width):
@@ -447,7 +455,7 @@ def _advance(system: GramArrays, slots: Slots, width: int, start: float) -> _Arr
     return thresholds
 
 
-@numba.njit(nogil=True, cache=True)
+@compile_kernel()
 def run(
     system: GramArrays,
     slots: Slots,
@@ -461,16 +469,18 @@ def run(
 ) -> None:
     """Iterate Algorithm 1 for the first ``width`` slots until one of them has converged or filled its history.
 
-    ``slots`` are read and written; for the settings see `SolverSettings`.
+    Or a few times, so that the interpreter can look at signals and at `tgsr.stopping`. ``slots`` are read and written;
+    for the settings see `SolverSettings`.
     """
     n_groups, length, capacity = slots.u.shape[0], slots.u.shape[2], slots.steps.shape[1]
-    finished = False
-    while not finished:
+    finished, rounds = False, 0
+    while not finished and rounds < _ROUNDS:
+        rounds += 1
         for b in range(width):
             t, scalars = slots.n_iter[b], slots.scalars[b]
             mu = first_mu if t == 0 else min(rho * scalars[_MU], mu_max)
             y, fitted, unshrunk, step = slots.y[b], slots.fitted[b], slots.unshrunk[b], slots.steps[b, t]
-            _residual(system.squares, system.shift, system.right, scalars, mu, y, fitted, unshrunk, step)
+            _residual(system.squares, system.shift, slots.right[b], scalars, mu, y, fitted, unshrunk, step)
         thresholds = _advance(system, slots, width, start)
         for b in range(width):
             t, keep_all, out = slots.n_iter[b], slots.kappa[b] == n_groups, slots.fitted[b].reshape(length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -119,13 +119,12 @@ class Problem:
         DataError
             If shapes disagree, there are no samples, or a value is not finite.
         """
-        groups, codes = np.asarray(groups), np.asarray(codes)
+        groups = np.asarray(groups)
         if X.ndim != 2 or len(X) == 0 or X.shape[1] == 0:
             raise DataError(f"source features have shape {X.shape}; expected (n_source, n_features), both at least 1")
         if groups.shape != (X.shape[1],):
             raise DataError(f"{groups.size} group numbers for {X.shape[1]} features; every feature needs one")
-        if codes.shape != (len(X),) or codes.min() < 0 or codes.max() >= n_classes:
-            raise DataError(f"class indices must be {len(X)} integers in 0…{n_classes - 1}")
+        labels = _one_hot(codes, len(X), n_classes)
         for name, values in (("source", X), ("target", X_target), ("new", X_new)):
             if values is None:
                 continue
@@ -139,11 +138,13 @@ class Problem:
         rows = np.empty((X.shape[1], len(X) + 1))
         rows[:, :-1] = X.T[order]
         rows[:, -1] = difference[order]
-        labels = np.zeros((len(X) + 1, n_classes))
-        labels[np.arange(len(X)), codes] = 1.0
         target = np.empty((X.shape[1], 0)) if X_target is None else np.ascontiguousarray(X_target.T[order])
         new = None if X_new is None else np.ascontiguousarray(X_new.T[order])
         return cls(rows, labels, target, order, np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp), new)
+
+    def relabelled(self, codes: npt.NDArray[np.integer]) -> Problem:
+        """The problem with other labels (n_source,) of the same samples; the errors are those of `build`."""
+        return replace(self, labels=_one_hot(codes, len(self.labels) - 1, self.n_classes))
 
     def scaled_rows(self, xi: float) -> npt.NDArray[np.float64]:
         """X̃ of Equ. (2): the rows with √ξ on the last column."""
@@ -156,3 +157,13 @@ class Problem:
         restored = np.empty_like(coef)
         restored[self.order] = coef
         return restored
+
+
+def _one_hot(codes: npt.NDArray[np.integer], n: int, n_classes: int) -> npt.NDArray[np.float64]:
+    """L̃^T: shape (n + 1, n_classes)."""
+    codes = np.asarray(codes)
+    if codes.shape != (n,) or codes.min() < 0 or codes.max() >= n_classes:
+        raise DataError(f"class indices must be {n} integers in 0…{n_classes - 1}")
+    labels = np.zeros((n + 1, n_classes))
+    labels[np.arange(n), codes] = 1.0
+    return labels

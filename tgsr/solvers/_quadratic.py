@@ -9,9 +9,14 @@ import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
+from tgsr.stopping import raise_if_stopped
+
 __all__ = ["bounded_budget_qp", "damped_least_squares", "mixture_likelihood"]
 
 Array = npt.NDArray[np.float64]
+
+QP_TOL = 1e-12
+"""Kernels are next to singular: at the solver's own 1e-8 an SVM's decisions on its weights are uncertain by .01."""
 
 
 def damped_least_squares(quadratic: Array, linear: Array, zeta: float) -> Array:
@@ -45,7 +50,10 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
     ------
     ValueError
         If the constraints contradict each other, or the solver cannot reach its accuracy.
+    Interrupted
+        See `tgsr.stopping`.
     """
+    raise_if_stopped()
     n = len(linear)
     if bound * n < low or high < low or bound <= 0 or high < 0:
         raise ValueError(f"no weights in [0, {bound}] of {n} samples have a sum in [{low}, {high}]")
@@ -58,6 +66,8 @@ def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float,
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = QP_TOL
+    settings.reduced_tol_gap_abs = settings.reduced_tol_gap_rel = settings.reduced_tol_feas = 1e4 * QP_TOL
     # the solver's tolerances are partly absolute: give it a problem of unit size
     scale = max(float(np.abs(quadratic).max()), float(np.abs(linear).max()), np.finfo(np.float64).tiny)
     P = scipy.sparse.triu(scipy.sparse.csc_matrix(quadratic / scale), format="csc")
@@ -80,6 +90,7 @@ def mixture_likelihood(densities: Array) -> Array:
     n, m = densities.shape
     beta, slack = np.full(m, 1 / m), np.full(m, float(n))
     for _ in range(_NEWTON_STEPS):
+        raise_if_stopped()
         mixed = densities @ beta
         gradient = n - densities.T @ (1 / mixed)
         gap = float(beta @ slack)

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.solvers._gram import GramSystem
+from tgsr.solvers._gram import ExplainedLabels, GramSystem
 from tgsr.solvers._kernel import GROUP_COLUMNS, SCALAR_COLUMNS, Slots, decide, run
 from tgsr.solvers._problem import SolverSettings
 from tgsr.solvers._solution import TIE, CellSolution
+from tgsr.stopping import raise_if_stopped
 
 __all__ = ["Batch"]
 
@@ -24,11 +25,14 @@ class Batch:
     def __init__(self, system: GramSystem, settings: SolverSettings, size: int, *, tight: bool) -> None:
         self._system, self._settings, self._arrays = system, settings, system.arrays(tight=tight)
         n_groups, m = self._arrays.ones.shape
-        c = len(self._arrays.right)
+        c = system.problem.n_classes
         self.tags = np.zeros(size, dtype=np.intp)
+        self._labels: list[ExplainedLabels | None] = [None] * size
         self.width, self.size = 0, size
         entries = np.diff(system.problem.starts) * c
         self._first_norms = settings.start * np.sqrt(entries.astype(np.float64))
+        self._first_u = np.tile(settings.start * self._arrays.ones, c)
+        self._first_fitted = self._first_u.sum(axis=0).reshape(c, m)
 
         def zeros(*shape: int) -> _FloatArray:
             return np.zeros((size, *shape))
@@ -39,6 +43,7 @@ class Batch:
             converged=np.zeros(size, dtype=np.bool_),
             scalars=zeros(len(SCALAR_COLUMNS)),
             groups=zeros(n_groups, len(GROUP_COLUMNS)),
+            right=zeros(c, m),
             y=zeros(c, m),
             fitted=zeros(c, m),
             unshrunk=zeros(c, m),
@@ -60,23 +65,30 @@ class Batch:
         """Products with a Gram matrix made so far."""
         return int(self._slots.products[0])
 
-    def enter(self, slot: int, tag: int, kappa: int, xi: float) -> None:
+    def enter(self, slot: int, tag: int, kappa: int, xi: float, labels: ExplainedLabels) -> None:
         """Start a pair in a slot (a free one, or the next): C = ones or zeros, P = 0."""
-        slots, ones = self._slots, self._settings.start * self._arrays.ones
+        slots = self._slots
         self.width = max(self.width, slot + 1)
         self.tags[slot], slots.kappa[slot] = tag, kappa
+        self._labels[slot], slots.right[slot] = labels, labels.right
         for state in (slots.n_iter, slots.converged, slots.scalars, slots.groups, slots.y):
             state[slot] = 0
         slots.scalars[slot, SCALAR_COLUMNS.index("xi")] = xi
         self._of_groups(slot, "shrink")[:] = 1.0
         self._of_groups(slot, "norm")[:] = self._first_norms
         self._of_groups(slot, "summands")[:] = self._first_norms**2
-        slots.fitted[slot] = slots.unshrunk[slot] = ones.sum(axis=0)
-        slots.order[slot] = np.arange(len(ones))
-        slots.u[:, slot] = np.tile(ones, len(self._arrays.right))
+        slots.fitted[slot] = slots.unshrunk[slot] = self._first_fitted
+        slots.order[slot] = np.arange(slots.order.shape[1])
+        slots.u[:, slot] = self._first_u
 
     def run(self) -> list[int]:
-        """Iterate until a pair is finished; return the slots of those that are, in ascending order."""
+        """Iterate until a pair is finished; return the slots of those that are, in ascending order.
+
+        Raises
+        ------
+        Interrupted
+            See `tgsr.stopping`.
+        """
         settings, slots = self._settings, self._slots
         while True:
             full = slots.n_iter[: self.width].max() >= slots.steps.shape[1]
@@ -94,6 +106,7 @@ class Batch:
                 float(settings.tol),
                 int(settings.max_iter),
             )
+            raise_if_stopped()
             done = slots.converged[: self.width] | (slots.n_iter[: self.width] >= settings.max_iter)
             if done.any():
                 return [int(slot) for slot in np.flatnonzero(done)]
@@ -104,7 +117,7 @@ class Batch:
         self.width = last
         if slot == last:
             return
-        self.tags[slot] = self.tags[last]
+        self.tags[slot], self._labels[slot] = self.tags[last], self._labels[last]
         self._slots.u[:, slot] = self._slots.u[:, last]
         for name, rows in self._slots._asdict().items():
             if name not in ("u", "products"):
@@ -124,9 +137,11 @@ class Batch:
         offsets = self._settings.start * weights[0]
         decisions = np.repeat((system.target_ones[:, active] @ offsets)[:, None], problem.n_classes, axis=1)
         decide(system.cross, active, coordinates, decisions)
-        n_target, fitted = problem.target.shape[1], slots.fitted[slot]
-        residual = system.labels - np.sqrt(self._arrays.squares) * fitted
-        loss = system.unexplained + (residual**2).sum() + xi * ((fitted @ self._arrays.shift) ** 2).sum()
+        n_target, fitted, labels = problem.target.shape[1], slots.fitted[slot], self._labels[slot]
+        assert labels is not None
+        predicted = system.singular * fitted  # V^T X^s^T C
+        residual = labels.labels - predicted
+        loss = labels.unexplained + (residual**2).sum() + xi * ((fitted @ self._arrays.shift) ** 2).sum()
         return CellSolution(
             kappa=int(slots.kappa[slot]),
             xi=xi,
@@ -136,6 +151,7 @@ class Batch:
             objective=float(loss + lam * norms.sum()),
             lam=lam,
             group_norms=norms,
+            source_decisions=system.right_vectors @ predicted.T,
             target_decisions=decisions[:n_target],
             _coef=partial(_rebuild, system, active, coordinates, offsets),
             new_decisions=None if problem.new is None else decisions[n_target:],

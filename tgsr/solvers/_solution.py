@@ -36,6 +36,8 @@ class CellSolution:
         The last λ = μ·d_(κ+1).
     group_norms : array of shape (n_groups,)
         ‖C_i‖_F; exactly 0 for the groups left out.
+    source_decisions : array of shape (n_source, n_classes)
+        C^T x of every source sample.
     target_decisions : array of shape (n_target, n_classes)
         C^T x of every target sample; the largest entry is the predicted class, Equ. (9).
     new_decisions : array of shape (n_new, n_classes) or None
@@ -50,6 +52,7 @@ class CellSolution:
     objective: float
     lam: float
     group_norms: _FloatArray
+    source_decisions: _FloatArray
     target_decisions: _FloatArray
     _coef: Callable[[], _FloatArray] = field(repr=False)
     new_decisions: _FloatArray | None = None

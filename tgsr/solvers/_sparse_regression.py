@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from tgsr.jit import compile_kernel
+from tgsr.stopping import raise_if_stopped
 
 __all__ = [
     "GAP_LIMIT",
@@ -112,17 +114,24 @@ class Resolvents:
         """κ of an iteration, counted from 0."""
         return float(min(self.schedule.kappa * self.schedule.growth**iteration, self.schedule.kappa_max))
 
-    def apply(self, iteration: int, right: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The matrix of an iteration times ``right`` (n, columns)."""
-        if right.shape[1] < len(self._values):  # forming the inverse would cost more than two products
+    def apply(self, iteration: int, right: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
+        """The matrix of an iteration times ``right`` (n, sets · width), set by set: BLAS rounds by a product's size."""
+        n = len(right)
+        sets = np.ascontiguousarray(right.reshape(n, -1, width).transpose(1, 0, 2))
+        if width < n:  # forming the inverse would cost more than two products
             scale = 1 / (self._values + self.kappa(iteration) / 2)
-            return np.asarray(self._vectors @ (scale[:, None] * (self._vectors.T @ right)), dtype=self.dtype)
+            product = self._vectors @ (scale[:, None] * (self._vectors.T @ sets))
+        else:
+            product = self._inverse(iteration) @ sets
+        return np.ascontiguousarray(product.transpose(1, 0, 2), dtype=self.dtype).reshape(n, -1)
+
+    def _inverse(self, iteration: int) -> npt.NDArray[Any]:
         with self._lock:
             while len(self._inverses) <= iteration:
                 kappa = self.kappa(len(self._inverses))
                 inverse = (self._vectors / (self._values + kappa / 2)) @ self._vectors.T
                 self._inverses.append(inverse.astype(self.dtype))
-        return np.asarray(self._inverses[iteration] @ right)
+        return self._inverses[iteration]
 
 
 def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: npt.ArrayLike) -> RegressionSolution:
@@ -140,13 +149,18 @@ def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: 
         T^T: one-hot labels (DRLS) or features (TSRG).
     mus : array of shape (n_mu,)
         μ ≥ 0.
+
+    Raises
+    ------
+    Interrupted
+        See `tgsr.stopping`.
     """
     schedule, dtype, K_source = resolvents.schedule, resolvents.dtype, resolvents.K_source
     thresholds = np.atleast_1d(np.asarray(mus, dtype=np.float64))
     sets, n, width = len(thresholds), len(K_source), responses.shape[1]
     sizes = np.maximum(np.abs(responses).max(axis=0), 1.0)
     fixed = np.ascontiguousarray((K_source / resolvents.unit).astype(dtype) @ (responses / sizes).astype(dtype))
-    # (n, sets · width): one product serves all sets
+    # (n, sets · width)
     P = np.full((n, sets * width), 1 / resolvents.unit, dtype=dtype)
     M = P.copy()
     limits = (np.repeat(thresholds, width) / (resolvents.unit * np.tile(sizes, sets))).astype(dtype)
@@ -161,8 +175,9 @@ def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: 
     scalar: Any = dtype.type  # the compiled update must not promote to float64
     gaps = np.empty(sets * width, dtype=dtype)
     for iteration in range(1, schedule.max_iter + 1):
+        raise_if_stopped()
         kappa, following = resolvents.kappa(iteration - 1), resolvents.kappa(iteration)
-        Q = resolvents.apply(iteration - 1, right)
+        Q = resolvents.apply(iteration - 1, right, width)
         _update(Q, P, M, right, fixed, limits, gaps, scalar(kappa), scalar(following))
         done = gaps.reshape(len(active), width).max(axis=1) < schedule.tol
         last = iteration == schedule.max_iter
@@ -184,7 +199,7 @@ def sparse_regression(resolvents: Resolvents, responses: npt.NDArray[Any], mus: 
     return solution
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
+@compile_kernel(error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
 def _update(
     Q: npt.NDArray[Any],
     P: npt.NDArray[Any],

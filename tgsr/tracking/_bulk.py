@@ -20,17 +20,20 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tgsr.errors import TrackingError
-from tgsr.tracking._client import ClientWriter, StoredRun
+from tgsr.tracking._client import ClientWriter, StoredRun, trial_metrics, trial_name, trial_params, trial_tags
 from tgsr.tracking._files import sizes_text, write_trial_files
-from tgsr.tracking._trial import StudyRun, Trial
-from tgsr.tracking.config import local_artifact_folder, storage_errors
+from tgsr.tracking.client import local_artifact_folder
 from tgsr.tracking.names import Tag
+from tgsr.tracking.storage_errors import storage_errors
+from tgsr.trials.spec import StudySpec
+from tgsr.trials.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-__all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_trials"]
+__all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_deleted", "query_trials"]
 
 _TRIALS_A_STATEMENT = 64
 _FILE_THREADS = 2
@@ -120,18 +123,18 @@ def _kind(column_type: Any) -> str:
     return str(column_type)
 
 
-def open_bulk_writer(client: MlflowClient, study: StudyRun) -> BulkWriter:
-    """Open the bulk way for a study.
+def open_bulk_writer(client: MlflowClient, run: Run, spec: StudySpec) -> BulkWriter:
+    """Open the bulk way for a study, given its run.
 
     Raises
     ------
     TrackingError
         If the store is no database with the tables that were tested, or artifacts are not on this machine.
     """
-    folder = local_artifact_folder(study.artifact_location)
+    folder = local_artifact_folder(str(run.info.artifact_uri))
     if folder is None:
-        raise TrackingError(f"artifacts at {study.artifact_location} are not in a folder of this machine")
-    return BulkWriter(client, study, connect(client.tracking_uri), folder)
+        raise TrackingError(f"artifacts at {run.info.artifact_uri} are not in a folder of this machine")
+    return BulkWriter(client, run, spec, connect(client.tracking_uri), folder.parents[1])
 
 
 _proven: set[sa.Engine] = set()
@@ -143,10 +146,10 @@ class BulkWriter(ClientWriter):
 
     name = "bulk"
 
-    def __init__(self, client: MlflowClient, study: StudyRun, engine: sa.Engine, folder: Path) -> None:
-        super().__init__(client, study)
-        self._engine = engine
-        self._folder = folder
+    def __init__(self, client: MlflowClient, run: Run, spec: StudySpec, engine: sa.Engine, folder: Path) -> None:
+        super().__init__(client, run, spec)
+        self._engine, self._folder = engine, folder
+        self._location = str(run.info.artifact_uri).removesuffix(f"/{self._run_id}/artifacts")
 
     def runs(self) -> Iterator[StoredRun]:
         """See `ClientWriter.runs`."""
@@ -154,7 +157,7 @@ class BulkWriter(ClientWriter):
         query = (
             sa.select(_RUNS.c.run_uuid, _RUNS.c.status, _RUNS.c.lifecycle_stage, _TAGS.c.key, _TAGS.c.value)
             .join(_TAGS, sa.and_(_TAGS.c.run_uuid == _RUNS.c.run_uuid, _TAGS.c.key.in_(keys)), isouter=True)
-            .where(_RUNS.c.run_uuid.in_(_children(self._study.run_id)))
+            .where(_RUNS.c.run_uuid.in_(_children(self._run_id)))
         )
         facts: dict[tuple[str, str, bool], dict[str, str]] = {}
         with self._engine.connect() as connection:
@@ -167,7 +170,7 @@ class BulkWriter(ClientWriter):
         """See `ClientWriter.write`."""
         # of a grid's cell always the same: it cannot be there twice. They ascend with the number, as do a task's cells:
         # MLflow's tables are indexed by them, and ids in no order touch twice as many pages
-        ids = [f"{self._study.run_id[:16]}{trial.number:06x}{trial.cell[:10]}" for trial in trials]
+        ids = [f"{self._run_id[:16]}{trial.number:06x}{trial.cell[:10]}" for trial in trials]
         entries = list(zip(ids, trials, strict=True))
         with ThreadPoolExecutor(_FILE_THREADS) as pool:
             # rows go into the open transaction while the files of later trials are still being written
@@ -180,6 +183,19 @@ class BulkWriter(ClientWriter):
                     _insert(connection, chunk)
         return ids
 
+    def add_metrics(self, values: Mapping[str, Mapping[str, float]], at_ms: int) -> None:
+        """See `ClientWriter.add_metrics`; one transaction."""
+        entries = [(run_id, key, value) for run_id, found in values.items() for key, value in found.items()]
+        if not entries:
+            return
+        rows = [_metric_row(run_id, key, value, at_ms) for run_id, key, value in entries]
+        places = [{"run": run_id, "name": key} for run_id, key, _ in entries]
+        with self._engine.begin() as connection:
+            for table in (_METRICS, _LATEST):
+                same = sa.and_(table.c.run_uuid == sa.bindparam("run"), table.c.key == sa.bindparam("name"))
+                connection.execute(sa.delete(table).where(same), places)
+                _insert_rows(connection, table, rows)
+
     def remove(self, run_ids: Sequence[str]) -> None:
         """Remove runs for good, with their files: their cells' ids are needed again."""
         with self._engine.begin() as connection:
@@ -190,27 +206,27 @@ class BulkWriter(ClientWriter):
             shutil.rmtree(self._folder / run_id, ignore_errors=True)
 
     def _write_files(self, entry: tuple[str, Trial]) -> dict[str, int]:
-        return write_trial_files(self._folder / entry[0] / "artifacts", entry[1], self._study.grouping)
+        return write_trial_files(self._folder / entry[0] / "artifacts", entry[1], self._spec.grouping)
 
     def _rows(self, run_id: str, trial: Trial, files: Mapping[str, int]) -> tuple[list[_Row], ...]:
         """The rows of a trial in each of the five tables, in the order of their columns."""
-        study = self._study
+        tags = trial_tags(self._spec, self._run_id, trial)
         run = {
             "run_uuid": run_id,
-            "name": study.trial_name(trial),
-            "artifact_uri": _folder_of(study, run_id),
-            "experiment_id": int(study.experiment_id),
+            "name": tags[Tag.RUN_NAME],
+            "artifact_uri": self._artifacts_of(run_id),
+            "experiment_id": int(self._experiment_id),
             "source_type": "UNKNOWN",
-            "user_id": study.tags.get(Tag.USER, "unknown"),
+            "user_id": tags[Tag.USER],
             "status": "FINISHED",
             "start_time": trial.start_ms,
             "end_time": trial.end_ms,
             "lifecycle_stage": "active",
             **dict.fromkeys(("source_name", "entry_point_name", "source_version"), ""),
         }
-        metrics = [_metric_row(run_id, key, value, trial.end_ms) for key, value in trial.metrics.items()]
-        params = [(key, value, run_id) for key, value in study.trial_params(trial).items()]
-        tags = study.trial_tags(trial) | ({Tag.FILES: sizes_text(files)} if files else {})
+        metrics = [_metric_row(run_id, key, value, trial.end_ms) for key, value in trial_metrics(trial).items()]
+        params = [(key, value, run_id) for key, value in trial_params(self._spec, trial).items()]
+        tags |= {Tag.FILES: sizes_text(files)} if files else {}
         return (
             [tuple(run.get(column.name) for column in _RUNS.columns)],
             metrics,
@@ -219,27 +235,57 @@ class BulkWriter(ClientWriter):
             [(key, value, run_id) for key, value in tags.items()],
         )
 
+    def _artifacts_of(self, run_id: str) -> str:
+        return f"{self._location}/{run_id}/artifacts"
+
     def _prove(self, run_id: str, trial: Trial, rows: tuple[list[_Row], ...]) -> None:
         """Write one run and compare what MLflow's client reads with what was meant."""
         with self._engine.begin() as connection:
             _insert(connection, [rows])
-        difference = _read_back(self._client, self._study, run_id, trial)
+        difference = self._read_back(run_id, trial)
         if difference:
             self.remove([run_id])
             raise TrackingError(f"MLflow does not read a run written in bulk as it was meant: {difference}")
         _proven.add(self._engine)
 
+    def _read_back(self, run_id: str, trial: Trial) -> str:
+        """What the public client reads differently from what was meant; empty if nothing."""
+        condition = f"attributes.run_id = '{run_id}' and tags.`{Tag.PARENT}` = '{self._run_id}'"
+        found = self._client.search_runs([self._experiment_id], condition)
+        if len(found) != 1:
+            return f"a search finds {len(found)} runs"
+        info, data = found[0].info, found[0].data
+        meant = (trial_name(self._spec, trial), "FINISHED", trial.start_ms, trial.end_ms, "active")
+        # + 0.0: SQLite keeps no sign of a zero, PostgreSQL does
+        scores = {key: min(max(float(value), -_LARGEST), _LARGEST) + 0.0 for key, value in trial_metrics(trial).items()}
+        tags = {key: data.tags[key] for key in data.tags if key != Tag.FILES}
+        comparisons: dict[str, tuple[Any, Any]] = {
+            "its attributes": (
+                meant,
+                (info.run_name, info.status, info.start_time, info.end_time, info.lifecycle_stage),
+            ),
+            "its folder": (self._artifacts_of(run_id), info.artifact_uri),
+            "its parameters": (trial_params(self._spec, trial), dict(data.params)),
+            "its tags": (trial_tags(self._spec, self._run_id, trial), tags),
+            "its metrics": (
+                sorted(map(repr, scores.items())),
+                sorted(repr((key, value + 0.0)) for key, value in data.metrics.items()),
+            ),
+        }
+        for key, value in list(scores.items())[:1]:
+            history = [(repr(point.value + 0.0), point.step) for point in self._client.get_metric_history(run_id, key)]
+            comparisons["a metric's history"] = ([(repr(value), 0)], history)
+        return next((what for what, (expected, read) in comparisons.items() if expected != read), "")
+
 
 def _insert(connection: sa.Connection, trials: Sequence[tuple[list[_Row], ...]]) -> None:
     for table, parts in zip(_TABLES, zip(*trials, strict=True), strict=True):
-        # tuples to the driver: making and unpacking a dictionary a row costs as much as inserting it
-        rows = [row for part in parts for row in part]
-        if rows:
-            connection.exec_driver_sql(str(sa.insert(table).compile(dialect=connection.dialect)), rows)
+        _insert_rows(connection, table, [row for part in parts for row in part])
 
 
-def _folder_of(study: StudyRun, run_id: str) -> str:
-    return f"{study.artifact_location.rstrip('/')}/{run_id}/artifacts"
+def _insert_rows(connection: sa.Connection, table: sa.Table, rows: list[_Row]) -> None:
+    if rows:  # tuples to the driver: making and unpacking a dictionary a row costs as much as inserting it
+        connection.exec_driver_sql(str(sa.insert(table).compile(dialect=connection.dialect)), rows)
 
 
 def _metric_row(run_id: str, key: str, value: float, at: int) -> _Row:
@@ -247,29 +293,6 @@ def _metric_row(run_id: str, key: str, value: float, at: int) -> _Row:
     # as MLflow's own store does: NaN is a flag, infinity the largest float
     stored = 0.0 if is_nan else min(max(float(value), -_LARGEST), _LARGEST)
     return key, stored, at, run_id, 0, is_nan
-
-
-def _read_back(client: MlflowClient, study: StudyRun, run_id: str, trial: Trial) -> str:
-    """What the public client reads differently from what was meant; empty if nothing."""
-    condition = f"attributes.run_id = '{run_id}' and tags.`{Tag.PARENT}` = '{study.run_id}'"
-    found = client.search_runs([study.experiment_id], condition)
-    if len(found) != 1:
-        return f"a search finds {len(found)} runs"
-    info, data = found[0].info, found[0].data
-    meant = (study.trial_name(trial), "FINISHED", trial.start_ms, trial.end_ms, "active")
-    # + 0.0: databases keep no sign of a zero
-    scores = {key: min(max(float(value), -_LARGEST), _LARGEST) + 0.0 for key, value in trial.metrics.items()}
-    comparisons: dict[str, tuple[Any, Any]] = {
-        "its attributes": (meant, (info.run_name, info.status, info.start_time, info.end_time, info.lifecycle_stage)),
-        "its folder": (_folder_of(study, run_id), info.artifact_uri),
-        "its parameters": (study.trial_params(trial), dict(data.params)),
-        "its tags": (study.trial_tags(trial), {key: data.tags[key] for key in data.tags if key != Tag.FILES}),
-        "its metrics": (sorted(map(repr, scores.items())), sorted(map(repr, data.metrics.items()))),
-    }
-    for key, value in list(scores.items())[:1]:
-        history = [(repr(point.value), point.step) for point in client.get_metric_history(run_id, key)]
-        comparisons["a metric's history"] = ([(repr(value), 0)], history)
-    return next((what for what, (expected, read) in comparisons.items() if expected != read), "")
 
 
 def _children(parent_run_id: str) -> Any:
@@ -303,6 +326,15 @@ def query_trials(engine: sa.Engine, parent_run_id: str, keys: Sequence[str]) -> 
             for query in (tags, metrics)
         )
     return texts, numbers.astype("float64")
+
+
+def query_deleted(engine: sa.Engine, parent_run_id: str) -> set[str]:
+    """Ids of a study's trials that are deleted."""
+    query = sa.select(_RUNS.c.run_uuid).where(
+        _RUNS.c.lifecycle_stage != "active", _RUNS.c.run_uuid.in_(_children(parent_run_id))
+    )
+    with engine.connect() as connection:
+        return {str(run_id) for (run_id,) in connection.execute(query)}
 
 
 def analyze(client: MlflowClient) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.protocols import N_REGIONS
-from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_groups
-from tgsr.tracking._trial import Trial
+from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_groups, schematic_face
 from tgsr.tracking.names import COEFFICIENTS, MASK, REGIONS
+from tgsr.trials.trial import Trial
 
 __all__ = [
     "is_whole",
@@ -175,7 +175,7 @@ def _groups_of_regions(grouping: str) -> npt.NDArray[np.intp]:
 def _draw_face(codes: npt.NDArray[np.uint8], groups: npt.NDArray[np.intp], scale: int) -> None:
     """Fill a square with the codes of a grid's groups, row by row, over a schematic face."""
     side = len(codes)
-    inked = _schematic_face(side // _SIDE)
+    inked = schematic_face(side) < 180
     zoom = side // _SIDE
     for group, box in zip(groups, region_boxes(_SIDE, _SIDE, (scale,)) * zoom, strict=True):
         top, near, bottom, far = box
@@ -188,27 +188,6 @@ def _write(codes: npt.NDArray[np.uint8], text: str, x: int, y: int) -> None:
     import cv2
 
     cv2.putText(codes, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _TEXT, 1)
-
-
-def _schematic_face(zoom: int) -> npt.NDArray[np.bool_]:
-    import cv2
-
-    image = np.zeros((_SIDE * zoom, _SIDE * zoom), dtype=np.uint8)
-    middle = _SIDE // 2
-
-    def ellipse(centre: tuple[int, int], axes: tuple[int, int], first: int = 0, last: int = 360) -> None:
-        scaled = (centre[0] * zoom, centre[1] * zoom), (axes[0] * zoom, axes[1] * zoom)
-        cv2.ellipse(image, *scaled, 0, first, last, 1, zoom)
-
-    ellipse((middle, middle), (44, 51))
-    for eye in (middle - 18, middle + 18):
-        ellipse((eye, 42), (8, 4))
-        ellipse((eye, 42), (2, 2))
-        ellipse((eye, 34), (11, 4), 200, 340)
-    nose = np.array([[middle, 48], [middle - 6, 64], [middle + 4, 65]]) * zoom
-    cv2.polylines(image, [nose], False, 1, zoom)
-    ellipse((middle, 80), (15, 5))
-    return image.astype(bool)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

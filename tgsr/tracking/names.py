@@ -1,21 +1,20 @@
 """Names under which results are stored in MLflow: tags, parameters, metrics, artifact files.
 
-Whoever reads or writes stored results takes the names from here; ``studies/README.md`` explains them.
+Whoever reads or writes stored results takes the names from here; ``tgsr/study/README.md`` explains them.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "CHOICES",
+    "CLASSES",
     "COEFFICIENTS",
-    "COMPARISON_TITLE",
-    "CONFUSION",
+    "CONSENSUS",
     "GENERATED_NOTE",
     "MASK",
-    "PAPER_TITLE",
+    "PAGE",
     "REGIONS",
-    "REPORTS_TITLE",
     "STUDY_JSON",
-    "SURFACE",
     "TRIALS_CSV",
     "TRIALS_PARQUET",
     "Tag",
@@ -28,14 +27,13 @@ class Tag:
     """Keys of the tags on runs and model versions."""
 
     KIND = "tgsr.kind"
-    """``study``, ``trial``, ``paper``, ``compare``, ``method`` or ``grid``."""
+    """``study``, ``trial``, or the command (``compare``, ``paper``, …) whose studies are the run's children."""
     EXPERIMENT = "tgsr.experiment"
-    """Such as ``V-N``."""
-    SELECTION = "tgsr.selection"
-    """The selection rule: ``oracle`` wherever target labels chose."""
+    """The pair of databases, such as ``V-N``."""
+    CHOOSE = "tgsr.choose"
+    """The rule that the study's summary was made by, or a model was chosen by: ``oracle`` where target labels chose."""
     GROUPING = "tgsr.grouping"
     METHOD = "tgsr.method"
-    """The method of a study, of its trials and of its models."""
     SAMPLER = "tgsr.sampler"
     TRIAL = "tgsr.trial"
     """On a trial: its number, the place in the grid or in the order of sampling."""
@@ -55,13 +53,13 @@ class Tag:
     """The study's name, which ends in a hash of all that defines it."""
     DATA_FOLDER = "tgsr.data_folder"
     """On a study: where its databases were read from."""
-    BEST_TRIAL = "tgsr.best_trial"
-    BEST_RUN = "tgsr.best_run"
     BEST_SETTINGS = "tgsr.best_settings"
-    """On a study: what the best trial tried, for people."""
+    """On a study: what the chosen trial tried, for people."""
     SOURCE_DIGEST = "tgsr.source_digest"
     TARGET_DIGEST = "tgsr.target_digest"
     CODE_VERSION = "tgsr.code_version"
+    CODE_DIGEST = "tgsr.code_digest"
+    """On a study: digest of the code that its trials were computed with."""
     GENERATED = "tgsr.generated"
     """``true`` where the databases were drawn by ``tgsr demo-data`` and not recorded."""
 
@@ -79,15 +77,18 @@ REGIONS = "regions.json"
 """A trial's region mask in numbers."""
 MASK = "regions.png"
 """A trial's region mask as a picture."""
-CONFUSION = "confusion.json"
-"""The best trial's confusion matrix on the target, on the parent: ``classes``, ``confusion`` (rows are true)."""
+CLASSES = "classes.json"
+"""On a study: the names of the ``classes``, and the ``target_labels`` as base-36 digits (null where unknown)."""
 STUDY_JSON = "study.json"
-"""The study's specification, on the parent."""
+"""The study's specification."""
 TRIALS_CSV, TRIALS_PARQUET = "trials.csv", "trials.parquet"
-"""The table of all trials, on the parent."""
-SURFACE = "surface.npz"
-"""Scores over two numeric settings, on the parent: ``axes`` (their names), the values of each under its name, and one
-matrix a score (first × second setting), NaN where no trial is."""
+"""On a study: the table of all trials."""
+CHOICES = "choices.csv"
+"""On a study: a row a rule, with what it chooses."""
+CONSENSUS = "consensus.json"
+"""On a study of a linear method: which trials were averaged, and how often each group is kept among them."""
+PAGE = "report.html"
+"""On a study: its page."""
 
 
 GENERATED_NOTE = (
@@ -96,13 +97,9 @@ GENERATED_NOTE = (
 """Heads the descriptions of whatever has the tag ``tgsr.generated``."""
 
 
-COMPARISON_TITLE, PAPER_TITLE, REPORTS_TITLE = "tgsr/compare", "tgsr/paper", "tgsr/reports"
-"""MLflow's experiments for comparisons of methods, for all twelve experiments in one go, and for their reports."""
-
-
-def experiment_title(pair: str) -> str:
-    """MLflow's experiment for a pair of databases: ``"tgsr/V-N"``."""
-    return f"tgsr/{pair}"
+def experiment_title(name: str) -> str:
+    """MLflow's experiment for a pair of databases, ``"tgsr/V-N"``, or a command, ``"tgsr/compare"``."""
+    return f"tgsr/{name}"
 
 
 def model_name(pair: str, method: str = "TGSR") -> str:

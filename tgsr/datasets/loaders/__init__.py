@@ -12,12 +12,12 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._table import LabelMap
 from tgsr.errors import ParameterError, ProtocolError
-from tgsr.protocols import database_name
+from tgsr.protocols import check_database, database_name
 
-__all__ = ["GROUP", "LOADERS", "Loader", "find_loader", "loader_name"]
+__all__ = ["GROUP", "LOADERS", "Loader", "canonical_name", "find_loader", "loader_name"]
 
 Loader = Callable[[Path, Path | None, LabelMap | None], ClipCollection]
 
@@ -50,6 +50,17 @@ def loader_name(database: str) -> str | None:
         key = re.sub(r"[^A-Z0-9]+", "_", text).strip("_")
         others = {entry.name.upper(): entry.name for entry in entry_points(group=GROUP)}
         return key if key in LOADERS else others.get(key)
+
+
+def canonical_name(database: str) -> str:
+    """The name that a database is written under: that of a loader where it means one, else the user's own.
+
+    Raises
+    ------
+    ProtocolError
+        If it cannot be the name of one's own, see `tgsr.protocols.check_database`.
+    """
+    return loader_name(database) or check_database(database)
 
 
 def find_loader(name: str) -> Loader:

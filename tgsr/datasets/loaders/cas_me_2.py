@@ -7,6 +7,7 @@ classes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tgsr.datasets._coded import CodedDatabase
@@ -33,7 +34,7 @@ def _read(path: Path) -> Sheet:
             video = row.text("video").lower().rpartition("_")[0] or row.text("video").lower()
             known = {"subject": folders.get(row.text("participant"), ""), "filename": codes.get(video, "").zfill(4)}
             rows.append(Row(row.number, {**row.values, **known}))
-    return Sheet(path, (*_NAMES, "subject", "filename"), tuple(rows))
+    return replace(sheet, columns=(*_NAMES, "subject", "filename"), rows=tuple(rows))
 
 
 CAS_ME_2 = CodedDatabase(

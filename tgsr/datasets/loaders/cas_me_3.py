@@ -6,6 +6,7 @@ Part C: folders ``01_1`` (subject and recording) anywhere below the root, 165 ro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tgsr.datasets._coded import CodedDatabase
@@ -33,9 +34,10 @@ def _read_c(path: Path) -> Sheet:
     sheet = read_sheet(path, ("sub", "count", "onset", "offset", "emotion"))
     rows = []
     for row in sheet.rows:
-        name = f"{row.text('sub').zfill(2)}_{row.text('count')}"
+        person, count = row.integer("sub"), row.integer("count")
+        name = "" if person is None else f"{person:02d}_{count}"
         rows.append(Row(row.number, {**row.values, "subject": row.text("sub"), "filename": name}))
-    return Sheet(path, sheet.columns, tuple(rows))
+    return replace(sheet, rows=tuple(rows))
 
 
 CAS_ME_3_C = CodedDatabase(

@@ -10,9 +10,9 @@ import re
 from functools import partial
 from pathlib import Path
 
+from tgsr.datasets._clip_list import LabelMap
 from tgsr.datasets._clips import ClipCollection
-from tgsr.datasets._sheet import Row, read_sheet
-from tgsr.datasets._table import LabelMap
+from tgsr.datasets._sheet import Row, read_sheet, subject_number
 from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
 from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
@@ -51,8 +51,6 @@ def load_smic(
         else find_sheet(root, tree, rf".*{camera}.*annotation.*\.(xlsx|csv)")
     )
     rows = _read_rows(sheet, collector) if sheet is not None else {}
-    if sheet is not None:
-        collector.notes.append(f"onset, offset and emotions compared with {sheet}")
     if sheet is None and not collector.cropped:
         collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
     subjects = [folder for folder in folders(tree) if _SUBJECT.fullmatch(folder.name)]
@@ -120,13 +118,14 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
 
 def _read_rows(path: Path, collector: Collector) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for row in read_sheet(path, ("subject", "filename")).rows:
-        match = _SUBJECT.fullmatch(f"s{row.text('subject').lower().removeprefix('s')}")
-        name = row.text("filename")
-        if not match or not name:
+    sheet = read_sheet(path, ("subject", "filename"))
+    collector.notes.append(f"onset, offset and emotions compared with {sheet.source}")
+    for row in sheet.rows:
+        subject, name = subject_number(row.text("subject")), row.text("filename")
+        if subject is None or not name:
             collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
             continue
-        clip_id = f"s{match.group(1)}/{name}".lower()
+        clip_id = f"s{subject}/{name}".lower()
         if clip_id in rows:
             collector.notes.append(f"{path}: row {row.number} repeats {clip_id} of row {rows[clip_id].number}")
             continue

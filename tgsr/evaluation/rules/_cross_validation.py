@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.estimators._span import Span
+from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation._metrics import score_batch
-from tgsr.evaluation._task import TransferTask
-from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule
-from tgsr.evaluation.rules._folds import held_out_codes
-from tgsr.solvers._importance import kliep
+from tgsr.evaluation.metrics import score_batch
+from tgsr.evaluation.rules.base import Rule, RuleContext, Scorer
+from tgsr.evaluation.rules.folds import held_out_codes
+from tgsr.evaluation.task import TransferTask
+from tgsr.solvers.importance import kliep
 
 __all__ = ["DEV", "IMPORTANCE_WEIGHTED_CV", "SOURCE_CV", "discriminator_weights"]
 
@@ -81,17 +81,17 @@ def discriminator_weights(task: TransferTask) -> Array:
     return ratios
 
 
-SOURCE_CV = SelectionRule(
+SOURCE_CV = Rule(
     "source-cv",
     "macro-F1 of a cross-validation on the source, by subject where known; no target label is used",
     prepare=_source_cv,
 )
-IMPORTANCE_WEIGHTED_CV = SelectionRule(
+IMPORTANCE_WEIGHTED_CV = Rule(
     "iw-cv",
     "accuracy of that cross-validation with KLIEP's importance weights (Sugiyama et al. 2007)",
     prepare=_importance_weighted_cv,
 )
-DEV = SelectionRule(
+DEV = Rule(
     "dev",
     "error of that cross-validation weighted by a domain classifier, with control variate (DEV, You et al. 2019)",
     prepare=_dev,

@@ -1,57 +1,29 @@
-"""Rules on a model's outputs for the target, with nothing refitted.
-
-Scores of a method are not probabilities and differ in scale between methods. These rules take their softmax, on which
-they were published: it is positive everywhere, where the simplex projection that TGSR shows its users has exact zeros
-and ones, so that many outcomes would tie.
-"""
+"""Rules on a model's outputs, with nothing refitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import entr, log_softmax, softmax
+from scipy.special import entr, softmax
 
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.rules._base import RuleContext, Scorer, SelectionRule, decisions_of
+from tgsr.evaluation.rules.base import Rule, RuleContext, Scorer, decisions_of
 
-__all__ = ["CLASS_BALANCE", "ENTROPY", "MANO", "SND"]
+__all__ = ["CLASS_BALANCE", "DISCREPANCY", "ENTROPY"]
 
 Array = npt.NDArray[np.float64]
 
-_TEMPERATURE = 0.05  # of SND
-_NORM = 4  # of MaNo
-_CONFIDENT = 5.0  # MaNo: mean negative log-softmax above which scores are calibrated enough for a softmax
 
+def _entropy(context: RuleContext) -> Scorer:  # noqa: ARG001
+    # scores of a method are no probabilities: their softmax is positive everywhere, where the simplex projection that
+    # TGSR shows has exact zeros and ones, so that many outcomes would tie
+    def values(outcomes: Sequence[Outcome]) -> Array:
+        chances = softmax(decisions_of(outcomes, ENTROPY.name), axis=2)
+        return -np.asarray(entr(chances).sum(axis=2).mean(axis=1))
 
-def _entropy(scores: Array) -> float:
-    return -float(entr(softmax(scores, axis=1)).sum(axis=1).mean())
-
-
-def _soft_neighbourhood_density(scores: Array) -> float:
-    chances = softmax(scores, axis=1)
-    chances /= np.linalg.norm(chances, axis=1, keepdims=True)
-    similarity = chances @ chances.T / _TEMPERATURE
-    np.fill_diagonal(similarity, -np.inf)  # a sample is no neighbour of its own
-    return float(entr(softmax(similarity, axis=1)).sum(axis=1).mean()) if len(scores) > 1 else 0.0
-
-
-def _matrix_norm(scores: Array) -> float:
-    known = scores[:, np.isfinite(scores).all(axis=0)]
-    if -float(log_softmax(known, axis=1).mean()) > _CONFIDENT:
-        normalised = softmax(known, axis=1)
-    else:
-        normalised = 1 + known + known**2 / 2
-        normalised = normalised / normalised.sum(axis=1, keepdims=True)
-    return float(np.mean(normalised**_NORM) ** (1 / _NORM))
-
-
-def _of_scores(name: str, description: str, value: Callable[[Array], float]) -> SelectionRule:
-    def prepare(context: RuleContext) -> Scorer:  # noqa: ARG001
-        return lambda outcomes: np.array([value(scores) for scores in decisions_of(outcomes, name)])
-
-    return SelectionRule(name, description, prepare=prepare)
+    return values
 
 
 def _class_balance(context: RuleContext) -> Scorer:
@@ -66,11 +38,32 @@ def _class_balance(context: RuleContext) -> Scorer:
     return values
 
 
-ENTROPY = _of_scores("entropy", "low entropy of the target's scores (Morerio et al. 2018)", _entropy)
-SND = _of_scores("snd", "soft neighbourhood density (Saito et al. 2021)", _soft_neighbourhood_density)
-MANO = _of_scores("mano", "matrix norm of the normalised scores (MaNo, Xie et al. 2024)", _matrix_norm)
-CLASS_BALANCE = SelectionRule(
-    "class-balance",
-    "predicted class shares near those of the source (total variation)",
-    prepare=_class_balance,
+def _discrepancy(context: RuleContext) -> Scorer:  # noqa: ARG001
+    def values(outcomes: Sequence[Outcome]) -> Array:
+        source = decisions_of(outcomes, DISCREPANCY.name, new=True)
+        return -np.array(
+            [_relative_gap(*pair) for pair in zip(source, decisions_of(outcomes, "discrepancy"), strict=True)]
+        )
+
+    return values
+
+
+def _relative_gap(source: Array, target: Array) -> float:
+    """‖mean of source − mean of target‖² in units of the scores' variance, so that small scores gain nothing."""
+    known = np.isfinite(source).all(axis=0)
+    both = np.vstack([source, target])[:, known]
+    variance = float(both.var(axis=0).sum())
+    gap = float(((source[:, known].mean(axis=0) - target[:, known].mean(axis=0)) ** 2).sum())
+    return gap / variance if variance > 0 else 1.0
+
+
+ENTROPY = Rule("entropy", "low entropy of the target's scores (Morerio et al. 2018)", _entropy, needs="decisions")
+CLASS_BALANCE = Rule(
+    "class-balance", "predicted class shares near those of the source (total variation)", _class_balance
+)
+DISCREPANCY = Rule(
+    "discrepancy",
+    "small distance of the databases' mean scores, in units of their variance",
+    _discrepancy,
+    needs="source_decisions",
 )

@@ -1,0 +1,179 @@
+"""The evidence for rules as a table, with intervals for three kinds of chance.
+
+*People*: had other subjects of the same databases been recorded. *Pairs*: other pairs like these, as if each were a
+draw of its own. *Databases*: other databases; pairs that share one (or its people) are then drawn together. Only the
+last tells what to expect elsewhere, and it needs more databases than a handful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tgsr.datasets import DatabasePair, FeatureDataset
+from tgsr.evaluation.intervals import bootstrap_macro_f1, holm, subject_draws, two_sided_p
+from tgsr.trials.trial import decode_predictions
+
+__all__ = ["database_weights", "summarise", "to_markdown"]
+
+Array = npt.NDArray[np.float64]
+
+_FEWEST_PAIRS, _FEWEST_DATABASES = 6, 4
+"""Of fewer pairs even equal signs come by chance; of fewer databases most draws have no pair, or one."""
+_MOST_COLUMNS = 12
+_REFERENCES = ("median", "fixed")
+_KINDS = ("people", "pairs", "databases")
+
+
+def summarise(choices: pd.DataFrame, pairs: Mapping[str, DatabasePair], n_draws: int = 2000) -> pd.DataFrame:
+    """Means over the pairs, and the paired difference to the fixed choice with its 95 % intervals.
+
+    Parameters
+    ----------
+    choices : DataFrame
+        As of `studies.evidence.run_case`, of any number of cases, with the columns ``study`` and ``pair``.
+    pairs : mapping
+        By name.
+    n_draws : int
+        Of each bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        A row a study and choice: macro_f1, accuracy, rho; pairs above_median, above_fixed and below_fixed; one_class
+        (pairs of which all is predicted as one class); difference; low and high for people, pairs and databases; p
+        and holm of people and pairs (Holm's correction over the choices of a study that see no label). NaN where
+        there are too few pairs or databases.
+    """
+    drawn = {}
+    for name, pair in pairs.items():
+        samples = np.arange(len(pair.target)).astype(str)
+        drawn[name] = subject_draws(samples if pair.target.subjects is None else pair.target.subjects, n_draws)
+    parts = [_summarise_one(part, pairs, drawn, n_draws) for _, part in choices.groupby("study", sort=False)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summarise_one(
+    part: pd.DataFrame, pairs: Mapping[str, DatabasePair], drawn: Mapping[str, Array], n_draws: int
+) -> pd.DataFrame:
+    f1 = part.pivot(index="choice", columns="pair", values="macro_f1")
+    rng, n_pairs = np.random.default_rng(0), f1.shape[1]
+    signs = rng.choice([-1.0, 1.0], (n_draws, n_pairs))
+    weights = {"databases": database_weights([pairs[name] for name in f1.columns], n_draws)}
+    weights["pairs"] = rng.multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), n_draws).astype(np.float64)
+    fixed = _bootstrap(part, "fixed", pairs, drawn)
+    rows = []
+    for choice, own in part.groupby("choice", sort=False):
+        gains = (f1.loc[choice] - f1.loc["fixed"]).to_numpy()
+        row: dict[str, Any] = {
+            "study": own["study"].iloc[0],
+            "choice": choice,
+            "pairs": n_pairs,
+            **own[["macro_f1", "accuracy", "rho"]].mean(),
+            "above_median": (f1.loc[choice] > f1.loc["median"]).sum(),
+            "above_fixed": (gains > 0).sum(),
+            "below_fixed": (gains < 0).sum(),
+            "one_class": sum(len(set(str(text))) == 1 for text in own["predictions"]),
+        }
+        if choice not in _REFERENCES:
+            means = {"people": (_bootstrap(part, str(choice), pairs, drawn) - fixed).mean(axis=0)}
+            row |= {"difference": gains.mean(), "people_p": two_sided_p(means["people"])}
+            if n_pairs >= _FEWEST_PAIRS:
+                means |= {kind: (own @ gains) / own.sum(axis=1) for kind, own in weights.items() if len(own)}
+                # as if each pair's sign were a coin's
+                reached = np.abs(signs @ gains) >= abs(gains.sum()) * (1 - 1e-9)
+                row["pairs_p"] = (reached.sum() + 1) / (n_draws + 1)
+            for kind, values in means.items():
+                row[f"{kind}_low"], row[f"{kind}_high"] = np.quantile(values, [0.025, 0.975])
+        rows.append(row)
+    columns = [f"{kind}_{name}" for kind in _KINDS for name in ("low", "high", "p", "holm")]
+    table = pd.DataFrame(rows).reindex(columns=[*rows[0], "difference", *columns])
+    tested = ~table["choice"].isin(["oracle", *_REFERENCES])
+    for kind in _KINDS:
+        if table.loc[tested, f"{kind}_p"].notna().all():
+            table.loc[tested, f"{kind}_holm"] = holm(table.loc[tested, f"{kind}_p"].tolist())
+    return table
+
+
+def _bootstrap(part: pd.DataFrame, choice: str, pairs: Mapping[str, DatabasePair], drawn: Mapping[str, Array]) -> Array:
+    """Macro-F1 of a choice in each draw of the target's subjects: (n_pairs, n_draws)."""
+    own = part[part["choice"] == choice].set_index("pair")["predictions"].sort_index()
+    return np.array(
+        [
+            bootstrap_macro_f1(pairs[str(name)].target.known_labels, decode_predictions(text), drawn[str(name)])
+            for name, text in own.items()
+        ]
+    )
+
+
+def database_weights(pairs: Sequence[DatabasePair], n_draws: int) -> Array:
+    """How often each pair is in each draw of the databases that has any: (at most n_draws, n_pairs).
+
+    A pair is in a draw as often as its source times its target. Databases with the same subjects are one: another
+    camera, or other features of the same people. Without rows if there are too few databases.
+    """
+    sides = [sorted({_people(pair.source), _people(pair.target)}) for pair in pairs]
+    units = sorted({unit for side in sides for unit in side})
+    if len(units) < _FEWEST_DATABASES:
+        return np.empty((0, len(pairs)))
+    drawn = np.random.default_rng(0).multinomial(len(units), np.full(len(units), 1 / len(units)), n_draws)
+    weights = np.stack([drawn[:, [units.index(unit) for unit in side]].prod(axis=1) for side in sides], axis=1)
+    return weights[weights.any(axis=1)].astype(np.float64)
+
+
+def _people(data: FeatureDataset) -> str:
+    """What tells databases apart: their subjects, or the name where none are known."""
+    return data.name if data.subjects is None else " ".join(sorted(set(data.subjects.tolist())))
+
+
+def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame, pairs: Mapping[str, DatabasePair]) -> str:
+    """One table a study, best mean first, and what its intervals stand on."""
+    blocks = []
+    for study, part in summary.sort_values("macro_f1", ascending=False, kind="stable").groupby("study", sort=False):
+        part = part.set_index("choice")
+        f1 = choices[choices["study"] == study].pivot(index="choice", columns="pair", values="macro_f1").loc[part.index]
+        own = [pairs[str(name)] for name in f1.columns]
+        marks = part["one_class"].map(lambda count: f" (one class in {count})" if count else "")
+        shown = pd.DataFrame({"choice": part.index + marks})
+        if len(own) <= _MOST_COLUMNS:
+            shown = shown.join(f1.map(_three))
+        shown["mean"], shown["ρ"] = part["macro_f1"].map(_three), part["rho"].map(_three)
+        shown["> median"] = part["above_median"].astype(str)
+        shown["> / < fixed"] = part["above_fixed"].astype(str) + " / " + part["below_fixed"].astype(str)
+        shown["− fixed"] = part["difference"].map(_signed)
+        for kind in _KINDS:
+            low, high = (part[f"{kind}_{end}"].map(_signed) for end in ("low", "high"))
+            shown[f"{kind} 95 %"] = ("[" + low + ", " + high + "]").replace("[, ]", "")
+            shown[f"Holm p, {kind}"] = part[f"{kind}_holm"].map(_three)
+        shown = shown.loc[:, (shown != "").any()]
+        rows = [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        blocks.append("\n".join([f"### {study}", "", _describe(own), "", *lines]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _describe(pairs: Sequence[DatabasePair]) -> str:
+    """What the intervals of some pairs can tell."""
+    n_databases = len({_people(data) for pair in pairs for data in (pair.source, pair.target)})
+    text = (
+        f"{len(pairs)} pairs of {n_databases} databases (those with the same subjects are one). Intervals: *people*, "
+    )
+    text += "other subjects of these databases"
+    if len(pairs) >= _FEWEST_PAIRS:
+        text += "; *pairs*, other pairs as if independent, which they are not, since they share databases: too narrow, "
+        text += "and their p too small"
+    if len(pairs) >= _FEWEST_PAIRS and n_databases >= _FEWEST_DATABASES:
+        return text + "; *databases*, other databases, drawn with all their pairs."
+    return text + ". Pairs or databases are too few to tell of others."
+
+
+def _three(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")

@@ -1,0 +1,228 @@
+"""A user's own database: a CSV with a line for each clip, or a folder of clips without labels."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
+from tgsr.datasets._frame_order import number_frames
+from tgsr.datasets._images import holds_several
+from tgsr.datasets._sheet import SHEET_SUFFIXES, Row, Sheet, read_sheet
+from tgsr.datasets._tree import (
+    Collector,
+    all_folders,
+    existing_folder,
+    find_path,
+    folders,
+    is_cropped,
+    is_hidden,
+    videos,
+)
+from tgsr.errors import DataError, MissingDataError
+from tgsr.names import name_problem
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+
+__all__ = ["LabelMap", "clip_list", "load_folder", "load_table", "read_label_map", "spell_label"]
+
+LabelMap = Mapping[str, str] | str | os.PathLike[str]
+
+_CROPPED = {
+    **dict.fromkeys(("1", "1.0", "y", "yes", "true"), True),
+    **dict.fromkeys(("0", "0.0", "n", "no", "false"), False),
+    "": None,
+}
+_TABLE = "clips.csv"
+_DEEPEST = 64
+# pictures and films that neither OpenCV nor Pillow reads
+_FOREIGN = frozenset(
+    {
+        *(".arw", ".braw", ".cine", ".cr2", ".cr3", ".dcm", ".dng", ".exr", ".hdr", ".heic", ".heif", ".jxl", ".jxr"),
+        *(".mlv", ".nef", ".psd", ".r3d", ".raw", ".seq", ".svg", ".swf", ".yuv"),
+    }
+)
+
+
+def clip_list(root: Path) -> Path | None:
+    """The table that says which clips a user means: the file named, or clips.csv in the folder named; None without."""
+    if root.suffix.lower() in SHEET_SUFFIXES and not root.is_dir():
+        return root
+    return root / _TABLE if (root / _TABLE).is_file() else None
+
+
+def spell_label(label: str, names: Iterable[str] = CLASS_NAMES) -> str:
+    """The one of these names that a label is in capitals or small letters, else the label as it is."""
+    return next((name for name in names if name.lower() == label.strip().lower()), label)
+
+
+def read_label_map(label_map: LabelMap) -> dict[str, str]:
+    """A label map: a mapping as it is, or a CSV with the columns ``label`` and ``class``.
+
+    Labels are lower case. An empty class leaves a label out.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataError
+        If it lacks a column, or maps a label twice.
+    """
+    if isinstance(label_map, Mapping):
+        return {str(label).strip().lower(): spell_label(str(target).strip()) for label, target in label_map.items()}
+    sheet = read_sheet(label_map, ("label", "class"))
+    mapping: dict[str, str] = {}
+    for row in sheet.rows:
+        label, target = row.text("label").lower(), spell_label(row.text("class"))
+        if mapping.setdefault(label, target) != target:
+            raise DataError(f"{sheet.path}: row {row.number} maps {label!r} to {target!r} and to {mapping[label]!r}")
+    return mapping
+
+
+def load_table(
+    database: str,
+    table: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    label_map: LabelMap | None = None,
+    *,
+    to_predict: bool = False,
+) -> ClipCollection:
+    """Find the clips that a CSV lists; its columns are described in this folder's README.md.
+
+    Paths are relative to ``root``, by default the table's folder; clips outside it are skipped. For the label map see
+    `read_label_map`. ``to_predict``: clips may lack a label beside others that have one, and ``cropped`` is None where
+    the table does not say it.
+
+    Raises
+    ------
+    MissingDataError, DataError
+        If the table or the folder is not there, or the table cannot be used.
+    """
+    table = Path(table)
+    sheet = read_sheet(table, ("clip",))
+    labelled = _has_labels(sheet)
+    folder = existing_folder(root if root is not None else table.parent)
+    mapping = read_label_map(label_map) if label_map is not None else None
+    collector = Collector(database, folder, None if to_predict else True)
+    spellings = {name: name for name in CLASS_NAMES}
+    outside: Counter[str] = Counter()
+    respelt: Counter[str] = Counter()
+    repeated = Counter(row.text("clip") for row in sheet.rows)
+    for row in sheet.rows:
+        name, label = row.text("clip"), row.text("label")
+        target = spellings.setdefault(label.lower(), label) if mapping is None else mapping.get(label.lower())
+        if mapping is None and target != label:
+            respelt[f"{label} as {target}"] += 1
+        if target or not labelled or (to_predict and not label):
+            _add_row(collector, table, row, target or None, several=repeated[name] > 1)
+        elif not label:
+            collector.skip(name or "?", table, f"row {row.number}: no label; give all clips one, or none")
+        elif target is None:
+            collector.skip(name, table, f"row {row.number}: label {label!r} is not in the label map")
+        else:
+            outside[label] += 1
+    if sheet.source != str(table):
+        collector.notes.append(f"clips from {sheet.source}")
+    if respelt:
+        collector.notes.append(f"{table}: labels are taken in one spelling: {', '.join(respelt)}")
+    if outside:
+        counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
+        collector.notes.append(f"{table}: left out by the label map: {counted}")
+    names = _class_names(collector)
+    if names != CLASS_NAMES and not to_predict:
+        collector.notes.append(f"own classes: {', '.join(names)}; a label map makes them those of other databases")
+    return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", names)
+
+
+def _add_row(collector: Collector, table: Path, row: Row, label: str | None, several: bool) -> None:
+    name = row.text("clip")
+    path = find_path(collector.root, name)
+    onset, offset = row.integer("onset"), row.integer("offset")
+    clip_id = name.replace("\\", "/") + (f"@{onset or ''}-{offset or ''}" if several else "")
+    cropped = row.text("cropped").lower()
+    problem = ""
+    unsafe = list(filter(None, map(name_problem, (clip_id, label or "", row.text("subject")))))
+    if unsafe:
+        problem = unsafe[0]
+    elif not name:
+        problem = "no clip named"
+    elif cropped not in _CROPPED:
+        problem = f"cropped must be yes or no, got {cropped!r}"
+    elif (row.text("onset") and onset is None) or (row.text("offset") and offset is None):
+        problem = f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
+    elif not path.exists():
+        problem = f"{path} is not there"
+    if problem:
+        collector.skip(clip_id if clip_id.isprintable() else ascii(clip_id), table, f"row {row.number}: {problem}")
+        return
+    stated, subject = f"row {row.number} of {table}", row.text("subject") or None
+    collector.add(clip_id, path, subject, label, onset, offset, stated=stated, cropped=_CROPPED[cropped], cut=True)
+
+
+def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
+    """Every folder of frames and every film below a folder, or the one film that is named: a target without labels.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder or file, or no clip in it.
+    """
+    root = Path(root)
+    if root.is_file():
+        collector = Collector(database, root.parent, is_cropped(root.parent, root.parent))
+        collector.add(root.name, root, None, None)
+        return collector.finish()
+    root = existing_folder(root)
+    collector = Collector(database, root, cropped=True)
+    for folder in all_folders(root, _DEEPEST):
+        for child in folders(folder):
+            collector.skips_link(child.relative_to(root).as_posix(), child)
+        clips, others = _clips_in(folder)
+        for path in clips:
+            name = path.relative_to(root).as_posix() if path != root else root.resolve().name
+            collector.add(name, path, None, None, cropped=is_cropped(folder, root))
+        foreign = [path for path in others if path.suffix.lower() in _FOREIGN]
+        if foreign:
+            reason = f"pictures or films of a kind that cannot be read ({len(foreign)} files); convert them"
+            collector.skip(foreign[0].relative_to(root).as_posix(), foreign[0], reason)
+        collector.note_strays(folder, [path for path in others if path not in foreign])
+    if not collector.clips and not collector.skipped:
+        raise MissingDataError(
+            f"{root}: no clips.csv with the columns clip and label, and no folder of frames or video file either"
+        )
+    return collector.finish()
+
+
+def _clips_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The clips that a folder holds or is, and its other files; what is beside frames is noted with them."""
+    clips = [path for path in videos(folder) if path.is_file()]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not is_hidden(path)]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if images and not _are_clips(images):
+        return [*clips, folder], []
+    return clips + images, [path for path in files if path not in clips + images]
+
+
+def _are_clips(images: list[Path]) -> bool:
+    """Whether each image file is a clip: a film, and not called as the parts of one are."""
+    try:
+        number_frames(images)
+        return False
+    except DataError:
+        return len(images) > 1 and all(map(holds_several, images))
+
+
+def _has_labels(sheet: Sheet) -> bool:
+    if "label" in sheet.columns:
+        return True
+    alike = {"class", "emotion", "labels", "estimated emotion"} & set(sheet.columns)
+    if alike:
+        raise DataError(f"{sheet.path}: no column label; is it {alike.pop()}? Rename it, or remove it for a target")
+    return False
+
+
+def _class_names(collector: Collector) -> tuple[str, ...]:
+    """The protocol's classes where they suffice, else the table's own, sorted."""
+    labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
+    return CLASS_NAMES if labels <= set(CLASS_NAMES) else tuple(sorted(labels))

@@ -1,0 +1,183 @@
+"""What the columns of a table are: labels, people, clips, features, or bookkeeping that must not become a feature."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.errors import DataError
+
+__all__ = ["Columns", "assign_columns", "check_features", "has_role", "same_name"]
+
+ROLES = {
+    "label": "label labels class classes target targets emotion emotions estimatedemotion expression category truth "
+    "groundtruth gt",
+    "subject": "subject subjects subjectid sub subj subid participant participantid person personid",
+    "clip": "clip clips clipid sample sampleid samplename sequence video videoid videoname file filename filepath",
+}
+"""What a column is used for, and the names that say so: compared without case, spaces and punctuation."""
+
+_BOOKKEEPING = (
+    "idx id ids uid uuid row rows rowid rownames no nr num number key fold folds foldid cvfold split set partition "
+    "framerate frame frames nframes onset apex offset time timestamp date datetime"
+)
+_ROLE = {name: role for role, names in ROLES.items() for name in names.split()}
+_INDEX = re.compile(r"index|unnamed\d*(level\d+)?|(index)?level\d+")
+_TELLING = re.compile(
+    r"(?<![a-z])(labels?|class|target|emotion|subject|subj|participant|fold|index|idx|id|code|frames?|session|trial|batch"
+    r"|age|gender|sex)(?![a-z])"
+)
+_FEWEST_ROWS = 4  # fewer are in some order by chance
+_MOST_CODES = 20
+_BLOCK = 4096  # columns looked at in one go
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where what is found: the positions of label, subject and clip, where there are any, and of the features.
+
+    ``index``: positions of what should be the rows' numbers only, and is left out. ``notes``: what a user must be told
+    of the choice.
+    """
+
+    known: dict[str, int]
+    known_names: dict[str, str]
+    features: tuple[int, ...]
+    index: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def same_name(name: str) -> str:
+    """A column's name without case, spaces and punctuation."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def has_role(name: str) -> bool:
+    """Whether a name is one of those of labels, people or clips."""
+    return same_name(name) in _ROLE
+
+
+def assign_columns(names: Sequence[str], label: str | None = None, drop: Collection[str] = ()) -> Columns:
+    """Tell from the names what each column is for; see `ROLES`.
+
+    A name with a ``/`` is always a feature. ``label`` names the column of the labels, whatever it is called; ``drop``
+    those to leave out.
+
+    Raises
+    ------
+    DataError
+        If a name is there twice, is none, or two columns could be the same thing.
+    """
+    for wanted in [*drop, *([] if label is None else [label])]:
+        if wanted not in names:
+            raise DataError(f"it has no column {wanted!r}; it has {_listed(names)}")
+    roles: dict[str, list[int]] = {role: [] for role in ROLES}
+    left_out, features, index, notes = [], [], [], []
+    for position, name in enumerate(names):
+        plain = same_name(name)
+        if name == label:
+            roles["label"].append(position)
+        elif name in drop:
+            notes.append(f"left out, as asked: {name}")
+        elif "/" in name:
+            features.append(position)
+        elif plain in _ROLE:
+            roles[_ROLE[plain]].append(position)
+        elif name in ("", "#") or _INDEX.fullmatch(plain):
+            index.append(position)
+            left_out.append(name or f"the column without a name ({position + 1})")
+        elif plain in _BOOKKEEPING.split() or plain.startswith("fps") or plain.endswith("fps"):
+            left_out.append(name)
+        else:
+            features.append(position)
+    known = {}
+    for role, positions in roles.items():
+        if positions:
+            known[role] = _choose(role, positions, names, label)
+            left_out += [names[position] for position in positions if position != known[role]]
+            if names[known[role]] != label and same_name(names[known[role]]) != role:
+                notes.append(f"{names[known[role]]} is taken as the {role}")
+    counted = Counter(names[position] for position in features)
+    twice = [name for name, count in counted.items() if count > 1]
+    if twice:
+        raise DataError(f"its columns {_listed(twice)} are there more than once; give each a name of its own")
+    if left_out:
+        notes.append(f"left out, as bookkeeping and no feature: {_listed(left_out)} (a feature is called GROUP/NAME)")
+    known_names = {role: names[position] for role, position in known.items()}
+    return Columns(known, known_names, tuple(features), tuple(index), tuple(notes))
+
+
+def _choose(role: str, positions: list[int], names: Sequence[str], label: str | None) -> int:
+    """The column that has the role: the one named by the user, else by the role's own name, else the only one."""
+    if role == "label" and label is not None:
+        exact = [position for position in positions if names[position] == label]
+    else:
+        exact = [position for position in positions if same_name(names[position]) == role]
+    if len(exact or positions) > 1:
+        raise DataError(
+            f"{_listed([names[position] for position in exact or positions])} could each be the {role}; leave out all "
+            "but one with --drop" + " or name it with --label" * (role == "label")
+        )
+    return (exact or positions)[0]
+
+
+def check_features(
+    features: npt.NDArray[np.float64], names: Sequence[str], labels: npt.NDArray[Any] | None, remedy: str
+) -> None:
+    """Refuse a feature that looks like bookkeeping: the number of the row, a code of the label.
+
+    Parameters
+    ----------
+    features : array of shape (n, p)
+    names : sequence of str
+        Those with a ``/`` are not asked.
+    labels : array of shape (n,), or None
+    remedy : str
+        What to do about it; ``{name}`` is the column.
+
+    Raises
+    ------
+    DataError
+        It names the column and says why.
+    """
+    codes = None if labels is None else np.unique(labels, return_inverse=True)[1]
+    for start in range(0, features.shape[1], _BLOCK):
+        block = features[:, start : start + _BLOCK]
+        step = np.diff(block, axis=0)
+        even = (np.abs(step - step[:1]) <= 1e-9 * np.abs(step[:1])).all(axis=0) & step.any(axis=0)
+        for position in np.flatnonzero((block == np.rint(block)).all(axis=0) | even).tolist():
+            name = names[start + position]
+            reason = "" if "/" in name else _looks_like(block[:, position], name, codes)
+            if reason:
+                raise DataError(f"column {name} {reason}; {remedy.format(name=name)}")
+
+
+def _looks_like(values: npt.NDArray[np.float64], name: str, codes: npt.NDArray[np.intp] | None) -> str:
+    """What a column of whole numbers, or of evenly rising ones, seems to be; empty for a feature."""
+    n, distinct = len(values), np.unique(values)
+    if _TELLING.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("_", " ")):
+        return "is called like bookkeeping and holds whole numbers"
+    if n < _FEWEST_ROWS or len(distinct) < 2:
+        return ""
+    if len(distinct) == n and distinct[-1] - distinct[0] == n - 1:
+        return f"holds each of {distinct[0]:g}…{distinct[-1]:g} once, as numbers of the rows"
+    if (np.diff(values) > 0).all() or (values != np.rint(values)).any():
+        return "goes on from row to row, as numbers of rows or frames do, or times"
+    if codes is None or len(distinct) > _MOST_CODES:
+        return ""
+    first = np.unique(codes, return_index=True)[1]
+    one_to_one = len(np.unique(values[first])) == len(first)
+    spare = n - len(first)  # rows that agree with their class's first one, by chance or not
+    if (values == values[first][codes]).all() and spare >= (3 if one_to_one else 8):
+        return "tells the label: the same whole number for all rows of a class"
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,0 +1,35 @@
+"""Models: a study's consensus or one of its trials, registered, loaded again and used."""
+
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from tgsr.models.consensus import Consensus, consensus_of
+    from tgsr.models.loading import load_model
+    from tgsr.models.prediction import Predictions, first_frame, predict_clips, predict_features
+    from tgsr.models.registered import RegisteredModel
+    from tgsr.models.registry import Registered, register, register_study
+
+__all__ = [
+    "Consensus",
+    "Predictions",
+    "Registered",
+    "RegisteredModel",
+    "consensus_of",
+    "first_frame",
+    "load_model",
+    "predict_clips",
+    "predict_features",
+    "register",
+    "register_study",
+]
+
+_MODULES = {
+    "tgsr.models.consensus": "Consensus consensus_of",
+    "tgsr.models.loading": "load_model",
+    "tgsr.models.prediction": "Predictions first_frame predict_clips predict_features",
+    "tgsr.models.registered": "RegisteredModel",
+    "tgsr.models.registry": "Registered register register_study",
+}
+__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)

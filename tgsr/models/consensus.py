@@ -1,0 +1,153 @@
+"""Consensus: the best trials of a study averaged into one linear model, with a frequency for each region.
+
+A method whose model is a matrix C, such as TGSR, can be averaged: the mean of the matrices is one model of the same
+cost in use, and the share of trials that keep a region says how salient it is. Nothing is chosen but by a rule that
+needs no target label.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from tgsr.autologging import without_autologging
+from tgsr.errors import MissingDataError, ParameterError
+from tgsr.evaluation.choice import rank_trials
+from tgsr.evaluation.metrics import score
+from tgsr.tracking.names import CONSENSUS
+from tgsr.tracking.records import StudyRecord
+from tgsr.trials.fitter import Fitter, prepare_task
+from tgsr.trials.tasks import Task
+from tgsr.trials.trial import encode_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tgsr.datasets import DatabasePair
+
+__all__ = ["TWENTIETH", "Consensus", "consensus_of", "describe_consensus"]
+
+TWENTIETH = 0.05
+"""The share of a study's trials that is averaged; tgsr/evaluation/README.md says why."""
+_CHUNK = 64
+_Matrix = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Consensus:
+    """The best trials of a study as one linear model.
+
+    Attributes
+    ----------
+    by : str
+        The rule that ranks the trials.
+    numbers : tuple of int
+        Numbers of the trials that are averaged, the best first.
+    coef : array of shape (n_features, n_classes)
+        The mean of their matrices.
+    frequency : array of shape (n_groups,)
+        Share of them that keeps each group.
+    """
+
+    by: str
+    numbers: tuple[int, ...]
+    coef: npt.NDArray[np.float64]
+    frequency: npt.NDArray[np.float64]
+
+    def predict(self, X: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """Class indices of samples (n, n_features): the largest of C^T x."""
+        with threadpool_limits(limits=1, user_api="blas"):
+            codes: npt.NDArray[np.intp] = (X @ self.coef).argmax(axis=1)
+        return codes
+
+
+def consensus_of(
+    record: StudyRecord, pair: DatabasePair | None = None, *, by: str | None = None, share: float = TWENTIETH
+) -> Consensus:
+    """Average the best trials of a study.
+
+    Parameters
+    ----------
+    record : StudyRecord
+    pair : DatabasePair, optional
+        The study's databases: trials whose matrices were not kept are fitted again on them.
+    by : str, optional
+        The rule that ranks; by default the study's own choice.
+    share : float
+        The share of the trials that is averaged, in 0…1; one trial at least.
+
+    Raises
+    ------
+    ParameterError
+        If the share is out of range, no trial has a value of the rule, or the method's models cannot be averaged.
+    MissingDataError
+        If matrices are missing and no databases are given.
+    """
+    if not 0 < share <= 1:
+        raise ParameterError(f"the share of trials to average is {share}; give a number above 0, at most 1")
+    by = by or record.default_choice
+    ranked = rank_trials(record.table, by)
+    best = ranked.head(max(1, math.ceil(share * len(record.table))))
+    if best.empty:
+        record.choose(by)  # says what is missing
+    total, kept = None, []
+    for start in range(0, len(best), _CHUNK):  # a large grid's matrices together would fill the memory
+        for coef, keeps in _matrices(record, pair, best.iloc[start : start + _CHUNK]):
+            total = coef.copy() if total is None else np.add(total, coef, out=total)
+            kept.append(keeps)
+    assert total is not None
+    return Consensus(by, tuple(best["number"].tolist()), total / len(best), np.mean(kept, axis=0))
+
+
+def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tuple[dict[str, float], dict[str, str]]:
+    """What a study's run shows of its consensus: metrics, and a file; empty for a method without one."""
+    if record.group_norms(record.choose(by).row["run_id"]) is None or len(record.table) < 1 / TWENTIETH:
+        return {}, {}
+    consensus = consensus_of(record, pair, by=by)
+    codes = consensus.predict(prepare_task(record.spec, pair).X_target)
+    facts = {
+        "by": by,
+        "share": TWENTIETH,
+        "trials": list(consensus.numbers),
+        "grouping": record.spec.grouping,
+        "frequency": consensus.frequency.tolist(),
+        "predictions": encode_predictions(codes),
+    }
+    metrics: dict[str, float] = {}
+    if pair.target.labels is not None:
+        scores = score(pair.target.labels, codes.astype(np.int64), len(pair.source.class_names))
+        metrics = {"macro_f1.consensus": scores.macro_f1, "accuracy.consensus": scores.accuracy}
+    return metrics, {CONSENSUS: json.dumps({**facts, **metrics})}
+
+
+def _matrices(record: StudyRecord, pair: DatabasePair | None, rows: pd.DataFrame) -> list[_Matrix]:
+    """The matrix of each trial, and which groups it keeps: as stored, else fitted again."""
+    found: list[_Matrix | None] = []
+    for run_id in rows["run_id"]:
+        coef, norms = record.coefficients(run_id), record.group_norms(run_id)
+        found.append(None if coef is None or norms is None else (coef, norms > 0))
+    trials = zip(rows["number"].tolist(), rows["settings"], found, strict=True)
+    task = tuple((number, json.loads(settings)) for number, settings, one in trials if one is None)
+    again = iter(_fit_again(record, pair, task) if task else ())
+    return [next(again) if one is None else one for one in found]
+
+
+def _fit_again(record: StudyRecord, pair: DatabasePair | None, task: Task) -> Iterator[_Matrix]:
+    if pair is None:
+        raise MissingDataError(
+            f"trials of {record.name!r} keep no regression matrix; give the study's databases, on which they are "
+            "fitted again"
+        )
+    with threadpool_limits(limits=1, user_api="blas"), without_autologging():
+        trials = Fitter(record.spec, pair).fit(task)
+    for trial in trials:
+        if trial.coef is None or trial.group_norms is None:
+            raise ParameterError(f"{record.method}: only linear models with groups, such as TGSR's, can be averaged")
+        yield trial.coef, trial.group_norms > 0

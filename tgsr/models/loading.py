@@ -1,0 +1,161 @@
+"""Loading a registered model without running anything that came with it.
+
+`mlflow.pyfunc.load_model` runs what a model's folder names: a loader module, code paths, a pickle. Here MLmodel is read
+first, as data; a folder that is not exactly as `tgsr register` makes it is refused, saying why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tgsr.errors import MissingDataError, TrackingError
+from tgsr.models.registered import ESTIMATOR, HEADER, RegisteredModel, load_files
+from tgsr.tracking.client import local_artifact_folder
+from tgsr.tracking.storage_errors import masked, sqlite_path
+
+__all__ = ["DIGEST_TAG", "FOLDER", "LOADER", "load_model"]
+
+LOADER = "tgsr.models.registered"
+"""The module that MLflow is to load our models with."""
+FOLDER = "model"
+"""The folder of our files, within the folder that MLflow calls data."""
+DIGEST_TAG = "tgsr.model_sha256"
+"""Tag of a model's version: digest of its header, which has the weights' digest."""
+
+_MLMODEL = "MLmodel"
+_LARGEST_MLMODEL = 2**20
+_EXPECTED = {"loader_module": LOADER, "data": f"data/{FOLDER}", "code": None, "streamable": False}
+_HARMLESS = {"env", "python_version"}  # what to install, which only MLflow's own commands read
+_VERSION = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+|latest))")
+
+
+def load_model(
+    uri: str | os.PathLike[str], *, trusted: Iterable[str] = (), tracking_uri: str | None = None
+) -> RegisteredModel:
+    """Load a model registered by ``tgsr register``, and nothing else.
+
+    No code of the model's folder is run: it may have none. Its weights are data (skops) with the digest that they were
+    registered with; only types that this package knows are made, see tgsr/models/README.md.
+
+    Parameters
+    ----------
+    uri : str or path
+        ``"models:/tgsr-V-N@champion"``, another address that MLflow knows, or a model's folder.
+    trusted : iterable of str
+        Types that the model may hold besides: ``"package.module:Class"``.
+    tracking_uri : str, optional
+        Where it is registered; by default where MLflow looks: `mlflow.set_tracking_uri`, or MLFLOW_TRACKING_URI.
+
+    Returns
+    -------
+    RegisteredModel
+        Its ``predict`` takes rows, data frames, clips and paths.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such model.
+    TrackingError
+        If it is refused; one line says what and why.
+    """
+    text, trusted = os.fspath(uri), tuple(trusted)
+    folder = local_artifact_folder(text)
+    if folder is not None:
+        if not folder.is_dir():
+            raise MissingDataError(f"{text}: no such model folder; registered models are named models:/NAME@champion")
+        return _load(folder, text, None, trusted)
+    with tempfile.TemporaryDirectory(prefix="tgsr-model-") as temporary:
+        try:
+            location, digest = _find(text, tracking_uri)
+            copy = Path(_download(location, temporary, tracking_uri))
+        except TrackingError:
+            raise
+        except Exception as error:  # registry and artifact stores raise their own
+            reason = masked(str(error) or type(error).__name__).splitlines()[0]
+            raise MissingDataError(
+                f"model {text!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with "
+                "--home or MLFLOW_TRACKING_URI"
+            ) from error
+        return _load(copy, text, digest, trusted)
+
+
+def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
+    """Where a model's files are, and what the registry says that its digest is; None for one outside of it."""
+    import mlflow
+
+    store = tracking_uri or mlflow.get_registry_uri()
+    database = sqlite_path(store)
+    if database is not None and not database.exists():  # which MLflow would make
+        raise FileNotFoundError(f"{database} is not there")
+    client = mlflow.MlflowClient(tracking_uri, registry_uri=store)
+    match = _VERSION.fullmatch(uri)
+    if match is None:
+        is_logged = re.fullmatch(r"models:/(m-[^/@]+)", uri)
+        return uri if is_logged is None else client.get_logged_model(is_logged[1]).artifact_location, None
+    name = match["name"]
+    if match["alias"] is not None:
+        version = client.get_model_version_by_alias(name, match["alias"])
+    elif match["version"] == "latest":
+        version = client.search_model_versions(f"name = '{name}'", 1, ["version_number DESC"])[0]
+    else:
+        version = client.get_model_version(name, match["version"])
+    digest: str | None = version.tags.get(DIGEST_TAG)
+    if digest is None:
+        raise TrackingError(f"model {uri} is refused: its version was not registered by `tgsr register`")
+    return client.get_model_version_download_uri(name, version.version), digest
+
+
+def _download(location: str, folder: str, tracking_uri: str | None) -> str:
+    """Copy a model's files into a folder; MLflow's progress bar is switched off meanwhile."""
+    import mlflow
+
+    switch = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+    before = os.environ.get(switch)
+    os.environ[switch] = "false"
+    try:
+        return str(mlflow.artifacts.download_artifacts(location, dst_path=folder, tracking_uri=tracking_uri))
+    finally:
+        os.environ.pop(switch) if before is None else os.environ.update({switch: before})
+
+
+def _load(folder: Path, uri: str, digest: str | None, trusted: Iterable[str]) -> RegisteredModel:
+    try:
+        _check_mlmodel(folder / _MLMODEL)
+        data = folder / "data" / FOLDER
+        strange = sorted(path.name for path in data.iterdir() if path.name not in (ESTIMATOR, HEADER))
+        if strange:
+            raise TrackingError(f"{strange[0]!r} in its data is no file of ours")
+        return load_files(data, sha256=digest, trusted=trusted)
+    except TrackingError as error:
+        shown = str(error).replace(f"{folder}{os.sep}", "")
+        raise TrackingError(f"model {uri} is refused: {shown}") from error
+    except OSError as error:
+        raise TrackingError(f"model {uri} is refused: {error.strerror or error}: {error.filename}") from error
+
+
+def _check_mlmodel(path: Path) -> None:
+    """Refuse a model whose MLmodel asks for anything but our loader and its data."""
+    import yaml  # type: ignore[import-untyped]
+
+    if not path.is_file() or path.stat().st_size > _LARGEST_MLMODEL:
+        raise TrackingError(f"{_MLMODEL} is missing, or too large to be one")
+    try:
+        stored: Any = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        flavors, ours = stored["flavors"], stored["flavors"]["python_function"]
+        names, given = list(flavors), list(ours.items())
+    except Exception as error:  # whatever the text holds
+        raise TrackingError(f"{_MLMODEL} cannot be read, or has no flavour python_function") from error
+    if names != ["python_function"]:
+        raise TrackingError(f"{_MLMODEL} has more flavours than python_function; ours have that alone")
+    for key, value in given:
+        if key not in _HARMLESS and (key not in _EXPECTED or value != _EXPECTED[key]):
+            # shown only where it is text: a few lines of YAML can stand for gigabytes
+            shown = f": {value[:99]!r}" if isinstance(value, str) else " with another value than ours"
+            raise TrackingError(f"{_MLMODEL} has {str(key)[:100]}{shown}, which could run code; ours have none")
+    if not {"loader_module", "data"} <= set(ours):
+        raise TrackingError(f"{_MLMODEL} does not name our loader {LOADER} and its data")

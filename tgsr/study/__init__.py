@@ -1,0 +1,45 @@
+"""Studies: run, go on, read back as `optuna.Study`; several methods side by side; one subject left out at a time."""
+
+from typing import TYPE_CHECKING
+
+from tgsr.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from tgsr.study.comparing import ComparePlan, compare_methods
+    from tgsr.study.composite import run_composite
+    from tgsr.study.grid import grid_table
+    from tgsr.study.loading import load_study
+    from tgsr.study.options import RunOptions
+    from tgsr.study.optuna_study import Study
+    from tgsr.study.running import run_studies, run_study
+    from tgsr.tracking.config import TrackingConfig, resolve_config
+    from tgsr.trials.spec import StudySpec, make_spec
+
+__all__ = [
+    "ComparePlan",
+    "RunOptions",
+    "Study",
+    "StudySpec",
+    "TrackingConfig",
+    "compare_methods",
+    "grid_table",
+    "load_study",
+    "make_spec",
+    "resolve_config",
+    "run_composite",
+    "run_studies",
+    "run_study",
+]
+
+_MODULES = {
+    "tgsr.study.comparing": "ComparePlan compare_methods",
+    "tgsr.study.composite": "run_composite",
+    "tgsr.study.grid": "grid_table",
+    "tgsr.study.loading": "load_study",
+    "tgsr.study.options": "RunOptions",
+    "tgsr.study.optuna_study": "Study",
+    "tgsr.study.running": "run_studies run_study",
+    "tgsr.tracking.config": "TrackingConfig resolve_config",
+    "tgsr.trials.spec": "StudySpec make_spec",
+}
+__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)

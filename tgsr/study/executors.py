@@ -1,0 +1,235 @@
+"""Who fits: threads of this process, or the workers of a dask.distributed cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from joblib import cpu_count
+from threadpoolctl import threadpool_limits
+
+from tgsr.errors import MissingDataError, TrackingError
+from tgsr.stopping import clear_stop, request_stop, stop_requested
+from tgsr.trials.fitter import Fitter
+from tgsr.trials.folds import FoldFitter
+
+if TYPE_CHECKING:
+    from tgsr.datasets import DatabasePair
+    from tgsr.trials.spec import StudySpec
+
+__all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "Work", "open_executor"]
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 60
+_STOP_SECONDS = 5.0
+"""So long a stop waits for threads that do not look at the flag, such as a method of one's own."""
+
+
+class Work(NamedTuple):
+    """A call of a `Fitter`, which is prepared once wherever it is needed: ``call`` is the name of its method."""
+
+    spec: StudySpec
+    pair: DatabasePair
+    rules: tuple[str, ...]
+    call: str
+    arguments: tuple[Any, ...]
+
+
+class _Fitters:
+    """The fitters of the studies under way, each prepared once, by whoever needs it first."""
+
+    def __init__(self, most: int = 4) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._made: dict[tuple[Any, ...], tuple[threading.Lock, list[Fitter | FoldFitter]]] = {}
+
+    def do(self, work: Work) -> Any:
+        with self._lock:
+            making, made = self._made.setdefault((work.spec.name, work.rules), (threading.Lock(), []))
+            while len(self._made) > self._most:  # the oldest study is finished by now, or is prepared again
+                del self._made[next(iter(self._made))]
+        with making:
+            if not made:
+                kind = FoldFitter if work.spec.sampler == "subjects" else Fitter
+                made.append(kind(work.spec, work.pair, work.rules))
+        return getattr(made[0], work.call)(*work.arguments)
+
+
+class ThreadExecutor:
+    """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock."""
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self._pool = ThreadPoolExecutor(jobs or cpu_count(), thread_name_prefix="tgsr-fit")
+        self._open: set[Future[Any]] = set()
+        self._fitters = _Fitters()
+        self.capacity = 2 * (jobs or cpu_count())
+        """Tasks that it should have at a time: twice the threads, so that none waits for the coordinator."""
+
+    def submit(self, work: Work) -> Future[Any]:
+        """Begin a task."""
+        future = self._pool.submit(self._fitters.do, work)
+        self._open.add(future)
+        return future
+
+    def wait(self, futures: set[Future[Any]], timeout: float) -> set[Future[Any]]:
+        """Wait until one or more are done, or time is up; returns those."""
+        done = wait_for(futures, timeout, FIRST_COMPLETED).done
+        self._open -= done
+        return done
+
+    def close(self) -> None:
+        """End; what is under way is stopped, and waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        running = {future for future in self._open if not future.done()}
+        if not running:
+            return
+        was_requested = stop_requested()
+        request_stop()
+        wait_for(running, _STOP_SECONDS)
+        if not was_requested:
+            clear_stop()
+
+
+class DaskExecutor:
+    """The workers of a running dask.distributed scheduler, at an address such as ``tcp://host:8786``.
+
+    The databases of a study reach a worker once, and what depends on them only is prepared once a worker. A worker
+    that is lost is the scheduler's business; a scheduler that is lost and started again at its address is given anew
+    what was under way.
+
+    Raises
+    ------
+    MissingDataError
+        If ``distributed`` is not installed.
+    TrackingError
+        If no scheduler answers.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._pairs: dict[str, Any] = {}
+        self._submitted: dict[Future[Any], tuple[Any, Work]] = {}
+        self._client: Any = None
+        self._capacity = 4
+        self._connect()
+
+    @property
+    def capacity(self) -> int:
+        """Twice the cluster's threads, so that none waits for the coordinator."""
+        with contextlib.suppress(OSError):  # lost: `wait` sees to it
+            self._capacity = max(4, 2 * sum(self._client.nthreads().values()))
+        return self._capacity
+
+    def submit(self, work: Work) -> Future[Any]:
+        """See `ThreadExecutor`."""
+        future: Future[Any] = Future()
+        try:
+            self._submitted[future] = (self._send(work), work)
+        except OSError as error:
+            self._submitted[future] = (None, work)  # sent with all others
+            self._reconnect(error)
+        return future
+
+    def wait(self, futures: set[Future[Any]], timeout: float) -> set[Future[Any]]:
+        """See `ThreadExecutor`."""
+        import distributed
+
+        wait_for_dask: Any = distributed.wait
+        try:
+            remote = [self._submitted[future][0] for future in futures]
+            with self._client.as_current():
+                done = wait_for_dask(remote, timeout=timeout, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            done = set()
+        except Exception as error:  # its own classes, by what was lost first
+            self._reconnect(error)
+            return set()
+        finished: set[Future[Any]] = set()
+        for future in (future for future in futures if self._submitted[future][0] in done):
+            handle = self._submitted[future][0]
+            try:
+                if handle.status == "error":
+                    future.set_exception(handle.exception())
+                else:
+                    future.set_result(handle.result())
+            except Exception as error:  # a result that was lost on its way
+                self._reconnect(error)
+                break
+            del self._submitted[future]
+            finished.add(future)
+        return finished
+
+    def close(self) -> None:
+        """Leave the cluster; what is under way there is dropped."""
+        self._pairs.clear()
+        self._submitted.clear()
+        self._client.close(timeout=5)
+
+    def _connect(self) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingDataError("--scheduler needs dask.distributed: pip install 'tgsr[cluster]'") from error
+        logging.getLogger("distributed").setLevel(logging.ERROR)
+        try:
+            client: Any = distributed.Client
+            self._client = client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise TrackingError(
+                f"no Dask scheduler answers at {self._address} ({error}); start one with `dask scheduler`; what is "
+                "finished is stored, and the same command goes on"
+            ) from error
+
+    def _reconnect(self, error: Exception) -> None:
+        """Connect anew, and hand over again what was under way."""
+        _log.warning("the scheduler at %s was lost (%s); waiting for it", self._address, type(error).__name__)
+        self._client.close(timeout=1)
+        self._pairs.clear()
+        self._connect()
+        self._submitted = {future: (self._send(work), work) for future, (_, work) in self._submitted.items()}
+
+    def _send(self, work: Work) -> Any:
+        key = f"{work.pair.source.digest}{work.pair.target.digest}"
+        if key not in self._pairs:
+            # the result of a task and not scattered: what a lost worker held is then made again by another
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
+        bare = work._replace(pair=None)  # type: ignore[arg-type]  # the worker has it
+        return self._client.submit(_do, bare, self._pairs[key], pure=False)
+
+
+def _identity(pair: DatabasePair) -> DatabasePair:
+    return pair
+
+
+_fitters = _Fitters()
+"""Of a Dask worker's process."""
+
+
+def _do(work: Work, pair: DatabasePair) -> Any:
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fitters.do(work._replace(pair=pair))
+
+
+Executor = ThreadExecutor | DaskExecutor
+
+
+@contextmanager
+def open_executor(scheduler: str | None = None, jobs: int | None = None) -> Iterator[Executor]:
+    """Open an executor: a cluster's if a scheduler's address is given, else threads."""
+    executor = DaskExecutor(scheduler) if scheduler else ThreadExecutor(jobs)
+    # BLAS's limit is the process's, so it is set once around all threads, and given back when they have ended
+    with threadpool_limits(limits=1, user_api="blas"):
+        try:
+            yield executor
+        finally:
+            executor.close()

@@ -1,0 +1,55 @@
+"""How the stored studies stand."""
+
+from __future__ import annotations
+
+from tgsr.evaluation.choice import ORACLE, SCORE
+from tgsr.evaluation.metrics import METRICS
+from tgsr.tracking.client import open_client
+from tgsr.tracking.config import TrackingConfig
+from tgsr.tracking.lock import lock_holder
+from tgsr.tracking.names import Tag
+from tgsr.tracking.records import StudyRecord, list_studies
+from tgsr.trials.trial import show_settings
+
+__all__ = ["result_lines", "status_lines"]
+
+
+def result_lines(record: StudyRecord, by: str) -> list[str]:
+    """A study for the terminal: what was chosen and how, and what to do next."""
+    choice = record.choose(by)
+    who = "oracle: chosen by the target's labels" if by == ORACLE else f"chosen by {by}, without target labels"
+    scores = ", ".join(
+        metric.describe(choice.metrics[metric.key])
+        for metric in (METRICS["macro_f1"], METRICS["accuracy"])
+        if metric.key in choice.metrics
+    )
+    lines = [
+        f"{record.spec.title}: {len(record.table):,} trials; MLflow run {record.run_id}",
+        f"best: {show_settings(choice.settings) or 'no setting to choose'} ({who})",
+        f"on the target: {scores or 'no labels, so no scores'}",
+    ]
+    consensus = record.metrics.get(f"{SCORE}.consensus")
+    if consensus is not None and by == record.tags.get(Tag.CHOOSE):
+        lines.append(f"the best twentieth averaged: {METRICS[SCORE].describe(consensus)}; `tgsr register` takes this")
+    return lines
+
+
+def status_lines(config: TrackingConfig) -> list[str]:
+    """Name, state, choice and who is at work, of every study: lines for the terminal."""
+    client = open_client(config.tracking_uri, create=False)
+    lines = []
+    for study in list_studies(client):
+        name = study.tags.get(Tag.STUDY, study.name)
+        holder = lock_holder(config, client, study.experiment_id, name)
+        state = f"at work: {holder}" if holder else _state(study)
+        lines += [name, f"  {state}; MLflow run {study.run_id}"]
+        if study.status == "FINISHED" and len(study.table):
+            choice = study.choose()
+            lines.append(f"  {choice.by}: {choice.value:.4f} at {show_settings(choice.settings) or 'no setting'}")
+    return lines or ["no study yet"]
+
+
+def _state(study: StudyRecord) -> str:
+    if study.status == "FINISHED":
+        return f"finished, {len(study.table):,} trials"
+    return "interrupted; the same command goes on" if study.status in ("RUNNING", "KILLED") else study.status.lower()

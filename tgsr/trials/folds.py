@@ -1,0 +1,91 @@
+"""Leave one subject out: each subject of a pool in turn is the target, without labels; everybody else is the source."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tgsr.datasets import DatabasePair
+from tgsr.errors import DataError
+from tgsr.estimators.sweep import prepare_sweep
+from tgsr.evaluation.task import mask_target
+from tgsr.trials.fitter import make_estimator
+from tgsr.trials.tasks import Task
+from tgsr.trials.trial import Trial
+
+if TYPE_CHECKING:
+    from tgsr.datasets import FeatureDataset
+    from tgsr.trials.spec import StudySpec
+
+__all__ = ["SUBJECT", "FoldFitter", "subjects_of"]
+
+SUBJECT = "subject"
+"""The setting of a fold: who is left out."""
+
+
+def subjects_of(data: FeatureDataset) -> list[str]:
+    """Everybody who can be left out.
+
+    Raises
+    ------
+    DataError
+        If subjects are not known, or there is only one.
+    """
+    if data.subjects is None:
+        raise DataError(f"{data.name}: subjects are not known for all samples, so that none can be left out")
+    names = [str(name) for name in np.unique(data.subjects)]
+    if len(names) < 2:
+        raise DataError(f"{data.name}: one subject only; nobody is left to learn from")
+    return names
+
+
+class FoldFitter:
+    """A method at its fixed settings on a pool of databases; a trial leaves one subject out.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        With the subjects as its grid.
+    pair : DatabasePair
+        The pool as both source and target.
+    rules : tuple of str
+        None: nothing is chosen.
+    """
+
+    def __init__(self, spec: StudySpec, pair: DatabasePair, rules: tuple[str, ...] = ()) -> None:  # noqa: ARG002
+        self._spec, self._data = spec, pair.source
+
+    def fit(self, task: Task, keep_matrices: bool = False) -> list[Trial]:  # noqa: ARG002
+        """Predict the samples of each subject by a model that has not seen any of them."""
+        return [self._fit(number, settings[SUBJECT]) for number, settings in task]
+
+    def _fit(self, number: int, subject: str) -> Trial:
+        start_ms, started = int(time.time() * 1000), time.perf_counter()
+        left_out = self._left_out(subject)
+        pair = DatabasePair(self._data.select(~left_out), self._data.select(left_out))
+        task, names = mask_target(pair), list(self._data.class_names)  # the pool's databases have their scale already
+        # classes that nobody but this subject shows are not learned: the pair's may be fewer than the pool's
+        places = np.array([names.index(name) for name in task.class_names])
+        sweep = prepare_sweep(
+            make_estimator(self._spec, pair), task.X, task.y, task.X_target, n_classes=len(task.class_names)
+        )
+        (outcome,) = sweep([{}])
+        codes = places[outcome.codes]
+        seconds = time.perf_counter() - started
+        truth = self._data.known_labels[left_out]
+        metrics: dict[str, Any] = {"accuracy": float((codes == truth).mean()), "samples": float(len(truth))}
+        return Trial(
+            number,
+            {SUBJECT: subject},
+            {**metrics, **outcome.metrics, "fit_seconds": seconds},
+            codes,
+            start_ms=start_ms,
+            end_ms=int(time.time() * 1000),
+        )
+
+    def _left_out(self, subject: str) -> npt.NDArray[np.bool_]:
+        left_out: npt.NDArray[np.bool_] = np.asarray(self._data.subjects) == subject
+        return left_out
