@@ -1,52 +1,89 @@
-"""Micro-movements of a face, which differ by class, and the cameras that take frames of them."""
+"""Micro-movements of a face, some of which tell its class, and the cameras that take frames of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.demo._face import Illumination, Subject, bump, pixel_grid, render_face
+from tgsr.demo._face import PAD, SIDE, Plane, Point, Subject, bump, render_face, unit_grid
 from tgsr.regions import region_boxes
 
 __all__ = [
     "ACTIONS",
     "CAMERAS",
+    "DISTRACTORS",
+    "Action",
     "Camera",
     "Event",
+    "Movement",
     "displacement",
     "draw_event",
     "film",
     "moving_regions",
-    "profile",
     "see",
 ]
 
-Frame = npt.NDArray[np.uint8]
 
-ACTIONS: dict[str, tuple[tuple[str, float], ...]] = {
-    "negative": (("brow_lowered", 1.0), ("nose_wrinkled", 0.85)),
-    "positive": (("mouth_corner_raised", 1.0), ("cheek_raised", 0.75)),
-    "surprise": (("brow_raised", 1.0), ("jaw_dropped", 0.8)),
+@dataclass(frozen=True)
+class Action:
+    """A warp around a place on each side of the face, such as a facial action unit makes; outward and down."""
+
+    name: str
+    part: str  # of the subject: the place moves with the person
+    offset: Point  # from there
+    spread: Point
+    direction: Point
+
+
+ACTIONS: dict[str, Action] = {
+    "negative": Action("brow_lowered", "brow", (-0.095, 0.0), (0.03, 0.03), (-0.5, 0.9)),
+    "positive": Action("mouth_corner_raised", "mouth", (0.0, 0.0), (0.03, 0.03), (0.6, -0.8)),
+    "surprise": Action("brow_raised", "brow", (0.07, -0.01), (0.03, 0.03), (0.0, -1.0)),
 }
-"""What moves in each class, with its share of the event's amplitude (facial action units 4+9, 12+6, 1+2+26)."""
+"""What moves in each class (facial action units 4, 12 and 2)."""
+
+DISTRACTORS: tuple[Action, ...] = (
+    Action("blink", "eye", (0.0, -0.01), (0.07, 0.03), (0.0, 1.0)),
+    Action("nostril_flared", "nose", (0.0, 0.01), (0.04, 0.035), (1.0, 0.0)),
+    Action("jaw_shifted", "mouth", (-0.10, 0.11), (0.07, 0.045), (0.3, 0.9)),
+    Action("cheek_raised", "eye", (0.08, 0.18), (0.07, 0.06), (0.3, -0.9)),
+    Action("forehead_moved", "brow", (-0.05, -0.15), (0.09, 0.05), (0.0, -1.0)),
+)
+"""What moves in two of three events, whatever their class."""
+
+_AMPLITUDES, _DISTRACTIONS = (0.018, 0.036), (-0.02, 0.04)
+"""Least and largest, in fractions of the frame's width; what is below 0 does not move."""
+_TREMOR = np.array([[0.0126, 0.0052], [0.0126, 0.0052], [0.0158, 0.0063]])
+"""Largest amplitude of the head's x, y (fractions) and roll (radians) at each of two frequencies."""
+_FREQUENCIES = np.array([0.7, 1.9])
+_MOVES = 0.25
+
+
+@dataclass(frozen=True)
+class Movement:
+    """One action in one event."""
+
+    action: Action
+    amplitudes: Point  # left and right: largest displacement, as a fraction of the frame's width
+    apex: float  # when it is largest, as a fraction of the event's seconds
+
+    def profile(self, when: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Share of the amplitude at times from 0 (onset) to 1 (offset): a smooth rise to 1 and a smooth fall."""
+        return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.interp(np.asarray(when), (0, self.apex, 1), (0, 1, 2))))
 
 
 @dataclass(frozen=True)
 class Event:
-    """One micro-expression of one person, as every camera that looks on sees it."""
+    """One micro-expression of one person."""
 
     label: str  # class name
     seconds: float  # from onset to offset
-    apex: float  # when the movement is largest, as a fraction of the seconds
-    amplitude: float  # largest displacement, as a fraction of the frame's width
-    balance: float  # from -1 (only the left half of the face) to 1 (only the right); about 0
-    strengths: tuple[float, ...]  # factor of each of the class's actions
-    sway: npt.NDArray[
-        np.float64
-    ]  # of the head: x, y, roll (fractions, radians) × two frequencies × amplitude and phase
+    movements: tuple[Movement, ...]  # the class's comes first
+    tremor: npt.NDArray[np.float64]  # of the head: x, y, roll × two frequencies × amplitude and phase
 
 
 @dataclass(frozen=True)
@@ -57,7 +94,9 @@ class Camera:
     fps: float
     width: int  # of the cropped frames, pixels
     height: int
-    light: Illumination
+    light: tuple[float, float, float]  # see `render_face`
+    ambient: float
+    infrared: bool
     exposure: float  # grey value = exposure · light + offset, of 0…1
     offset: float
     blur: float  # standard deviation of the optical blur, in pixels of the frame
@@ -65,135 +104,95 @@ class Camera:
     name: str  # format of the frames' file names
 
 
-_HS_LIGHT = Illumination((-0.25, -0.40, 0.88), ambient=0.42)
-_VIS_LIGHT = Illumination((0.40, -0.25, 0.88), ambient=0.40)
-_NIR_LIGHT = Illumination((0.0, -0.10, 1.0), ambient=0.50, infrared=True)
-_CASME2_LIGHT = Illumination((0.10, -0.50, 0.90), ambient=0.45)
 _CAMERAS = (
-    Camera("SMIC_HS", 100, 139, 170, _HS_LIGHT, 1.00, 0.00, blur=0.7, noise=2.2, name="reg_image{:06d}.bmp"),
-    Camera("SMIC_VIS", 25, 139, 170, _VIS_LIGHT, 0.82, 0.02, blur=0.9, noise=1.8, name="reg_{:05d}.bmp"),
-    Camera("SMIC_NIR", 25, 139, 170, _NIR_LIGHT, 0.75, 0.12, blur=0.9, noise=2.0, name="reg_{:05d}.bmp"),
-    Camera("CASME2", 200, 231, 282, _CASME2_LIGHT, 0.95, 0.03, blur=0.9, noise=2.6, name="reg_img{}.jpg"),
+    Camera("SMIC_HS", 100, 139, 170, (-0.25, -0.40, 0.88), 0.42, False, 1.00, 0.00, 0.7, 4.5, "reg_image{:06d}.bmp"),
+    Camera("SMIC_VIS", 25, 139, 170, (0.40, -0.25, 0.88), 0.40, False, 0.82, 0.02, 0.9, 4.0, "reg_{:05d}.bmp"),
+    Camera("SMIC_NIR", 25, 139, 170, (0.0, -0.10, 1.0), 0.50, True, 0.75, 0.12, 0.9, 5.0, "reg_{:05d}.bmp"),
+    Camera("CASME2", 200, 231, 282, (0.10, -0.50, 0.90), 0.45, False, 0.95, 0.03, 0.9, 5.0, "reg_img{}.jpg"),
 )
-CAMERAS: dict[str, Camera] = {camera.database: camera for camera in _CAMERAS}
+CAMERAS = {camera.database: camera for camera in _CAMERAS}
 """The four cameras at the real databases' frame rates and sizes."""
 
 
 def draw_event(label: str, rng: np.random.Generator) -> Event:
-    """Draw one event of a class at random: faint to clear, and not the same on both sides of the face."""
-    sizes = np.array([[0.0036, 0.0015], [0.0036, 0.0015], [0.0045, 0.0018]])
-    sway = np.stack([sizes * rng.uniform(0.3, 1.0, (3, 2)), rng.uniform(0, 2 * np.pi, (3, 2))], axis=-1)
-    return Event(
-        label=label,
-        seconds=float(rng.uniform(0.2, 0.5)),
-        apex=float(rng.uniform(0.4, 0.6)),
-        amplitude=float(0.014 * rng.uniform(0.4, 1.3)),
-        balance=float(rng.uniform(-0.5, 0.5)),
-        strengths=tuple(float(value) for value in rng.uniform(0.2, 1.2, len(ACTIONS[label]))),
-        sway=sway,
+    """Draw one event of a class at random: not the same on both sides of the face, and amid other movements."""
+
+    def move(action: Action, amplitudes: Point) -> Movement:
+        left, right = max(0.0, rng.uniform(*amplitudes)) * rng.uniform(0.6, 1.0, 2)
+        return Movement(action, (float(left), float(right)), float(rng.uniform(0.35, 0.65)))
+
+    movements = [move(ACTIONS[label], _AMPLITUDES), *(move(action, _DISTRACTIONS) for action in DISTRACTORS)]
+    tremor = np.stack([_TREMOR * rng.uniform(0.3, 1.0, _TREMOR.shape), rng.uniform(0, 2 * np.pi, _TREMOR.shape)], -1)
+    return Event(label, float(rng.uniform(0.2, 0.5)), tuple(movements), tremor)
+
+
+def displacement(subject: Subject, movement: Movement, x: Plane, y: Plane) -> Plane:
+    """Displacement at the movement's apex, in fractions of the frame: shape (2, height, width), x and y."""
+    action, total = movement.action, np.zeros((2, *x.shape), dtype=np.float32)
+    across, down = np.add(getattr(subject, action.part), action.offset)
+    for side, amplitude in zip((-1, 1), movement.amplitudes, strict=True):
+        moved = np.float32(amplitude) * bump(side * (x - np.float32(0.5)), y, (across, down), action.spread)
+        total += [side * np.float32(action.direction[0]) * moved, np.float32(action.direction[1]) * moved]
+    return total
+
+
+def moving_regions(actions: Iterable[Action], subject: Subject) -> list[int]:
+    """Regions (0…84) that an action moves, in their mean, at least a quarter as much as the region that it moves most.
+
+    They lie on the 106 × 106 interior of a 112 × 112 frame.
+    """
+    grid, boxes, moving = unit_grid(112, 112), region_boxes(106, 106), set()
+    for action in actions:
+        size = np.hypot(*displacement(subject, Movement(action, (1.0, 1.0), 0.5), *grid))[3:-3, 3:-3]
+        means = np.array([size[top:bottom, left:right].mean() for top, left, bottom, right in boxes])
+        moving.update(np.flatnonzero(means >= _MOVES * means.max()).tolist())
+    return sorted(moving)
+
+
+def see(subject: Subject, camera: Camera) -> Plane:
+    """The neutral face in this camera's light, blurred by its optics: `render_face`'s array."""
+    blur = float(np.hypot(camera.blur, 0.4)) * SIDE / camera.width
+    return np.asarray(
+        cv2.GaussianBlur(render_face(subject, camera.light, camera.ambient, camera.infrared), (0, 0), blur),
+        dtype=np.float32,
     )
 
 
-def profile(event: Event, when: float) -> float:
-    """Share of the amplitude at a time from 0 (onset) to 1 (offset): a smooth rise to 1 and a smooth fall."""
-    phase = when / event.apex if when < event.apex else 1 + (when - event.apex) / (1 - event.apex)
-    return 0.5 - 0.5 * float(np.cos(np.pi * phase))
-
-
-def displacement(
-    subject: Subject, event: Event, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Displacement at the apex: x and y components in fractions of the frame, each of the shape of ``x``."""
-    total_x, total_y = np.zeros_like(x), np.zeros_like(y)
-    for (action, share), strength in zip(ACTIONS[event.label], event.strengths, strict=True):
-        cx, cy, sx, sy, dx, dy = _place(action, subject)
-        for side in (-1, 1):
-            weight = event.amplitude * (share * strength) * (1 + side * event.balance)
-            moved = weight * bump(x - 0.5, y, side * cx, cy, sx, sy)
-            total_x += side * dx * moved
-            total_y += dy * moved
-    return total_x, total_y
-
-
-def _place(action: str, s: Subject) -> tuple[float, float, float, float, float, float]:
-    """Centre (x from the middle, y), spread and direction (outward, down) of an action on one side of the face."""
-    table = {
-        "brow_lowered": (0.115, s.brow_y - 0.005, 0.060, 0.042, -0.45, 0.90),
-        "nose_wrinkled": (s.nose_width * 0.9, s.nose_y - 0.035, 0.042, 0.045, 0.15, -1.0),
-        "mouth_corner_raised": (s.mouth_width, s.mouth_y, 0.055, 0.045, 0.55, -0.85),
-        "cheek_raised": (s.eye_x + 0.055, s.eye_y + 0.090, 0.060, 0.040, 0.10, -1.0),
-        "brow_raised": (s.eye_x - 0.010, s.brow_y - 0.010, 0.085, 0.042, 0.0, -1.0),
-        "jaw_dropped": (0.055, s.mouth_y + 0.085, 0.070, 0.050, 0.0, 1.0),
-    }
-    return table[action]
-
-
-def moving_regions(label: str, subject: Subject) -> list[int]:
-    """Regions (0…84) of which at least a third moves by a quarter of the class's largest displacement.
-
-    Regions lie on the 106 × 106 interior of a 112 × 112 frame.
-    """
-    neutral = Event(label, 0.3, 0.5, 1.0, 0.0, (1.0,) * len(ACTIONS[label]), np.zeros((3, 2, 2)))
-    size = np.hypot(*displacement(subject, neutral, *pixel_grid(112, 112)))
-    moves = size[3:-3, 3:-3] >= 0.25 * size.max()
-    boxes = region_boxes(*moves.shape)
-    return [i for i, (top, left, bottom, right) in enumerate(boxes) if moves[top:bottom, left:right].mean() >= 1 / 3]
-
-
-def see(subject: Subject, camera: Camera) -> npt.NDArray[np.float32]:
-    """The neutral face in this camera's light, twice as fine as its frames and already blurred by its optics.
-
-    Returns
-    -------
-    float32 array of shape (2 · height, 2 · width, 3)
-        Blue, green, red in 0…1.
-    """
-    import cv2
-
-    face = render_face(subject, camera.light, 2 * camera.height, 2 * camera.width)
-    spread = 2 * float(np.hypot(camera.blur, 0.4))
-    return np.asarray(cv2.GaussianBlur(face[..., ::-1], (0, 0), spread), dtype=np.float32)
-
-
 def film(
-    face: npt.NDArray[np.float32], subject: Subject, event: Event, camera: Camera, rng: np.random.Generator
-) -> Iterator[Frame]:
+    face: Plane, subject: Subject, event: Event, camera: Camera, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.uint8]]:
     """Take the frames of one event, from onset to offset; ``face`` is from `see`, the noise from ``rng``.
 
     Yields
     ------
     uint8 array of shape (height, width, 3), blue, green, red; or (height, width) under infrared light
     """
-    import cv2
-
-    height, width = camera.height, camera.width
-    x, y = pixel_grid(height, width)
-    move_x, move_y = displacement(subject, event, x, y)
-    n_frames = max(3, round(event.seconds * camera.fps) + 1)
-    for index in range(n_frames):
-        share = np.float32(profile(event, index / (n_frames - 1)))
-        sway_x, sway_y, roll = _sway(event, index / camera.fps)
+    x, y = unit_grid(camera.height, camera.width)
+    warps = np.array([displacement(subject, movement, x, y) for movement in event.movements])
+    when = np.linspace(0, 1, max(3, round(event.seconds * camera.fps) + 1))
+    shares = np.array([movement.profile(when) for movement in event.movements], dtype=np.float32).T
+    for share, (tremor_x, tremor_y, roll) in zip(shares, _head(event, when), strict=True):
+        warp_x, warp_y = np.tensordot(share, warps, axes=1)
         # inverse warp: where in the neutral face the light of this pixel comes from
-        from_x = x - share * move_x - sway_x + roll * (y - np.float32(0.6))
-        from_y = y - share * move_y - sway_y - roll * (x - np.float32(0.5))
-        places = from_x * (2 * width) - 0.5, from_y * (2 * height) - 0.5
-        frame = cv2.remap(face, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        yield _expose(np.asarray(frame, dtype=np.float32), camera, rng)
+        from_x = x - warp_x - tremor_x + roll * (y - np.float32(0.6))
+        from_y = y - warp_y - tremor_y - roll * (x - np.float32(0.5))
+        from_x, from_y = (np.float32(SIDE) * place + np.float32(PAD - 0.5) for place in (from_x, from_y))
+        seen = cv2.remap(face, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        yield _expose(np.asarray(seen[..., 0] if camera.infrared else seen), camera, rng)
 
 
-def _sway(event: Event, seconds: float) -> npt.NDArray[np.float32]:
-    """The head's slow movement since the onset: x, y, roll."""
-    amplitude, phase = event.sway[..., 0], event.sway[..., 1]
-    angle = 2 * np.pi * np.array([0.7, 1.9]) * seconds
-    moved: npt.NDArray[np.float64] = (amplitude * (np.sin(angle + phase) - np.sin(phase))).sum(axis=-1)
-    return moved.astype(np.float32)
+def _head(event: Event, when: npt.NDArray[np.float64]) -> Plane:
+    """The head's movement since the onset, shape (n, 3): x, y, roll."""
+    amplitude, phase = event.tremor[..., 0], event.tremor[..., 1]
+    angle = 2 * np.pi * _FREQUENCIES * event.seconds * when[:, None, None]
+    return np.asarray((amplitude * (np.sin(angle + phase) - np.sin(phase))).sum(axis=-1), dtype=np.float32)
 
 
-def _expose(frame: npt.NDArray[np.float32], camera: Camera, rng: np.random.Generator) -> Frame:
+def _expose(light: Plane, camera: Camera, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Exposure, shot noise (the same in the three channels: it is luminance that LBP-TOP sees), 8 bits."""
-    signal = camera.exposure * (frame[..., 0] if camera.light.infrared else frame) + camera.offset
-    level = signal if camera.light.infrared else signal[..., 1]
+    signal = np.float32(camera.exposure) * light + np.float32(camera.offset)
+    level = signal if camera.infrared else signal[..., 1]
     noise = rng.standard_normal(level.shape, dtype=np.float32) * np.sqrt(np.clip(level, 0.05, None) / 0.5)
     noise *= np.float32(camera.noise)
-    values = 255 * signal + (noise if camera.light.infrared else noise[..., None])
+    values = 255 * signal + (noise if camera.infrared else noise[..., None])
     return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from joblib import cpu_count
 from tqdm import tqdm
 
-from tgsr.demo._face import Subject
-from tgsr.demo._film import ACTIONS, CAMERAS, Camera, film, moving_regions, see
+from tgsr.demo._face import Plane, Subject
+from tgsr.demo._film import ACTIONS, CAMERAS, DISTRACTORS, Action, Camera, film, moving_regions, see
 from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError
-from tgsr.protocols import CLASS_NAMES, N_REGIONS
+from tgsr.protocols import N_REGIONS
 
 __all__ = ["DemoSettings", "database_folder", "write_demo"]
 
 _MARK = "GENERATED.txt"
-_VERSION = 2
+_VERSION = 3
 
 _TEXT = """GENERATED DATA - NOT A RECORDING OF ANYONE
 
@@ -30,7 +33,8 @@ The clips in this folder were drawn by `tgsr demo-data`. No person and no camera
 layout of the databases SMIC and CASME II and are neither: results on them say nothing about real faces.
 
 Use them to learn the way: clips -> features -> study -> model -> prediction. truth.json beside each database lists
-the regions that move in each class (indices 0-84: grids of 1x1, 2x2, 4x4 and 8x8 blocks, row by row).
+the regions that move in each class, and those that move whatever the class (indices 0-84: grids of 1x1, 2x2, 4x4 and
+8x8 blocks, row by row).
 """
 
 _COLUMNS = {
@@ -89,8 +93,7 @@ def write_demo(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
         building = Path(folder) / "demo"
         for database, clips in recordings.items():
-            bar = tqdm(clips, unit="clip", desc=database, disable=None if progress else True)
-            _write_database(building, CAMERAS[database], bar, 0.8 if settings.size == "small" else 1.0)
+            _write_database(building, CAMERAS[database], clips, 0.8 if settings.size == "small" else 1.0, progress)
         (building / _MARK).write_text(header, encoding="utf-8")
         if out.exists():
             out.rmdir()
@@ -98,57 +101,57 @@ def write_demo(
     return counts
 
 
-def _write_database(root: Path, camera: Camera, clips: Iterable[Recording], size: float) -> None:
+def _write_database(root: Path, camera: Camera, clips: Sequence[Recording], size: float, progress: bool) -> None:
     camera = replace(camera, width=round(camera.width * size), height=round(camera.height * size))
     folder = database_folder(root, camera.database)
-    people: dict[int, Subject] = {}
-    faces: dict[int, Any] = {}
-    rows: list[Sequence[int | str]] = []
-    for recording in clips:
-        if recording.number not in faces:
-            people[recording.number] = recording.subject
-            faces[recording.number] = see(recording.subject, camera)
-        rows.append(_write_clip(folder, camera, recording, faces[recording.number], len(rows)))
-    sheet = [_COLUMNS["CASME2" if camera.database == "CASME2" else "SMIC"], *(",".join(map(str, row)) for row in rows)]
+    people = {clip.number: clip.subject for clip in clips}
+    faces = {number: see(subject, camera) for number, subject in people.items()}
+    hidden = None if progress else True  # None: hidden where there is no terminal
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        rows = pool.map(
+            lambda index: _write_clip(folder, camera, clips[index], faces[clips[index].number], index),
+            range(len(clips)),
+        )
+        shown = list(tqdm(rows, total=len(clips), unit="clip", desc=camera.database, disable=hidden))
+    sheet = [_COLUMNS["CASME2" if camera.database == "CASME2" else "SMIC"], *(",".join(map(str, row)) for row in shown)]
     (folder / _SHEETS[camera.database]).write_text("\n".join(sheet) + "\n", encoding="utf-8")
     truth = json.dumps(_truth(camera.database, people.values()), indent=1)
     (folder / "truth.json").write_text(truth + "\n", encoding="utf-8")
 
 
-def _write_clip(folder: Path, camera: Camera, recording: Recording, face: Any, row: int) -> Sequence[int | str]:
+def _write_clip(folder: Path, camera: Camera, recording: Recording, face: Plane, row: int) -> Sequence[int | str]:
     """Write the frames of a clip; give its row of the sheet: a few apex frames of CASME II are "/", as there."""
-    import cv2
-
-    rng = np.random.default_rng((recording.noise_seed, *camera.database.encode()))
-    label = emotion = recording.event.label
+    rng = np.random.default_rng(recording.noise_seed)
+    event, emotion = recording.event, recording.event.label
     if camera.database == "CASME2":
         path, first = folder / "Cropped" / f"sub{recording.number:02d}" / recording.clip, int(rng.integers(20, 120))
-        emotion = {"negative": "disgust" if row % 3 else "sadness", "positive": "happiness"}.get(label, label)
+        emotion = {"negative": "disgust" if row % 3 else "sadness", "positive": "happiness"}.get(emotion, emotion)
     else:
-        path, first = folder / f"s{recording.number}" / "micro" / label / recording.clip, int(rng.integers(2000, 50000))
+        path = folder / f"s{recording.number}" / "micro" / emotion / recording.clip
+        first = int(rng.integers(2000, 50000))
     path.mkdir(parents=True)
-    number = first - 1
-    for number, frame in enumerate(film(face, recording.subject, recording.event, camera, rng), start=first):
+    frames = list(film(face, recording.subject, event, camera, rng))
+    for number, frame in enumerate(frames, start=first):
         file = path / camera.name.format(number)
-        options = [cv2.IMWRITE_JPEG_QUALITY, 93] if file.suffix == ".jpg" else []
-        _, data = cv2.imencode(file.suffix, frame, options)
-        file.write_bytes(data.tobytes())
+        file.write_bytes(cv2.imencode(file.suffix, frame)[1].tobytes())
+    last = first + len(frames) - 1
     unknown = camera.database == "CASME2" and row % 11 == 10
-    apex = "/" if unknown else first + round(recording.event.apex * (number - first))
-    return recording.number, recording.clip, first, apex, number, emotion
+    apex = "/" if unknown else first + round(event.movements[0].apex * (last - first))
+    return recording.number, recording.clip, first, apex, last, emotion
 
 
 def _truth(database: str, people: Collection[Subject]) -> dict[str, Any]:
     """Regions that move in each class on the face of anybody in the database."""
-    regions = {
-        label: sorted({region for person in people for region in moving_regions(label, person)})
-        for label in CLASS_NAMES
-    }
+
+    def regions(*actions: Action) -> list[int]:
+        return sorted({region for person in people for region in moving_regions(actions, person)})
+
     return {
         "generated": True,
         "database": database,
         "n_regions": N_REGIONS,
-        "actions": {label: [action for action, _ in ACTIONS[label]] for label in CLASS_NAMES},
-        "moving_regions": regions,
-        "moving_in_any_class": sorted(set().union(*regions.values())),
+        "actions": {label: action.name for label, action in ACTIONS.items()},
+        "moving_regions": {label: regions(action) for label, action in ACTIONS.items()},
+        "moving_in_any_class": regions(*ACTIONS.values()),
+        "distractors": {action.name: regions(action) for action in DISTRACTORS},
     }

@@ -9,13 +9,17 @@ import numpy as np
 
 from tgsr.demo._face import Subject, draw_subject
 from tgsr.demo._film import Event, draw_event
-from tgsr.errors import ParameterError
-from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
+from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, check_choice, check_integer
 
 __all__ = ["DemoSettings", "Recording", "plan"]
 
-_SMIC_HS_ONLY = (1, 2, 3, 4, 5, 6, 8, 9)
-_SMIC_ALL_CAMERAS = (11, 12, 13, 14, 15, 18, 19, 20)
+_PEOPLE: dict[str, Sequence[int]] = {
+    "SMIC_VIS": (11, 12, 13, 14, 15, 18, 19, 20),
+    "SMIC_NIR": (11, 12, 13, 14, 15, 18, 19, 20),
+    "SMIC_HS": (11, 12, 13, 14, 15, 18, 19, 20, 1, 2, 3, 4, 5, 6, 8, 9),
+    "CASME2": range(1, 27),
+}
+"""Numbers of the subjects, as in the real databases: VIS and NIR show the same people, HS these and others."""
 _SHORT = {"negative": "ne", "positive": "po", "surprise": "sur"}
 
 
@@ -32,22 +36,28 @@ class DemoSettings:
     seed : int
     size : str
         ``"small"``, or ``"full"`` for the real databases' numbers of subjects and clips and sizes of frames.
+    databases : tuple of str
+        Which of the four to render.
+
+    Raises
+    ------
+    ParameterError
+        If one is out of its range.
     """
 
-    subjects: int = 4
-    clips_per_class: int = 8
+    subjects: int = 8
+    clips_per_class: int = 24
     seed: int = 0
     size: str = "small"
+    databases: tuple[str, ...] = tuple(EXPECTED_COUNTS)
 
     def __post_init__(self) -> None:
-        for name, within, choice in (
-            ("size", self.size in ("small", "full"), "small or full"),
-            ("subjects", 2 <= self.subjects <= len(_SMIC_ALL_CAMERAS), f"2 to {len(_SMIC_ALL_CAMERAS)}"),
-            ("clips_per_class", 1 <= self.clips_per_class <= 99, "1 to 99"),
-            ("seed", self.seed >= 0, "0 or more"),
-        ):
-            if not within:
-                raise ParameterError(f"{name} = {getattr(self, name)!r} is out of range; choose {choice}")
+        check_choice("size", self.size, ("small", "full"))
+        check_integer("subjects", self.subjects, 2, 8)
+        check_integer("clips_per_class", self.clips_per_class, 1, 99)
+        check_integer("seed", self.seed, 0)
+        for database in self.databases:
+            check_choice("databases", database, EXPECTED_COUNTS)
 
 
 @dataclass(frozen=True)
@@ -62,35 +72,27 @@ class Recording:
 
 
 def plan(settings: DemoSettings) -> dict[str, list[Recording]]:
-    """Draw the people and events of each database.
+    """Draw the people and events of each database; clips of a class are spread over the people in turn.
 
-    SMIC's VIS and NIR cameras see the same events, of people whom the HS camera sees too; with ``size="full"`` the
-    HS camera alone sees eight more. Nobody in SMIC is in CASME II.
+    SMIC's cameras see the same people and not the same events, so that no method can match clips instead of classes.
+    Nobody in SMIC is in CASME II.
     """
-    full, seed = settings.size == "full", settings.seed
-    counts = EXPECTED_COUNTS if full else dict.fromkeys(EXPECTED_COUNTS, (settings.clips_per_class,) * 3)
-    smic = _SMIC_ALL_CAMERAS if full else _SMIC_ALL_CAMERAS[: settings.subjects]
-    shared = _record(seed, 1, smic, counts["SMIC_VIS"])
-    rest = [more - both for more, both in zip(counts["SMIC_HS"], counts["SMIC_VIS"], strict=True)]
-    return {
-        "SMIC_HS": shared + _record(seed, 2, _SMIC_HS_ONLY, rest),
-        "SMIC_VIS": shared,
-        "SMIC_NIR": shared,
-        "CASME2": _record(seed, 3, range(1, 27 if full else settings.subjects + 1), counts["CASME2"]),
-    }
+    return {database: _record(database, settings) for database in settings.databases}
 
 
-def _record(seed: int, group: int, numbers: Sequence[int], counts: Sequence[int]) -> list[Recording]:
-    """Spread the clips of each class over the people in turn."""
-    people = {number: draw_subject(np.random.default_rng((seed, group, number))) for number in numbers}
+def _record(database: str, settings: DemoSettings) -> list[Recording]:
+    full, numbers, counts = settings.size == "full", _PEOPLE[database], EXPECTED_COUNTS[database]
+    if not full:
+        numbers, counts = numbers[: settings.subjects], (settings.clips_per_class,) * 3
+    casme = database == "CASME2"
+    people = {number: draw_subject(np.random.default_rng((settings.seed, casme, number))) for number in numbers}
     recordings = []
     for class_index, (label, count) in enumerate(zip(CLASS_NAMES, counts, strict=True)):
         for index in range(count):
             number = numbers[(index + class_index) % len(numbers)]
             take = index // len(numbers) + 1
-            smic, casme = f"s{number}_{_SHORT[label]}_{take:02d}", f"EP{class_index + 1:02d}_{take:02d}f"
-            rng = np.random.default_rng((seed, group, number, class_index, take))
+            clip = f"EP{class_index + 1:02d}_{take:02d}f" if casme else f"s{number}_{_SHORT[label]}_{take:02d}"
+            rng = np.random.default_rng((settings.seed, *database.encode(), number, class_index, take))
             event = draw_event(label, rng)
-            clip = casme if group == 3 else smic
             recordings.append(Recording(number, clip, people[number], event, int(rng.integers(2**31))))
     return recordings
