@@ -96,7 +96,7 @@ def check(read: dict[str, Any], table: pd.DataFrame, by_pandas: pd.DataFrame, co
             assert (name.strip() or "without a name") in notes
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 1000)
 @given(table=tables(texts, names, floats, st.integers(1, 8)), dialect=dialects)
 def test_any_table_is_read_as_pandas_reads_it_or_refused(tmp_path_factory, table: pd.DataFrame, dialect: dict) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"
@@ -110,7 +110,7 @@ def test_any_table_is_read_as_pandas_reads_it_or_refused(tmp_path_factory, table
     check(read, table, by_pandas(path, dialect), dialect["decimal"] == ",")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 1000)
 @given(table=tables(plain, plain, st.floats(1e-3, 0.99), st.integers(5, 9)), dialect=dialects)
 def test_a_table_without_tricks_is_read(tmp_path_factory, table: pd.DataFrame, dialect: dict) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"
@@ -118,7 +118,7 @@ def test_a_table_without_tricks_is_read(tmp_path_factory, table: pd.DataFrame, d
     check(read_feature_table(path), table, by_pandas(path, dialect), dialect["decimal"] == ",")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 1000)
 @given(table=tables(plain, plain, floats, st.integers(1, 4)), dialect=dialects)
 def test_a_table_without_header_is_refused(tmp_path_factory, table: pd.DataFrame, dialect: dict) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"

@@ -60,6 +60,7 @@ def test_on_generated_domains(monkeypatch, domains, name):
     assert (found, tried >= 1) == ([], True)
 
 
+@pytest.mark.slow
 @pytest.mark.released
 @each_method
 def test_on_the_released_features(monkeypatch, released, name):
@@ -71,6 +72,7 @@ def test_on_the_released_features(monkeypatch, released, name):
         assert silent_differences(monkeypatch, name, task.X, task.y, task.X_target, groups, 12)[0] == []
 
 
+@pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.parametrize("kind", ["lbp_top", "hoof"])
 @pytest.mark.parametrize("scaled", [False, True], ids=["raw", "standardised"])

@@ -33,7 +33,10 @@ __all__ = ["walk_through"]
 
 _log = logging.getLogger(__name__)
 
-_AXES: dict[str, list[Any]] = {"kappa": [5, 10, 20, 40, 60, 85], "xi": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]}
+_AXES: dict[str, list[Any]] = {
+    "kappa": [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 85],
+    "xi": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0],
+}
 _CLIPS = 6
 _SALIENT = 5
 """Regions that are named."""
