@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError, ParameterError, TrackingError
-from tgsr.reports import FIGURES, log_report, log_study_page, render_study, report_studies, write_report
+from tgsr.reports import log_report, log_study_page, render_study, report_studies, write_report
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_study
 from tgsr.tracking.client import open_client, search_runs
@@ -152,23 +150,6 @@ def test_a_study_without_a_finished_trial_and_one_of_an_older_format_do_not_stop
     finally:
         client.delete_run(empty)
         client.delete_run(old)
-
-
-def test_the_readmes_snippets_run_as_they_stand(
-    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TGSR_HOME", str(config.home))
-    monkeypatch.setattr("tgsr.reports._figures.FIGURES", list(FIGURES))
-    readme = (Path(__file__).parents[2] / "tgsr" / "reports" / "README.md").read_text(encoding="utf-8")
-    python = readme[readme.index("## In Python") : readme.index("## MLflow's UI")]
-    snippets = [text for text in re.findall(r"(?:^    .*\n|^\n)+", python, flags=re.MULTILINE) if text.strip()]
-    assert len(snippets) == 2
-    for snippet in reversed(snippets):  # the figure of one's own first: it is then among those that are saved
-        exec(textwrap.dedent(snippet), {})
-    names = {path.name for path in tmp_path.iterdir()}
-    assert {"fig-2-regions.pdf", "over-n_components.pdf"} & names
-    assert "iterations.pdf" in names
 
 
 def test_what_cannot_be_written_or_stored_is_named(

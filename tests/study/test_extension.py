@@ -116,7 +116,7 @@ def test_a_method_of_ones_own_is_compared_with_its_rows_beside_the_others(counti
 
 def test_the_pages_method_of_ones_own_is_studied_and_registered(own, make_spec, make_options, small_pair):
     page = (ROOT / "tgsr/estimators/README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"\n(    from sklearn\.base import .*?)\n\n    PYTHONPATH", page, flags=re.DOTALL)
+    (example,) = re.findall(r"```python\n(from sklearn\.base import [^`]*?)\n\nprint\(ShiftedSVM", page)
     module = own("shifted", example)
     name, options = f"{module}:ShiftedSVM", make_options()
     study = run_study(make_spec(method=name), small_pair, options)
