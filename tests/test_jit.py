@@ -37,7 +37,7 @@ def package(tmp_path: Path) -> Path:
     folder = tmp_path / "site/tgsr"
     folder.mkdir(parents=True)
     (folder / "__init__.py").touch()
-    (folder / "_jit.py").write_text((ROOT / "tgsr/_jit.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "jit.py").write_text((ROOT / "tgsr/jit.py").read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "kernels.py").write_text(KERNEL, encoding="utf-8")
     return folder
 

@@ -431,7 +431,6 @@ def test_a_model_that_cannot_be_loaded_again_is_not_left_in_the_registry(
 SAFE = {
     "sklearn.neural_network:MLPClassifier": {"max_iter": [20], "random_state": [0]},
     "sklearn.gaussian_process:GaussianProcessClassifier": {},
-    "sklearn.calibration:CalibratedClassifierCV": {"cv": [2]},
     "sklearn.svm:SVC": {"kernel": ["rbf"]},
     "sklearn.linear_model:LogisticRegression": {},
     "sklearn.naive_bayes:GaussianNB": {},

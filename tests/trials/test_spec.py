@@ -68,7 +68,7 @@ def test_the_name_tells_all_that_differs_and_nothing_of_it_chooses(make_spec):
         {"sampler": "tpe"},
         {"sampler": "tpe", "objective": "source-cv"},
         {"method": "SVM"},
-        {"preprocess": "center"},
+        {"preprocess": "standard"},
     )
     assert len({make_spec(**change).name for change in changes}) == len(changes)
     assert {one.name for one in fields(StudySpec)} == {

@@ -94,14 +94,15 @@ class StudyStore:
             self._lock = opening.enter_context(study_lock(config, self._client, experiment_id, spec.name))
             known = find_run_of(self._client, "study", spec.name)
             self.run_id = known or self._start(pair, experiment_id)
+            run = self._client.get_run(self.run_id)
+            self._was_finished = run.info.status == "FINISHED"
+            self._folder = local_artifact_folder(str(run.info.artifact_uri))
+            self._writer = self._open_writer(run)
+            self._check_artifacts()
             self._describe(pair, data_folder)
             if parent_run_id is not None:  # it stands below the run that asked for it
                 self._client.set_tag(self.run_id, Tag.PARENT, parent_run_id)
-            run = self._client.get_run(self.run_id)
-            self._was_finished = run.info.status == "FINISHED"
             self._compare_code(run)
-            self._folder = local_artifact_folder(str(run.info.artifact_uri))
-            self._writer = self._open_writer(run)
             self._sort(restore)
             self.table = trial_table(self._client, self.run_id, experiment_id)
             self._stack = opening.pop_all()
@@ -287,13 +288,19 @@ class StudyStore:
             gone = {}
         self.deleted = set(gone)
 
+    def _check_artifacts(self) -> None:
+        """A folder that is away, and not only empty, must not make trials unfinished."""
+        if self._folder is None or self._folder.parents[1].is_dir():
+            return
+        if any(run.is_finished for run in self._writer.runs()):
+            root = self._folder.parents[1]
+            raise TrackingError(f"{root} with the artifacts of the experiment is not there; mount or restore it")
+
     def _has_files(self, run: StoredRun) -> bool:
         files = parse_sizes(run.tags.get(Tag.FILES))
         if self._folder is None or not files:  # elsewhere, files were there before the run was FINISHED
             return True
         root = self._folder.parents[1]
-        if not root.is_dir():
-            raise TrackingError(f"{root} with the artifacts of the experiment is not there; mount or restore it")
         return is_whole(f"{root}/{run.run_id}/artifacts", files)
 
     def _errors(self) -> AbstractContextManager[None]:
