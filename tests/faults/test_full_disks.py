@@ -148,6 +148,8 @@ def test_a_study_on_a_disk_that_has_become_read_only_goes_no_further(disk: Disk,
     assert CliRunner().invoke(cli, command("study", data, tmp_path / "home", tmp_path)).exit_code == 0
     disk.grow(50_000)
     shutil.copytree(tmp_path / "home", disk.folder / "home")
+    relocated = CliRunner().invoke(cli, ["relocate", "--home", str(disk.folder / "home")])
+    assert relocated.exit_code == 0, relocated.output
     disk.lock()
     more = [word.replace("0.01,1,30,200", "0.01,7") for word in command("study", data, disk.folder / "home", tmp_path)]
     assert fails(more, disk, NOT_WRITABLE)

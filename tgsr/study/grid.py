@@ -94,7 +94,7 @@ def grid_table(
         lock.acquire()
     except Timeout as error:
         raise LockedError(f"{path} is being written by another process; wait for it, or stop it") from error
-    with lock:
+    try:
         finished = _read_finished(path, made_from)
         if finished is not None:
             return finished
@@ -109,6 +109,8 @@ def grid_table(
         write_text(path, text)
         shutil.rmtree(parts, ignore_errors=True)
         finished = _read_finished(path, made_from)
+    finally:
+        lock.release()
     if finished is None:
         raise DataError(f"{path} was changed while it was written; run the same command again")
     return finished
