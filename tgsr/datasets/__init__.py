@@ -26,3 +26,8 @@ __all__ = [
     "pool",
     "save_features",
 ]
+
+
+def __dir__() -> list[str]:
+    """What the package offers."""
+    return sorted(__all__)
