@@ -110,14 +110,9 @@ def moments():
     return random.Random(0)
 
 
-@pytest.mark.parametrize(
-    ("number", "repeat"),
-    [
-        pytest.param(number, repeat, marks=() if (number, repeat) == (signal.SIGINT, 0) else pytest.mark.faults)
-        for number in SIGNALS
-        for repeat in range(6)
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("repeat", range(6))
 def test_stopped_at_any_moment_the_same_command_ends_with_the_same_table(
     number, repeat, home, run_tgsr, make_options, moments
 ):
