@@ -40,7 +40,7 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
 
     spec, known = record.spec, pair.source.parameters
     scaling = Scaling.of(spec.preprocess, pair.target.X)  # new rows are the target's
-    parts = (("offset", scaling.offset), ("scale", scaling.scale))
+    parts = {"offset": scaling.offset, "scale": scaling.scale}
     scores = ", ".join(METRICS[key].describe(value) for key, value in candidate.scores.items())
     chooser = "the target's labels (oracle)" if chosen == ORACLE else chosen
     described = (
@@ -76,7 +76,7 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
         facts=facts,
         feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
         preprocess=spec.preprocess,
-        scaling={part: values.tolist() for part, values in parts if values is not None},
+        scaling={part: values.tolist() for part, values in parts.items() if values is not None},
     )
 
 

@@ -212,7 +212,9 @@ def register(
             client.set_registered_model_alias(name, alias, version)
         except MlflowException as error:
             raise TrackingError(f"the registry at {masked(uri)} refuses {name}: {error}") from error
-    replaced = "" if holder is None else f"{replaces} ({holder.tags.get(f'tgsr.{DESCRIBED}', 'not of tgsr')})"
+    replaced = (
+        "" if holder is None else f"{replaces} ({holder.tags.get(f'tgsr.{DESCRIBED}', 'not registered by tgsr')})"
+    )
     return Registered(name, version, alias, candidate.run_id, header.facts[DESCRIBED], replaced, trusted)
 
 
