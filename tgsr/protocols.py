@@ -92,8 +92,7 @@ class Experiment:
 
 _PAIRS = ("HV", "VH", "HN", "NH", "VN", "NV", "CH", "HC", "CV", "VC", "CN", "NC")
 EXPERIMENTS: tuple[Experiment, ...] = tuple(
-    Experiment(number, DATABASES[source], DATABASES[target])
-    for number, (source, target) in enumerate(_PAIRS, start=1)
+    Experiment(number, DATABASES[pair[0]], DATABASES[pair[1]]) for number, pair in enumerate(_PAIRS, start=1)
 )
 """The twelve experiments in the order of the paper's tables."""
 

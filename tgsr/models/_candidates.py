@@ -69,7 +69,7 @@ def find_candidate(record: StudyRecord, pair: DatabasePair, trial: str | None, b
         rows = record.table[record.table["run_id"] == trial]
         if rows.empty:
             raise TrackingError(f"run {trial} is no trial of {record.name!r} ({record.run_id}); see `tgsr trials`")
-        return _fitted_again(record, pair, rows.iloc[0].to_dict())
+        return _fitted_again(record, pair, rows.to_dict("records")[0])
 
 
 def _averaged(record: StudyRecord, pair: DatabasePair, by: str, recorded: Mapping[str, Any]) -> Candidate:

@@ -85,8 +85,9 @@ def load_model(
 def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
     """Where a model's files are, and what the registry says that its digest is; None for one outside of it."""
     import mlflow
-    from mlflow.store.artifact.utils.models import get_model_name_and_version
+    from mlflow.store.artifact.utils import models
 
+    parse: Any = models.get_model_name_and_version  # untyped
     store = tracking_uri or mlflow.get_registry_uri()
     database = sqlite_path(store)
     if database is not None and not database.exists():  # which MLflow would make
@@ -94,7 +95,7 @@ def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
     client = mlflow.MlflowClient(tracking_uri, registry_uri=store)
     if not uri.startswith("models:/"):
         return uri, None
-    name, *number = get_model_name_and_version(client, uri)
+    name, *number = parse(client, uri)
     if not number:  # models:/m-…, a run's model
         return client.get_logged_model(name).artifact_location, None
     version = client.get_model_version(name, number[0])

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,7 +224,7 @@ def _metric_row(run_id: str, key: str, value: float, at: int) -> _Row:
     return key, stored, at, run_id, 0, is_nan
 
 
-def query_trials(engine: sa.Engine, study: str, tags: Sequence[str], view: str, *, metrics: bool) -> pd.DataFrame:
+def query_trials(engine: sa.Engine, study: str, tags: Collection[str], view: str, *, metrics: bool) -> pd.DataFrame:
     """See `tgsr.tracking.records.read_trials`: a few queries, where MLflow's search takes a minute for a whole grid."""
     import pandas as pd
 

@@ -111,8 +111,8 @@ def _canvas(grouping: str) -> tuple[bytes, bytes]:
             block = codes[y + top : y + bottom, x + near : x + far]
             block[:] = 2 * group + inked[top:bottom, near:far]
             block[[0, -1]] = block[:, [0, -1]] = _LINE
-    for face, scale in enumerate(SCALES):
-        write(f"{scale} x {scale}", left + face * (side + _GAP), _TOP - 8)
+    for column, scale in enumerate(SCALES):
+        write(f"{scale} x {scale}", left + column * (side + _GAP), _TOP - 8)
     write(caption, 4, height - 12)
     size = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     lines = np.insert(codes, 0, 0, axis=1).tobytes()  # each line begins with its filter: none

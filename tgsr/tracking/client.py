@@ -199,7 +199,8 @@ def search_runs(
 
     kind = ViewType.from_string(view)
     for start in range(0, len(experiment_ids), _PAGE):  # a database takes so many ids in one query
-        ids, token = list(experiment_ids[start : start + _PAGE]), ""
+        ids = list(experiment_ids[start : start + _PAGE])
+        token: str | None = ""
         while token is not None:
             with storage_errors(client.tracking_uri, "runs cannot be searched"):
                 page = client.search_runs(ids, condition, kind, max_results=5000, page_token=token or None)

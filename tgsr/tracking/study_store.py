@@ -31,7 +31,6 @@ from tgsr.trials.trial import Trial, encode_predictions
 from tgsr.version import code_digest, code_version
 
 if TYPE_CHECKING:
-
     from tgsr.datasets import DatabasePair
 
 __all__ = ["StudyStore"]
