@@ -75,15 +75,7 @@ def common_params(spec: StudySpec) -> dict[str, str]:
 
 
 class ClientWriter:
-    """The public way; `tgsr.tracking._bulk.BulkWriter` does the same faster.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    run : mlflow.entities.Run
-        The study's.
-    spec : StudySpec
-    """
+    """The public way, below a study's run; `tgsr.tracking._bulk.BulkWriter` does the same faster."""
 
     name = "client"
 

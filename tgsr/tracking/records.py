@@ -253,23 +253,9 @@ def read_trials(
 ) -> pd.DataFrame:
     """Read the runs of a study's trials, ordered by their ids.
 
-    Parameters
-    ----------
-    client : MlflowClient
-    run_id, experiment_id : str
-        The study's.
-    tags : collection of str
-        Tags to read.
-    metrics : bool
-        Whether to read metrics, too.
-    view : {"all", "finished", "deleted"}
-        Which runs: all, whatever their state, the finished that nobody has deleted, or the deleted.
-
-    Returns
-    -------
-    DataFrame
-        ``run_id``, ``is_finished``, ``is_deleted``, the tags by their keys (NaN where a run has none), metrics with
-        `tgsr.evaluation.choice.METRIC` before their names.
+    ``view`` is ``"all"``, ``"finished"`` (without those that somebody has deleted) or ``"deleted"``. The columns:
+    ``run_id``, ``is_finished``, ``is_deleted``, the tags by their keys (NaN where a run has none), and if asked for the
+    metrics, with `tgsr.evaluation.choice.METRIC` before their names.
     """
     import pandas as pd
 

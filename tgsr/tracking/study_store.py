@@ -206,8 +206,8 @@ class StudyStore:
             if self.record().spec.name == spec.name:  # logged last
                 return
         prepare_experiment(client, str(self._run.info.experiment_id))
-        log_params(client, run_id, _searched(spec) | {"sampler": spec.sampler, "seed": str(spec.seed)})
-        log_params(client, run_id, common_params(spec))
+        params = {"sampler": spec.sampler, "seed": str(spec.seed), **common_params(spec)}
+        log_params(client, run_id, _searched(spec) | params)
         labels = None if pair.target.labels is None else encode_predictions(pair.target.labels)
         classes = {"classes": list(pair.source.class_names), "target_labels": labels}
         client.log_text(run_id, json.dumps(classes), CLASSES)
