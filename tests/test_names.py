@@ -1,12 +1,14 @@
 """Names from users: unsafe ones are told, and what a tracking store calls them is one to one."""
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name, _validate_tag_name
 
 from tgsr.evaluation.metrics import score
-from tgsr.names import name_problem, shown_name, store_name
+from tgsr.names import name_problem, store_name
 
 NAMES = [
     "positive & surprise",
@@ -43,11 +45,15 @@ def test_no_two_names_become_one_and_mlflow_takes_all():
             check(f"precision_{name}")
 
 
+def _read_back(stored):
+    return re.sub(r"_x([0-9a-f]{1,6})_", lambda match: chr(int(match[1], 16)), stored)
+
+
 @given(st.text(min_size=1, max_size=30), st.text(alphabet="_x28()aX", max_size=12))
-def test_what_is_stored_is_read_back(text, tricky):
+def test_what_is_stored_can_be_read_back(text, tricky):
     for name in (text, tricky):
         assume(not any("\ud800" <= character <= "\udfff" for character in name))
-        assert shown_name(store_name(name)) == name
+        assert _read_back(store_name(name)) == name
         _validate_metric_name(f"recall_{store_name(name)}")
 
 

@@ -12,6 +12,4 @@ __all__ = ["__version__", "load_model", "load_study"]
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__ = lazy_exports(
-    __name__, __all__, {"tgsr.models.loading": "load_model", "tgsr.study.loading": "load_study"}
-)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

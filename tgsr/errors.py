@@ -1,6 +1,6 @@
 """The errors that a user can meet; each names the file or value and the remedy."""
 
-__all__ = ["DataError", "MissingDataError", "ParameterError", "ProtocolError", "TgsrError", "TrackingError"]
+__all__ = ["DataError", "MissingDataError", "ParameterError", "ProtocolError", "TgsrError", "TrackingError", "one_line"]
 
 
 class TgsrError(Exception):
@@ -28,3 +28,8 @@ class ParameterError(TgsrError, ValueError):
 
 class TrackingError(TgsrError, RuntimeError):
     """A tracking server, study storage or model registry cannot be used as asked."""
+
+
+def one_line(text: object) -> str:
+    """A text, such as a library's message, as the part of a line: no breaks, and no novel."""
+    return " ".join(str(text).split())[:300]

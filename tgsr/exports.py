@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 __all__ = ["lazy_exports"]
 
 
-def lazy_exports(
-    package: str, names: Sequence[str], modules: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package.
+def lazy_exports(package: str, names: Sequence[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package, given its ``__name__`` and ``__all__``.
 
-    Parameters
-    ----------
-    package : str
-        Its ``__name__``.
-    names : sequence of str
-        Its ``__all__``.
-    modules : mapping
-        Module → the names that are imported from it, with blanks between.
+    Where the names are is read from the imports that the package's file has for type checkers: ``if TYPE_CHECKING``.
     """
-    places = {name: module for module, found in modules.items() for name in found.split()}
+    tree = ast.parse(Path(str(sys.modules[package].__file__)).read_text(encoding="utf-8"))
+    blocks = (node.body for node in tree.body if isinstance(node, ast.If))
+    imports = [node for block in blocks for node in block if isinstance(node, ast.ImportFrom)]
+    places = {alias.name: str(node.module) for node in imports for alias in node.names}
 
     def find(name: str) -> Any:
         if name not in places:

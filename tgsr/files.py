@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tgsr.errors import DataError, ParameterError, TgsrError
+from tgsr.errors import DataError, ParameterError, TgsrError, one_line
 
 __all__ = ["atomic_path", "check_output", "reading", "write_text"]
 
@@ -44,8 +44,7 @@ def reading(path: str | os.PathLike[str], failure: str = "cannot be read", remed
             raise
         raise DataError(f"{path}: {error}") from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]  # one line, and no novel
-        raise DataError(f"{path}: {failure} ({reason}){'; ' * bool(remedy)}{remedy}") from error
+        raise DataError(f"{path}: {failure} ({one_line(error)}){'; ' * bool(remedy)}{remedy}") from error
 
 
 @contextmanager

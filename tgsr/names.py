@@ -1,7 +1,7 @@
 """Names that users choose (classes, databases, people): what may be one, and what a tracking store calls it.
 
 MLflow's metrics, params and tags take letters, digits, ``_ - . /`` and spaces in their names. `store_name` writes
-any other character as ``_x28_``, its code in hexadecimal, so that no two names become one; `shown_name` reads it back.
+any other character as ``_x28_``, its code in hexadecimal, so that no two names become one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import re
 import unicodedata
 
-__all__ = ["name_problem", "shown_name", "store_name"]
+__all__ = ["name_problem", "store_name"]
 
 _LONGEST = 200  # MLflow takes 250, with what stands before the name
 _FORMULA = ("=", "+", "-", "@")
@@ -36,8 +36,3 @@ def store_name(name: str) -> str:
     if len(stored) > _LONGEST:
         return f"{stored[: _LONGEST - 20]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return stored
-
-
-def shown_name(stored: str) -> str:
-    """The name that `store_name` was given (of one that it had to cut, only the beginning and a digest)."""
-    return re.sub(r"_x([0-9a-f]{1,6})_", lambda match: chr(int(match[1], 16)), stored)

@@ -53,15 +53,13 @@ N_REGIONS = 85
 """Facial regions: grids of 1×1, 2×2, 4×4 and 8×8 blocks."""
 
 
-def _paper_xi_grid() -> npt.NDArray[np.float64]:
-    """Six decades 0.001…0.01 up to 100…1000, each in 46 steps of a fifth of its start; shared ends once."""
-    steps = np.arange(10, 101, 2)
-    values = [float(f"{step}e{exponent}") for exponent in range(-4, 2) for step in steps]
-    return np.unique(np.array(values, dtype=np.float64))
+XIS: npt.NDArray[np.float64] = np.unique(
+    [float(f"{step}e{exponent}") for exponent in range(-4, 2) for step in range(10, 101, 2)]
+)
+"""The paper's grid of ξ, ascending, shape (271,).
 
-
-XIS: npt.NDArray[np.float64] = _paper_xi_grid()
-"""The paper's grid of ξ, ascending: shape (271,)."""
+Six decades 0.001…0.01 up to 100…1000, each in 46 steps of a fifth of its start; shared ends once.
+"""
 XIS.setflags(write=False)
 
 
@@ -92,12 +90,9 @@ class Experiment:
         return "TYPE-II" if "CASME2" in (self.source, self.target) else "TYPE-I"
 
 
-_TYPE_ONE = (("H", "V"), ("V", "H"), ("H", "N"), ("N", "H"), ("V", "N"), ("N", "V"))
-_TYPE_TWO = (("C", "H"), ("H", "C"), ("C", "V"), ("V", "C"), ("C", "N"), ("N", "C"))
-_PAIRS = (*_TYPE_ONE, *_TYPE_TWO)
-
+_PAIRS = ("HV", "VH", "HN", "NH", "VN", "NV", "CH", "HC", "CV", "VC", "CN", "NC")
 EXPERIMENTS: tuple[Experiment, ...] = tuple(
-    Experiment(number, DATABASES[source], DATABASES[target]) for number, (source, target) in enumerate(_PAIRS, start=1)
+    Experiment(number, DATABASES[pair[0]], DATABASES[pair[1]]) for number, pair in enumerate(_PAIRS, start=1)
 )
 """The twelve experiments in the order of the paper's tables."""
 
@@ -172,11 +167,7 @@ def parse_pair(text: str | int) -> tuple[str, str]:
         return experiment.source, experiment.target
     if not source or not target or "-" in target:
         raise ProtocolError(f"{text!r} names no pair of databases; write SOURCE-TARGET, as in V-N or SAMM-mine")
-    return _known_or_own(source), _known_or_own(target)
-
-
-def _known_or_own(name: str) -> str:
-    return canonical_database(name.strip())
+    return canonical_database(source.strip()), canonical_database(target.strip())
 
 
 def find_experiment(source: str, target: str) -> Experiment | None:
@@ -193,13 +184,12 @@ def get_experiment(experiment: str | int) -> Experiment:
         If there is no such experiment.
     """
     text = str(experiment).strip().replace("→", "-").replace("->", "-")
-    found = next((one for one in EXPERIMENTS if text == str(one.number)), None)
-    if text.count("-") == 1 and all(text.split("-")):
-        found = find_experiment(*parse_pair(text))
-    if found is None:
-        known = ", ".join(f"{candidate.number} = {candidate.name}" for candidate in EXPERIMENTS)
-        raise ProtocolError(f"unknown experiment {experiment!r}; use a number or a name: {known}")
-    return found
+    named = find_experiment(*parse_pair(text)) if text.count("-") == 1 and all(text.split("-")) else None
+    for one in EXPERIMENTS:
+        if one == named or text == str(one.number):
+            return one
+    known = ", ".join(f"{one.number} = {one.name}" for one in EXPERIMENTS)
+    raise ProtocolError(f"unknown experiment {experiment!r}; use a number or a name: {known}")
 
 
 def check_integer(name: str, value: Any, lowest: int, highest: int | None = None) -> int:

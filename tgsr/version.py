@@ -19,12 +19,12 @@ def code_version() -> str:
     folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
         return __version__
+    command = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=.dirty"]
     try:
-        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
-        dirty = ".dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else ""
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return __version__
-    return f"{__version__}+{commit}{dirty}"
+    return f"{__version__}+{done.stdout.strip()}"
 
 
 @functools.cache
@@ -37,8 +37,3 @@ def code_digest(*packages: str) -> str:
             name = f"{package}/{path.relative_to(folder).as_posix()}"
             sha.update(f"{name} {path.stat().st_size}\n".encode() + path.read_bytes())
     return sha.hexdigest()
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()

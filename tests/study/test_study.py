@@ -20,7 +20,7 @@ from tgsr.study.running import run_studies, run_study
 from tgsr.study.status import status_lines
 from tgsr.tracking.client import open_client
 from tgsr.tracking.lock import LockedError
-from tgsr.tracking.records import list_studies, read_artifact, read_coefficients, read_study
+from tgsr.tracking.records import list_studies, read_artifact, read_study
 from tgsr.tracking.study_store import StudyStore
 from tgsr.trials.fitter import Fitter
 from tgsr.trials.trial import decode_predictions
@@ -83,7 +83,7 @@ def test_every_cell_of_the_grid_is_one_run_with_the_estimators_scores_and_the_va
         assert {f"rules.{name}" for name in ALWAYS} <= set(run.data.metrics)
         assert run.data.metrics["rules.circular"] == row["rules.circular"]
         assert len(run.data.metrics) <= 30
-        np.testing.assert_allclose(read_coefficients(client, row["run_id"]), fitted.estimator.coef_.T, atol=1e-9)
+        np.testing.assert_allclose(study.record.coefficients(row["run_id"]), fitted.estimator.coef_.T, atol=1e-9)
     assert np.isfinite(study.table[[f"rules.{name}" for name in ALWAYS]]).all().all()
 
 

@@ -21,12 +21,12 @@ import pytest
 from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.tracking import _bulk, study_store
-from tgsr.tracking._client import ClientWriter, trial_metrics, trial_name, trial_params, trial_tags
-from tgsr.tracking._files import mask_picture, read_coefficients_file, sizes_text, write_trial_files
+from tgsr.tracking._client import ClientWriter, trial_content
+from tgsr.tracking._files import mask_picture, parse_coefficients, write_trial_files
 from tgsr.tracking.client import open_client
 from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.names import Tag
-from tgsr.tracking.records import find_run, list_studies, read_artifact, read_coefficients, read_regions, read_study
+from tgsr.tracking.records import StudyRecord, find_run, list_studies, read_artifact, read_study
 from tgsr.tracking.study_store import StudyStore
 from tgsr.tracking.views import VIEWS
 from tgsr.trials.spec import StudySpec
@@ -92,6 +92,10 @@ class World:
         (study,) = list_studies(self.client)
         return study.run_id
 
+    @property
+    def record(self) -> StudyRecord:
+        return read_study(self.client, self.run_id)
+
     def folder(self, run_id: str) -> Path:
         """A run's artifacts."""
         return Path(str(self.client.get_run(run_id).info.artifact_uri).removeprefix("file://"))
@@ -135,12 +139,12 @@ def _write_fluent(world: World) -> None:
         with mlflow.start_run(run_id=parent):
             experiment = mlflow.active_run().info.experiment_id
             for trial in TRIALS:
-                name, tags = trial_name(world.spec, trial), trial_tags(world.spec, parent, trial)
+                name, params, metrics, tags = trial_content(world.spec, parent, trial)
                 with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True, tags=tags):
-                    mlflow.log_params(trial_params(world.spec, trial))
-                    mlflow.log_metrics(trial_metrics(trial))
+                    mlflow.log_params(params)
+                    mlflow.log_metrics(metrics)
                     files = world.config.home / "files" / str(trial.number)
-                    mlflow.set_tag(Tag.FILES, sizes_text(write_trial_files(files, trial, "region")))
+                    mlflow.set_tag(Tag.FILES, json.dumps(write_trial_files(files, trial, "region")))
                     mlflow.log_artifacts(str(files))
     finally:
         mlflow.set_tracking_uri(None)
@@ -248,37 +252,36 @@ def test_the_next_version_s_schema_is_written_in_bulk(make_world: MakeWorld) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ("ALTER TABLE runs ADD COLUMN workspace TEXT", "runs.workspace"),
-        ("ALTER TABLE params RENAME COLUMN value TO content", "params.content"),
-        ("DROP TABLE latest_metrics", "latest_metrics"),
-        ("ALTER TABLE tags DROP COLUMN value; ALTER TABLE tags ADD COLUMN value INTEGER", "tags.value"),
-        (
-            "ALTER TABLE tags DROP COLUMN value; ALTER TABLE tags ADD COLUMN value TEXT NOT NULL DEFAULT ''",
-            "tags.value",
-        ),
-    ],
+    ("name", "columns", "named"), [("params", "key content run_uuid", "content"), ("labels", "key value run", "labels")]
 )
-def test_other_columns_are_named_and_nothing_is_written_in_bulk(make_config: Make, change: str, named: str) -> None:
-    config = make_config()
-    with sqlite3.connect(config.home / "mlflow.db") as connection:
-        connection.executescript(change)
-    with pytest.raises(TrackingError, match=f"not as tested: .*{named}"):
-        _bulk.connect(config.tracking_uri)
-
-
-def test_a_table_with_a_further_column_is_written_by_the_client(
-    make_world: MakeWorld, caplog: pytest.LogCaptureFixture
+def test_tables_that_are_not_as_expected_are_written_by_the_client(
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    columns: str,
+    named: str,
 ) -> None:
+    tables = tuple(_bulk._table(name, columns) if table.name == "params" else table for table in _bulk._TABLES)
+    monkeypatch.setattr(_bulk, "_TABLES", tables)
+    world, today = make_world("bulk"), make_world("bulk", "as of today")
+    with caplog.at_level("INFO", logger="tgsr"), world.store() as store:
+        store.write(TRIALS)
+        assert store._writer.name == "client"
+    assert "which is slower: the tables of the database are not as expected" in caplog.text
+    assert named in caplog.text
+    monkeypatch.undo()
+    today.write(*TRIALS)
+    assert _read_back(world) == _read_back(today)
+
+
+def test_a_table_with_a_further_column_is_written_in_bulk(make_world: MakeWorld) -> None:
     world, today = make_world("bulk"), make_world("bulk", "as of today")
     with sqlite3.connect(world.config.home / "mlflow.db") as connection:
         connection.executescript("ALTER TABLE runs ADD COLUMN workspace TEXT")
-    with caplog.at_level("INFO", logger="tgsr"), world.store() as store:
-        assert store._writer.name == "client"
+    with world.store() as store:
         store.write(TRIALS)
-    assert "written by MLflow's client, which is slower: the tracking database is not as tested" in caplog.text
-    assert "runs.workspace" in caplog.text
+        assert store._writer.name == "bulk"
     today.write(*TRIALS)
     assert _read_back(world) == _read_back(today)
 
@@ -333,12 +336,11 @@ def test_the_table_tells_what_was_written_with_its_types(world: World) -> None:
     assert np.isnan(table["metrics.macro_f1"][1])
     assert table["metrics.objective"][2] == 1.7976931348623157e308
     np.testing.assert_array_equal(decode_predictions(table["predictions"][2]), TRIALS[2].predictions)
-    client = world.client
-    np.testing.assert_array_equal(read_coefficients(client, table["run_id"][2]), TRIALS[2].coef)
-    np.testing.assert_array_equal(read_regions(client, table["run_id"][3])["group_norms"], TRIALS[3].group_norms)
-    with pytest.raises(MissingDataError, match="no artifact"):
-        read_coefficients(client, table["run_id"][3])
-    assert read_study(client, world.run_id).coefficients(table["run_id"][3]) is None
+    np.testing.assert_array_equal(world.record.coefficients(table["run_id"][2]), TRIALS[2].coef)
+    np.testing.assert_array_equal(world.record.group_norms(table["run_id"][3]), TRIALS[3].group_norms)
+    assert world.record.coefficients(table["run_id"][3]) is None
+    with pytest.raises(MissingDataError, match=r"no readable artifact coefficients\.npz"):
+        read_artifact(world.client, table["run_id"][3], "coefficients.npz")
 
 
 def test_values_of_rules_are_added_to_trials_that_are_there_and_replaced(world: World) -> None:
@@ -453,13 +455,12 @@ def test_a_folder_of_artifacts_that_is_away_makes_no_trial_unfinished(world: Wor
         pd.testing.assert_frame_equal(store.table, table)
 
 
-def test_a_matrix_that_is_damaged_is_named_and_its_trial_run_again(world: World) -> None:
+def test_a_trial_whose_matrix_is_damaged_is_run_again(world: World) -> None:
     table = world.write(*TRIALS)
     (world.folder(table["run_id"][2]) / "coefficients.npz").write_bytes(b"cut off")
-    with pytest.raises(MissingDataError, match="damaged"):
-        read_coefficients(world.client, table["run_id"][2])
+    assert world.record.coefficients(table["run_id"][2]) is None
     again = world.write(*TRIALS)
-    np.testing.assert_array_equal(read_coefficients(world.client, again["run_id"][2]), TRIALS[2].coef)
+    np.testing.assert_array_equal(world.record.coefficients(again["run_id"][2]), TRIALS[2].coef)
 
 
 def test_a_full_disk_is_named_and_leaves_whole_runs_only(
@@ -510,7 +511,7 @@ def test_stored_matrix_is_readable_with_numpy_alone_and_leaves_zero_blocks_out(t
     with np.load(path, allow_pickle=False) as stored:
         assert len(stored["rows"]) == np.count_nonzero(trial.group_norms) * 177
         assert stored["values"].dtype == np.float64
-    np.testing.assert_array_equal(read_coefficients_file(path), trial.coef)
+    np.testing.assert_array_equal(parse_coefficients(path.read_bytes()), trial.coef)
 
 
 def test_groups_of_one_s_own_have_numbers_and_no_picture(tmp_path: Path) -> None:

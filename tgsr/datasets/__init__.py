@@ -1,9 +1,11 @@
 """Databases as features: one dataset type, its file format, and what finds and reads the known formats."""
 
+from tgsr.datasets._alignment import align_features, check_extraction
 from tgsr.datasets._catalogue import Found, find_damaged, find_databases, load_database, load_pair
-from tgsr.datasets._clips import Clip, ClipCollection
+from tgsr.datasets._clip_list import clip_list, load_folder, load_table, spell_label
+from tgsr.datasets._clips import Clip, ClipCollection, read_frames
 from tgsr.datasets._dataset import FeatureDataset
-from tgsr.datasets._feature_file import load_features, save_features
+from tgsr.datasets._feature_file import is_feature_file, load_features, save_features
 from tgsr.datasets._imported import import_features
 from tgsr.datasets._loading import load_clips
 from tgsr.datasets._pair import DatabasePair, pool
@@ -15,16 +17,24 @@ __all__ = [
     "DatabasePair",
     "FeatureDataset",
     "Found",
+    "align_features",
+    "check_extraction",
+    "clip_list",
     "find_damaged",
     "find_databases",
     "import_features",
+    "is_feature_file",
     "load_clips",
     "load_database",
     "load_features",
+    "load_folder",
     "load_pair",
     "load_released",
+    "load_table",
     "pool",
+    "read_frames",
     "save_features",
+    "spell_label",
 ]
 
 

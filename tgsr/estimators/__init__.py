@@ -48,19 +48,4 @@ __all__ = [
     "prepare_sweep",
 ]
 
-_MODULES = {
-    "tgsr.estimators._base": "TargetSamples",
-    "tgsr.estimators._consensus": "AveragedTGSR",
-    "tgsr.estimators._drls": "DRLSClassifier",
-    "tgsr.estimators._iwsvm": "IWSVMClassifier",
-    "tgsr.estimators.methods": "METHODS Method TaskShape expand_grid get_method",
-    "tgsr.estimators._stm": "STMClassifier",
-    "tgsr.estimators._subspace": "GFKClassifier SAClassifier",
-    "tgsr.estimators._svm": "SVMClassifier",
-    "tgsr.estimators.sweep": "Outcome Reverse Sweep prepare_reverse prepare_sweep",
-    "tgsr.estimators._tca": "TCAClassifier",
-    "tgsr.estimators._tgsr": "TGSRClassifier TiedGroupsWarning",
-    "tgsr.estimators._tkl": "TKLClassifier",
-    "tgsr.estimators._tsrg": "TSRGClassifier",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -34,11 +34,4 @@ __all__ = [
     "score_batch",
 ]
 
-_MODULES = {
-    "tgsr.evaluation.choice": "Choice choose rank_trials",
-    "tgsr.evaluation.metrics": "METRICS Metric Scores score score_batch",
-    "tgsr.evaluation.paper": "published_result published_results",
-    "tgsr.evaluation.rules": "RULES Rule RuleContext decisions_of get_rule",
-    "tgsr.evaluation.task": "Evaluation TransferEstimator TransferTask evaluate mask_target",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -10,8 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Extraction", "extract_collection", "lbp_top"]
 
-_MODULES = {
-    "tgsr.features._collection": "Extraction extract_collection",
-    "tgsr.features._lbp_top": "lbp_top",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

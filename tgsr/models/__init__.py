@@ -25,11 +25,4 @@ __all__ = [
     "register_study",
 ]
 
-_MODULES = {
-    "tgsr.models.consensus": "Consensus consensus_of",
-    "tgsr.models.loading": "load_model",
-    "tgsr.models.prediction": "Predictions first_frame predict_clips predict_features",
-    "tgsr.models.registered": "RegisteredModel",
-    "tgsr.models.registry": "Registered register register_study",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

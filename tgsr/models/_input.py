@@ -67,7 +67,17 @@ def feature_rows(
         if array.size > _MOST_VALUES:
             raise DataError(f"{array.size:,} values in one call are too many; give at most {_MOST_VALUES:,}, in parts")
         if any(clip_shape):
-            array = _unflatten(array, clip_shape)
+            if (
+                array.ndim != 2
+                or len(clip_shape) != 3
+                or min(clip_shape) < 1
+                or math.prod(clip_shape) != array.shape[1]
+            ):
+                raise DataError(
+                    f"{CLIP_SHAPE} = {list(clip_shape)} does not fit an input of shape {array.shape}; give frames, "
+                    "height and width, and a row for each clip"
+                )
+            array = array.astype(np.float64).reshape(len(array), *clip_shape)
         elif array.ndim == 3 and array.shape[1:] == _CANONICAL:
             array = array.reshape(len(array), -1)
         elif array.ndim == 3 or array.shape == (n_features,):
@@ -95,7 +105,7 @@ def named_rows(given: Any, wanted: Sequence[str]) -> Any:
     """
     if not wanted or not hasattr(given, "to_numpy"):
         return given
-    from tgsr.datasets._alignment import align_features  # readers of files, not needed for rows
+    from tgsr.datasets import align_features  # readers of files, not needed for rows
 
     row = not hasattr(given, "columns")
     names = [str(label) for label in (getattr(given, "index", ()) if row else given.columns)]
@@ -130,16 +140,14 @@ def _split(given: Any) -> list[Any] | npt.NDArray[Any]:
     if hasattr(given, "to_numpy"):  # a data frame, or a column of one
         given = given.to_numpy()
         given = given.ravel() if given.ndim == 2 and given.shape[1] == 1 else given
-    if isinstance(given, (list, tuple)) and any(_is_clip(entry) for entry in given):
+    if isinstance(given, (list, tuple)) and any(map(_is_clip, given)):
         return list(given)
     try:
         array = np.asarray(given)
     except ValueError as error:
         raise DataError(f"input is no table of numbers ({error}); give rows of the same length") from error
-    if array.dtype == object and array.ndim == 1 and any(_is_clip(entry) for entry in array):
-        return list(array)
-    if array.dtype.kind in "US":
-        return list(array.ravel().tolist())
+    if array.dtype.kind in "US" or (array.dtype == object and array.ndim == 1 and any(map(_is_clip, array))):
+        return list(array.ravel())
     if array.dtype == object:
         try:
             array = np.array(array.tolist(), dtype=np.float64)  # also of rows in the cells of one column
@@ -155,15 +163,6 @@ def _is_clip(entry: Any) -> bool:
     if isinstance(entry, (str, Path)) or getattr(entry, "ndim", 0) == 3:
         return True
     return isinstance(entry, (list, tuple)) and len(entry) > 0 and getattr(entry[0], "ndim", 0) == 2
-
-
-def _unflatten(array: npt.NDArray[Any], clip_shape: Sequence[int]) -> npt.NDArray[Any]:
-    if array.ndim != 2 or len(clip_shape) != 3 or min(clip_shape) < 1 or math.prod(clip_shape) != array.shape[1]:
-        raise DataError(
-            f"{CLIP_SHAPE} = {list(clip_shape)} does not fit an input of shape {array.shape}; give frames, height and "
-            "width, and a row for each clip"
-        )
-    return array.astype(np.float64).reshape(len(array), *clip_shape)
 
 
 def _check_rows(rows: Rows) -> Rows:
@@ -193,9 +192,8 @@ def _clip_row(clip: Any, number: int, settings: ExtractionSettings) -> Rows:
         return np.asarray(path_features(clip, settings)).ravel()
     try:
         frames = [np.asarray(frame) for frame in clip]
-        for frame in frames:
-            if frame.dtype.kind not in "fiub" or not ((frame >= 0) & (frame <= 255)).all():
-                raise DataError("grey values must be numbers from 0 to 255")
+        if any(frame.dtype.kind not in "fiub" or not ((frame >= 0) & (frame <= 255)).all() for frame in frames):
+            raise DataError("grey values must be numbers from 0 to 255")
         return np.asarray(clip_features(frames, settings)).ravel()
     except (TypeError, ValueError) as error:  # with the typed ones of the features
         raise DataError(f"clip {number}: {error}") from error

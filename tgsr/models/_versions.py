@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,10 @@ from tgsr.version import code_version
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["describe", "make_header", "make_signature", "store_version"]
+__all__ = ["DESCRIBED", "make_header", "make_signature", "store_version"]
+
+DESCRIBED = "described"
+"""Of a model's facts: one line that says what it is."""
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
 
@@ -38,7 +40,15 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
 
     spec, known = record.spec, pair.source.parameters
     scaling = Scaling.of(spec.preprocess, pair.target.X)  # new rows are the target's
-    parts = (("offset", scaling.offset), ("scale", scaling.scale))
+    parts = {"offset": scaling.offset, "scale": scaling.scale}
+    scores = ", ".join(METRICS[key].describe(value) for key, value in candidate.scores.items())
+    chooser = "the target's labels (oracle)" if chosen == ORACLE else chosen
+    described = (
+        f"{spec.variant} for {record.pair}",
+        candidate.settings,
+        f"chosen by {chooser}",
+        f"on the target {scores}" if scores else "target without labels",
+    )
     facts = {
         "experiment": record.pair,
         "method": spec.method,
@@ -47,6 +57,7 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
         "grouping": spec.grouping,
         "settings": candidate.settings,
         **{key: repr(value) for key, value in candidate.scores.items()},
+        DESCRIBED: "; ".join(filter(None, described)),
         "study_run": record.run_id,
         "study_name": record.name,
         "trial_run": "" if candidate.run_id == record.run_id else candidate.run_id,
@@ -65,22 +76,8 @@ def make_header(record: StudyRecord, pair: DatabasePair, candidate: Candidate, *
         facts=facts,
         feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
         preprocess=spec.preprocess,
-        scaling={part: values.tolist() for part, values in parts if values is not None},
+        scaling={part: values.tolist() for part, values in parts.items() if values is not None},
     )
-
-
-def describe(facts: Mapping[str, str]) -> str:
-    """One line that says what a model is."""
-    chosen = "the target's labels (oracle)" if facts["choose"] == ORACLE else facts["choose"]
-    shown = [metric for key, metric in METRICS.items() if facts.get(key)]
-    scores = ", ".join(f"{metric.axis} {metric.show(float(facts[metric.key]))}" for metric in shown)
-    parts = (
-        f"{facts['variant']} for {facts['experiment']}",
-        facts["settings"],
-        f"chosen by {chosen}",
-        f"on the target {scores}" if scores else "target without labels",
-    )
-    return "; ".join(part for part in parts if part)
 
 
 def store_version(
@@ -128,7 +125,7 @@ def store_version(
         run_id,
         tags={f"tgsr.{key}": value for key, value in facts.items()}
         | {DIGEST_TAG: hashlib.sha256((folder / HEADER).read_bytes()).hexdigest()},
-        description=f"{note}{oracle}{describe(facts)}. From study {facts['study_name']!r}.",
+        description=f"{note}{oracle}{facts[DESCRIBED]}. From study {facts['study_name']!r}.",
         model_id=logged.model_id,
     )
     # what links the two on MLflow's pages

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import io
 import zipfile
 from collections.abc import Iterable
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 
-from tgsr.errors import TrackingError
+from tgsr.errors import TrackingError, one_line
 
-__all__ = ["check_weights", "dump_estimator", "load_estimator", "one_line", "untrusted_types"]
+__all__ = ["check_weights", "dump_estimator", "load_estimator", "untrusted_types"]
 
 _OURS = "tgsr.estimators."
 _PLAIN_MODULES = (
@@ -81,18 +81,12 @@ def untrusted_types(data: bytes) -> list[str]:
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        unknown = skops.io.get_untrusted_types(data=data) if size <= _MOST_BYTES else []
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
+                raise ValueError("unpacked it is larger than a model can be")
+        names = map(str, skops.io.get_untrusted_types(data=data))
     except Exception as error:  # a damaged archive or schema raises anything
         raise TrackingError(f"no skops file, or a damaged one ({one_line(error)})") from error
-    if size > _MOST_BYTES:
-        raise TrackingError("unpacked it is larger than a model can be")
-    return [str(name) for name in unknown if not (_is_defined(str(name)) or _is_installed(str(name)))]
-
-
-def one_line(text: object) -> str:
-    """A text, such as a library's message, as the part of a line."""
-    return " ".join(str(text).split())[:300]
+    return [name for name in names if not (_is_defined(name) or _is_installed(name))]
 
 
 def _is_defined(name: str) -> bool:
@@ -109,12 +103,9 @@ def _is_defined(name: str) -> bool:
 
 def _is_installed(name: str) -> bool:
     """Whether it is a class that an installed package offers as a method."""
-    for entry in importlib.metadata.entry_points(group="tgsr.methods"):
-        if entry.attr.rpartition(".")[2] == name.rpartition(".")[2]:
-            found = entry.load()
-            if f"{found.__module__}.{found.__qualname__}" == name:
-                return True
-    return False
+    last = name.rpartition(".")[2]
+    entries = (entry for entry in entry_points(group="tgsr.methods") if entry.attr.rpartition(".")[2] == last)
+    return any(f"{found.__module__}.{found.__qualname__}" == name for found in (entry.load() for entry in entries))
 
 
 def check_weights(estimator: Any) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["TWENTIETH", "Consensus", "consensus_of", "describe_consensus"]
+__all__ = ["TWENTIETH", "Consensus", "consensus_of", "describe_consensus", "target_scores"]
 
 TWENTIETH = 0.05
 """The share of a study's trials that is averaged; tgsr/evaluation/README.md says why."""
@@ -120,11 +120,16 @@ def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tupl
         "frequency": consensus.frequency.tolist(),
         "predictions": encode_predictions(codes),
     }
-    metrics: dict[str, float] = {}
-    if pair.target.labels is not None:
-        scores = score(pair.target.labels, codes.astype(np.int64), len(pair.source.class_names))
-        metrics = {"macro_f1.consensus": scores.macro_f1, "accuracy.consensus": scores.accuracy}
+    metrics = {f"{key}.consensus": value for key, value in target_scores(codes, pair).items()}
     return metrics, {CONSENSUS: json.dumps({**facts, **metrics})}
+
+
+def target_scores(codes: npt.NDArray[np.intp], pair: DatabasePair) -> dict[str, float]:
+    """Macro-F1 and accuracy of class indices predicted for the target (n_target,); empty where it has no labels."""
+    if pair.target.labels is None:
+        return {}
+    scores = score(pair.target.labels, codes.astype(np.int64), len(pair.source.class_names))
+    return {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy}
 
 
 def _matrices(record: StudyRecord, pair: DatabasePair | None, rows: pd.DataFrame) -> list[_Matrix]:

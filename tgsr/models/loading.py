@@ -7,7 +7,6 @@ first, as data; a folder that is not exactly as `tgsr register` makes it is refu
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +30,6 @@ _MLMODEL = "MLmodel"
 _LARGEST_MLMODEL = 2**20
 _EXPECTED = {"loader_module": LOADER, "data": f"data/{FOLDER}", "code": None, "streamable": False}
 _HARMLESS = {"env", "python_version"}  # what to install, which only MLflow's own commands read
-_VERSION = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+|latest))")
 
 
 def load_model(
@@ -63,7 +61,7 @@ def load_model(
     TrackingError
         If it is refused; one line says what and why.
     """
-    text, trusted = os.fspath(uri), tuple(trusted)
+    text = os.fspath(uri)
     folder = local_artifact_folder(text)
     if folder is not None:
         if not folder.is_dir():
@@ -87,23 +85,20 @@ def load_model(
 def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
     """Where a model's files are, and what the registry says that its digest is; None for one outside of it."""
     import mlflow
+    from mlflow.store.artifact.utils import models
 
+    parse: Any = models.get_model_name_and_version  # untyped
     store = tracking_uri or mlflow.get_registry_uri()
     database = sqlite_path(store)
     if database is not None and not database.exists():  # which MLflow would make
         raise FileNotFoundError(f"{database} is not there")
     client = mlflow.MlflowClient(tracking_uri, registry_uri=store)
-    match = _VERSION.fullmatch(uri)
-    if match is None:
-        is_logged = re.fullmatch(r"models:/(m-[^/@]+)", uri)
-        return uri if is_logged is None else client.get_logged_model(is_logged[1]).artifact_location, None
-    name = match["name"]
-    if match["alias"] is not None:
-        version = client.get_model_version_by_alias(name, match["alias"])
-    elif match["version"] == "latest":
-        version = client.search_model_versions(f"name = '{name}'", 1, ["version_number DESC"])[0]
-    else:
-        version = client.get_model_version(name, match["version"])
+    if not uri.startswith("models:/"):
+        return uri, None
+    name, *number = parse(client, uri)
+    if not number:  # models:/m-…, a run's model
+        return client.get_logged_model(name).artifact_location, None
+    version = client.get_model_version(name, number[0])
     digest: str | None = version.tags.get(DIGEST_TAG)
     if digest is None:
         raise TrackingError(f"model {uri} is refused: its version was not registered by `tgsr register`")

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets import FeatureDataset, import_features, load_features, load_released
-from tgsr.datasets._alignment import align_features, check_extraction
-from tgsr.datasets._clip_list import clip_list, load_folder, load_table, spell_label
-from tgsr.datasets._clips import Clip, ClipCollection, read_frames
-from tgsr.datasets._feature_file import SUFFIX, is_feature_file
+from tgsr.datasets import (
+    Clip,
+    ClipCollection,
+    align_features,
+    check_extraction,
+    clip_list,
+    import_features,
+    is_feature_file,
+    load_features,
+    load_folder,
+    load_released,
+    load_table,
+    read_frames,
+    spell_label,
+)
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.files import reading
 from tgsr.models._input import extraction_settings
@@ -80,15 +90,15 @@ def predict_clips(model: RegisteredModel, given: Sequence[Path], crop: str = "au
             where = "" if str(entry.path) in entry.reason else f"{entry.path}: "
             failed.append(DataError(f"{where}{entry.reason}"))
         for clip in collection.clips:
+            told = list[str]()
             try:
                 with reading(clip.path):
-                    frames = read_frames(clip, told := list[str]())
-                    rows.append(clip_features(frames, _settings(model, crop, clip)).ravel())
+                    rows.append(clip_features(read_frames(clip, told), _settings(model, crop, clip)).ravel())
             except TgsrError as error:
                 failed.append(error)
-                continue
-            notes += [f"{clip.path}: {note}" for note in told]
-            used.append(clip)
+            else:
+                notes += [f"{clip.path}: {note}" for note in told]
+                used.append(clip)
     if not used:
         raise failed[0] if len(failed) == 1 else DataError("\n".join(map(str, failed)))
     names = [str(clip.path.parent / Path(clip.id).name) for clip in used]  # of several events of a recording: x@9-14
@@ -105,20 +115,15 @@ def predict_features(model: RegisteredModel, path: Path, database: str | None = 
     DataError
         If it cannot be read, or has other features than those that the model was trained on.
     """
-    data = _read_rows(path, database)
+    if path.suffix.lower() == ".mat":
+        data = load_released(path, database)
+    else:
+        data = load_features(path) if is_feature_file(path) else import_features(path, database or "imported")
     samples = data.sample_ids.tolist() if data.sample_ids is not None else list(range(len(data)))
     labels = None if data.labels is None else [data.class_names[code] for code in data.labels]
     check_extraction(model.header.extraction, data.parameters, f"the model's clips and {path}")
     rows = align_features(model.header.feature_names, data.feature_names, data.X)
     return _predictions(model, rows, "sample", samples, labels)
-
-
-def _read_rows(path: Path, database: str | None) -> FeatureDataset:
-    if path.suffix.lower() == ".mat":
-        return load_released(path, database)
-    if path.name.endswith(SUFFIX) or is_feature_file(path):
-        return load_features(path)
-    return import_features(path, database or "imported")
 
 
 def first_frame(model: RegisteredModel, clip: Clip | Path, crop: str = "auto") -> npt.NDArray[np.generic]:
@@ -155,6 +160,8 @@ def _predictions(
     names: Sequence[Any],
     labels: Sequence[str] | None,
 ) -> Predictions:
+    from tgsr.evaluation.metrics import score
+
     table = model.predict(rows)
     table.insert(0, column, names)
     if labels is None:
@@ -163,15 +170,10 @@ def _predictions(
     table.insert(1, _TRUE, [spell_label(label, class_names) for label in labels])
     unknown = sorted({*table[_TRUE]} - {*class_names, ""})
     note = f"labels that are none of the model's classes are not scored: {', '.join(unknown)}"
-    return Predictions(table, (), _scores(table, class_names), (note,) if unknown else ())
-
-
-def _scores(table: pd.DataFrame, class_names: Sequence[str]) -> dict[str, float]:
-    from tgsr.evaluation.metrics import score
-
     known = table[table[_TRUE].isin(class_names)]
-    if known.empty:
-        return {}
-    true, predicted = (np.array([class_names.index(name) for name in known[key]]) for key in (_TRUE, "label"))
-    scores = score(true, predicted, len(class_names))
-    return {"n": float(len(known)), "accuracy": scores.accuracy, "macro_f1": scores.macro_f1}
+    shown: dict[str, float] = {}
+    if len(known):
+        true, predicted = (np.array([class_names.index(name) for name in known[key]]) for key in (_TRUE, "label"))
+        scores = score(true, predicted, len(class_names))
+        shown = {"n": float(len(known)), "accuracy": scores.accuracy, "macro_f1": scores.macro_f1}
+    return Predictions(table, (), shown, (note,) if unknown else ())

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import DataError, TgsrError, TrackingError
+from tgsr.errors import DataError, TgsrError, TrackingError, one_line
 from tgsr.estimators.preprocess import PREPROCESSES, Scaling
 from tgsr.files import write_text
 from tgsr.models._input import CLIP_SHAPE, feature_rows, named_rows
-from tgsr.models._weights import check_weights, dump_estimator, load_estimator, one_line
+from tgsr.models._weights import check_weights, dump_estimator, load_estimator
 from tgsr.names import name_problem
 from tgsr.protocols import N_REGIONS, check_choice
 
@@ -105,7 +105,7 @@ class Header:
 class RegisteredModel:
     """A fitted estimator with its header, as `tgsr.load_model` gives it.
 
-    The estimator's labels are class indices; ``paths``: whether clips may be given as paths, never over HTTP.
+    The estimator's labels are class indices.
 
     Attributes
     ----------
@@ -122,18 +122,19 @@ class RegisteredModel:
         If estimator and header do not fit.
     """
 
-    def __init__(self, estimator: Any, header: Header, *, paths: bool = True) -> None:
+    _takes_paths = True
+
+    def __init__(self, estimator: Any, header: Header) -> None:
         self.estimator = estimator
         self.header = header
-        self._paths = paths
-        classes = np.asarray(getattr(estimator, "classes_", np.arange(len(header.class_names))))
-        known = classes.ndim == 1 and classes.dtype.kind in "iu" and np.isin(classes, range(len(header.class_names)))
-        if not np.all(known) or len(set(classes.tolist())) != len(classes):
+        possible = range(len(header.class_names))
+        classes = np.asarray(getattr(estimator, "classes_", possible))
+        known = classes.ndim == 1 and classes.dtype.kind in "iu" and np.isin(classes, possible).all()
+        if not known or len(set(classes.tolist())) != len(classes):
             raise TrackingError(f"the estimator's classes {classes!r} are no indices into {header.class_names}")
-        if getattr(estimator, "n_features_in_", header.n_features) != header.n_features:
-            raise TrackingError(
-                f"the estimator takes {estimator.n_features_in_} features, its header says {header.n_features}"
-            )
+        n_features = getattr(estimator, "n_features_in_", header.n_features)
+        if n_features != header.n_features:
+            raise TrackingError(f"the estimator takes {n_features} features, its header says {header.n_features}")
         self._classes: list[int] = classes.tolist()
         parts = {part: np.asarray(numbers) for part, numbers in header.scaling.items()}
         self._scaling = Scaling(**parts, unit="unit" in header.preprocess)
@@ -197,7 +198,7 @@ class RegisteredModel:
             raise DataError(f"{CLIP_SHAPE} = {shape!r}: give frames, height and width") from error
         if not any(clip_shape):
             model_input = named_rows(model_input, header.feature_names)
-        rows = feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._paths)
+        rows = feature_rows(model_input, header.n_features, header.extraction, clip_shape, paths=self._takes_paths)
         return self.answer(rows)
 
     def answer(self, rows: npt.NDArray[np.float64]) -> pd.DataFrame:
@@ -292,7 +293,9 @@ def _read(path: Path, largest: int) -> bytes:
 
 
 class _ServedModel(RegisteredModel):
-    """What MLflow loads and serves: answers what cannot be used with status 400."""
+    """What MLflow loads and serves: reads no paths, and answers what cannot be used with status 400."""
+
+    _takes_paths = False
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         from mlflow.exceptions import MlflowException
@@ -306,4 +309,4 @@ class _ServedModel(RegisteredModel):
 def _load_pyfunc(path: str, model_config: Any = None) -> RegisteredModel:  # noqa: ARG001
     """MLflow's entry: the model in a folder, for `mlflow.pyfunc.load_model` and ``mlflow models serve``."""
     model = load_files(Path(path), trusted=os.environ.get(TRUST, "").split())
-    return _ServedModel(model.estimator, model.header, paths=False)
+    return _ServedModel(model.estimator, model.header)

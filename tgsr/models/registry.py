@@ -17,7 +17,7 @@ from tgsr.errors import MissingDataError, ParameterError, ProtocolError, TgsrErr
 from tgsr.estimators import get_method
 from tgsr.evaluation.choice import ORACLE
 from tgsr.models._candidates import BEST, Candidate, find_candidate
-from tgsr.models._versions import describe, make_header, store_version
+from tgsr.models._versions import DESCRIBED, make_header, store_version
 from tgsr.models._weights import dump_estimator, untrusted_types
 from tgsr.models.loading import FOLDER, load_model
 from tgsr.models.registered import RegisteredModel, load_files, save_files
@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHAMPION", "Registered", "aliased_run", "register", "register_study"]
+__all__ = ["Registered", "aliased_run", "register", "register_study"]
 
 _log = logging.getLogger(__name__)
 
-CHAMPION = "champion"
+_CHAMPION = "champion"
 """Alias of the version to use; what the target's labels chose is called ``oracle`` instead."""
-HAND = "hand"
-"""What chooses a trial that somebody names."""
 
 
 @dataclass(frozen=True)
@@ -101,32 +99,11 @@ def register_study(
     record = read_study(client, study) if study else _newest(client, experiment, get_method(method).name)
     if experiment is not None and record.pair != experiment:
         raise ParameterError(f"run {study} ({record.name}) is no study of {experiment}; leave out the one or the other")
-    return register(client, record.run_id, _load_pair(record, data), trial=trial, **how)
-
-
-def _newest(client: MlflowClient, pair: str | None, method: str) -> StudyRecord:
-    """The study that is meant where none is named; says which if there are several."""
-    studies = [record for record in list_studies(client, pair) if record.method == method]
-    for record in studies:
-        if len(record.table):
-            if len(studies) > 1:
-                _log.info(
-                    "%d studies match; taking the newest, %s (%s). Name another with --study RUN_ID",
-                    len(studies),
-                    record.name,
-                    record.run_id,
-                )
-            return record
-    of = "" if pair is None else f" of {pair}"
-    raise MissingDataError(f"no study{of} by {method} with a finished trial in this store; run `tgsr study`")
-
-
-def _load_pair(record: StudyRecord, data: str | None) -> DatabasePair:
     folder = data or record.tags.get(Tag.DATA_FOLDER)
     if folder is None:
         raise ParameterError(f"{record.name!r} does not say where its databases are: give their folder with --data")
     try:
-        return load_pair(*parse_pair(record.pair), folder)
+        pair = load_pair(*parse_pair(record.pair), folder)
     except (MissingDataError, ProtocolError) as error:
         if data is not None:
             raise
@@ -134,6 +111,20 @@ def _load_pair(record: StudyRecord, data: str | None) -> DatabasePair:
             f"what is registered is compared on the databases of {record.name!r}, and these are no longer in {folder} "
             f"({error}); give their folder with --data"
         ) from error
+    return register(client, record.run_id, pair, trial=trial, **how)
+
+
+def _newest(client: MlflowClient, pair: str | None, method: str) -> StudyRecord:
+    """The study that is meant where none is named; says which if there are several."""
+    studies = [record for record in list_studies(client, pair) if record.method == method]
+    newest = next((record for record in studies if len(record.table)), None)
+    if newest is None:
+        of = "" if pair is None else f" of {pair}"
+        raise MissingDataError(f"no study{of} by {method} with a finished trial in this store; run `tgsr study`")
+    if len(studies) > 1:
+        note = "%d studies match; taking the newest, %s (%s). Name another with --study RUN_ID"
+        _log.info(note, len(studies), newest.name, newest.run_id)
+    return newest
 
 
 def register(
@@ -181,14 +172,25 @@ def register(
     from mlflow.exceptions import MlflowException
 
     record, uri = read_study(client, study_run_id), client.tracking_uri
-    _check_data(record, pair)
+    for database, known in ((pair.source, record.spec.source_digest), (pair.target, record.spec.target_digest)):
+        if database.digest != known:
+            raise TrackingError(
+                f"{database.name}: not the content that {record.name!r} was run with; give the folder of that study "
+                "with --data"
+            )
     by = by or record.default_choice
     # a search that the target's labels have led is an oracle's, whatever chooses among its trials
-    chosen = ORACLE if record.spec.objective == ORACLE else by if trial in (None, BEST) else HAND
-    alias = alias or (ORACLE if chosen == ORACLE else CHAMPION)
+    chosen = ORACLE if record.spec.objective == ORACLE else by if trial in (None, BEST) else "hand"
+    alias = alias or (ORACLE if chosen == ORACLE else _CHAMPION)
     name = model_name(record.pair, record.method)
     holder = _holder(client, name, alias)
-    _guard(chosen, holder, alias, allow_oracle)
+    if holder is not None and chosen == ORACLE != alias and not allow_oracle:
+        held_by = holder.tags.get(Tag.CHOOSE, "unknown")
+        if held_by != ORACLE:
+            raise TrackingError(
+                f"{name}@{alias} is version {holder.version}, chosen without target labels ({held_by}); what is to be "
+                "registered was chosen by them: leave out --alias, or replace the other with --allow-oracle"
+            )
     candidate = find_candidate(record, pair, trial, by)
     trusted = _check_types(candidate.estimator, record, trusted)
     replaces = "" if holder is None else f"version {holder.version}"
@@ -210,18 +212,10 @@ def register(
             client.set_registered_model_alias(name, alias, version)
         except MlflowException as error:
             raise TrackingError(f"the registry at {masked(uri)} refuses {name}: {error}") from error
-    replaced = "" if holder is None else f"{replaces} ({_earlier(holder)})"
-    return Registered(name, version, alias, candidate.run_id, describe(header.facts), replaced, trusted)
-
-
-def _check_data(record: StudyRecord, pair: DatabasePair) -> None:
-    spec = record.spec
-    for data, known in ((pair.source, spec.source_digest), (pair.target, spec.target_digest)):
-        if data.digest != known:
-            raise TrackingError(
-                f"{data.name}: not the content that {record.name!r} was run with (digest {data.digest[:12]}… for "
-                f"{known[:12]}…); give the folder of that study with --data"
-            )
+    replaced = (
+        "" if holder is None else f"{replaces} ({holder.tags.get(f'tgsr.{DESCRIBED}', 'not registered by tgsr')})"
+    )
+    return Registered(name, version, alias, candidate.run_id, header.facts[DESCRIBED], replaced, trusted)
 
 
 def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -237,18 +231,6 @@ def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
     """Run id of the trial or study whose model has an alias; None if there is none."""
     version = _holder(client, name, alias)
     return None if version is None else str(version.run_id)
-
-
-def _guard(chosen: str, holder: ModelVersion | None, alias: str, allow_oracle: bool) -> None:
-    """An honest champion does not give way to an oracle unless that is asked for."""
-    if holder is None or chosen != ORACLE or alias == ORACLE or allow_oracle:
-        return
-    held_by = holder.tags.get(Tag.CHOOSE, "unknown")
-    if held_by != ORACLE:
-        raise TrackingError(
-            f"{holder.name}@{alias} is version {holder.version}, chosen without target labels ({held_by}); what is to "
-            "be registered was chosen by them: leave out --alias, or replace the other with --allow-oracle"
-        )
 
 
 def _check_types(estimator: Any, record: StudyRecord, trusted: Sequence[str]) -> tuple[str, ...]:
@@ -276,8 +258,3 @@ def _check_answer(model: RegisteredModel, pair: DatabasePair, candidate: Candida
     """Refuse a model that was stored and does not answer as before."""
     if model.predict(pair.target.X)["label"].tolist() != [pair.class_names[code] for code in candidate.predicted]:
         raise TrackingError("loaded again, the model does not predict as before; is its random state a part of it?")
-
-
-def _earlier(version: ModelVersion) -> str:
-    facts = {key.removeprefix("tgsr."): value for key, value in version.tags.items()}
-    return describe(facts) if Tag.CHOOSE in version.tags else "of an earlier tgsr"

@@ -43,14 +43,4 @@ __all__ = [
     "write_report",
 ]
 
-_MODULES = {
-    "tgsr.reports._figures": "FIGURES ReportFigure StudyView study_figures",
-    "tgsr.reports._masks": "draw_frequency draw_mask draw_overlay histogram_norms read_face",
-    "tgsr.reports._pages": "render_paper render_study select_records",
-    "tgsr.reports._settings": "draw_over draw_surface save_surface",
-    "tgsr.reports._table_formats": "save_tables",
-    "tgsr.reports._tables": "PaperTable collect_results paper_tables",
-    "tgsr.reports.building": "log_report log_study_page report_studies write_report",
-    "tgsr.reports.style": "new_figure save_figure styled",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

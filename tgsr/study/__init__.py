@@ -31,15 +31,4 @@ __all__ = [
     "run_study",
 ]
 
-_MODULES = {
-    "tgsr.study.comparing": "ComparePlan compare_methods",
-    "tgsr.study.composite": "run_composite",
-    "tgsr.study.grid": "grid_table",
-    "tgsr.study.loading": "load_study",
-    "tgsr.study.options": "RunOptions",
-    "tgsr.study.optuna_study": "Study",
-    "tgsr.study.running": "run_studies run_study",
-    "tgsr.tracking.config": "TrackingConfig resolve_config",
-    "tgsr.trials.spec": "StudySpec make_spec",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

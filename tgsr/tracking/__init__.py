@@ -20,10 +20,4 @@ __all__ = [
     "resolve_config",
 ]
 
-_MODULES = {
-    "tgsr.tracking.client": "open_client",
-    "tgsr.tracking.config": "TrackingConfig resolve_config",
-    "tgsr.tracking.records": "StudyRecord list_studies read_study",
-    "tgsr.tracking.summary": "choices_table",
-}
-__getattr__, __dir__ = lazy_exports(__name__, __all__, _MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, __all__)

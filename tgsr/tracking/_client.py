@@ -1,17 +1,17 @@
-"""Writing and listing trials by MLflow's public client: works with every tracking store, a few calls a trial."""
+"""What a trial's run holds, and writing it by MLflow's public client: works with every store, a few calls a trial."""
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tgsr.evaluation.choice import RULE
-from tgsr.tracking._files import sizes_text, write_trial_files
-from tgsr.tracking.client import search_runs
+from tgsr.tracking._files import write_trial_files
 from tgsr.tracking.config import is_server
 from tgsr.tracking.names import Tag
 from tgsr.tracking.runs import source_tags
@@ -22,55 +22,35 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["ClientWriter", "StoredRun", "common_params", "trial_metrics", "trial_name", "trial_params", "trial_tags"]
+__all__ = ["ClientWriter", "Content", "common_params", "trial_content"]
 
 _LONGEST_TAG = 8000
 """MLflow's limit on the length of a tag's value."""
 _THREADS = 8
 
 
-class StoredRun(NamedTuple):
-    """A trial's run as it is stored; of its tags those of its cell, its files and whether the program deleted it."""
+class Content(NamedTuple):
+    """What a trial's run holds besides its files."""
 
-    run_id: str
-    is_finished: bool
-    is_deleted: bool
-    tags: Mapping[str, str]
-
-
-def trial_name(spec: StudySpec, trial: Trial) -> str:
-    """The name of a trial's run, such as ``"TGSR kappa 20 xi 0.1"``."""
-    shown = (
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.settings.items()
-    )
-    return " ".join((spec.method, *shown))[:250]
+    name: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
 
 
-def trial_params(spec: StudySpec, trial: Trial) -> dict[str, str]:
-    """Parameters of a trial's run; of a positive ξ also its logarithm, over which MLflow's charts are even."""
-    params = {name: str(value) for name, value in trial.settings.items()}
+def trial_content(spec: StudySpec, parent_run_id: str, trial: Trial) -> Content:
+    """The run of a trial: its settings as parameters; scores, what the method tells, ``rules.<name>`` as metrics."""
+    shown = [
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in trial.settings.items()
+    ]
+    name = " ".join((spec.method, *shown))[:250]
+    params = {key: str(value) for key, value in trial.settings.items()}
     xi = trial.settings.get("xi")
-    if isinstance(xi, (int, float)) and xi > 0:
+    if isinstance(xi, (int, float)) and xi > 0:  # over its logarithm MLflow's charts are even
         params["log10_xi"] = f"{math.log10(xi):.6g}"
-    return params | common_params(spec)
-
-
-def common_params(spec: StudySpec) -> dict[str, str]:
-    """Parameters that a study's trials share: the method, and what is fixed."""
-    fixed = {name if name != "groups" else "grouping": str(value) for name, value in spec.fixed.items()}
-    return {"method": spec.method, **fixed} | ({"preprocess": spec.preprocess} if spec.preprocess != "none" else {})
-
-
-def trial_metrics(trial: Trial) -> dict[str, float]:
-    """Metrics of a trial's run: scores and the method's own, and the rules' values as ``rules.<name>``."""
-    return {**trial.metrics, **{f"{RULE}{name}": value for name, value in trial.rules.items()}}
-
-
-def trial_tags(spec: StudySpec, parent_run_id: str, trial: Trial) -> dict[str, str]:
-    """Tags of a trial's run."""
     tags = {
         Tag.PARENT: parent_run_id,
-        Tag.RUN_NAME: trial_name(spec, trial),
+        Tag.RUN_NAME: name,
         Tag.KIND: "trial",
         Tag.EXPERIMENT: spec.pair,
         Tag.METHOD: spec.method,
@@ -82,36 +62,26 @@ def trial_tags(spec: StudySpec, parent_run_id: str, trial: Trial) -> dict[str, s
     if spec.grouping:
         tags[Tag.GROUPING] = spec.grouping
     predictions = encode_predictions(trial.predictions)
-    # of more samples than a tag holds the predictions are not kept
-    return tags | {Tag.PREDICTIONS: predictions} if len(predictions) <= _LONGEST_TAG else tags
+    if len(predictions) <= _LONGEST_TAG:  # of more samples they are not kept
+        tags[Tag.PREDICTIONS] = predictions
+    rules = {f"{RULE}{rule}": value for rule, value in trial.rules.items()}
+    return Content(name, params | common_params(spec), {**trial.metrics, **rules}, tags)
+
+
+def common_params(spec: StudySpec) -> dict[str, str]:
+    """Parameters that a study's trials share: the method, and what is fixed."""
+    fixed = {name if name != "groups" else "grouping": str(value) for name, value in spec.fixed.items()}
+    return {"method": spec.method, **fixed} | ({"preprocess": spec.preprocess} if spec.preprocess != "none" else {})
 
 
 class ClientWriter:
-    """The public way; `tgsr.tracking._bulk.BulkWriter` does the same faster.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    run : mlflow.entities.Run
-        The study's.
-    spec : StudySpec
-    """
+    """The public way, below a study's run; `tgsr.tracking._bulk.BulkWriter` does the same faster."""
 
     name = "client"
 
     def __init__(self, client: MlflowClient, run: Run, spec: StudySpec) -> None:
         self._client, self._spec = client, spec
         self._run_id, self._experiment_id = str(run.info.run_id), str(run.info.experiment_id)
-
-    def runs(self) -> Iterator[StoredRun]:
-        """All trials' runs, whatever their state, in the order of their ids."""
-        condition = f"tags.`{Tag.PARENT}` = '{self._run_id}' and tags.`{Tag.KIND}` = 'trial'"
-        runs = search_runs(self._client, [self._experiment_id], condition, with_deleted=True)
-        for run in sorted(runs, key=lambda run: str(run.info.run_id)):
-            info = run.info
-            yield StoredRun(
-                str(info.run_id), info.status == "FINISHED", info.lifecycle_stage != "active", run.data.tags
-            )
 
     def write(self, trials: Sequence[Trial]) -> list[str]:
         """Write trials of which none is there; the run ids come back in the same order."""
@@ -133,11 +103,6 @@ class ClientWriter:
             self._client.set_tag(run_id, Tag.DISCARDED, "unfinished, or there twice")
             self._client.delete_run(run_id)
 
-    def restore(self, run_ids: Sequence[str]) -> None:
-        """Bring deleted runs back."""
-        for run_id in run_ids:
-            self._client.restore_run(run_id)
-
     def _each(self, call: Any, entries: Sequence[Any]) -> list[Any]:
         if not is_server(self._client.tracking_uri):  # with a database on this machine threads only wait for each other
             return [call(entry) for entry in entries]
@@ -147,20 +112,19 @@ class ClientWriter:
     def _write_one(self, trial: Trial) -> str:
         from mlflow.entities import Metric, Param
 
-        spec, client = self._spec, self._client
-        tags = trial_tags(spec, self._run_id, trial)
-        run = client.create_run(
-            self._experiment_id, start_time=trial.start_ms, tags=tags, run_name=trial_name(spec, trial)
-        )
+        client, (name, params, metrics, tags) = self._client, trial_content(self._spec, self._run_id, trial)
+        run = client.create_run(self._experiment_id, start_time=trial.start_ms, tags=tags, run_name=name)
         run_id = str(run.info.run_id)
-        metrics = [Metric(key, float(value), trial.end_ms, 0) for key, value in trial_metrics(trial).items()]
-        params = [Param(key, value) for key, value in trial_params(spec, trial).items()]
-        client.log_batch(run_id, metrics=metrics, params=params)
+        client.log_batch(
+            run_id,
+            metrics=[Metric(key, float(value), trial.end_ms, 0) for key, value in metrics.items()],
+            params=[Param(key, value) for key, value in params.items()],
+        )
         with tempfile.TemporaryDirectory() as folder:
-            files = write_trial_files(Path(folder), trial, spec.grouping)
-            if files:
+            sizes = write_trial_files(Path(folder), trial, self._spec.grouping)
+            if sizes:
                 client.log_artifacts(run_id, folder)
-                client.set_tag(run_id, Tag.FILES, sizes_text(files))
+                client.set_tag(run_id, Tag.FILES, json.dumps(sizes))
         # last, so that a run in state FINISHED is whole
         client.set_terminated(run_id, status="FINISHED", end_time=trial.end_ms)
         return run_id

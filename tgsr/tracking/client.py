@@ -10,16 +10,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlparse, urlsplit, urlunsplit
 from urllib.request import urlopen
 
-from tgsr.errors import TrackingError
+from tgsr.errors import TrackingError, one_line
 from tgsr.tracking.config import ARTIFACTS, TrackingConfig, is_server
-from tgsr.tracking.storage_errors import masked, sqlite_path, storage_errors
+from tgsr.tracking.storage_errors import SQLITE, masked, sqlite_path, storage_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,18 +51,16 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
         If the server or database cannot be reached or opened, or is not there.
     """
     database = sqlite_path(tracking_uri)
-    if database is not None and not create and not database.exists():
+    if database is None:
+        _check_reachable(tracking_uri)
+    elif database.exists():
+        with storage_errors(tracking_uri):
+            _write_ahead(database)  # before MLflow, which tries for half a minute to open what is no database
+    elif not create:
         raise TrackingError(
             f"{database} is not there, so there is no study yet: run one, or name the place with --home, TGSR_HOME or "
             "MLFLOW_TRACKING_URI"
         )
-    if is_server(tracking_uri):
-        _check_server(tracking_uri)
-    elif database is None:
-        _check_database(tracking_uri)
-    elif database.exists():
-        with storage_errors(tracking_uri):
-            _write_ahead(database)  # before MLflow, which tries for half a minute to open what is no database
     import mlflow
 
     # its notes on new tables and checked examples are no news to a user
@@ -90,32 +87,25 @@ def ask_server(uri: str) -> Mapping[str, str]:
         return {key.lower(): value for key, value in answer.headers.items()}
 
 
-def _check_server(uri: str) -> None:
-    """Find out in seconds that no server answers: MLflow's own client tries for minutes."""
-    try:
-        ask_server(uri)
-    except (OSError, HTTPException, ValueError) as error:
-        if isinstance(getattr(error, "reason", None), ssl.SSLError):
-            return  # whether the certificate counts is MLflow's to decide
-        raise TrackingError(
-            f"{masked(uri)}: no tracking server answers ({masked(str(getattr(error, 'reason', error)))}); start "
-            "`mlflow server`, or change MLFLOW_TRACKING_URI"
-        ) from error
-
-
-def _check_database(uri: str) -> None:
-    """Find out in seconds that a database server does not answer: MLflow tries for two minutes."""
+def _check_reachable(uri: str) -> None:
+    """Find out in seconds that no server or database answers: MLflow's own client tries for minutes."""
     import sqlalchemy as sa
 
     waiting = {"connect_timeout": _CONNECT_SECONDS} if uri.startswith("postgres") else {}
     try:
-        engine = sa.create_engine(uri, poolclass=sa.NullPool, connect_args=waiting)
-        engine.connect().close()
+        if is_server(uri):
+            ask_server(uri)
+        else:
+            sa.create_engine(uri, poolclass=sa.NullPool, connect_args=waiting).connect().close()
     except Exception as error:  # drivers raise their own, or are not there
-        reason = " ".join(masked(str(getattr(error, "orig", error))).split())[:300]
-        raise TrackingError(
-            f"{masked(uri)}: the database cannot be reached ({reason}); start it, or change MLFLOW_TRACKING_URI"
-        ) from error
+        cause = getattr(error, "reason", None) or getattr(error, "orig", error)
+        if isinstance(cause, ssl.SSLError):
+            return  # whether the certificate counts is MLflow's to decide
+        what, remedy = "the database cannot be reached", "start it"
+        if is_server(uri):
+            what, remedy = "no tracking server answers", "start `mlflow server`"
+        reason = one_line(masked(str(cause)))
+        raise TrackingError(f"{masked(uri)}: {what} ({reason}); {remedy}, or change MLFLOW_TRACKING_URI") from error
 
 
 def _make_database(path: Path) -> None:
@@ -129,7 +119,7 @@ def _make_database(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as temporary:
         fresh = Path(temporary) / path.name
-        store = untyped.SqlAlchemyStore(f"sqlite:///{fresh}", (path.parent / ARTIFACTS).as_uri())
+        store = untyped.SqlAlchemyStore(f"{SQLITE}{fresh}", (path.parent / ARTIFACTS).as_uri())
         store.engine.dispose()
         try:
             os.link(fresh, path)  # unlike a rename, it leaves alone what another process has made meanwhile
@@ -175,13 +165,12 @@ def _check_location(location: str, name: str, config: TrackingConfig) -> None:
     folder, database = local_artifact_folder(location), sqlite_path(config.tracking_uri)
     if folder is None or database is None or "TGSR_ARTIFACT_ROOT" in os.environ:
         return
-    beside = database.parent / ARTIFACTS
-    if folder.resolve() != (beside / name).resolve() and folder.as_posix().endswith(f"/{ARTIFACTS}/{name}"):
-        old = Path(folder.as_posix().removesuffix(f"/{ARTIFACTS}/{name}"))
+    old, ours, rest = folder.as_posix().rpartition(f"/{ARTIFACTS}/{name}")
+    if ours and not rest and folder.resolve() != (database.parent / ARTIFACTS / name).resolve():
+        old = f"{old}/{ARTIFACTS}"
         raise TrackingError(
-            f"{database}: its results lie in {old / ARTIFACTS}; if {database.parent} is a copy of that folder, or was "
-            f"moved, run `tgsr relocate --home {database.parent}` once; otherwise set TGSR_ARTIFACT_ROOT="
-            f"{(old / ARTIFACTS).as_uri()}"
+            f"{database}: its results lie in {old}; if {database.parent} is a copy of that folder, or was moved, run "
+            f"`tgsr relocate --home {database.parent}` once; otherwise set TGSR_ARTIFACT_ROOT={Path(old).as_uri()}"
         )
 
 
@@ -197,9 +186,9 @@ def experiment_ids(client: MlflowClient, prefix: str = "tgsr/") -> list[str]:
 
 
 def search_runs(
-    client: MlflowClient, experiment_ids: Sequence[str], condition: str, *, with_deleted: bool = False
+    client: MlflowClient, experiment_ids: Sequence[str], condition: str, view: str = "active_only"
 ) -> Iterator[Run]:
-    """Search runs, page by page, newest first.
+    """Search runs, page by page, newest first; ``view`` is one of MLflow's: also ``"deleted_only"``, ``"all"``.
 
     Raises
     ------
@@ -208,15 +197,13 @@ def search_runs(
     """
     from mlflow.entities import ViewType
 
-    view = ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY
-    ids = list(experiment_ids)
-    for start in range(0, len(ids), _PAGE):  # a database takes so many ids in one query
+    kind = ViewType.from_string(view)
+    for start in range(0, len(experiment_ids), _PAGE):  # a database takes so many ids in one query
+        ids = list(experiment_ids[start : start + _PAGE])
         token: str | None = ""
         while token is not None:
             with storage_errors(client.tracking_uri, "runs cannot be searched"):
-                page = client.search_runs(
-                    ids[start : start + _PAGE], condition, view, max_results=5000, page_token=token or None
-                )
+                page = client.search_runs(ids, condition, kind, max_results=5000, page_token=token or None)
             yield from page
             token = page.token or None
 

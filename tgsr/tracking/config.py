@@ -10,11 +10,9 @@ from pathlib import Path
 from tgsr.errors import TrackingError
 from tgsr.tracking.storage_errors import SQLITE, masked, sqlite_path
 
-__all__ = ["ARTIFACTS", "DATABASE", "TrackingConfig", "is_server", "resolve_config"]
+__all__ = ["ARTIFACTS", "TrackingConfig", "is_server", "resolve_config"]
 
-DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
-_UNSAFE = "%?#"
-"""MLflow and its database library read these in a folder's name as parts of an address."""
+_DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
 
 
 @dataclass(frozen=True)
@@ -76,20 +74,22 @@ def resolve_config(home: str | os.PathLike[str] | None = None, tracking_uri: str
     folder = Path(home or os.environ.get("TGSR_HOME") or ".").expanduser().resolve()
     # `mlflow run` hands its own default down: an explicit home folder goes before it only outside of a project run
     inherited = os.environ.get("MLFLOW_TRACKING_URI") if home is None or "MLFLOW_RUN_ID" in os.environ else None
-    uri = tracking_uri or inherited or f"{SQLITE}{folder / DATABASE}"
-    path = sqlite_path(uri)
-    if path is None and "://" not in uri:
+    uri = tracking_uri or inherited or f"{SQLITE}{folder / _DATABASE}"
+    database = sqlite_path(uri)
+    if database is not None:  # a relative path means another database in every folder: make it absolute once
+        uri = f"{SQLITE}{database.resolve()}"
+    elif "://" not in uri:
         raise TrackingError(
             f"tracking URI {uri!r}: plain folders are no longer supported by MLflow; use sqlite:///{uri}/mlflow.db"
         )
-    for place in [folder] if path is None else [folder, path.resolve()]:
-        if not is_server(uri) and any(letter in str(place) for letter in _UNSAFE):
+    for place in (str(folder), uri if database is not None else ""):
+        # MLflow and its database library read these as parts of an address
+        if not is_server(uri) and set("%?#") & set(place):
             raise TrackingError(
-                f"{place}: MLflow cannot keep results below a folder with {' or '.join(_UNSAFE)} in its name; choose "
-                "another one with --home"
+                f"{place}: MLflow cannot keep results below a folder with %, ? or # in its name; choose another one "
+                "with --home"
             )
-    # a relative SQLite path means another database in every folder: make it absolute once
-    return TrackingConfig(folder, uri if path is None else SQLITE + str(path.resolve()))
+    return TrackingConfig(folder, uri)
 
 
 def is_server(tracking_uri: str) -> bool:

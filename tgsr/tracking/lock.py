@@ -12,11 +12,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tgsr.errors import TgsrError
 from tgsr.tracking.client import ask_server
@@ -39,20 +38,6 @@ _SETTLE_SECONDS = 1.0
 
 class LockedError(TgsrError, RuntimeError):
     """Another process works on the study, or has taken it over."""
-
-
-@dataclass(frozen=True)
-class _Holder:
-    """Who holds a lock, as it is written into the experiment's tag; ``until`` only of a lease."""
-
-    token: str
-    who: str
-    since: float
-    until: float = 0.0
-
-    def __str__(self) -> str:
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"{self.who} since {at}"
 
 
 class StudyLock:
@@ -139,6 +124,18 @@ def lock_holder(config: TrackingConfig, client: MlflowClient, experiment_id: str
         return str(holder)
 
 
+class _Holder(NamedTuple):
+    """Who holds a lock, as it is written into the experiment's tag; ``until`` only of a lease."""
+
+    token: str
+    who: str
+    since: float
+    until: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.who} since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(self.since))}"
+
+
 class _Note:
     """The experiment's tag that says who holds a study."""
 
@@ -150,16 +147,16 @@ class _Note:
     def read(self) -> _Holder | None:
         text = self._client.get_experiment(self._experiment_id).tags.get(self._key)
         try:
-            return _Holder(**json.loads(text)) if text else None
+            return _Holder(*json.loads(text)) if text else None
         except (ValueError, TypeError):
             return None
 
     def write(self, holder: _Holder) -> None:
-        self._client.set_experiment_tag(self._experiment_id, self._key, json.dumps(asdict(holder)))
+        self._client.set_experiment_tag(self._experiment_id, self._key, json.dumps(holder))
 
-    def refused(self, holder: _Holder | None) -> LockedError:
+    def refused(self) -> LockedError:
         return LockedError(
-            f"{holder or 'another process'} works on the study {self._name!r}: wait for its end, or stop it; "
+            f"{self.read() or 'another process'} works on the study {self._name!r}: wait for its end, or stop it; "
             "`tgsr study --status` shows how far it is"
         )
 
@@ -173,26 +170,25 @@ class _Note:
             yield own
         finally:
             with contextlib.suppress(Exception):  # a process that ends has worse to worry about
-                holder = self.read()
-                if holder is not None and holder.token == own.token:
+                if self.is_of(own):
                     self._client.delete_experiment_tag(self._experiment_id, self._key)
+
+    def is_of(self, own: _Holder) -> bool:
+        holder = self.read()
+        return holder is not None and holder.token == own.token
 
 
 @contextmanager
 def _file_lock(note: _Note, path: Path) -> Iterator[Callable[[], None]]:
     import filelock
 
-    lock = filelock.FileLock(path, blocking=False)
     with storage_errors(str(path), "the study cannot be locked"):
         try:
-            lock.acquire()
+            lock = filelock.FileLock(path).acquire(blocking=False)
         except filelock.Timeout:
-            raise note.refused(note.read()) from None
-    try:
-        with note.held(time.time()):
-            yield lambda: None
-    finally:
-        lock.release()
+            raise note.refused() from None
+    with lock, note.held(time.time()):
+        yield lambda: None
 
 
 @contextmanager
@@ -212,7 +208,7 @@ def _advisory_lock(note: _Note, tracking_uri: str, name: str) -> Iterator[Callab
 
     with connection:
         if not connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
-            raise note.refused(note.read())
+            raise note.refused()
         with note.held(time.time()):
             yield still_connected
 
@@ -221,15 +217,14 @@ def _advisory_lock(note: _Note, tracking_uri: str, name: str) -> Iterator[Callab
 def _lease(note: _Note, tracking_uri: str) -> Iterator[Callable[[], None]]:
     before, now = note.read(), _now(tracking_uri)
     if before is not None and before.until > now:
-        raise note.refused(before)
+        raise note.refused()
     with note.held(now, now + LEASE_SECONDS) as own:
         time.sleep(_SETTLE_SECONDS)
 
         def renew() -> None:
-            holder = note.read()
-            if holder is None or holder.token != own.token:
-                raise note.refused(holder)
-            note.write(replace(own, until=_now(tracking_uri) + LEASE_SECONDS))
+            if not note.is_of(own):
+                raise note.refused()
+            note.write(own._replace(until=_now(tracking_uri) + LEASE_SECONDS))
 
         renew()
         yield renew

@@ -69,6 +69,8 @@ class Tag:
     USER = "mlflow.user"
     SOURCE_NAME = "mlflow.source.name"
     SOURCE_TYPE = "mlflow.source.type"
+    DATASET_ROLE = "mlflow.data.context"
+    """On a study's databases: ``source`` or ``target``."""
 
 
 COEFFICIENTS = "coefficients.npz"

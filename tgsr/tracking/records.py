@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import sqlalchemy as sa
 
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, RULE, SCORE, Choice, choose, names_of
 from tgsr.evaluation.metrics import METRICS
 from tgsr.evaluation.rules import ALWAYS, DEFAULT
-from tgsr.tracking._bulk import connect, query_deleted, query_trials
-from tgsr.tracking._files import read_coefficients_file
+from tgsr.tracking._bulk import connect, query_trials
+from tgsr.tracking._files import parse_coefficients
 from tgsr.tracking.client import experiment_ids, local_artifact_folder, search_runs
 from tgsr.tracking.names import CLASSES, COEFFICIENTS, REGIONS, STUDY_JSON, TRIALS_PARQUET, Tag
 from tgsr.tracking.storage_errors import masked
@@ -29,19 +30,19 @@ from tgsr.trials.spec import StudySpec
 from tgsr.trials.trial import decode_predictions
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 __all__ = [
     "StudyRecord",
-    "artifact",
     "find_run",
     "list_studies",
     "read_artifact",
-    "read_coefficients",
-    "read_regions",
     "read_study",
+    "read_trials",
     "trial_columns",
     "trial_table",
 ]
@@ -75,11 +76,9 @@ class StudyRecord:
         self.experiment_id, self.start_ms = str(run.info.experiment_id), int(run.info.start_time)
         self.tags, self.params, self.metrics = dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)
         folder = local_artifact_folder(run.info.artifact_uri)
-        self._trials_root = None if folder is None else folder.parents[1]
-        self._datasets = {
-            next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""): one.dataset
-            for one in (run.inputs.dataset_inputs if run.inputs else ())
-        }
+        self._root = None if folder is None else folder.parents[1]
+        inputs = run.inputs.dataset_inputs if run.inputs else ()
+        self._datasets = {tag.value: one.dataset for one in inputs for tag in one.tags if tag.key == Tag.DATASET_ROLE}
         if table is not None:
             self.table = table
 
@@ -124,11 +123,12 @@ class StudyRecord:
         """The finished trials that nobody has deleted, see `tgsr.evaluation.choice`."""
         import pandas as pd
 
-        if self.status == "FINISHED":
-            with suppress(MissingDataError), artifact(self._client, self.run_id, TRIALS_PARQUET) as path:
-                stored = pd.read_parquet(path)
-                return stored[~stored["run_id"].isin(_deleted_runs(self._client, self))].reset_index(drop=True)
-        return trial_table(self._client, self.run_id, self.experiment_id)
+        stored = self.artifact(TRIALS_PARQUET) if self.status == "FINISHED" else None
+        if stored is None:
+            return trial_table(self._client, self.run_id, self.experiment_id)
+        table = pd.read_parquet(BytesIO(stored))
+        deleted = read_trials(self._client, self.run_id, self.experiment_id, view="deleted")
+        return table[~table["run_id"].isin(deleted["run_id"])].reset_index(drop=True)
 
     @cached_property
     def classes(self) -> tuple[tuple[str, ...], npt.NDArray[np.intp] | None]:
@@ -179,35 +179,27 @@ class StudyRecord:
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}
 
-    def group_norms(self, run_id: str) -> npt.NDArray[np.float64] | None:
+    def artifact(self, name: str, trial: str | None = None) -> bytes | None:
+        """A file of the study's run, or of that of one of its trials (a run id); None if there is none."""
+        if self._root is None:
+            with suppress(MissingDataError):
+                return read_artifact(self._client, trial or self.run_id, name)
+            return None
+        # trials' files lie beside the study's own: MLflow, which takes 10 ms for each run, need not be asked
+        path = self._root / (trial or self.run_id) / "artifacts" / name
+        return path.read_bytes() if path.is_file() else None
+
+    def group_norms(self, trial: str) -> npt.NDArray[np.float64] | None:
         """‖C_i‖_F of every group (n_groups,) in one of its trials; None for a method without groups."""
-        with suppress(MissingDataError, KeyError), self._trial_artifact(run_id, REGIONS) as path:
-            return np.array(json.loads(path.read_bytes())["group_norms"], dtype=np.float64)
-        return None
+        norms = json.loads(self.artifact(REGIONS, trial) or b"{}").get("group_norms")
+        return None if norms is None else np.array(norms, dtype=np.float64)
 
-    def artifact(self, name: str) -> bytes | None:
-        """A file of the study's run; None if there is none."""
-        with suppress(MissingDataError):
-            return read_artifact(self._client, self.run_id, name)
+    def coefficients(self, trial: str) -> npt.NDArray[np.float64] | None:
+        """The regression matrix (n_features, n_classes) of one of its trials; None where none is kept whole."""
+        content = self.artifact(COEFFICIENTS, trial)
+        with suppress(Exception):  # NumPy and zipfile each raise their own
+            return None if content is None else parse_coefficients(content)
         return None
-
-    def coefficients(self, run_id: str) -> npt.NDArray[np.float64] | None:
-        """The regression matrix (n_features, n_classes) of one of its trials; None where none was kept."""
-        with suppress(MissingDataError), self._trial_artifact(run_id, COEFFICIENTS) as path:
-            return _read_coefficients(path, run_id)
-        return None
-
-    @contextmanager
-    def _trial_artifact(self, run_id: str, name: str) -> Iterator[Path]:
-        """A trial's file. It lies beside the study's own: MLflow, which takes 10 ms for each run, need not be asked."""
-        if self._trials_root is None:
-            with artifact(self._client, run_id, name) as path:
-                yield path
-            return
-        path = self._trials_root / run_id / "artifacts" / name
-        if not path.is_file():
-            raise MissingDataError(f"run {run_id} has no artifact {name}")
-        yield path
 
 
 def list_studies(client: MlflowClient, pair: str | None = None) -> list[StudyRecord]:
@@ -250,22 +242,51 @@ def find_run(client: MlflowClient, run_id: str) -> Run:
         raise MissingDataError(f"no MLflow run {run_id!r} in {masked(client.tracking_uri)}") from error
 
 
-def trial_table(client: MlflowClient, run_id: str, experiment_id: str) -> pd.DataFrame:
-    """Read a study's finished, active trials from their runs: the table of `tgsr.evaluation.choice`."""
+def read_trials(
+    client: MlflowClient,
+    run_id: str,
+    experiment_id: str,
+    tags: Collection[str] = (),
+    *,
+    metrics: bool = False,
+    view: str = "all",
+) -> pd.DataFrame:
+    """Read the runs of a study's trials, ordered by their ids.
+
+    ``view`` is ``"all"``, ``"finished"`` (without those that somebody has deleted) or ``"deleted"``. The columns:
+    ``run_id``, ``is_finished``, ``is_deleted``, the tags by their keys (NaN where a run has none), and if asked for the
+    metrics, with `tgsr.evaluation.choice.METRIC` before their names.
+    """
     import pandas as pd
 
-    keys = [Tag.TRIAL, Tag.CELL, Tag.SETTINGS, Tag.PREDICTIONS]
     try:
-        tags, metrics = query_trials(connect(client.tracking_uri), run_id, keys)
-    except TrackingError:
+        table = query_trials(connect(client.tracking_uri), run_id, tags, view, metrics=metrics)
+    except (TrackingError, sa.exc.DatabaseError):  # a server, or tables that are not as we know them
         condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial'"
-        runs = list(search_runs(client, [experiment_id], f"{condition} and attributes.status = 'FINISHED'"))
-        ids = pd.Index([str(run.info.run_id) for run in runs], dtype=object)
-        tags, metrics = (pd.DataFrame([getattr(run.data, kind) for run in runs], ids) for kind in ("tags", "metrics"))
-    facts = tags.reindex(columns=keys).set_axis(["number", "cell", "settings", "predictions"], axis=1)
-    facts = facts.astype({"number": "int64"}).rename_axis("run_id").reset_index()
-    facts = facts.sort_values(["number", "run_id"], ignore_index=True)
-    return trial_columns(facts, metrics.reindex(facts["run_id"]).reset_index(drop=True))
+        condition += " and attributes.status = 'FINISHED'" * (view == "finished")
+        kinds = {"all": "all", "finished": "active_only", "deleted": "deleted_only"}
+        table = pd.DataFrame(
+            {
+                **run.data.tags,
+                **{METRIC + key: value for key, value in run.data.metrics.items()},
+                "run_id": str(run.info.run_id),
+                "is_finished": run.info.status == "FINISHED",
+                "is_deleted": run.info.lifecycle_stage != "active",
+            }
+            for run in search_runs(client, [experiment_id], condition, kinds[view])
+        )
+    scores = [name for name in table if str(name).startswith(METRIC)] if metrics else []
+    columns = ["run_id", "is_finished", "is_deleted", *tags, *scores]
+    return table.reindex(columns=columns).astype(dict.fromkeys(scores, "float64")).sort_values("run_id")
+
+
+def trial_table(client: MlflowClient, run_id: str, experiment_id: str) -> pd.DataFrame:
+    """Read a study's finished, active trials from their runs: the table of `tgsr.evaluation.choice`."""
+    keys = {Tag.TRIAL: "number", Tag.CELL: "cell", Tag.SETTINGS: "settings", Tag.PREDICTIONS: "predictions"}
+    runs = read_trials(client, run_id, experiment_id, keys, metrics=True, view="finished")
+    runs = runs.rename(columns=keys).astype({"number": "int64"}).sort_values(["number", "run_id"], ignore_index=True)
+    metrics = runs[[name for name in runs if str(name).startswith(METRIC)]]
+    return trial_columns(runs, metrics.rename(columns=lambda name: name.removeprefix(METRIC)))
 
 
 def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -288,45 +309,6 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, axis=1)
 
 
-def _deleted_runs(client: MlflowClient, record: StudyRecord) -> set[str]:
-    """Ids of a study's trials that somebody has deleted."""
-    from mlflow.entities import ViewType
-
-    try:
-        return query_deleted(connect(client.tracking_uri), record.run_id)
-    except TrackingError:
-        condition = f"tags.`{Tag.PARENT}` = '{record.run_id}'"
-        found = client.search_runs([record.experiment_id], condition, ViewType.DELETED_ONLY, max_results=5000)
-        return {str(run.info.run_id) for run in found}
-
-
-def read_coefficients(client: MlflowClient, run_id: str) -> npt.NDArray[np.float64]:
-    """Read a trial's regression matrix, shape (n_features, n_classes), canonical layout.
-
-    Raises
-    ------
-    MissingDataError
-        If the trial keeps none, or its file is damaged.
-    """
-    with artifact(client, run_id, COEFFICIENTS) as path:
-        return _read_coefficients(path, run_id)
-
-
-def _read_coefficients(path: Path, run_id: str) -> npt.NDArray[np.float64]:
-    try:
-        return read_coefficients_file(path)
-    except Exception as error:  # NumPy and zipfile each raise their own
-        raise MissingDataError(
-            f"{COEFFICIENTS} of run {run_id} is damaged ({error}); run its study again: it replaces the trial"
-        ) from error
-
-
-def read_regions(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """Read which groups a trial kept: its settings, ``grouping, kept, group_norms``."""
-    stored: dict[str, Any] = json.loads(read_artifact(client, run_id, REGIONS))
-    return stored
-
-
 def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
     """Read any artifact file of a run.
 
@@ -335,25 +317,13 @@ def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
     MissingDataError
         If the run has no such artifact.
     """
-    with artifact(client, run_id, name) as path:
-        return path.read_bytes()
-
-
-@contextmanager
-def artifact(client: MlflowClient, run_id: str, name: str) -> Iterator[Path]:
-    """The file of an artifact: where it lies if that is on this machine, else a copy that goes with the block."""
     run = find_run(client, run_id)
     folder = local_artifact_folder(run.info.artifact_uri)
-    if folder is not None:
-        path = folder / name
-        if not path.is_file():
-            raise MissingDataError(f"run {run.info.run_id} ({run.info.run_name}) has no artifact {name}")
-        yield path
-        return
     with tempfile.TemporaryDirectory(prefix="tgsr-") as temporary:
         try:
-            copy = Path(client.download_artifacts(run.info.run_id, name, temporary))
+            place = folder / name if folder is not None else Path(client.download_artifacts(run_id, name, temporary))
+            return place.read_bytes()
         except Exception as error:  # each artifact store raises its own
-            message = masked(str(error))
-            raise MissingDataError(f"run {run.info.run_id} has no readable artifact {name}: {message}") from error
-        yield copy
+            raise MissingDataError(
+                f"run {run_id} ({run.info.run_name}) has no readable artifact {name}: {masked(str(error))}"
+            ) from error

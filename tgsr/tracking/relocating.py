@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import unquote, urlparse
-
 import sqlalchemy as sa
 
 from tgsr.errors import TrackingError
+from tgsr.tracking.client import local_artifact_folder
 from tgsr.tracking.config import ARTIFACTS, TrackingConfig
 from tgsr.tracking.storage_errors import sqlite_path, storage_errors
 
@@ -37,37 +35,22 @@ def relocate(config: TrackingConfig) -> int:
     beside = database.parent / ARTIFACTS
     if not beside.is_dir():
         raise TrackingError(f"{beside} is not there: copy it, too, with its content")
-    new, changed = beside.as_uri(), 0
+    new, changed = f"{beside.as_uri()}/", 0
     with storage_errors(config.tracking_uri):
         engine = sa.create_engine(config.tracking_uri, poolclass=sa.NullPool)
         present = set(sa.inspect(engine).get_table_names())
         with engine.begin() as connection:
-            roots = {
-                root
-                for (location,) in connection.execute(sa.text("SELECT artifact_location FROM experiments"))
-                if (root := _root(str(location))) is not None and root != new
-            }
-            for root in sorted(roots):
+            locations = connection.execute(sa.text("SELECT artifact_location FROM experiments")).scalars()
+            here = (str(one) for one in locations if local_artifact_folder(str(one)) is not None)
+            parts = (one.rpartition(f"/{ARTIFACTS}/") for one in here)
+            olds = {f"{folder}{name}" for folder, name, _ in parts if name}
+            for old in sorted(olds - {new}):
                 for table, column in (one for one in _COLUMNS if one[0] in present):
-                    done = connection.execute(
-                        sa.text(
-                            f"UPDATE {table} SET {column} = :new || substr({column}, :length) WHERE {column} LIKE :old"
-                        ),
-                        {"new": new, "length": len(root) + 1, "old": f"{root}/%"},
+                    move = (
+                        f"UPDATE {table} SET {column} = :new || substr({column}, :length + 1) "
+                        f"WHERE substr({column}, 1, :length) = :old"
                     )
+                    done = connection.execute(sa.text(move), {"new": new, "length": len(old), "old": old})
                     changed += done.rowcount if table == "experiments" else 0
         engine.dispose()
     return changed
-
-
-def _root(location: str) -> str | None:
-    """The artifact root that an experiment's location is below; None for one that is not on this machine."""
-    parsed = urlparse(location)
-    if parsed.scheme not in ("file", ""):
-        return None
-    parts = Path(unquote(parsed.path)).parts
-    if ARTIFACTS not in parts:
-        return None
-    last = len(parts) - 1 - parts[::-1].index(ARTIFACTS)
-    folder = Path(*parts[: last + 1])
-    return folder.as_uri() if parsed.scheme == "file" else str(folder)

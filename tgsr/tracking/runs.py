@@ -13,24 +13,14 @@ from typing import TYPE_CHECKING
 
 from tgsr.tracking.client import ensure_experiment, experiment_ids, search_runs
 from tgsr.tracking.config import TrackingConfig
-from tgsr.tracking.names import GENERATED_NOTE, Tag, experiment_title
+from tgsr.tracking.names import Tag, experiment_title
 from tgsr.tracking.views import prepare_experiment
 from tgsr.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = [
-    "command_run",
-    "ending",
-    "find_run_of",
-    "finish_run",
-    "log_params",
-    "mark_generated",
-    "project_run",
-    "source_tags",
-    "user_name",
-]
+__all__ = ["command_run", "find_run_of", "finish_run", "log_params", "project_run", "source_tags", "user_name"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,8 +71,11 @@ def command_run(
     else:
         client.update_run(run_id, status="RUNNING")
     log_params(client, run_id, params or {})
-    with ending(client, run_id):
+    try:
         yield run_id
+    except BaseException as error:
+        finish_run(client, run_id, error)
+        raise
     finish_run(client, run_id)
 
 
@@ -108,16 +101,6 @@ def find_run_of(client: MlflowClient, kind: str, key: str) -> str | None:
     return None if found is None else str(found.info.run_id)
 
 
-@contextmanager
-def ending(client: MlflowClient, run_id: str) -> Iterator[None]:
-    """Set a run to KILLED or FAILED if the block does not come to its end."""
-    try:
-        yield
-    except BaseException as error:
-        finish_run(client, run_id, error)
-        raise
-
-
 def finish_run(client: MlflowClient, run_id: str, error: BaseException | None = None) -> None:
     """End a run, KILLED or FAILED by an error; one that ``mlflow run`` has started is ended by it."""
     if os.environ.get("MLFLOW_RUN_ID") != run_id:
@@ -132,14 +115,6 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> 
     present = client.get_run(run_id).data.params
     lacking = [Param(key, value[:6000]) for key, value in params.items() if key not in present]
     client.log_batch(run_id, params=lacking)
-
-
-def mark_generated(client: MlflowClient, run_id: str) -> None:
-    """Say of a run that its data are generated: by a tag, and at the head of its description."""
-    note = client.get_run(run_id).data.tags.get(Tag.NOTE, "")
-    client.set_tag(run_id, Tag.GENERATED, "true")
-    if not note.startswith(GENERATED_NOTE):
-        client.set_tag(run_id, Tag.NOTE, f"{GENERATED_NOTE}\n\n{note}")
 
 
 def source_tags() -> dict[str, str]:

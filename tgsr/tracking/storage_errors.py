@@ -10,7 +10,7 @@ from pathlib import Path
 from tgsr.errors import TgsrError, TrackingError
 from tgsr.stopping import shielded
 
-__all__ = ["masked", "sqlite_path", "storage_errors", "storage_problem"]
+__all__ = ["SQLITE", "masked", "sqlite_path", "storage_errors", "storage_problem"]
 
 SQLITE = "sqlite:///"
 
@@ -34,30 +34,21 @@ def masked(text: str) -> str:
 
 _STORES = ("sqlite3", "sqlalchemy", "alembic", "mlflow", "pyarrow")
 """Packages whose errors are read for what is wrong with the place."""
-_CAUSES = (
-    (
-        r"error code 401",
-        "the server asks who you are",
-        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+_CAUSES = {
+    r"error code 401": "the server asks who you are; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    r"error code 403": (
+        "the server does not permit this; ask its administrator for the permission EDIT on the experiment"
     ),
-    (
-        r"error code 403",
-        "the server does not permit this",
-        "ask its administrator for the permission EDIT on the experiment",
+    r"no space left|disk is full|disk quota|file too large": "the disk is full; free some space",
+    r"readonly database|read-only|permission denied|unable to open database": (
+        "it is not writable; make file and folder writable, or choose another place with --home"
     ),
-    (r"no space left|disk is full|disk quota|file too large", "the disk is full", "free some space"),
-    (
-        r"readonly database|read-only|permission denied|unable to open database",
-        "it is not writable",
-        "make file and folder writable, or choose another place with --home",
+    r"database is locked": "another program keeps the database locked; end that program",
+    r"not a database|malformed": (
+        "the file is no (or a damaged) SQLite database; move it away or restore it from a backup, or choose another "
+        "place with --home"
     ),
-    (r"database is locked", "another program keeps the database locked", "end that program"),
-    (
-        r"not a database|malformed",
-        "the file is no (or a damaged) SQLite database",
-        "move it away or restore it from a backup, or choose another place with --home",
-    ),
-)
+}
 
 
 @contextmanager
@@ -83,8 +74,7 @@ def storage_errors(where: str, otherwise: str | None = "it cannot be used as a t
     except TgsrError:
         raise
     except Exception as error:  # MLflow wraps; SQLAlchemy, requests and artifact stores raise their own
-        path = sqlite_path(where)
-        what = str(path) if path else masked(where)
+        what = str(sqlite_path(where) or masked(where))
         line = storage_problem(error, what)
         if line is None and otherwise is None:
             raise
@@ -94,17 +84,12 @@ def storage_errors(where: str, otherwise: str | None = "it cannot be used as a t
 def storage_problem(error: BaseException, what: str = "") -> str | None:
     """One line on a place that is full, not writable, locked, damaged or closed to us; None on any other error.
 
-    Parameters
-    ----------
-    error : exception
-    what : str, optional
-        The place, where the error does not name it.
+    ``what`` is the place, where the error does not name it.
     """
     if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _STORES:
         return None
-    at = error.filename if isinstance(error, OSError) and error.filename else what
-    for pattern, cause, remedy in _CAUSES:
-        if re.search(pattern, str(error), re.IGNORECASE):
-            start = f"{at}: " if at else ""
-            return f"{start}{cause}; {remedy}, then run the same command again: finished trials are safe"
-    return None
+    at = getattr(error, "filename", None) or what
+    cause = next((cause for pattern, cause in _CAUSES.items() if re.search(pattern, str(error), re.IGNORECASE)), None)
+    if cause is None:
+        return None
+    return f"{at}{': ' * bool(at)}{cause}, then run the same command again: finished trials are safe"

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from tgsr.errors import TgsrError, TrackingError
 from tgsr.evaluation.choice import RULE
 from tgsr.tracking._bulk import open_bulk_writer
-from tgsr.tracking._client import ClientWriter, StoredRun, common_params
-from tgsr.tracking._files import is_whole, parse_sizes
+from tgsr.tracking._client import ClientWriter, common_params
 from tgsr.tracking.client import ensure_experiment, local_artifact_folder, open_client, retry
 from tgsr.tracking.config import TrackingConfig
 from tgsr.tracking.lock import study_lock
-from tgsr.tracking.names import CLASSES, STUDY_JSON, Tag, experiment_title
-from tgsr.tracking.records import StudyRecord, trial_table
-from tgsr.tracking.runs import find_run_of, finish_run, log_params, mark_generated, source_tags
+from tgsr.tracking.names import CLASSES, GENERATED_NOTE, STUDY_JSON, Tag, experiment_title
+from tgsr.tracking.records import StudyRecord, read_trials, trial_table
+from tgsr.tracking.runs import find_run_of, finish_run, log_params, source_tags
 from tgsr.tracking.storage_errors import storage_errors
 from tgsr.tracking.summary import log_summary
 from tgsr.tracking.views import prepare_experiment
@@ -31,9 +31,7 @@ from tgsr.trials.trial import Trial, encode_predictions
 from tgsr.version import code_digest, code_version
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-    from tgsr.datasets import DatabasePair, FeatureDataset
+    from tgsr.datasets import DatabasePair
 
 __all__ = ["StudyStore"]
 
@@ -92,18 +90,18 @@ class StudyStore:
         with self._errors(), ExitStack() as opening:
             experiment_id = ensure_experiment(self._client, experiment_title(spec.pair), config)
             self._lock = opening.enter_context(study_lock(config, self._client, experiment_id, spec.name))
-            known = find_run_of(self._client, "study", spec.name)
-            self.run_id = known or self._start(pair, experiment_id)
-            run = self._client.get_run(self.run_id)
-            self._was_finished = run.info.status == "FINISHED"
-            self._folder = local_artifact_folder(str(run.info.artifact_uri))
-            self._writer = self._open_writer(run)
-            self._check_artifacts()
+            self.run_id = find_run_of(self._client, "study", spec.name) or self._start(pair, experiment_id)
+            self._run = self._client.get_run(self.run_id)
+            self._was_finished = self._run.info.status == "FINISHED"
+            try:
+                self._writer: ClientWriter = open_bulk_writer(self._client, self._run, spec)
+            except TrackingError as error:
+                self._writer = self._by_client(error)
+            self._sort(restore)
             self._describe(pair, data_folder)
             if parent_run_id is not None:  # it stands below the run that asked for it
                 self._client.set_tag(self.run_id, Tag.PARENT, parent_run_id)
-            self._compare_code(run)
-            self._sort(restore)
+            self._compare_code()
             self.table = trial_table(self._client, self.run_id, experiment_id)
             self._stack = opening.pop_all()
         if self.deleted:
@@ -119,7 +117,7 @@ class StudyStore:
             try:
                 ids = self._writer.write(new)
             except TrackingError as error:  # raised only where bulk writing did not stand its test
-                self._fall_back(error)
+                self._writer = self._by_client(error)
                 ids = self._writer.write(new)
         self._whole |= zip((trial.cell for trial in new), ids, strict=True)
 
@@ -138,7 +136,7 @@ class StudyStore:
     def read_table(self) -> pd.DataFrame:
         """Read the trials that are there now."""
         with self._errors():
-            experiment_id = str(self._client.get_run(self.run_id).info.experiment_id)
+            experiment_id = str(self._run.info.experiment_id)
             return trial_table(self._client, self.run_id, experiment_id) if self._changed else self.table
 
     def record(self, table: pd.DataFrame | None = None) -> StudyRecord:
@@ -192,116 +190,94 @@ class StudyStore:
             Tag.TARGET_DIGEST: spec.target_digest,
             Tag.CODE_VERSION: code_version(),
             Tag.CODE_DIGEST: _code(),
-            Tag.NOTE: _description(spec, pair),
+            Tag.NOTE: f"{GENERATED_NOTE}\n\n" * pair.is_generated + _note(spec, pair),
             **({Tag.GROUPING: spec.grouping} if spec.grouping else {}),
+            **({Tag.GENERATED: "true"} if pair.is_generated else {}),
             **source_tags(),
         }
         return str(self._client.create_run(experiment_id, tags=tags, run_name=spec.title).info.run_id)
 
     def _describe(self, pair: DatabasePair, data_folder: str) -> None:
         """Log what the study is, unless that is there already: whoever began it may have been killed before."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
         spec, client, run_id = self._spec, self._client, self.run_id
         with suppress(TgsrError):
             if self.record().spec.name == spec.name:  # logged last
                 return
-        prepare_experiment(client, str(client.get_run(run_id).info.experiment_id))
-        log_params(client, run_id, {**_searched(spec), "sampler": spec.sampler, "seed": str(spec.seed)})
-        log_params(client, run_id, common_params(spec))
-        labels = pair.target.labels
-        classes = {
-            "classes": list(pair.source.class_names),
-            "target_labels": None if labels is None else encode_predictions(np.asarray(labels)),
-        }
+        prepare_experiment(client, str(self._run.info.experiment_id))
+        params = {"sampler": spec.sampler, "seed": str(spec.seed), **common_params(spec)}
+        log_params(client, run_id, _searched(spec) | params)
+        labels = None if pair.target.labels is None else encode_predictions(pair.target.labels)
+        classes = {"classes": list(pair.source.class_names), "target_labels": labels}
         client.log_text(run_id, json.dumps(classes), CLASSES)
-        self._log_inputs(run_id, {"source": pair.source, "target": pair.target}, data_folder)
-        client.log_text(run_id, spec.to_json(), STUDY_JSON)
-
-    def _log_inputs(self, run_id: str, datasets: Mapping[str, FeatureDataset], where: str) -> None:
-        """Log databases by their context (``"source"``, ``"target"``), and the folder that they were read from."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
         inputs = []
-        for context, data in datasets.items():
+        for role, data in (("source", pair.source), ("target", pair.target)):
             profile = {"samples": len(data), **data.counts, "digest": data.digest, "parameters": data.parameters}
             dataset = Dataset(
                 name=f"{data.name} (generated)" if data.is_generated else data.name,
                 digest=data.digest[:_DIGEST_LENGTH],
                 source_type="local",
-                source=json.dumps({"uri": where}),
+                source=json.dumps({"uri": data_folder}),
                 schema=json.dumps({"features": list(data.features.shape[1:]), "dtype": "float64"}),
                 profile=json.dumps(profile),
             )
-            inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)]))
-        retry(lambda: self._client.log_inputs(run_id, inputs))
-        self._client.set_tag(run_id, Tag.DATA_FOLDER, where)
-        if any(data.is_generated for data in datasets.values()):
-            mark_generated(self._client, run_id)
+            inputs.append(DatasetInput(dataset, tags=[InputTag(Tag.DATASET_ROLE, role)]))
+        retry(lambda: client.log_inputs(run_id, inputs))
+        client.set_tag(run_id, Tag.DATA_FOLDER, data_folder)
+        client.log_text(run_id, spec.to_json(), STUDY_JSON)
 
-    def _compare_code(self, run: Run) -> None:
+    def _compare_code(self) -> None:
         """Say so where trials that are there were computed by other code; they are kept all the same."""
-        known = run.data.tags.get(Tag.CODE_DIGEST)
-        if known is not None and known != _code():
+        tags = self._run.data.tags
+        if tags.get(Tag.CODE_DIGEST) != _code():
             _log.warning(
                 "%s: its trials were computed by other code (%s) and are kept; to compute all anew, delete its run %s",
                 self._spec.title,
-                run.data.tags.get(Tag.CODE_VERSION, "unknown"),
+                tags.get(Tag.CODE_VERSION, "unknown"),
                 self.run_id,
             )
 
-    def _open_writer(self, run: Run) -> ClientWriter:
-        try:
-            return open_bulk_writer(self._client, run, self._spec)
-        except TrackingError as error:
-            self._writer = ClientWriter(self._client, run, self._spec)
-            self._fall_back(error)
-            return self._writer
-
-    def _fall_back(self, error: TrackingError) -> None:
+    def _by_client(self, error: TrackingError) -> ClientWriter:
         _log.info("trials are written by MLflow's client, which is slower: %s", error)
-        self._writer = ClientWriter(self._client, self._client.get_run(self.run_id), self._spec)
+        return ClientWriter(self._client, self._run, self._spec)
 
     def _sort(self, restore: bool) -> None:
         """Find the whole runs and those that a person has deleted; remove what an interruption left.
 
         An interruption leaves runs that never finished, lost files, or are a cell's second.
         """
+        keys = [Tag.CELL, Tag.FILES, Tag.DISCARDED]
+        runs = read_trials(self._client, self.run_id, str(self._run.info.experiment_id), keys)
+        runs[keys] = runs[keys].astype(object).fillna("")
+        folder = local_artifact_folder(str(self._run.info.artifact_uri))
+        root = None if folder is None else folder.parents[1]
+        if root is not None and not root.is_dir() and runs["is_finished"].any():
+            # it is away, and not only empty: that makes no trial unfinished
+            raise TrackingError(f"{root} with the artifacts of the experiment is not there; mount or restore it")
         gone: dict[str, str] = {}
         scraps: list[str] = []
-        for run in self._writer.runs():
-            cell = run.tags.get(Tag.CELL, "")
-            if run.is_deleted:
-                if run.is_finished and Tag.DISCARDED not in run.tags:
-                    gone[cell] = run.run_id
-            elif run.is_finished and cell and cell not in self._whole and self._has_files(run):
-                self._whole[cell] = run.run_id
+        for run in runs.to_dict("records"):
+            cell, run_id = run[Tag.CELL], run["run_id"]
+            if run["is_deleted"]:
+                if run["is_finished"] and not run[Tag.DISCARDED]:
+                    gone[cell] = run_id
+            elif run["is_finished"] and cell and cell not in self._whole and _has_files(root, run_id, run[Tag.FILES]):
+                self._whole[cell] = run_id
             else:
-                scraps.append(run.run_id)
+                scraps.append(run_id)
         gone = {cell: run_id for cell, run_id in gone.items() if cell not in self._whole}
         if scraps:
             self._writer.remove(scraps)
             _log.info("%d trials that an interruption left unfinished are removed", len(scraps))
         if restore and gone:
             self._changed = True
-            self._writer.restore(list(gone.values()))
+            for run_id in gone.values():
+                self._client.restore_run(run_id)
             self._whole |= gone
             _log.info("%d deleted trials are restored", len(gone))
             gone = {}
         self.deleted = set(gone)
-
-    def _check_artifacts(self) -> None:
-        """A folder that is away, and not only empty, must not make trials unfinished."""
-        if self._folder is None or self._folder.parents[1].is_dir():
-            return
-        if any(run.is_finished for run in self._writer.runs()):
-            root = self._folder.parents[1]
-            raise TrackingError(f"{root} with the artifacts of the experiment is not there; mount or restore it")
-
-    def _has_files(self, run: StoredRun) -> bool:
-        files = parse_sizes(run.tags.get(Tag.FILES))
-        if self._folder is None or not files:  # elsewhere, files were there before the run was FINISHED
-            return True
-        root = self._folder.parents[1]
-        return is_whole(f"{root}/{run.run_id}/artifacts", files)
 
     def _errors(self) -> AbstractContextManager[None]:
         return storage_errors(self._uri, None)
@@ -311,23 +287,32 @@ def _code() -> str:
     return code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.trials")[:16]
 
 
+def _has_files(root: Path | None, run_id: str, sizes: str) -> bool:
+    """Whether all files of a trial are there, and none was emptied or cut."""
+    if root is None or not sizes:  # elsewhere, files were there before the run was FINISHED
+        return True
+    folder = f"{root}/{run_id}/artifacts"
+    try:  # a `Path` for each file would cost more than looking at it
+        return all(os.stat(f"{folder}/{name}").st_size == size for name, size in json.loads(sizes).items())  # noqa: PTH116
+    except OSError:
+        return False
+
+
 def _searched(spec: StudySpec) -> dict[str, str]:
     """What is searched, as text."""
     if spec.is_sampled:
         ranges = {f"range_{name}": str(distribution) for name, distribution in spec.distributions().items()}
         return {"objective": spec.objective, **ranges}
-    texts = {f"grid_{name}": _values_text(values) for name, values in spec.values().items()}
-    return {"cells": str(len(spec.cells())), **texts}
+    texts = {"cells": str(len(spec.cells()))}
+    for name, values in spec.values().items():
+        numbers = [value for value in values if isinstance(value, (int, float))]
+        many = len(values) > 6 and len(numbers) == len(values)
+        extent = f"{len(values)} values, {min(numbers):g} to {max(numbers):g}" if many else ", ".join(map(str, values))
+        texts[f"grid_{name}"] = extent
+    return texts
 
 
-def _values_text(values: Sequence[object]) -> str:
-    numbers = [value for value in values if isinstance(value, (int, float))]
-    if len(values) > 6 and len(numbers) == len(values):
-        return f"{len(values)} values, {min(numbers):g} to {max(numbers):g}"
-    return ", ".join(map(str, values))
-
-
-def _description(spec: StudySpec, pair: DatabasePair) -> str:
+def _note(spec: StudySpec, pair: DatabasePair) -> str:
     groups = f", groups `{spec.grouping}`" if spec.grouping else ""
     objective = f" of `{spec.objective}`" if spec.objective else ""
     return (

@@ -6,12 +6,12 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, RULE, SCORE, Choice, choose, column_of
+from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, RULE, SCORE, Choice, choose, column_of, names_of
 from tgsr.evaluation.metrics import METRICS
 from tgsr.tracking._bulk import analyze
 from tgsr.tracking.names import CHOICES, TRIALS_CSV, TRIALS_PARQUET, Tag
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["choices_table", "log_summary"]
 
+_FACTS = ("choice", "settings", "value", "ties", "number", "run_id")
 _SCORES = ("macro_f1", "accuracy")
 _POINTS_A_CALL = 1000
 _HEADING = "\n\n**What each rule chooses**"
@@ -40,18 +41,9 @@ def choices_table(record: StudyRecord) -> pd.DataFrame:
     rows = []
     for by in [*([ORACLE] if record.is_scored else []), *record.rules]:
         found = choose(record.table, by)
-        rows.append(
-            {
-                "choice": by,
-                "settings": show_settings(found.settings),
-                "value": found.value,
-                "ties": found.n_ties,
-                "number": found.row["number"],
-                "run_id": found.row["run_id"],
-                **{key: found.metrics[key] for key in _SCORES if key in found.metrics},
-            }
-        )
-    return pd.DataFrame(rows, columns=None if rows else ["choice", "settings", "value", "ties", "number", "run_id"])
+        facts = (by, show_settings(found.settings), found.value, found.n_ties, found.row["number"], found.row["run_id"])
+        rows.append({**dict(zip(_FACTS, facts, strict=True)), **{key: found.metrics.get(key) for key in _SCORES}})
+    return pd.DataFrame(rows, columns=[*_FACTS, *(key for key in _SCORES if METRIC + key in record.table)])
 
 
 def log_summary(
@@ -74,7 +66,7 @@ def log_summary(
     best = choose(table, by) if len(choices) else None
     if best is not None:
         metrics |= best.metrics
-        metrics |= {f"best_{name}": float(best.settings[name]) for name in numeric_params(table, best.settings)}
+        metrics |= {f"best_{name}": float(best.settings[name]) for name in _numeric(table)}
         tags[Tag.BEST_SETTINGS] = show_settings(best.settings) or "none"
         tags[Tag.NOTE] = record.tags.get(Tag.NOTE, "").partition(_HEADING)[0] + _as_markdown(choices, by)
     for row in choices.to_dict("records") if SCORE in choices else []:
@@ -99,10 +91,9 @@ def log_summary(
     analyze(client)
 
 
-def numeric_params(table: pd.DataFrame, settings: Mapping[str, Any]) -> list[str]:
+def _numeric(table: pd.DataFrame) -> list[str]:
     """The settings whose values are numbers in all trials."""
-    numbers = table.select_dtypes("number").columns
-    return [name for name in settings if PARAM + name in numbers and not table[PARAM + name].isna().any()]
+    return names_of(table.select_dtypes("number").dropna(axis="columns"), PARAM)
 
 
 def _as_markdown(choices: pd.DataFrame, by: str) -> str:
@@ -128,7 +119,7 @@ def _log_curves(client: MlflowClient, record: StudyRecord, best: Choice) -> None
     table = record.table
     known = client.get_run(record.run_id).data.metrics
     points: list[Metric] = []
-    for axis in numeric_params(table, best.settings):
+    for axis in _numeric(table):
         others = [table[PARAM + name] == value for name, value in best.settings.items() if name != axis]
         cut = table[np.logical_and.reduce(others)] if others else table
         cut = cut.sort_values(PARAM + axis, ignore_index=True)

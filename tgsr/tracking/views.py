@@ -115,44 +115,34 @@ def _description(name: str) -> str:
 
 
 def _packed(view: View) -> str:
-    packed = base64.b64encode(zlib.compress(json.dumps(_state(view)).encode(), 9)).decode()
-    return json.dumps({"name": view.name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
-
-
-def _state(view: View) -> dict[str, Any]:
-    """What differs from the UI's defaults."""
-    facts = [f"tags.`{key}`" for key in (Tag.METHOD, Tag.GROUPING)]
+    """A view as the tag holds it: what differs from the UI's defaults."""
     section = f"{view.key}-charts"
     common = {"metricSectionId": section, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
-    return {
+    head = {"uuid": section, "name": view.name, "display": True, "isReordered": True, "deleted": False}
+    state = {
         "searchFilter": view.search,
         "orderByKey": f"metrics.`{view.order}`" if view.order else "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": [*facts, *view.columns],
+        "selectedColumns": [*(f"tags.`{key}`" for key in (Tag.METHOD, Tag.GROUPING)), *view.columns],
         "runsHiddenMode": "SHOWALL",
-        "compareRunSections": [
-            {"uuid": section, "name": view.name, "display": True, "isReordered": True, "deleted": False}
-        ],
+        "compareRunSections": [head],
         "compareRunCharts": [
             {"uuid": f"{view.key}-{number}", **chart, **common} for number, chart in enumerate(_charts(view.order))
         ],
     }
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
+    return json.dumps({"name": view.name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
 
 
 def _charts(order: str) -> list[dict[str, Any]]:
     """A study's curves, or trials' scores over κ and ξ."""
     if not order:
+        scales = {"xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear"}
+        curves = {axis: f"macro_f1_over_{axis}" for axis in ("kappa", "xi")}
+        titles = {axis: f"macro-F1 over {axis}, through each study's best trial" for axis in curves}
         return [
-            {
-                "type": "LINE",
-                "metricKey": f"macro_f1_over_{axis}",
-                "selectedMetricKeys": [f"macro_f1_over_{axis}"],
-                "displayName": f"macro-F1 over {axis}, through each study's best trial",
-                "xAxisKey": "step",
-                "xAxisScaleType": "linear",
-                "scaleType": "linear",
-            }
-            for axis in ("kappa", "xi")
+            {"type": "LINE", "metricKey": key, "selectedMetricKeys": [key], "displayName": titles[axis], **scales}
+            for axis, key in curves.items()
         ]
     kappa, xi = {"key": "kappa", "type": "PARAM"}, {"key": "log10_xi", "type": "PARAM"}
     score = {"key": order, "type": "METRIC"}
