@@ -149,7 +149,7 @@ def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool
             bare = cells[0][1:]
             if not bare and delimiter == _SPACES:
                 cells = cells[1:]
-            elif bare[:1].isspace() or not bare:  # else it may belong to a name
+            elif bare[:1].isspace():  # else it may belong to a name
                 cells = (bare.strip(), *cells[1:])
         elif strict and cells and cells[0].startswith("#"):
             raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
