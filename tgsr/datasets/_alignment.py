@@ -24,10 +24,7 @@ Names = Sequence[str] | npt.NDArray[np.str_]
 def align_features(wanted: Names | None, names: Names | None, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The columns of ``X`` (n, p) in the order of the names wanted; as they are where either has no names.
 
-    Raises
-    ------
-    DataError
-        If the names are others; it lists them.
+    Other names are a `DataError` that lists them.
     """
     order = _order(wanted, names)
     return X if order is None else X[:, order]
@@ -36,10 +33,7 @@ def align_features(wanted: Names | None, names: Names | None, X: npt.NDArray[Any
 def align_dataset(first: FeatureDataset, data: FeatureDataset) -> FeatureDataset:
     """A dataset with its features in the order of another's.
 
-    Raises
-    ------
-    DataError
-        If they differ in number, names, groups or extraction settings.
+    Features of another number, names, groups or extraction settings are a `DataError`.
     """
     pair = f"{first.name} and {data.name}"
     if data.X.shape[1] != first.X.shape[1] and (first.feature_names is None or data.feature_names is None):

@@ -55,14 +55,8 @@ def spell_label(label: str, names: Iterable[str] = CLASS_NAMES) -> str:
 def read_label_map(label_map: LabelMap) -> dict[str, str]:
     """A label map: a mapping as it is, or a CSV with the columns ``label`` and ``class``.
 
-    Labels are lower case. An empty class leaves a label out.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If it lacks a column, or maps a label twice.
+    Labels are lower case. An empty class leaves a label out. A label that is mapped twice is a `DataError`; others are
+    those of `read_sheet`.
     """
     if isinstance(label_map, Mapping):
         return {str(label).strip().lower(): spell_label(str(target).strip()) for label, target in label_map.items()}
@@ -87,12 +81,8 @@ def load_table(
 
     Paths are relative to ``root``, by default the table's folder; clips outside it are skipped. For the label map see
     `read_label_map`. ``to_predict``: clips may lack a label beside others that have one, and ``cropped`` is None where
-    the table does not say it.
-
-    Raises
-    ------
-    MissingDataError, DataError
-        If the table or the folder is not there, or the table cannot be used.
+    the table does not say it. A table or folder that is not there is a `MissingDataError`, a table that cannot be used
+    a `DataError`.
     """
     table = Path(table)
     sheet = read_sheet(table, ("clip",))
@@ -160,10 +150,7 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
 def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
     """Every folder of frames and every film below a folder, or the one film that is named: a target without labels.
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder or file, or no clip in it.
+    A folder that is not there, or has no clip in it, is a `MissingDataError`.
     """
     root = Path(root)
     if root.is_file():

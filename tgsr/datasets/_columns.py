@@ -72,12 +72,8 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
     """Tell from the names what each column is for; see `ROLES`.
 
     A name with a ``/`` is always a feature. ``label`` names the column of the labels, whatever it is called; ``drop``
-    those to leave out.
-
-    Raises
-    ------
-    DataError
-        If a name is there twice, is none, or two columns could be the same thing.
+    those to leave out. A name that is there twice, or is none, is a `DataError`; so are two columns that could be the
+    same thing.
     """
     for wanted in (*drop, *([] if label is None else [label])):
         if wanted not in names:
@@ -129,10 +125,7 @@ def check_features(
 ) -> None:
     """Refuse a feature (n, p) that looks like bookkeeping, unless its name has a ``/``: rows' numbers, a label's code.
 
-    Raises
-    ------
-    DataError
-        It names the column, says why, and what to do about it (``remedy``, where ``{name}`` is the column).
+    The `DataError` names the column, says why, and what to do about it (``remedy``, where ``{name}`` is the column).
     """
     codes = None if labels is None else np.unique(labels, return_inverse=True)[1]
     for start in range(0, features.shape[1], _BLOCK):

@@ -16,7 +16,7 @@ from tgsr.datasets._columns import ROLES, Columns, assign_columns, check_feature
 from tgsr.datasets._table import MOST_COLUMNS, Line, number, read_lines
 from tgsr.errors import DataError
 
-__all__ = ["MOST_BYTES", "check_size", "known_texts", "read_feature_table"]
+__all__ = ["MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
 
 MOST_BYTES = 2**29
 """Of a file, and of its values as float64."""
@@ -73,6 +73,17 @@ def known_texts(role: str, values: Sequence[str], where: str = "") -> npt.NDArra
         if any(re.search("[.eE]", value) for value in values):
             values = [f"{code:.0f}" for code in codes]
     return np.array(values, dtype=np.str_)
+
+
+def as_text(cell: Any, what: str) -> str:
+    """A label, person or clip as text: whole numbers without a point, empty for None and NaN."""
+    if isinstance(cell, bool) or not isinstance(cell, (str, bytes, int, float, type(None))):
+        raise DataError(f"{what} are text or whole numbers, got {type(cell).__name__}")
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:.0f}" if cell.is_integer() else repr(cell)
+    return (cell.decode("utf-8") if isinstance(cell, bytes) else str(cell)).strip()
 
 
 Parts = tuple[Columns, npt.NDArray[np.float64], dict[str, list[str]]]
@@ -203,14 +214,8 @@ def _read_parquet(path: Path, label: str | None, drop: Collection[str]) -> Parts
         bad = np.flatnonzero(~np.isfinite(features[:, place]))
         if bad.size:
             raise DataError(f"row {bad[0] + 1}, column {name}: no finite number; correct it, or --drop '{name}'")
-    texts = {role: [_text(cell) for cell in table.column(at).to_pylist()] for role, at in columns.known.items()}
+    texts = {
+        role: [as_text(cell, f"{role}s") for cell in table.column(position).to_pylist()]
+        for role, position in columns.known.items()
+    }
     return columns, features, texts
-
-
-def _text(cell: Any) -> str:
-    """A cell of a label, person or clip: whole numbers without a point, as text has them."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if isinstance(cell, bool) or not isinstance(cell, (str, int, float, type(None))):
-        raise DataError(f"labels, subjects and clips are text or numbers, got {cell!a:.40}")
-    return "" if cell is None else str(cell).strip()

@@ -16,7 +16,7 @@ from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
 from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import open_archive
-from tgsr.datasets._feature_table import MOST_BYTES, check_size, known_texts, read_feature_table
+from tgsr.datasets._feature_table import MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
 from tgsr.datasets.loaders import canonical_name
 from tgsr.errors import DataError, MissingDataError
@@ -138,13 +138,9 @@ def _texts(values: npt.NDArray[Any], what: str) -> list[str]:
     """A vector, or a column or row, as text; whole numbers without a point, NaN as no text."""
     if values.ndim != 1 and values.size != max(values.shape, default=0):
         raise DataError(f"{what} have the shape {values.shape}; give a vector, one for each sample")
-    if values.dtype.kind not in "fUSiu":
+    if values.dtype.kind not in "fUSiu":  # times would be whole numbers, too
         raise DataError(f"{what} are text or whole numbers, got {values.dtype}")
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
-    if values.dtype.kind == "f":
-        return ["" if v != v else f"{v:.0f}" if v.is_integer() else repr(v) for v in values.ravel().tolist()]
-    return [str(value).strip() for value in values.ravel().tolist()]
+    return [as_text(value, what) for value in values.ravel().tolist()]
 
 
 def _labels(

@@ -51,12 +51,7 @@ def is_released_name(path: str | os.PathLike[str]) -> bool:
 def released_databases(path: str | os.PathLike[str]) -> list[str]:
     """Names of the databases whose features a ``.mat`` file holds; values are not read.
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such file, or it holds no database's features.
-    DataError
-        If the file is no MATLAB file or is truncated.
+    A file without any is a `MissingDataError`, one that is no MATLAB file or is truncated a `DataError`.
     """
     path, variables = _variables(path)
     names = [prefix.upper() for prefix in _prefixes(variables) if prefix.upper() in DATABASES.values()]

@@ -93,25 +93,11 @@ def read_sheet(
     worksheet: str | None = None,
     names: tuple[str, ...] | None = None,
 ) -> Sheet:
-    """Read a sheet.
+    """Read a sheet; its header is the first row that has all columns ``required`` (lower case).
 
-    Parameters
-    ----------
-    path : path
-    required : iterable of str
-        Column names, lower case, that the header must have; the header is the first row that has them all.
-    worksheet : str, optional
-        Of a workbook; by default the first that has the header, of those that are not hidden.
-    names : tuple of str, optional
-        The columns' names, for a sheet without a header.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If it is damaged, of another format, too large, or lacks a column; of the rows, where one is asked for a column
-        that is there twice with different values.
+    ``worksheet`` names that of a workbook: by default the first that has the header, of those that are not hidden.
+    ``names`` are the columns', for a sheet without a header. A sheet that is damaged, of another format, too large, or
+    lacks a column is a `DataError`; so is it to ask a row for a column that is there twice with different values.
     """
     path, required = Path(path), tuple(required)
     if not path.is_file():

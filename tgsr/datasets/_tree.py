@@ -117,10 +117,7 @@ def all_folders(root: Path, depth: int = _DEPTH + 2, leaf: Callable[[Path], bool
 def find_tree(root: Path, is_tree: Callable[[Path], bool], name: str, expected: str) -> Path:
     """The folder at or below ``root`` that holds the subjects' folders; a cropped one, where there are any.
 
-    Raises
-    ------
-    MissingDataError, DataError
-        If there is none, or several.
+    None is a `MissingDataError`, several are a `DataError`.
     """
     found = [folder for folder in all_folders(root, _DEPTH, is_tree) if is_tree(folder)]
     trees = [tree for tree in found if is_cropped(tree, root)] or found

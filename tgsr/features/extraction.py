@@ -149,13 +149,7 @@ def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
 
 
 def path_features(path: str | os.PathLike[str], settings: ExtractionSettings | None = None) -> npt.NDArray[np.float64]:
-    """Compute the features of a clip on disk: `load_clip`, then `clip_features`; every error names the clip.
-
-    Raises
-    ------
-    MissingDataError, DataError
-        If the clip is not there or cannot be used.
-    """
+    """Compute the features of a clip on disk: `load_clip`, then `clip_features`; every error names the clip."""
     frames = load_clip(path)
     with reading(path):
         return clip_features(frames, settings)

@@ -47,23 +47,14 @@ def loader_name(database: str) -> str | None:
 
 
 def canonical_name(database: str) -> str:
-    """The name that a database is written under: that of a loader where it means one, else the user's own.
-
-    Raises
-    ------
-    ProtocolError
-        If it cannot be the name of one's own, see `tgsr.protocols.check_database`.
-    """
+    """The name that a database is written under: that of a loader where it means one, else the user's own, checked."""
     return loader_name(database) or check_database(database)
 
 
 def find_loader(name: str) -> Loader:
     """The loader of a database, by the name that `loader_name` gives.
 
-    Raises
-    ------
-    ParameterError
-        If the loader of another package cannot be imported.
+    One of another package that cannot be imported is a `ParameterError`.
     """
     if name in LOADERS:
         return LOADERS[name]
