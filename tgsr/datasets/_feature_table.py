@@ -139,6 +139,8 @@ def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
             )
     while width > 1 and not line.cells[width - 1]:
         width -= 1  # a delimiter at the end of the lines
+    if width == 1 < len(line.cells) and after is not None and len(after.cells) == 1:
+        width = 2  # at the end of this line only, it may belong to the name
     if "" in line.cells[1:width]:
         nameless = line.cells.index("", 1) + 1
         raise DataError(f"line {line.number}: column {nameless} has no name; give it one, or remove the column")
