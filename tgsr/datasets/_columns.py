@@ -120,6 +120,7 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
     return Columns(names, known, features, index, notes)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is too large is refused later, for what it is
 def check_features(
     features: npt.NDArray[np.float64], names: Sequence[str], labels: npt.NDArray[Any] | None, remedy: str
 ) -> None:

@@ -118,8 +118,10 @@ def _delimiter(head: list[str], names: Collection[str]) -> str:
     if len(fitting) > 1:
         shown = " and ".join(map(repr, fitting))
         raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
-    if fitting or _is_even(divided[_SPACES]):
-        return fitting[0] if fitting else _SPACES
+    if fitting:
+        return fitting[0]
+    if _is_even(divided[_SPACES]) and not any(mark in line for line in head for mark in '\t"'):
+        return _SPACES
     return max(_DELIMITERS, key=lambda mark: max((len(line.cells) for line in divided[mark]), default=0))
 
 
@@ -142,7 +144,7 @@ def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool
             above = above and (line.startswith(_MARKS) or not line.strip())
             if above and line.strip():
                 marked.add(number)
-                line = re.sub(r"^.[ \t]+", "", line)  # without a space it may belong to a name
+                line = re.sub(r"^. +", "", line)  # without a space it may belong to a name
             yield line
 
     reader = csv.reader(unmarked(), delimiter=delimiter, strict=strict)
