@@ -100,14 +100,15 @@ def check(read: dict[str, Any], table: pd.DataFrame, by_pandas: pd.DataFrame, co
             assert (name.strip() or "without a name") in notes
 
 
-def found(sep: str, *names: str, quoting: int = csv.QUOTE_MINIMAL) -> Any:
-    """A table of whole columns under these names, which was once read otherwise or under a warning."""
+def found(sep: str, *names: str, quoting: int = csv.QUOTE_MINIMAL, largest: float = 1.25) -> Any:
+    """A table of numbers under these names, which was once read otherwise or with a warning."""
     dialect = {"sep": sep, "decimal": ".", "quoting": quoting, "lineterminator": "\n", "encoding": "utf-8"}
-    values = np.array([0.5, 2.0, 1e308, -1e308])
+    values = np.array([0.5, 2.0, largest, -largest])
     table = pd.DataFrame({name: values + place for place, name in enumerate(names)})
     return example(table=table, dialect={**dialect, "index": False, "float_format": None})
 
 
+@found(",", "a", "b", largest=1e308)
 @found(",", "# a", "b", quoting=csv.QUOTE_ALL)
 @found(",", " # a", "b")
 @found(",", "#", "a")
