@@ -103,6 +103,14 @@ def test_a_name_with_a_group_says_that_a_column_is_a_feature(tmp_path: Path) -> 
     assert read(tmp_path / "t.csv", lambda path: table.to_csv(path, index=False)).X.shape == (N, 6)
 
 
+@pytest.mark.parametrize("name", ["%", "%0", "%f", "#f", "Δ", "f#"])
+def test_a_first_column_with_an_odd_name_is_a_feature(tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({name: NOISE[:, 0], "label": LABELS, "f": NOISE[:, 1]})
+    data = read(tmp_path / "t.csv", lambda path: table.to_csv(path, index=False))
+    assert data.feature_names.tolist() == [name, "f"]
+    np.testing.assert_array_equal(data.X, NOISE[:, :2])
+
+
 def test_features_of_whole_numbers_stay(tmp_path: Path) -> None:
     counts = np.random.default_rng(0).integers(0, 9, (N, 4))
     table = TABLE.assign(**dict(zip(FEATURES, counts.T, strict=True)))

@@ -7,9 +7,9 @@ from tgsr.datasets._clips import Clip, ClipCollection, read_frames
 from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import is_feature_file, load_features, save_features
 from tgsr.datasets._imported import import_features
-from tgsr.datasets._loading import load_clips
 from tgsr.datasets._pair import DatabasePair, pool
 from tgsr.datasets._released import load_released
+from tgsr.datasets.loaders import load_clips
 
 __all__ = [
     "Clip",

@@ -24,10 +24,7 @@ Names = Sequence[str] | npt.NDArray[np.str_]
 def align_features(wanted: Names | None, names: Names | None, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The columns of ``X`` (n, p) in the order of the names wanted; as they are where either has no names.
 
-    Raises
-    ------
-    DataError
-        If the names are others; it lists them.
+    Other names are a `DataError` that lists them.
     """
     order = _order(wanted, names)
     return X if order is None else X[:, order]
@@ -36,33 +33,25 @@ def align_features(wanted: Names | None, names: Names | None, X: npt.NDArray[Any
 def align_dataset(first: FeatureDataset, data: FeatureDataset) -> FeatureDataset:
     """A dataset with its features in the order of another's.
 
-    Raises
-    ------
-    DataError
-        If they differ in number, names, groups or extraction settings.
+    Features of another number, names, groups or extraction settings are a `DataError`.
     """
+    pair = f"{first.name} and {data.name}"
     if data.X.shape[1] != first.X.shape[1] and (first.feature_names is None or data.feature_names is None):
         sizes = f"{first.name} has {first.X.shape[1]} features, {data.name} has {data.X.shape[1]}"
         raise DataError(f"{sizes}; extract both in the same way")
-    pair = f"{first.name} and {data.name}"
     check_extraction(first.parameters, data.parameters, pair)
     try:
         order = _order(first.feature_names, data.feature_names)
     except DataError as error:
         raise DataError(f"{pair}: {error}") from error
     if order is not None:
-        parameters = dict(data.parameters)
-        groups = None if data.groups is None else data.groups[order]
-        if groups is not None and first.groups is not None and _same_parts(first.groups, groups):
-            groups = first.groups
-            parameters |= {key: first.parameters[key] for key in ("group_names",) if key in first.parameters}
-        data = replace(
-            data,
-            features=read_only(data.X[:, order]),
-            groups=groups,
-            feature_names=first.feature_names,
-            parameters=parameters,
-        )
+        changed: dict[str, Any] = {"features": read_only(data.X[:, order]), "feature_names": first.feature_names}
+        if data.groups is not None:
+            changed["groups"] = data.groups[order]
+            if first.groups is not None and _same_parts(first.groups, changed["groups"]):
+                names = {key: first.parameters[key] for key in ("group_names",) if key in first.parameters}
+                changed |= {"groups": first.groups, "parameters": {**data.parameters, **names}}
+        data = replace(data, **changed)
     if not np.array_equal(np.asarray(data.groups), np.asarray(first.groups)):  # both may be None
         raise DataError(f"{pair} have features in other groups; extract both in the same way")
     return data
@@ -82,15 +71,13 @@ def _order(wanted: Names | None, names: Names | None) -> npt.NDArray[np.intp] | 
     if not own or not given or own == given:
         return None
     place = {name: position for position, name in enumerate(given)}
-    parts = [
-        f"{what} {', '.join(some[:5])}{' …' * (len(some) > 5)}"
-        for what, some in (
-            ("without", [name for name in own if name not in place]),
-            ("besides", sorted(set(given) - set(own))),
-        )
-        if some
-    ]
-    if parts or len(given) != len(own):
+    missing, besides = [name for name in own if name not in place], sorted(set(given) - set(own))
+    if missing or besides or len(given) != len(own):
+        parts = [
+            f"{what} {', '.join(some[:5])}{' …' * (len(some) > 5)}"
+            for what, some in (("without", missing), ("besides", besides))
+            if some
+        ]
         raise DataError(f"other features: {', '.join(parts) or 'a name is there twice'}; give the same ones")
     return np.array([place[name] for name in own], dtype=np.intp)
 

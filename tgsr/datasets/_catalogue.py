@@ -18,8 +18,6 @@ from tgsr.protocols import database_name
 
 __all__ = ["Found", "check_clash", "find_damaged", "find_databases", "load_database", "load_found", "load_pair"]
 
-_SUFFIXES = (".npz", ".mat")
-
 
 @dataclass(frozen=True)
 class Found:
@@ -33,22 +31,13 @@ class Found:
 def find_databases(folder: str | os.PathLike[str]) -> list[Found]:
     """List the databases in a folder (not its sub-folders), sorted by name; other files are passed over.
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder.
+    A folder that is not there is a `MissingDataError`.
     """
     return _scan(folder)[0]
 
 
 def find_damaged(folder: str | os.PathLike[str]) -> dict[Path, str]:
-    """The files in a folder that should hold a database and cannot be read, with the reason, which names the file.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder.
-    """
+    """The files in a folder that should hold a database and cannot be read, with the reason, which names the file."""
     return _scan(folder)[1]
 
 
@@ -93,20 +82,20 @@ def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) 
     ProtocolError
         If two files of the same format hold it.
     """
-    if Path(name).suffix in _SUFFIXES:
-        path = Path(name) if Path(name).is_file() else Path(folder) / name
+    path = Path(name)
+    if path.suffix in (".npz", ".mat"):
+        path = path if path.is_file() else Path(folder) / name
         return load_released(path) if path.suffix == ".mat" else load_features(path)
-    name = str(name)
     found, damaged = _scan(folder)
-    wanted = _wanted(name, [entry.name for entry in found])
-    for kind in ("features", "released"):
-        matches = [entry for entry in found if entry.name == wanted and entry.format == kind]
-        if matches:
-            return load_found(matches[0], matches)
-        # a damaged file of our own must not give way to a released one in silence
-        own = [reason for path, reason in damaged.items() if path.name == f"{wanted}{SUFFIX}"]
-        if own:
-            raise DataError(own[0])
+    wanted = _wanted(str(name), {entry.name for entry in found})
+    matches = [entry for entry in found if entry.name == wanted]
+    ours = [entry for entry in matches if entry.format == "features"]
+    # a damaged file of our own must not give way to a released one in silence
+    lost = [reason for path, reason in damaged.items() if path.name == f"{wanted}{SUFFIX}"]
+    if lost and not ours:
+        raise DataError(lost[0])
+    if matches:
+        return load_found((ours or matches)[0], matches)
     held = ", ".join(f"{entry.name} ({entry.path.name})" for entry in found) or "no feature file"
     hint = "".join(f"; damaged: {reason}" for reason in damaged.values())
     raise MissingDataError(f"{folder}: {wanted} is not there; the folder holds {held}{hint}")
@@ -144,12 +133,13 @@ def check_clash(dataset: FeatureDataset, given: str, path: Path) -> None:
             )
 
 
-def _wanted(name: str, held: list[str]) -> str:
+def _wanted(name: str, held: set[str]) -> str:
     """The name that is meant: one of the four, else one that the folder holds, in any case."""
     try:
         return database_name(name)
     except ProtocolError:
-        alike = {entry for entry in held if entry.lower() in (name.strip().lower(), str(loader_name(name)).lower())}
+        meant = (name.strip().lower(), str(loader_name(name)).lower())
+        alike = {entry for entry in held if entry.lower() in meant}
         return name if name in alike or len(alike) != 1 else alike.pop()
 
 

@@ -37,12 +37,7 @@ _CROPPED = {
 _TABLE = "clips.csv"
 _DEEPEST = 64
 # pictures and films that neither OpenCV nor Pillow reads
-_FOREIGN = frozenset(
-    {
-        *(".arw", ".braw", ".cine", ".cr2", ".cr3", ".dcm", ".dng", ".exr", ".hdr", ".heic", ".heif", ".jxl", ".jxr"),
-        *(".mlv", ".nef", ".psd", ".r3d", ".raw", ".seq", ".svg", ".swf", ".yuv"),
-    }
-)
+_FOREIGN = "arw braw cine cr2 cr3 dcm dng exr hdr heic heif jxl jxr mlv nef psd r3d raw seq svg swf yuv"
 
 
 def clip_list(root: Path) -> Path | None:
@@ -60,14 +55,8 @@ def spell_label(label: str, names: Iterable[str] = CLASS_NAMES) -> str:
 def read_label_map(label_map: LabelMap) -> dict[str, str]:
     """A label map: a mapping as it is, or a CSV with the columns ``label`` and ``class``.
 
-    Labels are lower case. An empty class leaves a label out.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If it lacks a column, or maps a label twice.
+    Labels are lower case. An empty class leaves a label out. A label that is mapped twice is a `DataError`; others are
+    those of `read_sheet`.
     """
     if isinstance(label_map, Mapping):
         return {str(label).strip().lower(): spell_label(str(target).strip()) for label, target in label_map.items()}
@@ -92,12 +81,8 @@ def load_table(
 
     Paths are relative to ``root``, by default the table's folder; clips outside it are skipped. For the label map see
     `read_label_map`. ``to_predict``: clips may lack a label beside others that have one, and ``cropped`` is None where
-    the table does not say it.
-
-    Raises
-    ------
-    MissingDataError, DataError
-        If the table or the folder is not there, or the table cannot be used.
+    the table does not say it. A table or folder that is not there is a `MissingDataError`, a table that cannot be used
+    a `DataError`.
     """
     table = Path(table)
     sheet = read_sheet(table, ("clip",))
@@ -112,16 +97,19 @@ def load_table(
     for row in sheet.rows:
         name, label = row.text("clip"), row.text("label")
         target = spellings.setdefault(label.lower(), label) if mapping is None else mapping.get(label.lower())
+        problem = ""
         if mapping is None and target != label:
             respelt[f"{label} as {target}"] += 1
         if target or not labelled or (to_predict and not label):
-            _add_row(collector, table, row, target or None, several=repeated[name] > 1)
+            problem = _add_row(collector, table, row, target or None, several=repeated[name] > 1)
         elif not label:
-            collector.skip(name or "?", table, f"row {row.number}: no label; give all clips one, or none")
+            problem = "no label; give all clips one, or none"
         elif target is None:
-            collector.skip(name, table, f"row {row.number}: label {label!r} is not in the label map")
+            problem = f"label {label!r} is not in the label map"
         else:
             outside[label] += 1
+        if problem:
+            collector.skip(name or "?", table, f"row {row.number}: {problem}")
     if sheet.source != str(table):
         collector.notes.append(f"clips from {sheet.source}")
     if respelt:
@@ -129,44 +117,40 @@ def load_table(
     if outside:
         counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
         collector.notes.append(f"{table}: left out by the label map: {counted}")
-    names = _class_names(collector)
+    labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
+    names = CLASS_NAMES if labels <= set(CLASS_NAMES) else tuple(sorted(labels))
     if names != CLASS_NAMES and not to_predict:
         collector.notes.append(f"own classes: {', '.join(names)}; a label map makes them those of other databases")
     return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", names)
 
 
-def _add_row(collector: Collector, table: Path, row: Row, label: str | None, several: bool) -> None:
-    name = row.text("clip")
-    path = find_path(collector.root, name)
+def _add_row(collector: Collector, table: Path, row: Row, label: str | None, several: bool) -> str:
+    """Add the clip of a row; what is wrong where it cannot be."""
+    name, subject, cropped = row.text("clip"), row.text("subject"), row.text("cropped").lower()
     onset, offset = row.integer("onset"), row.integer("offset")
+    if unsafe := next(filter(None, map(name_problem, (name, label or "", subject))), ""):
+        return unsafe
+    if not name:
+        return "no clip named"
+    if cropped not in _CROPPED:
+        return f"cropped must be yes or no, got {cropped!r}"
+    if (row.text("onset") and onset is None) or (row.text("offset") and offset is None):
+        return f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
+    path = find_path(collector.root, name)
+    if not path.exists():
+        return f"{path} is not there"
     clip_id = name.replace("\\", "/") + (f"@{onset or ''}-{offset or ''}" if several else "")
-    cropped = row.text("cropped").lower()
-    problem = ""
-    unsafe = list(filter(None, map(name_problem, (clip_id, label or "", row.text("subject")))))
-    if unsafe:
-        problem = unsafe[0]
-    elif not name:
-        problem = "no clip named"
-    elif cropped not in _CROPPED:
-        problem = f"cropped must be yes or no, got {cropped!r}"
-    elif (row.text("onset") and onset is None) or (row.text("offset") and offset is None):
-        problem = f"onset {row.text('onset')!r} and offset {row.text('offset')!r} must be frame numbers"
-    elif not path.exists():
-        problem = f"{path} is not there"
-    if problem:
-        collector.skip(clip_id if clip_id.isprintable() else ascii(clip_id), table, f"row {row.number}: {problem}")
-        return
-    stated, subject = f"row {row.number} of {table}", row.text("subject") or None
-    collector.add(clip_id, path, subject, label, onset, offset, stated=stated, cropped=_CROPPED[cropped], cut=True)
+    stated = f"row {row.number} of {table}"
+    collector.add(
+        clip_id, path, subject or None, label, onset, offset, stated=stated, cropped=_CROPPED[cropped], cut=True
+    )
+    return ""
 
 
 def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
     """Every folder of frames and every film below a folder, or the one film that is named: a target without labels.
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder or file, or no clip in it.
+    A folder that is not there, or has no clip in it, is a `MissingDataError`.
     """
     root = Path(root)
     if root.is_file():
@@ -182,15 +166,14 @@ def load_folder(database: str, root: str | os.PathLike[str]) -> ClipCollection:
         for path in clips:
             name = path.relative_to(root).as_posix() if path != root else root.resolve().name
             collector.add(name, path, None, None, cropped=is_cropped(folder, root))
-        foreign = [path for path in others if path.suffix.lower() in _FOREIGN]
+        foreign = [path for path in others if path.suffix.lower()[1:] in _FOREIGN.split()]
         if foreign:
             reason = f"pictures or films of a kind that cannot be read ({len(foreign)} files); convert them"
             collector.skip(foreign[0].relative_to(root).as_posix(), foreign[0], reason)
         collector.note_strays(folder, [path for path in others if path not in foreign])
     if not collector.clips and not collector.skipped:
-        raise MissingDataError(
-            f"{root}: no clips.csv with the columns clip and label, and no folder of frames or video file either"
-        )
+        neither = f"no {_TABLE} with the columns clip and label, and no folder of frames or video file either"
+        raise MissingDataError(f"{root}: {neither}")
     return collector.finish()
 
 
@@ -220,9 +203,3 @@ def _has_labels(sheet: Sheet) -> bool:
     if alike:
         raise DataError(f"{sheet.path}: no column label; is it {alike.pop()}? Rename it, or remove it for a target")
     return False
-
-
-def _class_names(collector: Collector) -> tuple[str, ...]:
-    """The protocol's classes where they suffice, else the table's own, sorted."""
-    labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
-    return CLASS_NAMES if labels <= set(CLASS_NAMES) else tuple(sorted(labels))

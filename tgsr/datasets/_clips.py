@@ -82,12 +82,7 @@ class ClipCollection:
 def frame_files(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Frames of a folder in their order, and the files in it that are no frames (hidden, or another suffix).
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder.
-    DataError
-        If the order of the frames is not clear, see `tgsr.datasets._frame_order.number_frames`.
+    An order that is not clear is a `DataError`, see `tgsr.datasets._frame_order.number_frames`.
     """
     if not folder.is_dir():
         raise MissingDataError(f"{folder}: no such folder of frames")

@@ -5,7 +5,6 @@ They differ in the sheet's columns and in the folders' names: a `CodedDatabase` 
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +21,10 @@ from tgsr.datasets._tree import (
     existing_folder,
     find_sheet,
     find_tree,
+    folders,
     is_cropped,
     videos,
 )
-from tgsr.datasets._tree import folders as sub_folders
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES
 
@@ -40,6 +39,7 @@ EMOTIONS: dict[str, str] = {
 
 _COLUMNS = {name: name for name in ("subject", "filename", "onset", "offset", "emotion")}
 _OUTSIDE = {*EMOTIONS, "others", "other", "repression", "tense", "confused", "helpless", "pain", "neutral"}
+_LEFT_OUT = "left out"  # the emotion of a row that a correction takes out
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,8 @@ class CodedDatabase:
     n_rows: tuple[int, ...] = ()  # of the versions known; another number is noted
     # what the sheet calls subject, filename, onset, offset and emotion, where otherwise; in lower case
     columns: Mapping[str, str] = field(default_factory=dict)
-    folder: str = "{clip}"  # where a clip is: anywhere, or with ``first``, such as "{subject}/{clip}"
-    first: str | None = None  # regular expression of the first-level folders, if clips lie in such
-    subject: str = "sub{:02d}"  # format of the subject's id from its number
+    first: str | None = None  # regular expression of the subjects' folders, if clips lie in such and not anywhere
+    subject: str = "sub{:02d}"  # format of the subject's id, and of the folder, from its number
     inner: str = ""  # folder within the clip's that holds the frames, where there is one
     named: str = "(.*)"  # regular expression whose group is what a sheet calls a clip's folder
     events: bool = False  # whether a recording has several rows: clips are then called after their frames
@@ -92,17 +91,15 @@ class CodedDatabase:
     worksheet: str | None = None  # of the workbook; by default the first
     read: Callable[[Path], Sheet] | None = None  # of a sheet that has another form than rows below a header
 
-    def load(
-        self,
-        root: str | os.PathLike[str],
-        annotations: str | os.PathLike[str] | None = None,
-        label_map: LabelMap | None = None,
-    ) -> ClipCollection:
+    def load(self, root: Path, annotations: Path | None = None, label_map: LabelMap | None = None) -> ClipCollection:
         """Find the clips that belong to the protocol; arguments and errors are those of `tgsr.datasets.load_clips`."""
         root = existing_folder(root)
         protocol, emotions = self._label_map(label_map)
-        tree = self._find_tree(root)
-        path = Path(annotations) if annotations is not None else find_sheet(root, tree, self.sheet)
+        tree = root
+        if self.first is not None:
+            expected = f"{self.subject.format(1)}/<clip>/"
+            tree = find_tree(root, lambda folder: any(map(self._is_first, folders(folder))), self.name, expected)
+        path = annotations or find_sheet(root, tree, self.sheet)
         if path is None:
             raise MissingDataError(
                 f"{root}: no {self.sheet_known} from {tree} up to two folders above {root}; put it there, or name "
@@ -111,9 +108,12 @@ class CodedDatabase:
         collector = Collector(self.name, root, is_cropped(tree, root))
         rows = list(self._rows(path, collector))
         on_disk = self._clips_on_disk(collector, tree)
-        rows = self._corrected(rows, protocol, on_disk, collector)
+        self._correct(rows, protocol, on_disk, collector)
         self._add_rows(collector, path, rows, on_disk, emotions)
         return collector.finish(self.expected.get(protocol), protocol)
+
+    def _is_first(self, folder: Path) -> bool:
+        return re.fullmatch(self.first or "", folder.name, re.IGNORECASE) is not None
 
     def _label_map(self, label_map: LabelMap | None) -> tuple[str, Mapping[str, str]]:
         if label_map is None or (isinstance(label_map, str) and label_map in self.label_maps):
@@ -128,70 +128,57 @@ class CodedDatabase:
             raise DataError(f"label map leads to {', '.join(unknown)}; the classes are {', '.join(CLASS_NAMES)}")
         return "own", emotions
 
-    def _find_tree(self, root: Path) -> Path:
-        if self.first is None:
-            return root
-        first = re.compile(self.first, re.IGNORECASE)
-        expected = self.folder.format(subject=self.subject.format(1), clip="<clip>", emotion="<emotion>") + "/"
-        return find_tree(
-            root, lambda folder: any(first.fullmatch(child.name) for child in sub_folders(folder)), self.name, expected
-        )
-
     def _rows(self, path: Path, collector: Collector) -> Iterator[_Coded]:
         columns = {**_COLUMNS, **self.columns}
-        if self.read is not None:
-            sheet = self.read(path)
-        else:
-            sheet = read_sheet(path, columns.values(), worksheet=self.worksheet)
+        sheet = self.read(path) if self.read else read_sheet(path, columns.values(), worksheet=self.worksheet)
         collector.notes.append(f"emotions and frames from {sheet.source}")
         if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
-            known = " or ".join(map(str, self.n_rows))
-            collector.notes.append(
-                f"{path}: {len(sheet.rows)} rows; the versions of {self.sheet_known} that are known have {known}"
-            )
+            known = f"the versions of {self.sheet_known} that are known have {' or '.join(map(str, self.n_rows))}"
+            collector.notes.append(f"{path}: {len(sheet.rows)} rows; {known}")
         for row in sheet.rows:
             stated, clip = row.text(columns["subject"]), row.text(columns["filename"])
-            number = subject_number(stated)
+            number, where = subject_number(stated), f"row {row.number} of {path}"
             if not stated or not clip:
                 collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
                 continue
             if number is None:
-                collector.skip(clip, path, f"row {row.number} of {path}: subject {stated!r} is not one number")
+                collector.skip(clip, path, f"{where}: subject {stated!r} is not one number")
                 continue
             subject, emotion = self.subject.format(number), row.text(columns["emotion"]).lower()
             onset, offset = row.integer(columns["onset"]), row.integer(columns["offset"])
-            name = f"{subject}/{clip}@{onset}-{offset}" if self.events else f"{subject}/{clip}"
-            yield _Coded(f"row {row.number} of {path}", subject, clip, emotion, onset, offset, name)
+            name = f"{subject}/{clip}" + f"@{onset}-{offset}" * self.events
+            yield _Coded(where, subject, clip, emotion, onset, offset, name)
 
     def _key(self, row: _Coded) -> tuple[str, ...]:
-        folder = self.folder.format(subject=row.subject, clip=row.clip, emotion=row.emotion)
-        return tuple(map(_plain, folder.split("/")))
+        """What a row's clip has in `_clips_on_disk`."""
+        return tuple(map(_plain, (row.clip,) if self.first is None else (row.subject, row.clip)))
 
     def _clips_on_disk(self, collector: Collector, tree: Path) -> dict[tuple[str, ...], list[Path]]:
         """Folders and videos by what the sheet calls them."""
         found: dict[tuple[str, ...], list[Path]] = {}
+
+        def add(path: Path, *above: str) -> None:
+            name = path.stem if path.is_file() else path.name
+            match = re.match(self.named, name)
+            found.setdefault((*above, _plain(match.group(1) if match else name)), []).append(path)
+
         if self.first is None:
-            for path in all_folders(tree):
-                for entry in (path, *videos(path)):
-                    found.setdefault((self._clip_name(entry),), []).append(entry)
+            for folder in all_folders(tree):
+                for path in (folder, *videos(folder)):
+                    add(path)
             return found
-        for folder in sub_folders(tree):
-            if not re.fullmatch(self.first, folder.name, re.IGNORECASE):
+        for folder in folders(tree):
+            if not self._is_first(folder):
                 collector.note_strays(tree, [folder])
             elif not collector.skips_link(folder.name, folder):
                 for path in collector.entries(folder):
-                    found.setdefault((_plain(folder.name), self._clip_name(path)), []).append(path)
+                    add(path, _plain(folder.name))
         return found
 
-    def _clip_name(self, path: Path) -> str:
-        name = path.stem if path.is_file() else path.name
-        match = re.match(self.named, name)
-        return _plain(match.group(1) if match else name)
-
-    def _corrected(
+    def _correct(
         self, rows: list[_Coded], protocol: str, on_disk: Mapping[tuple[str, ...], list[Path]], collector: Collector
-    ) -> list[_Coded]:
-        """The rows with what is known to be wrong put right, each time with a note."""
+    ) -> None:
+        """Put right what is known to be wrong with the rows, each time with a note."""
         for fix in self.corrections:
             if protocol not in fix.protocols and not (protocol == "own" and fix.emotion):
                 continue
@@ -200,15 +187,14 @@ class CodedDatabase:
             added = _Coded(fix.source, fix.subject, fix.clip, fix.emotion, onset, offset, name)
             if fix.frames is not None and not same and self._key(added) in on_disk:
                 rows.append(added)
-                told = f"added as {fix.emotion}, frames {fix.frames[0]} to {fix.frames[1]}"
+                told = f"added as {fix.emotion}, frames {onset} to {offset}"
             elif fix.frames is None and any(fix.stated in (None, rows[i].emotion) for i in same):
                 told = f"{rows[same[0]].emotion} in the sheet, taken as {fix.emotion or 'not of the protocol'}"
                 for i in same:
-                    rows[i] = replace(rows[i], emotion=fix.emotion or "left out")
+                    rows[i] = replace(rows[i], emotion=fix.emotion or _LEFT_OUT)
             else:
                 continue
             collector.notes.append(f"correction: {name}: {told} ({fix.source})")
-        return rows
 
     def _add_rows(
         self,
@@ -218,48 +204,48 @@ class CodedDatabase:
         on_disk: Mapping[tuple[str, ...], list[Path]],
         emotions: Mapping[str, str],
     ) -> None:
-        inside: Counter[str] = Counter()
-        outside: Counter[str] = Counter()
+        counts = {"selected": Counter[str](), "not part of the protocol": Counter[str]()}
         stated: dict[str, set[str]] = {}
         for row in rows:
             stated.setdefault(row.id.lower(), set()).add(row.emotion)
         seen: set[str] = set()
         for row in rows:
-            paths = on_disk.get(self._key(row), [])
+            paths, problem = on_disk.get(self._key(row), []), ""
             if len(stated[row.id.lower()]) > 1:
-                reason = f"{row.where}: the clip has rows of several emotions"
-                collector.skip(row.id, paths[0] if paths else sheet, reason)
+                problem = f"{row.where}: the clip has rows of several emotions"
             elif row.id.lower() in seen:
                 collector.notes.append(f"{row.where} repeats {row.id}")
-            elif emotions.get(row.emotion):
-                inside[row.emotion] += 1
-                self._add_clip(collector, sheet, row, emotions[row.emotion], paths)
+            elif label := emotions.get(row.emotion):
+                counts["selected"][row.emotion] += 1
+                problem = self._add_clip(collector, row, label, paths)
             elif row.emotion in emotions or row.emotion in _OUTSIDE:
-                outside[row.emotion] += 1
-            elif row.emotion != "left out":
-                reason = f"unknown emotion {row.emotion!r} in {row.where}"
-                collector.skip(row.id, paths[0] if paths else sheet, reason)
+                counts["not part of the protocol"][row.emotion] += 1
+            elif row.emotion != _LEFT_OUT:
+                problem = f"unknown emotion {row.emotion!r} in {row.where}"
+            if problem:
+                collector.skip(row.id, paths[0] if paths else sheet, problem)
             seen.add(row.id.lower())
-        for title, counts in (("selected", inside), ("not part of the protocol", outside)):
-            if counts:
-                counted = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counts.items()))
-                collector.notes.append(f"{sheet}: {title}: {counted}")
+        for title, counted in counts.items():
+            if counted:
+                shown = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counted.items()))
+                collector.notes.append(f"{sheet}: {title}: {shown}")
         if self.first is not None and not self.events:
             for key in sorted(set(on_disk) - set(map(self._key, rows))):
                 for path in on_disk[key]:
                     name = f"{path.parent.name}/{path.name}"
                     collector.skip(name, path, f"not in {sheet}, so its emotion is unknown")
 
-    def _add_clip(self, collector: Collector, sheet: Path, row: _Coded, label: str, paths: list[Path]) -> None:
+    def _add_clip(self, collector: Collector, row: _Coded, label: str, paths: list[Path]) -> str:
+        """Add the clip of a row; what is wrong where it cannot be."""
         cut = self.always_cut or not collector.cropped
         if not paths:
-            return collector.skip(row.id, sheet, f"{row.where} lists this {label} clip, but it is not on disk")
+            return f"{row.where} lists this {label} clip, but it is not on disk"
         if cut and (row.onset is None or row.offset is None):
-            return collector.skip(row.id, paths[0], f"{row.where} gives no onset and offset frame")
+            return f"{row.where} gives no onset and offset frame"
         for path in paths:
-            inner = path / self.inner if self.inner and (path / self.inner).is_dir() else path
+            inner = path / self.inner if (path / self.inner).is_dir() else path
             collector.add(row.id, inner, row.subject, label, row.onset, row.offset, stated=row.where, cut=cut)
-        return None
+        return ""
 
 
 def _plain(name: str) -> str:

@@ -46,11 +46,16 @@ class Columns:
     of the choice.
     """
 
+    names: Sequence[str]
     known: dict[str, int]
-    known_names: dict[str, str]
-    features: tuple[int, ...]
-    index: tuple[int, ...]
-    notes: tuple[str, ...]
+    features: list[int]
+    index: list[int]
+    notes: list[str]
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of the features."""
+        return [self.names[position] for position in self.features]
 
 
 def same_name(name: str) -> str:
@@ -67,28 +72,24 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
     """Tell from the names what each column is for; see `ROLES`.
 
     A name with a ``/`` is always a feature. ``label`` names the column of the labels, whatever it is called; ``drop``
-    those to leave out.
-
-    Raises
-    ------
-    DataError
-        If a name is there twice, is none, or two columns could be the same thing.
+    those to leave out. A name that is there twice, or is none, is a `DataError`; so are two columns that could be the
+    same thing.
     """
-    for wanted in [*drop, *([] if label is None else [label])]:
+    for wanted in (*drop, *([] if label is None else [label])):
         if wanted not in names:
             raise DataError(f"it has no column {wanted!r}; it has {_listed(names)}")
-    roles: dict[str, list[int]] = {role: [] for role in ROLES}
-    left_out, features, index, notes = [], [], [], []
+    candidates: dict[str, list[int]] = {role: [] for role in ROLES}
+    left_out, features, index, notes = list[str](), list[int](), list[int](), list[str]()
     for position, name in enumerate(names):
         plain = same_name(name)
         if name == label:
-            roles["label"].append(position)
+            candidates["label"].append(position)
         elif name in drop:
             notes.append(f"left out, as asked: {name}")
         elif "/" in name:
             features.append(position)
         elif plain in _ROLE:
-            roles[_ROLE[plain]].append(position)
+            candidates[_ROLE[plain]].append(position)
         elif name in ("", "#") or _INDEX.fullmatch(plain):
             index.append(position)
             left_out.append(name or f"the column without a name ({position + 1})")
@@ -97,54 +98,35 @@ def assign_columns(names: Sequence[str], label: str | None = None, drop: Collect
         else:
             features.append(position)
     known = {}
-    for role, positions in roles.items():
-        if positions:
-            known[role] = _choose(role, positions, names, label)
-            left_out += [names[position] for position in positions if position != known[role]]
-            if names[known[role]] != label and same_name(names[known[role]]) != role:
-                notes.append(f"{names[known[role]]} is taken as the {role}")
+    for role, positions in candidates.items():
+        # the column named by the user, else called as the role is, else the only one
+        asked = [position for position in positions if role == "label" and names[position] == label]
+        best = asked or [position for position in positions if same_name(names[position]) == role] or positions
+        if len(best) > 1:
+            raise DataError(
+                f"{_listed([names[position] for position in best])} could each be the {role}; leave out all but one "
+                "with --drop" + " or name it with --label" * (role == "label")
+            )
+        if best:
+            known[role] = best[0]
+            left_out += [names[position] for position in positions if position != best[0]]
+            if not asked and same_name(names[best[0]]) != role:
+                notes.append(f"{names[best[0]]} is taken as the {role}")
     counted = Counter(names[position] for position in features)
-    twice = [name for name, count in counted.items() if count > 1]
-    if twice:
+    if twice := [name for name, count in counted.items() if count > 1]:
         raise DataError(f"its columns {_listed(twice)} are there more than once; give each a name of its own")
     if left_out:
         notes.append(f"left out, as bookkeeping and no feature: {_listed(left_out)} (a feature is called GROUP/NAME)")
-    known_names = {role: names[position] for role, position in known.items()}
-    return Columns(known, known_names, tuple(features), tuple(index), tuple(notes))
+    return Columns(names, known, features, index, notes)
 
 
-def _choose(role: str, positions: list[int], names: Sequence[str], label: str | None) -> int:
-    """The column that has the role: the one named by the user, else by the role's own name, else the only one."""
-    if role == "label" and label is not None:
-        exact = [position for position in positions if names[position] == label]
-    else:
-        exact = [position for position in positions if same_name(names[position]) == role]
-    if len(exact or positions) > 1:
-        raise DataError(
-            f"{_listed([names[position] for position in exact or positions])} could each be the {role}; leave out all "
-            "but one with --drop" + " or name it with --label" * (role == "label")
-        )
-    return (exact or positions)[0]
-
-
+@np.errstate(over="ignore", invalid="ignore")  # what is too large is refused later, for what it is
 def check_features(
     features: npt.NDArray[np.float64], names: Sequence[str], labels: npt.NDArray[Any] | None, remedy: str
 ) -> None:
-    """Refuse a feature that looks like bookkeeping: the number of the row, a code of the label.
+    """Refuse a feature (n, p) that looks like bookkeeping, unless its name has a ``/``: rows' numbers, a label's code.
 
-    Parameters
-    ----------
-    features : array of shape (n, p)
-    names : sequence of str
-        Those with a ``/`` are not asked.
-    labels : array of shape (n,), or None
-    remedy : str
-        What to do about it; ``{name}`` is the column.
-
-    Raises
-    ------
-    DataError
-        It names the column and says why.
+    The `DataError` names the column, says why, and what to do about it (``remedy``, where ``{name}`` is the column).
     """
     codes = None if labels is None else np.unique(labels, return_inverse=True)[1]
     for start in range(0, features.shape[1], _BLOCK):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -73,20 +73,31 @@ class FeatureDataset:
     feature_names: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        self._set_features()
-        object.__setattr__(self, "class_names", tuple(str(class_name) for class_name in self.class_names))
-        if self.labels is not None:
-            self._set_labels(np.asarray(self.labels))
-        object.__setattr__(self, "parameters", dict(self.parameters))
-        n_features = self.X.shape[1]
-        for column, size in (("subjects", len(self)), ("sample_ids", len(self)), ("feature_names", n_features)):
-            values = getattr(self, column)
-            if values is not None:
-                values = _owned(np.asarray(values, dtype=np.str_), np.asarray(values))
+        class_names, n_classes = tuple(map(str, self.class_names)), len(self.class_names)
+        features, groups = self._checked_features()
+        labels = None if self.labels is None else np.asarray(self.labels)
+        if labels is not None:
+            if labels.shape != (len(features),):
+                raise DataError(f"{self.name}: {labels.size} labels for {len(features)} samples")
+            if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= n_classes:
+                allowed = f"0…{n_classes - 1} ({', '.join(class_names)})"
+                raise DataError(f"{self.name}: labels must be integers {allowed}, got {np.unique(labels)}")
+            labels = read_only(labels.astype(np.int64))
+        checked: dict[str, Any] = {"features": features, "groups": groups, "labels": labels}
+        checked |= {"class_names": class_names, "parameters": dict(self.parameters)}
+        n_features = features[0].size
+        for column, size, of in (
+            ("subjects", len(features), "samples"),
+            ("sample_ids", len(features), "samples"),
+            ("feature_names", n_features, "features"),
+        ):
+            if (given := getattr(self, column)) is not None:
+                values = np.asarray(given, dtype=np.str_)
                 if values.shape != (size,):
-                    of = "features" if column == "feature_names" else "samples"
                     raise DataError(f"{self.name}: {values.size} {column} for {size} {of}")
-                object.__setattr__(self, column, values)
+                checked[column] = _owned(values, np.asarray(given))
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         self._check_names()
 
     def _check_names(self) -> None:
@@ -98,19 +109,20 @@ class FeatureDataset:
                 if problem := name_problem(str(name)):
                     raise DataError(f"{self.name!a}: {problem}; rename it")
         for kind, several in (("classes", self.class_names), ("feature names", self.feature_names)):
-            if several is not None and len(set(several)) < len(several):
-                twice = next(name for name, count in Counter(several).items() if count > 1)
-                raise DataError(f"{self.name}: {kind} must differ, {twice} is there more than once")
+            counted = Counter(() if several is None else several)
+            if twice := [name for name, count in counted.items() if count > 1]:
+                raise DataError(f"{self.name}: {kind} must differ, {twice[0]} is there more than once")
 
-    def _set_features(self) -> None:
+    def _checked_features(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64] | None]:
+        """The features in their shape as float64, and the groups, None where they are the canonical ones."""
         given = features = np.asarray(self.features)
         if features.dtype.kind not in "fiu":
             raise DataError(f"{self.name}: features must be numbers, got dtype {features.dtype}")
         if features.ndim not in (2, 3) or 0 in features.shape[1:]:
-            raise DataError(
-                f"{self.name}: features have shape {features.shape}; expected (n, {_CANONICAL[0]}, {_CANONICAL[1]}), "
-                "or (n, n_features) with the group of each feature"
+            expected = (
+                f"expected (n, {_CANONICAL[0]}, {_CANONICAL[1]}), or (n, n_features) with the group of each feature"
             )
+            raise DataError(f"{self.name}: features have shape {features.shape}; {expected}")
         if len(features) == 0:
             raise DataError(f"{self.name}: no samples")
         groups = self._checked_groups(features)
@@ -120,44 +132,28 @@ class FeatureDataset:
         # "not below" also catches NaN; the maximum spares an array as large as the features
         if not max(abs(features.max()), abs(features.min())) <= _LARGEST:
             bad = ~(np.abs(features) <= _LARGEST).all(axis=tuple(range(1, features.ndim)))
-            raise DataError(
-                f"{self.name}: NaN, infinite or huge features (beyond {_LARGEST:g}) in sample {int(np.argmax(bad))} "
-                f"({bad.sum()} in all)"
-            )
-        object.__setattr__(self, "features", _owned(features, given))
-        object.__setattr__(self, "groups", groups)
+            where = f"in sample {int(np.argmax(bad))} ({bad.sum()} in all)"
+            raise DataError(f"{self.name}: NaN, infinite or huge features (beyond {_LARGEST:g}) {where}")
+        return _owned(features, given), groups
 
     def _checked_groups(self, features: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
-        """The groups, or None where they are the canonical ones."""
         n_features = int(np.prod(features.shape[1:]))
         canonical = np.repeat(np.arange(_CANONICAL[0]), _CANONICAL[1])
-        if self.groups is None and features.ndim == 3:
-            groups = np.repeat(np.arange(features.shape[1]), features.shape[2])
-        elif self.groups is None and n_features == len(canonical):
-            groups = canonical
-        elif self.groups is None:
-            raise DataError(
-                f"{self.name}: {n_features} features without groups; give the group of each feature, or "
-                f"{len(canonical)} features in the shape {_CANONICAL}"
-            )
-        else:
+        if self.groups is not None:
             groups = np.asarray(self.groups)
+        elif features.ndim == 3:
+            groups = np.repeat(np.arange(features.shape[1]), features.shape[2])
+        elif n_features == len(canonical):
+            return None
+        else:
+            needed = f"give the group of each feature, or {len(canonical)} features in the shape {_CANONICAL}"
+            raise DataError(f"{self.name}: {n_features} features without groups; {needed}")
         if groups.shape != (n_features,) or groups.dtype.kind not in "iu":
             raise DataError(f"{self.name}: groups must be {n_features} integers, got {groups.dtype} {groups.shape}")
         n_groups = int(groups.max()) + 1
         if groups.min() < 0 or n_groups > n_features or (np.bincount(groups, minlength=n_groups) == 0).any():
             raise DataError(f"{self.name}: groups must number 0, 1, 2 … without a gap, got {np.unique(groups)}")
         return None if np.array_equal(groups, canonical) else read_only(groups.astype(np.int64))
-
-    def _set_labels(self, labels: npt.NDArray[Any]) -> None:
-        if labels.shape != (len(self),):
-            raise DataError(f"{self.name}: {labels.size} labels for {len(self)} samples")
-        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(self.class_names):
-            raise DataError(
-                f"{self.name}: labels must be integers 0…{len(self.class_names) - 1} ({', '.join(self.class_names)}), "
-                f"got {np.unique(labels)}"
-            )
-        object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
 
     def __len__(self) -> int:
         return len(self.features)
@@ -206,17 +202,9 @@ class FeatureDataset:
     def select(self, rows: npt.ArrayLike) -> FeatureDataset:
         """The samples at some indices, or where a mask is true, in that order."""
         index = np.asarray(rows)
-
-        def part(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-            return None if values is None else values[index]
-
-        return replace(
-            self,
-            features=read_only(self.features[index]),
-            labels=part(self.labels),
-            subjects=part(self.subjects),
-            sample_ids=part(self.sample_ids),
-        )
+        columns = {name: getattr(self, name) for name in ("labels", "subjects", "sample_ids")}
+        parts = {name: values[index] for name, values in columns.items() if values is not None}
+        return replace(self, features=read_only(self.features[index]), **parts)
 
     @cached_property
     def digest(self) -> str:
@@ -242,13 +230,24 @@ class FeatureDataset:
         return sha.hexdigest()
 
 
+def _bases(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """An array, and all that it is a view of."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        yield base
+        base = base.base
+
+
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Lock an array, and what it is a view of, and give it back: a dataset then shares its memory."""
-    locked: Any = array
-    while isinstance(locked, np.ndarray):
-        locked.setflags(write=False)
-        locked = locked.base
+    for base in _bases(array):
+        base.setflags(write=False)
     return array
+
+
+def _writeable(array: npt.NDArray[Any]) -> bool:
+    """Whether an array or one that it is a view of can be written to."""
+    return any(base.flags.writeable for base in _bases(array))
 
 
 def _owned(array: npt.NDArray[Any], given: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -256,12 +255,3 @@ def _owned(array: npt.NDArray[Any], given: npt.NDArray[Any]) -> npt.NDArray[Any]
     if _writeable(given) and np.may_share_memory(array, given):
         array = array.copy()
     return read_only(array)
-
-
-def _writeable(array: Any) -> bool:
-    """Whether an array or one that it is a view of can be written to."""
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return True
-        array = array.base
-    return False

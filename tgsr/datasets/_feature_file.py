@@ -65,13 +65,7 @@ def is_feature_file(path: str | os.PathLike[str]) -> bool:
 
 
 def feature_file_name(path: str | os.PathLike[str]) -> str:
-    """Database name in a feature file's header; the features are not read.
-
-    Raises
-    ------
-    DataError
-        If the header cannot be read.
-    """
+    """Database name in a feature file's header; the features are not read."""
     with open_archive(path) as members:
         return _checked_name(json.loads(str(members["header"])), path)
 

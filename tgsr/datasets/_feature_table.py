@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._columns import Columns, assign_columns, check_features, has_role
+from tgsr.datasets._columns import ROLES, Columns, assign_columns, check_features, has_role
 from tgsr.datasets._table import MOST_COLUMNS, Line, number, read_lines
 from tgsr.errors import DataError
 
-__all__ = ["MOST_BYTES", "check_size", "known_texts", "read_feature_table"]
+__all__ = ["MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
 
 MOST_BYTES = 2**29
 """Of a file, and of its values as float64."""
@@ -39,11 +40,14 @@ def read_feature_table(path: Path, label: str | None = None, drop: Collection[st
         If a cell is missing or no number, or it is not clear what a row or a column is; it names the line and column.
     """
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_text
-    columns, names, features, texts = read(path, label, drop)
-    known = {role: known_texts(role, values, f"column {columns.known_names[role]}: ") for role, values in texts.items()}
-    check_features(features, names, known.get("label"), _REMEDY)
-    return {"label": None, "subject": None, "clip": None, **known, "features": features, "names": names,
-            "notes": columns.notes}  # fmt: skip
+    columns, features, texts = read(path, label, drop)
+    if not features.size:
+        raise DataError("it has no column of features" if len(features) else "it has no samples")
+    rows: dict[str, Any] = dict.fromkeys(ROLES)
+    for role, position in columns.known.items():
+        rows[role] = known_texts(role, texts[role], f"column {columns.names[position]}: ")
+    check_features(features, columns.feature_names, rows["label"], _REMEDY)
+    return {**rows, "features": features, "names": columns.feature_names, "notes": columns.notes}
 
 
 def check_size(n_values: int, n_columns: int = 0) -> None:
@@ -71,21 +75,42 @@ def known_texts(role: str, values: Sequence[str], where: str = "") -> npt.NDArra
     return np.array(values, dtype=np.str_)
 
 
-Parts = tuple[Columns, list[str], npt.NDArray[np.float64], dict[str, list[str]]]
+def as_text(cell: Any, what: str) -> str:
+    """A label, person or clip as text: whole numbers without a point, empty for None and NaN."""
+    if isinstance(cell, bool) or not isinstance(cell, (str, bytes, int, float, type(None))):
+        raise DataError(f"{what} are text or whole numbers, got {type(cell).__name__}")
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:.0f}" if cell.is_integer() else repr(cell)
+    return (cell.decode("utf-8") if isinstance(cell, bytes) else str(cell)).strip()
+
+
+Parts = tuple[Columns, npt.NDArray[np.float64], dict[str, list[str]]]
 
 
 def _read_text(path: Path, label: str | None, drop: Collection[str]) -> Parts:
-    lines = read_lines(path)
-    header, lines = _header(lines)
+    header, lines = _header(read_lines(path))
     check_size(0, len(header))
     columns = assign_columns(header, label, drop)
-    names = [header[position] for position in columns.features]
-    parser = _Parser(header, columns)
-    rows = [parser.numbers(line) for line in parser.checked(lines)]
-    if not rows or not names:
-        raise DataError("it has no samples" if not rows else "it has no column of features")
-    parser.finish()
-    return columns, names, np.array(rows), parser.texts
+    numbers = _Numbers(columns)
+    texts: dict[str, list[str]] = {role: [] for role in columns.known}
+    rows = []
+    for line in lines:
+        if len(line.cells) < len(header) or any(line.cells[len(header) :]):
+            raise DataError(
+                f"line {line.number} has {len(line.cells)} cells and the header {len(header)}; quote cells that hold "
+                "the delimiter (decimal commas, too), and give an index its name or leave it out (index=False)"
+            )
+        check_size(len(header) * (len(rows) + 1))
+        for position in columns.index:
+            if not _is_number(line.cells[position]):
+                raise DataError(_text_index(header[position], line.cells[position]))
+        for role, position in columns.known.items():
+            texts[role].append(line.cells[position])
+        rows.append(numbers.read(line))
+    numbers.check_commas()
+    return columns, np.array(rows), texts
 
 
 def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
@@ -103,7 +128,7 @@ def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
         return marked.cells, chain([line], lines)
     after = next(lines, None)
     lines = lines if after is None else chain([after], lines)
-    if numeric and not any(has_role(cell) for cell in line.cells):
+    if numeric and not any(map(has_role, line.cells)):
         counted = numeric in ([str(n) for n in range(start, start + len(numeric))] for start in (0, 1))
         others = {cell for cell in line.cells if not _is_number(cell)}
         below = () if after is None else after.cells[1:] if "" in others else after.cells
@@ -114,9 +139,11 @@ def _header(lines: Iterator[Line]) -> tuple[tuple[str, ...], Iterator[Line]]:
             )
     while width > 1 and not line.cells[width - 1]:
         width -= 1  # a delimiter at the end of the lines
-    nameless = [n for n, cell in enumerate(line.cells[1:width], start=2) if not cell]
-    if nameless:
-        raise DataError(f"line {line.number}: column {nameless[0]} has no name; give it one, or remove the column")
+    if width == 1 < len(line.cells) and after is not None and len(after.cells) == 1:
+        width = 2  # at the end of this line only, it may belong to the name
+    if "" in line.cells[1:width]:
+        nameless = line.cells.index("", 1) + 1
+        raise DataError(f"line {line.number}: column {nameless} has no name; give it one, or remove the column")
     return line.cells[:width], lines
 
 
@@ -131,67 +158,41 @@ def _is_number(cell: str) -> bool:
     return number(cell) is not None or number(cell, comma=True) is not None or cell.lower() in ("nan", "inf", "-inf")
 
 
-class _Parser:
-    """Lines of text as numbers and names; what is no number is refused with its place."""
+class _Numbers:
+    """The features of lines of text; commas are decimal ones where nothing speaks against it."""
 
-    def __init__(self, header: tuple[str, ...], columns: Columns) -> None:
-        self.texts: dict[str, list[str]] = {role: [] for role in columns.known}
-        self._header, self._columns = header, columns
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
         self._commas: list[tuple[int, str]] = []
         self._points = False
-        self._n_values = 0
 
-    def checked(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """The lines that have a cell for each name."""
-        width = len(self._header)
-        for line in lines:
-            n_cells = len(line.cells)
-            if n_cells < width or any(line.cells[width:]):
-                raise DataError(
-                    f"line {line.number} has {n_cells} cells and the header {width}; quote cells that hold the "
-                    "delimiter (decimal commas, too), and give an index its name or leave it out (index=False)"
-                )
-            self._n_values += width
-            check_size(self._n_values)
-            for position in self._columns.index:
-                if not _is_number(line.cells[position]):
-                    raise DataError(_text_index(self._header[position], line.cells[position]))
-            for role, position in self._columns.known.items():
-                self.texts[role].append(line.cells[position])
-            yield line
-
-    def numbers(self, line: Line) -> npt.NDArray[np.float64]:
-        """The features of a line."""
+    def read(self, line: Line) -> npt.NDArray[np.float64]:
+        """The features of a line; what is no number is refused with its place."""
         cells = [line.cells[position] for position in self._columns.features]
         text = "".join(cells)
-        try:
-            if not text.isascii() or any(character in text for character in "_nN"):
-                raise ValueError  # what Python takes for numbers besides: 1_000, nan
-            row = np.array(list(map(float, cells)))
-            self._points = self._points or "." in text
-        except ValueError:
-            row = np.array([self._number(line, *pair) for pair in zip(self._columns.features, cells, strict=True)])
-        return row
+        self._points = self._points or "." in text
+        if text.isascii() and not any(character in text for character in "_nN"):  # Python reads 1_000 and nan, too
+            with suppress(ValueError):
+                return np.array(list(map(float, cells)))
+        return np.array([self._number(line.number, *pair) for pair in enumerate(cells)])
 
-    def _number(self, line: Line, position: int, cell: str) -> float:
+    def _number(self, line: int, position: int, cell: str) -> float:
         value = number(cell)
-        if value is not None:
-            self._points = self._points or "." in cell
-        elif "," in cell and (value := number(cell, comma=True)) is not None:
-            self._commas.append((line.number, cell))
+        if value is None and "," in cell and (value := number(cell, comma=True)) is not None:
+            self._commas.append((line, cell))
         if value is None:
-            name = self._header[position]
+            name = self._columns.feature_names[position]
             what = f"{cell!a:.40} is no finite number" if cell else "an empty cell"
             label = "" if "label" in self._columns.known else f", or, if it is the label, --label '{name}'"
-            raise DataError(f"line {line.number}, column {name}: {what}; correct it, or --drop '{name}'{label}")
+            raise DataError(f"line {line}, column {name}: {what}; correct it, or --drop '{name}'{label}")
         return value
 
-    def finish(self) -> None:
-        """Refuse commas that may be decimal ones or divide thousands."""
+    def check_commas(self) -> None:
+        """Refuse commas that may divide thousands, or stand beside points."""
         if self._commas and (self._points or all(_THOUSANDS.fullmatch(cell) for _, cell in self._commas)):
-            number_, cell = self._commas[0]
+            line, cell = self._commas[0]
             mixed = "points are there, too" if self._points else "they may divide thousands"
-            raise DataError(f"line {number_}: is {cell} a decimal comma? {mixed}; write 1234.5 for all numbers")
+            raise DataError(f"line {line}: is {cell} a decimal comma? {mixed}; write 1234.5 for all numbers")
 
 
 def _read_parquet(path: Path, label: str | None, drop: Collection[str]) -> Parts:
@@ -201,31 +202,22 @@ def _read_parquet(path: Path, label: str | None, drop: Collection[str]) -> Parts
     stated: Any = pyarrow.parquet.read_metadata(path)
     check_size(stated.num_rows * stated.num_columns, stated.num_columns)
     table: Any = pyarrow.parquet.read_table(path)  # pandas' index is a column like the others
-    header = [str(name).strip() for name in table.column_names]
-    columns = assign_columns(header, label, drop)
-    names = [header[position] for position in columns.features]
-    if not table.num_rows or not names:
-        raise DataError("it has no samples" if not table.num_rows else "it has no column of features")
+    columns = assign_columns([str(name).strip() for name in table.column_names], label, drop)
+    types = table.schema.types
     for position in columns.index:
-        if kinds.is_string(table.schema.types[position]) or kinds.is_large_string(table.schema.types[position]):
-            raise DataError(_text_index(header[position], table.column(position)[0].as_py()))
-    features = np.empty((table.num_rows, len(names)))
-    for place, (position, name) in enumerate(zip(columns.features, names, strict=True)):
-        kind = table.schema.types[position]
+        if table.num_rows and (kinds.is_string(types[position]) or kinds.is_large_string(types[position])):
+            raise DataError(_text_index(columns.names[position], table.column(position)[0].as_py()))
+    features = np.empty((table.num_rows, len(columns.features)))
+    for place, position in enumerate(columns.features):
+        name, kind = columns.names[position], types[position]
         if not (kinds.is_integer(kind) or kinds.is_floating(kind)):
             raise DataError(f"column {name} holds {kind} and no numbers; {_REMEDY.format(name=name)}")
         features[:, place] = table.column(position).to_numpy()
         bad = np.flatnonzero(~np.isfinite(features[:, place]))
         if bad.size:
             raise DataError(f"row {bad[0] + 1}, column {name}: no finite number; correct it, or --drop '{name}'")
-    texts = {role: [_text(cell) for cell in table.column(at).to_pylist()] for role, at in columns.known.items()}
-    return columns, names, features, texts
-
-
-def _text(cell: Any) -> str:
-    """A cell of a label, person or clip: whole numbers without a point, as text has them."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if cell is not None and (isinstance(cell, bool) or not isinstance(cell, (str, int, float))):
-        raise DataError(f"labels, subjects and clips are text or numbers, got {cell!a:.40}")
-    return "" if cell is None else str(cell).strip()
+    texts = {
+        role: [as_text(cell, f"{role}s") for cell in table.column(position).to_pylist()]
+        for role, position in columns.known.items()
+    }
+    return columns, features, texts

@@ -16,7 +16,7 @@ from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
 from tgsr.datasets._dataset import FeatureDataset
 from tgsr.datasets._feature_file import open_archive
-from tgsr.datasets._feature_table import MOST_BYTES, check_size, known_texts, read_feature_table
+from tgsr.datasets._feature_table import MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
 from tgsr.datasets.loaders import canonical_name
 from tgsr.errors import DataError, MissingDataError
@@ -99,71 +99,59 @@ def import_features(
 
 def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, Any]:
     """What a file holds: features, and label, subject, clip, groups and names where there are."""
+    found: dict[str, Any] = {}
     with open_archive(path, "the features cannot be read") as members:
-        found: dict[str, Any] = {}
         for member in members.files:
             role = next((role for role, names in ROLES.items() if same_name(member) in names.split()), member)
             role = _SHORT.get(role, role)
             if role in found:
                 raise DataError(f"{member} and another member could each be its {role}s; keep one")
-            found[role] = _member(members, member)
+            try:
+                found[role] = np.asarray(members[member])
+            except ValueError as error:
+                if "allow_pickle" not in str(error):
+                    raise
+                remedy = f"save numbers, or text as {member}.astype(str)"
+                raise DataError(f"{member} cannot be read, it holds Python objects; {remedy}") from error
     if "features" not in found:
         raise DataError(f"no member features; it has {', '.join(found) or 'none'}")
-    features, class_names = found.pop("features"), found.pop("class_names", None)
+    used = ("features", "label", "class_names", "subject", "clip", "groups", "feature_names")
+    features, labels, class_names, subjects, clips, groups, names = (found.pop(role, None) for role in used)
     check_size(features.size)
-    labels = found.pop("label", None)
-    rows: dict[str, Any] = {"features": features, "groups": found.pop("groups", None)}
-    rows["label"] = None if labels is None else known_texts("label", _labels(labels, class_names, label_map))
-    for role in ("subject", "clip"):
-        values = found.pop(role, None)
-        rows[role] = None if values is None else known_texts(role, _texts(values, f"{role}s"))
-    names = found.pop("feature_names", None)
-    rows["names"] = None if names is None else _texts(names, "feature_names")
-    rows["notes"] = [f"members that are not used: {', '.join(found)}"] if found else []
-    if features.ndim == 2 and rows["groups"] is None and features.shape[1] != _CANONICAL:
-        numbered = rows["names"] or [f"{n}" for n in range(features.shape[1])]
-        if features.dtype.kind in "fiu" and len(numbered) == features.shape[1]:
+    rows: dict[str, Any] = {
+        "features": features,
+        "label": None if labels is None else known_texts("label", _labels(labels, class_names, label_map)),
+        "subject": None if subjects is None else known_texts("subject", _texts(subjects, "subjects")),
+        "clip": None if clips is None else known_texts("clip", _texts(clips, "clips")),
+        "names": None if names is None else _texts(names, "feature_names"),
+        "groups": groups,
+        "notes": [f"members that are not used: {', '.join(found)}"] if found else [],
+    }
+    if features.ndim == 2 and groups is None and features.shape[1] != _CANONICAL and features.dtype.kind in "fiu":
+        numbered = rows["names"] or list(map(str, range(features.shape[1])))
+        if len(numbered) == features.shape[1]:
             check_features(features, numbered, rows["label"], "leave it out of features, or give its group in groups")
     return rows
-
-
-def _member(members: Any, name: str) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(members[name])
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise DataError(
-            f"{name} cannot be read, it holds Python objects; save numbers, or text as {name}.astype(str)"
-        ) from error
 
 
 def _texts(values: npt.NDArray[Any], what: str) -> list[str]:
     """A vector, or a column or row, as text; whole numbers without a point, NaN as no text."""
     if values.ndim != 1 and values.size != max(values.shape, default=0):
         raise DataError(f"{what} have the shape {values.shape}; give a vector, one for each sample")
-    values = values.ravel()
-    if values.dtype.kind == "f":
-        return [
-            "" if value != value else f"{value:.0f}" if value.is_integer() else repr(value) for value in values.tolist()
-        ]
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
-    if values.dtype.kind not in "Uiu":
+    if values.dtype.kind not in "fUSiu":  # times would be whole numbers, too
         raise DataError(f"{what} are text or whole numbers, got {values.dtype}")
-    return [str(value).strip() for value in values.tolist()]
+    return [as_text(value, what) for value in values.ravel().tolist()]
 
 
 def _labels(
     labels: npt.NDArray[Any], class_names: npt.NDArray[Any] | None, label_map: Mapping[str, str] | None
 ) -> list[str]:
+    """Labels as text; numbers are places in ``class_names``, or, without these, what the label map names."""
     texts = _texts(labels, "labels")
-    if labels.dtype.kind not in "fiu":
+    if labels.dtype.kind not in "fiu" or (class_names is None and label_map is not None):
         return texts
     if class_names is None:
-        if label_map is None:
-            raise DataError("labels are numbers; give class_names too, or a label map, or labels as text")
-        return texts
+        raise DataError("labels are numbers; give class_names too, or a label map, or labels as text")
     names, codes = _texts(class_names, "class_names"), labels.ravel()
     if codes.size and not (np.isin(codes, np.arange(len(names)))).all():
         raise DataError(f"labels must be 0…{len(names) - 1}, got {np.unique(codes)}")
@@ -193,20 +181,17 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
         groups = np.arange(features.shape[1])
     labels, classes, kept = rows["label"], CLASS_NAMES, None
     if labels is not None:
-        labels = labels if label_map is None else _mapped(labels, label_map)
+        parameters["label_map"] = "" if label_map is None else "own"
+        if label_map is not None:
+            unknown = sorted({label for label in labels.tolist() if label.lower() not in label_map})
+            if unknown:
+                raise DataError(f"labels that the label map lacks: {', '.join(unknown[:5])}")
+            labels = np.array([label_map[label.lower()] for label in labels.tolist()], dtype=np.str_)
         found = sorted({*labels.tolist()} - {""})
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
         labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
-        parameters["label_map"] = "" if label_map is None else "own"
     dataset = FeatureDataset(
         name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups, feature_names=names
     )
     return dataset if kept is None or kept.all() else dataset.select(kept)
-
-
-def _mapped(labels: npt.NDArray[np.str_], label_map: Mapping[str, str]) -> npt.NDArray[np.str_]:
-    unknown = sorted({label for label in labels.tolist() if label.lower() not in label_map})
-    if unknown:
-        raise DataError(f"labels that the label map lacks: {', '.join(unknown[:5])}")
-    return np.array([label_map[label.lower()] for label in labels.tolist()], dtype=np.str_)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tgsr.datasets._alignment import align_dataset
 from tgsr.datasets._dataset import FeatureDataset, read_only
@@ -75,7 +73,7 @@ class DatabasePair:
     @cached_property
     def shared_subjects(self) -> tuple[str, ...]:
         """People known to be in both, such as ``"SMIC/s11"``: SMIC's cameras saw the same ones."""
-        return tuple(sorted(_people(self.source) & _people(self.target)))
+        return tuple(sorted(set(_people(self.source)) & set(_people(self.target))))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -120,34 +118,38 @@ def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
     first, *others = datasets
     if not others:
         return first
+    name = "+".join(data.name for data in datasets)
     if len({data.name for data in datasets}) < len(datasets):
-        raise ProtocolError(f"{'+'.join(data.name for data in datasets)}: a database is named twice")
+        raise ProtocolError(f"{name}: a database is named twice")
     named = next((data for data in datasets if data.feature_names is not None), first)
     aligned = [align_dataset(named, data) for data in datasets]
-    names = _common_classes(aligned)
+    class_names = _common_classes(aligned)
     notes: list[str] = []
-    parts = [_on_classes(data, names, notes) for data in aligned]
-    known = all(data.subjects is not None for data in parts)
+    parts = [_on_classes(data, class_names, notes) for data in aligned]
+    people = [_people(data) for data in parts if data.subjects is not None]
+    samples = [
+        f"{data.name}/{sample}"
+        for data in parts
+        for sample in (range(len(data)) if data.sample_ids is None else data.sample_ids.tolist())
+    ]
+    first, *others = parts
+    parameters = {
+        key: value
+        for key, value in first.parameters.items()
+        if all(part.parameters.get(key) == value for part in others)
+    }
+    parameters["origin"] = "generated" if any(part.is_generated for part in parts) else "pooled"
     return FeatureDataset(
-        name="+".join(data.name for data in parts),
+        name=name,
         features=read_only(np.concatenate([data.features for data in parts])),
         labels=np.concatenate([data.known_labels for data in parts]),
-        class_names=names,
-        subjects=np.concatenate([_qualified(data) for data in parts]) if known else None,
-        sample_ids=np.concatenate([_sample_ids(data) for data in parts]),
-        parameters=_pooled_parameters(parts, notes),
+        class_names=class_names,
+        subjects=np.concatenate(people) if len(people) == len(parts) else None,
+        sample_ids=np.array(samples, dtype=np.str_),
+        parameters={**parameters, _QUALIFIED: [part.name for part in parts], "notes": notes},
         groups=named.groups,
         feature_names=named.feature_names,
     )
-
-
-def _pooled_parameters(parts: Sequence[FeatureDataset], notes: list[str]) -> dict[str, Any]:
-    first = parts[0].parameters
-    common = {
-        key: value for key, value in first.items() if all(part.parameters.get(key) == value for part in parts[1:])
-    }
-    origin = "generated" if any(part.is_generated for part in parts) else "pooled"
-    return {**common, "origin": origin, _QUALIFIED: [part.name for part in parts], "notes": notes}
 
 
 def _common_classes(datasets: Sequence[FeatureDataset]) -> tuple[str, ...]:
@@ -202,17 +204,8 @@ def _families(data: FeatureDataset) -> set[str]:
     return {_family(name) for name in data.parameters.get(_QUALIFIED, [data.name])}
 
 
-def _qualified(data: FeatureDataset) -> npt.NDArray[np.str_]:
-    """Subjects with their database in front."""
+def _people(data: FeatureDataset) -> list[str]:
+    """Who is seen in each sample, with the database in front; empty where that is not known."""
     subjects = [] if data.subjects is None else data.subjects.tolist()
     prefix = "" if _QUALIFIED in data.parameters else f"{_family(data.name)}/"
-    return np.array([f"{prefix}{subject}" for subject in subjects], dtype=np.str_)
-
-
-def _people(data: FeatureDataset) -> set[str]:
-    return set(_qualified(data).tolist())
-
-
-def _sample_ids(data: FeatureDataset) -> npt.NDArray[np.str_]:
-    ids = range(len(data)) if data.sample_ids is None else data.sample_ids.tolist()
-    return np.array([f"{data.name}/{sample}" for sample in ids], dtype=np.str_)
+    return [f"{prefix}{subject}" for subject in subjects]

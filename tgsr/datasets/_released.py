@@ -51,12 +51,7 @@ def is_released_name(path: str | os.PathLike[str]) -> bool:
 def released_databases(path: str | os.PathLike[str]) -> list[str]:
     """Names of the databases whose features a ``.mat`` file holds; values are not read.
 
-    Raises
-    ------
-    MissingDataError
-        If there is no such file, or it holds no database's features.
-    DataError
-        If the file is no MATLAB file or is truncated.
+    A file without any is a `MissingDataError`, one that is no MATLAB file or is truncated a `DataError`.
     """
     path, variables = _variables(path)
     names = [prefix.upper() for prefix in _prefixes(variables) if prefix.upper() in DATABASES.values()]
@@ -87,10 +82,8 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
     The subjects of the files as they were released are known by inference only: see ``parameters["subjects"]``.
     """
     path, variables = _variables(path)
-    found = _prefixes(variables)
-    if database is not None:
-        wanted = database_name(database)
-        found = [prefix for prefix in found if prefix.upper() == wanted]
+    wanted = None if database is None else database_name(database)
+    found = [prefix for prefix in _prefixes(variables) if wanted in (None, prefix.upper())]
     if len(found) != 1 or f"{found[0]}{_LABEL}" not in variables:
         raise MissingDataError(_wrong_variables(path, database, variables))
     prefix = found[0]
@@ -105,24 +98,16 @@ def load_released(path: str | os.PathLike[str], database: str | None = None) -> 
         )
     if not np.isin(labels, np.arange(1, len(CLASS_NAMES) + 1)).all():
         raise DataError(f"{path}: {prefix}{_LABEL} must hold 1, 2 or 3, got {np.unique(labels)}")
-    name = database_name(prefix)
-    subjects = _inferred_subjects(name, labels.astype(np.int64) - 1)
+    name, labels = database_name(prefix), labels.astype(np.int64) - 1
+    parameters, subjects = dict(_PARAMETERS), None
+    # other files of this format have other numbers of samples a class
+    if name in _SUBJECTS and tuple(np.bincount(labels, minlength=len(CLASS_NAMES))) == EXPECTED_COUNTS[name]:
+        runs = [run.split(":") for run in _SUBJECTS[name].split()]
+        subjects = np.repeat([subject for subject, _ in runs], [int(count) for _, count in runs]).astype(np.str_)
+        parameters["subjects"] = "inferred from the labels"
     with reading(path):
-        return FeatureDataset(
-            name=name,
-            features=read_only(released_to_canonical(np.ascontiguousarray(features, dtype=np.float64))),
-            labels=labels.astype(np.int64) - 1,
-            subjects=subjects,
-            parameters=_PARAMETERS if subjects is None else {**_PARAMETERS, "subjects": "inferred from the labels"},
-        )
-
-
-def _inferred_subjects(database: str, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.str_] | None:
-    """The subject of each row of a released file; None for other files, which have other numbers of samples a class."""
-    runs = [run.split(":") for run in _SUBJECTS.get(database, "").split()]
-    if not runs or tuple(np.bincount(labels, minlength=len(CLASS_NAMES))) != EXPECTED_COUNTS[database]:
-        return None
-    return np.repeat([subject for subject, _ in runs], [int(count) for _, count in runs]).astype(np.str_)
+        features = read_only(released_to_canonical(np.ascontiguousarray(features, dtype=np.float64)))
+        return FeatureDataset(name, features, labels, subjects=subjects, parameters=parameters)
 
 
 def _prefixes(variables: list[str]) -> list[str]:
@@ -173,20 +158,19 @@ def _read(path: Path, variable: str) -> npt.NDArray[Any]:
 
 def _dataset(path: Path, file: h5py.File, variable: str) -> h5py.Dataset:
     """A dataset of the file itself: not a link to another file, nor stored in one, nor larger than a database is."""
-    values = _linked(file, variable)
+
+    def linked(group: h5py.Group, name: str) -> Any:
+        return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+
+    values = linked(file, variable)
     if isinstance(values, h5py.Group):
-        if "MATLAB_sparse" in values.attrs or isinstance(_linked(values, "value"), h5py.Group):
+        sparse, values = "MATLAB_sparse" in values.attrs, linked(values, "value")  # Octave's `save -hdf5` has a value
+        if sparse or isinstance(values, h5py.Group):
             raise DataError(f"{path}: {variable} is sparse; save full({variable}) instead")
-        values = _linked(values, "value")  # as Octave's `save -hdf5` has it
     if not isinstance(values, h5py.Dataset) or values.external or values.is_virtual:
         raise DataError(f"{path}: {variable} is not stored in this file; links to other files are not followed")
     _check_bytes(path, variable, max(values.nbytes, math.prod(values.chunks or ()) * values.dtype.itemsize))
     return values
-
-
-def _linked(group: h5py.Group, name: str) -> Any:
-    """What a group itself holds under a name; None for a link to somewhere else, or nothing."""
-    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _check_bytes(path: Path, variable: str, n_bytes: int) -> None:

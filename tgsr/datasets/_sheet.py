@@ -30,7 +30,10 @@ _MOST_UNPACKED = 2**26  # of all that a workbook unpacks to
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a sheet: its number in the file, and its values by column name (lower case)."""
+    """One line of a sheet: its number in the file, and its values by column name (lower case).
+
+    Of two columns with one name and two values the value is the error that asking for it raises.
+    """
 
     number: int
     values: dict[str, Any]
@@ -38,11 +41,9 @@ class Row:
     def text(self, *columns: str) -> str:
         """The first of these columns that the sheet has, as text; empty where the cell is."""
         value = self._first(columns)
-        if value is None:
-            return ""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        return str(value).strip()
+        return "" if value is None else str(value).strip()
 
     def integer(self, *columns: str) -> int | None:
         """The first of these columns that the sheet has, as a whole number; None where it is none ("/", empty)."""
@@ -50,16 +51,9 @@ class Row:
 
     def _first(self, columns: Iterable[str]) -> Any:
         value = next((self.values[name] for name in columns if name in self.values), None)
-        if isinstance(value, _Contradiction):
-            raise DataError(value.reason)
+        if isinstance(value, DataError):
+            raise value
         return value
-
-
-@dataclass(frozen=True)
-class _Contradiction:
-    """A cell of two columns that have one name and not one value: an error if it is asked for."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Sheet:
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    source: str = ""
+    source: str
 
 
 def whole_number(value: Any) -> int | None:
@@ -99,30 +93,15 @@ def read_sheet(
     worksheet: str | None = None,
     names: tuple[str, ...] | None = None,
 ) -> Sheet:
-    """Read a sheet.
+    """Read a sheet; its header is the first row that has all columns ``required`` (lower case).
 
-    Parameters
-    ----------
-    path : path
-    required : iterable of str
-        Column names, lower case, that the header must have; the header is the first row that has them all.
-    worksheet : str, optional
-        Of a workbook; by default the first that has the header, of those that are not hidden.
-    names : tuple of str, optional
-        The columns' names, for a sheet without a header.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If it is damaged, of another format, too large, or lacks a column; of the rows, where one is asked for a column
-        that is there twice with different values.
+    ``worksheet`` names that of a workbook: by default the first that has the header, of those that are not hidden.
+    ``names`` are the columns', for a sheet without a header. A sheet that is damaged, of another format, too large, or
+    lacks a column is a `DataError`; so is it to ask a row for a column that is there twice with different values.
     """
-    path = Path(path)
+    path, required = Path(path), tuple(required)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such annotation sheet")
-    required = tuple(required)
     pages = _worksheets(path, worksheet, required)
     if names is not None:
         return Sheet(path, names, _rows(path, names, next(iter(pages.values()))), str(path))
@@ -130,11 +109,11 @@ def read_sheet(
     found = {}
     for page, lines in pages.items():
         for at, (_, line) in enumerate(lines[:_HEADER_WITHIN]):
-            header = tuple(str(cell).strip().lower() if cell is not None else "" for cell in line)
+            header = tuple("" if cell is None else str(cell).strip().lower() for cell in line)
             if set(required) <= set(header):
                 found[page] = header, lines[at + 1 :]
                 break
-            seen += [name for name in header if name]
+            seen += filter(None, header)
     if not found:
         has = ", ".join(seen[:12]) or "none"
         raise DataError(f"{path}: no header with the columns {', '.join(required)}; found {has}")
@@ -149,18 +128,16 @@ _Lines = Sequence[tuple[int, tuple[Any, ...]]]
 
 
 def _rows(path: Path, names: tuple[str, ...], lines: _Lines) -> tuple[Row, ...]:
-    rows = (Row(number, _named(path, number, names, cells)) for number, cells in lines)
-    return tuple(row for row in rows if any(row.values.values()))
-
-
-def _named(path: Path, number: int, names: tuple[str, ...], cells: tuple[Any, ...]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for name, cell in zip(names, cells, strict=False):
-        if name and named.setdefault(name, cell) != cell:
-            named[name] = _Contradiction(
-                f"{path}: column {name} is there twice, with other values in row {number}; remove or rename one of them"
-            )
-    return named
+    rows = []
+    for number, cells in lines:
+        values: dict[str, Any] = {}
+        for name, cell in zip(names, cells, strict=False):
+            if name and values.setdefault(name, cell) != cell:
+                twice = f"column {name} is there twice, with other values in row {number}; remove or rename one of them"
+                values[name] = DataError(f"{path}: {twice}")
+        if any(values.values()):
+            rows.append(Row(number, values))
+    return tuple(rows)
 
 
 def _worksheets(path: Path, worksheet: str | None, required: tuple[str, ...]) -> dict[str, _Lines]:
@@ -171,18 +148,17 @@ def _worksheets(path: Path, worksheet: str | None, required: tuple[str, ...]) ->
         raise DataError(f"{path}: not a known kind of sheet; save it as .xlsx or .csv")
     with reading(path), path.open("rb") as stream:
         start = stream.read(512)
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise DataError(
-            f"{path}: a workbook of Excel's old kind, or one with a password; save it as .xlsx, without one"
-        )
     if start.startswith(b"PK"):
         return _workbook(path, worksheet)
-    if path.suffix.lower() not in TEXT_SUFFIXES:
-        found = "it holds a web page" if re.search(rb"<(!doctype|html|table|\?xml)", start.lower()) else "it holds text"
-        found = found if start.strip() else "it is empty"
-        raise DataError(f"{path}: not a readable workbook ({found}); save it as .xlsx")
-    lines = ((line.number, line.cells) for line in read_lines(path, required))
-    return {"": _few(path, lines)}
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        old = "a workbook of Excel's old kind, or one with a password"
+        raise DataError(f"{path}: {old}; save it as .xlsx, without one")
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        return {"": _few(path, ((line.number, line.cells) for line in read_lines(path, required)))}
+    holds = "it holds text" if start.strip() else "it is empty"
+    if re.search(rb"<(!doctype|html|table|\?xml)", start.lower()):
+        holds = "it holds a web page"
+    raise DataError(f"{path}: not a readable workbook ({holds}); save it as .xlsx")
 
 
 def _few(path: Path, rows: Iterable[tuple[int, tuple[Any, ...]]]) -> _Lines:

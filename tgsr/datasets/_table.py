@@ -48,17 +48,9 @@ def read_lines(path: str | os.PathLike[str], names: Collection[str] = ()) -> Ite
     The delimiter is a comma, semicolon, tab, ``|`` or white space: what Excel's line ``sep=;`` says, else what divides
     the first lines into equally many cells. Text is UTF-8, or UTF-16 with its mark, as Excel's "Unicode text".
 
-    Parameters
-    ----------
-    path : path
-    names : collection of str
-        Columns that the header has, in lower case, where they are known: then its delimiter is the one that counts, and
-        lines of another kind may stand above it.
-
-    Raises
-    ------
-    DataError
-        If it is no such text, two delimiters fit, or a comment stands between the lines.
+    ``names`` are columns that the header has, in lower case, where they are known: then its delimiter is the one that
+    counts, and lines of another kind may stand above it. Text of another kind is a `DataError`; so are two delimiters
+    that fit, and a comment between the lines.
     """
     path = Path(path)
     with reading(path, "not a readable table", "save it as CSV UTF-8"), path.open("rb") as stream:
@@ -70,7 +62,7 @@ def read_lines(path: str | os.PathLike[str], names: Collection[str] = ()) -> Ite
     ):
         lines = _bounded(text)
         head = _head(lines)
-        stated = re.match(r'"?sep=([^"\w\s]|\t)', head[0], re.IGNORECASE) if head else None
+        stated = re.fullmatch(r'"?sep=([^"\w\s]|\t)"?\1*\s*', head[0], re.IGNORECASE) if head else None
         head = head[1:] if stated else head
         delimiter = stated[1] if stated else _delimiter(head, names)
         yield from _split(chain(head, lines), delimiter, 2 if stated else 1)
@@ -126,8 +118,10 @@ def _delimiter(head: list[str], names: Collection[str]) -> str:
     if len(fitting) > 1:
         shown = " and ".join(map(repr, fitting))
         raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
-    if fitting or _is_even(divided[_SPACES]):
-        return fitting[0] if fitting else _SPACES
+    if fitting:
+        return fitting[0]
+    if _is_even(divided[_SPACES]) and not any(mark in line for line in head for mark in '\t"'):
+        return _SPACES
     return max(_DELIMITERS, key=lambda mark: max((len(line.cells) for line in divided[mark]), default=0))
 
 
@@ -139,21 +133,27 @@ def _is_even(lines: list[Line]) -> bool:
 
 
 def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool = True) -> Iterator[Line]:
-    reader = csv.reader(lines, delimiter=delimiter, strict=strict)
-    rows = (re.split(r"\s+", line.strip()) for line in lines) if delimiter == _SPACES else reader
-    start, above = first, True
+    marked: set[int] = set()
+    hashed: set[int] = set()
+
+    def unmarked() -> Iterator[str]:
+        above = True
+        for number, line in enumerate(lines, start=first):
+            if line.startswith("#"):
+                hashed.add(number)
+            above = above and (line.startswith(_MARKS) or not line.strip())
+            if above and line.strip():
+                marked.add(number)
+                line = re.sub(r"^. +", "", line)  # without a space it may belong to a name
+            yield line
+
+    reader = csv.reader(unmarked(), delimiter=delimiter, strict=strict)
+    rows = (re.split(r"\s+", line.strip()) for line in unmarked()) if delimiter == _SPACES else reader
+    start = first
     for row in rows:
         cells = tuple(map(str.strip, row))
-        marked = above and cells[:1] > ("",) and cells[0][0] in _MARKS
-        if marked:
-            bare = cells[0][1:]
-            if not bare and delimiter == _SPACES:
-                cells = cells[1:]
-            elif bare[:1].isspace() or not bare:  # else it may belong to a name
-                cells = (bare.strip(), *cells[1:])
-        elif strict and cells and cells[0].startswith("#"):
-            raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
         if any(cells):
-            above = above and marked
-            yield Line(start, cells, marked)
+            if strict and start in hashed - marked:
+                raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
+            yield Line(start, cells, start in marked)
         start = start + 1 if delimiter == _SPACES else first + reader.line_num

@@ -39,13 +39,7 @@ _OF_SYSTEMS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume in
 
 
 def existing_folder(root: str | os.PathLike[str]) -> Path:
-    """The folder as a path.
-
-    Raises
-    ------
-    MissingDataError
-        If there is none.
-    """
+    """The folder as a path; a `MissingDataError` if there is none."""
     folder = Path(root)
     if not folder.is_dir():
         raise MissingDataError(f"{folder}: no such folder; --root takes the folder that holds the database")
@@ -76,15 +70,12 @@ def find_path(root: Path, name: str) -> Path:
         return path
     found = root
     for part in name.replace("\\", "/").split("/"):
-        alike = [entry for entry in _entries(found) if composed(entry.name) == composed(part)]
+        entries = found.iterdir() if found.is_dir() else ()
+        alike = [entry for entry in entries if composed(entry.name) == composed(part)]
         if len(alike) != 1 and part not in ("", ".", ".."):
             return path
         found = alike[0] if alike else found / part
     return found
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def composed(name: str) -> str:
@@ -109,28 +100,24 @@ def videos(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and not is_hidden(path))
 
 
-def _leads_up(link: Path) -> bool:
-    return link.parent.resolve().is_relative_to(link.resolve())
-
-
 def all_folders(root: Path, depth: int = _DEPTH + 2, leaf: Callable[[Path], bool] = lambda _: False) -> list[Path]:
-    """A folder and all below it but those below a ``leaf``, level by level; links that lead out of it are left out."""
+    """A folder and all below it but those below a ``leaf``, level by level; links out of it or upwards are left out."""
+
+    def is_below(folder: Path) -> bool:
+        return not folder.is_symlink() or (not leads_out(folder, root) and leads_out(folder.parent, folder))
+
     found: list[Path] = []
     level = [root]
     for _ in range(depth + 1):
         found += level
-        below = [child for parent in level if not leaf(parent) for child in folders(parent)]
-        level = [child for child in below if not (child.is_symlink() and (leads_out(child, root) or _leads_up(child)))]
+        level = [child for parent in level if not leaf(parent) for child in folders(parent) if is_below(child)]
     return found
 
 
 def find_tree(root: Path, is_tree: Callable[[Path], bool], name: str, expected: str) -> Path:
     """The folder at or below ``root`` that holds the subjects' folders; a cropped one, where there are any.
 
-    Raises
-    ------
-    MissingDataError, DataError
-        If there is none, or several.
+    None is a `MissingDataError`, several are a `DataError`.
     """
     found = [folder for folder in all_folders(root, _DEPTH, is_tree) if is_tree(folder)]
     trees = [tree for tree in found if is_cropped(tree, root)] or found
@@ -146,8 +133,7 @@ def is_cropped(tree: Path, root: Path) -> bool:
 
     Folders above the root are not asked: where a user keeps a database says nothing of its frames.
     """
-    first = _first_frame(tree)
-    if first is not None and first.lower().startswith("reg_"):
+    if _first_frame(tree).lower().startswith("reg_"):
         return True
     for folder in _up_to_root(tree, root):
         name = folder.resolve().name.lower()
@@ -158,13 +144,14 @@ def is_cropped(tree: Path, root: Path) -> bool:
     return False
 
 
-def _first_frame(tree: Path) -> str | None:
+def _first_frame(tree: Path) -> str:
+    """The name of the first image file in the order of folders and files; empty if there is none."""
     for _, below, files in os.walk(tree):
         below.sort()
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 return name
-    return None
+    return ""
 
 
 def _up_to_root(tree: Path, root: Path) -> list[Path]:
@@ -185,12 +172,8 @@ def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
     return None
 
 
-def _is_text(path: Path) -> bool:
-    """Whether a name can be printed: on Linux a file name may hold any bytes, and codes that steer a terminal."""
-    return _shown(str(path)) == str(path)
-
-
 def _shown(text: str) -> str:
+    """A text that can be printed: on Linux a file name may hold any bytes, and codes that steer a terminal."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
@@ -225,7 +208,7 @@ class Collector:
 
     def skip(self, clip: str, path: Path, reason: str) -> None:
         """Record a clip that cannot be used."""
-        while not _is_text(path):
+        while not str(path).isprintable():
             path = path.parent
         self.skipped.append(Skipped(_shown(clip), path, _shown(reason)))
 
@@ -247,17 +230,12 @@ class Collector:
         Raw frames are cut to onset … offset (``cut`` says otherwise): delivered cropped frames are cut already.
         A second clip of the same id is skipped, and so is the first: which of them is right would be a guess.
         """
-        if onset is not None and offset is not None and offset <= onset:
-            return self.skip(clip_id, path, f"{stated}: offset {offset} is not after onset {onset}")
-        if any(entry.clip == clip_id and entry.reason.startswith("duplicate") for entry in self.skipped):
-            return self.skip(clip_id, path, "duplicate: another folder or video has the same clip")
-        if clip_id in self.clips:
-            first = self.clips.pop(clip_id)
-            self.skip(clip_id, first.path, f"duplicate of {path}; remove one of them")
-            return self.skip(clip_id, path, f"duplicate of {first.path}; remove one of them")
         cropped = self.cropped if cropped is None else cropped
         cut = not cropped if cut is None else cut
         try:
+            if onset is not None and offset is not None and offset <= onset:
+                raise DataError(f"{stated}: offset {offset} is not after onset {onset}")
+            self._check_duplicate(clip_id, path)
             frames, video = self._files(path)
             if problem := name_problem(clip_id):
                 raise DataError(f"{problem}; rename it")
@@ -272,7 +250,13 @@ class Collector:
             self.skip(clip_id, path, str(error))
         except OSError as error:
             self.skip(clip_id, path, f"{error.filename or path}: cannot be read ({error.strerror})")
-        return None
+
+    def _check_duplicate(self, clip_id: str, path: Path) -> None:
+        if any(entry.clip == clip_id and entry.reason.startswith("duplicate") for entry in self.skipped):
+            raise DataError("duplicate: another folder or video has the same clip")
+        if first := self.clips.pop(clip_id, None):
+            self.skip(clip_id, first.path, f"duplicate of {path}; remove one of them")
+            raise DataError(f"duplicate of {first.path}; remove one of them")
 
     def note_strays(self, where: Path, strays: list[Path] | tuple[Path, ...]) -> None:
         """Say which files were passed over."""
@@ -288,18 +272,18 @@ class Collector:
         class_names: tuple[str, ...] = CLASS_NAMES,
     ) -> ClipCollection:
         """Everything gathered, with a remark on how the numbers of clips differ from those expected."""
+        notes, clips = list(self.notes), tuple(self.clips.values())
         if self.generated:
-            self.notes.append("generated data: not a recording of anyone, and not the database of this name")
+            notes.append("generated data: not a recording of anyone, and not the database of this name")
         elif expected is not None:
-            self._note_counts(expected)
+            found = Counter(clip.label for clip in clips)
+            counts = zip(CLASS_NAMES, expected, strict=True)
+            others = [f"{name} {found[name]} instead of {count}" for name, count in counts if found[name] != count]
+            if others:
+                told = "the published protocol has other numbers of clips"
+                notes.append(f"{self.database}: {told}: {'; '.join(others)}")
         return ClipCollection(
-            self.database,
-            tuple(self.clips.values()),
-            tuple(self.skipped),
-            class_names,
-            tuple(self.notes),
-            self.generated,
-            label_map,
+            self.database, clips, tuple(self.skipped), class_names, tuple(notes), self.generated, label_map
         )
 
     def _files(self, path: Path) -> tuple[tuple[Path, ...], Path | None]:
@@ -312,7 +296,7 @@ class Collector:
             if not holds_several(path):
                 raise DataError(f"{path}: neither a folder of frames, nor a known kind of video, nor several pictures")
             return (path,), None
-        if not all(_is_text(entry) for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES):
+        if not all(str(entry).isprintable() for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES):
             raise DataError(f"{path}: a name that is not text; rename the folder or file")
         frames, strays = frame_files(path)
         self.note_strays(path, strays)
@@ -336,24 +320,11 @@ class Collector:
         if not kept:
             raise DataError(f"{path}: none of the frames {first}-{last} lies between onset {start} and offset {end}")
         if len(kept) < 2:
-            raise DataError(
-                f"{path}: onset {start} to offset {end} leaves 1 of {len(frames)} frames; at least 2 are needed"
-            )
+            left = f"onset {start} to offset {end} leaves 1 of {len(frames)} frames"
+            raise DataError(f"{path}: {left}; at least 2 are needed")
         if any(number % 1 for number in numbers.values()):
             self.notes.append(f"{path}: frames are in the order of the decimals in their names, {first} to {last}")
         elif len(kept) < end - start + 1:
             asked = f"onset {start} to offset {end}" if onset is not None or offset is not None else f"{start} to {end}"
             self.notes.append(f"{path}: {len(kept)} of the {end - start + 1} frames from {asked}")
         return kept
-
-    def _note_counts(self, expected: tuple[int, int, int]) -> None:
-        found = Counter(clip.label for clip in self.clips.values())
-        differences = [
-            f"{name} {found[name]} instead of {count}"
-            for name, count in zip(CLASS_NAMES, expected, strict=True)
-            if found[name] != count
-        ]
-        if differences:
-            self.notes.append(
-                f"{self.database}: the published protocol has other numbers of clips: " + "; ".join(differences)
-            )

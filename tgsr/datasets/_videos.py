@@ -15,43 +15,12 @@ from tgsr.errors import DataError, MissingDataError
 
 __all__ = ["VIDEO_SUFFIXES", "read_video"]
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(
-            ".264",
-            ".265",
-            ".3g2",
-            ".3gp",
-            ".amv",
-            ".asf",
-            ".avi",
-            ".divx",
-            ".dv",
-            ".f4v",
-            ".flc",
-            ".fli",
-            ".flv",
-            ".gxf",
-        ),
-        *(
-            ".h264",
-            ".h265",
-            ".hevc",
-            ".insv",
-            ".ivf",
-            ".lrv",
-            ".m1v",
-            ".m2t",
-            ".m2ts",
-            ".m2v",
-            ".m4v",
-            ".mj2",
-            ".mjpeg",
-        ),
-        *(".mjpg", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogg"),
-        *(".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"),
-    }
+_ENDINGS = (
+    "264 265 3g2 3gp amv asf avi divx dv f4v flc fli flv gxf h264 h265 hevc insv ivf lrv m1v m2t m2ts m2v "
+    "m4v mj2 mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nut ogg ogm ogv qt rm rmvb tod trp ts "
+    "vob webm wmv wtv y4m"
 )
+VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 # FFmpeg's codes of grey or RGB of more than 8 bits, whose values need not fill the range; YUV from cameras does

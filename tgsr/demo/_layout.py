@@ -37,23 +37,19 @@ the regions that move in each class, and those that move whatever the class (ind
 8x8 blocks, row by row).
 """
 
-_COLUMNS = {
-    "SMIC": "Subject,Filename,OnsetF,ApexF,OffsetF,Emotion",
-    "CASME2": "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion",
+_DELIVERED = {  # the folder of a database, and the sheet in it
+    "SMIC_HS": ("SMIC/SMIC_all_cropped/HS", "SMIC-HS-E_annotation_2019.csv"),
+    "SMIC_VIS": ("SMIC/SMIC_all_cropped/VIS", "SMIC-VIS-E_annotation.csv"),
+    "SMIC_NIR": ("SMIC/SMIC_all_cropped/NIR", "SMIC-NIR-E_annotation.csv"),
+    "CASME2": ("CASME2", "CASME2-coding-20140508.csv"),
 }
-_SHEETS = {
-    "SMIC_HS": "SMIC-HS-E_annotation_2019.csv",
-    "SMIC_VIS": "SMIC-VIS-E_annotation.csv",
-    "SMIC_NIR": "SMIC-NIR-E_annotation.csv",
-    "CASME2": "CASME2-coding-20140508.csv",
-}
+_COLUMNS = "Subject,Filename,OnsetF,ApexF,OffsetF,Emotion"
+_CASME2_COLUMNS = "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion"
 
 
 def database_folder(root: Path, database: str) -> Path:
     """Where a database's clips, sheet and truth are in a demo folder."""
-    if database == "CASME2":
-        return root / "CASME2"
-    return root / "SMIC" / "SMIC_all_cropped" / database.removeprefix("SMIC_")
+    return root / _DELIVERED[database][0]
 
 
 def write_demo(
@@ -113,8 +109,9 @@ def _write_database(root: Path, camera: Camera, clips: Sequence[Recording], size
             range(len(clips)),
         )
         shown = list(tqdm(rows, total=len(clips), unit="clip", desc=camera.database, disable=hidden))
-    sheet = [_COLUMNS["CASME2" if camera.database == "CASME2" else "SMIC"], *(",".join(map(str, row)) for row in shown)]
-    (folder / _SHEETS[camera.database]).write_text("\n".join(sheet) + "\n", encoding="utf-8")
+    columns = _CASME2_COLUMNS if camera.database == "CASME2" else _COLUMNS
+    sheet = [columns, *(",".join(map(str, row)) for row in shown)]
+    (folder / _DELIVERED[camera.database][1]).write_text("\n".join(sheet) + "\n", encoding="utf-8")
     truth = json.dumps(_truth(camera.database, people.values()), indent=1)
     (folder / "truth.json").write_text(truth + "\n", encoding="utf-8")
 

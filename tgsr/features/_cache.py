@@ -40,12 +40,8 @@ def default_cache_folder() -> Path:
 def content_key(clip: Clip, parameters: dict[str, Any]) -> str:
     """SHA-256 (64 hex digits) of a clip's files, which of its frames count, the parameters, and our code.
 
-    Names, labels and folders do not enter: the same frames under another name have the same features.
-
-    Raises
-    ------
-    MissingDataError, DataError
-        If a file of the clip is not there, or cannot be read.
+    Names, labels and folders do not enter: the same frames under another name have the same features. A file that is
+    not there is a `MissingDataError`, one that cannot be read a `DataError`.
     """
     frames = [clip.onset, clip.offset] if is_film(clip) else None
     made_by = [parameters, clip.cropped is not False, frames, code_digest(*_DECIDING)]

@@ -99,12 +99,18 @@ def extract_collection(
     ParameterError
         If ``jobs`` is not positive.
     """
+    import cv2
+
     settings = settings or ExtractionSettings()
-    _check(collection, jobs)
-    parameters = _parameters(settings)
-    task = _Task(settings, parameters, cache)
+    check_integer("jobs", jobs, 1)
+    labelled = any(clip.label is not None for clip in collection.clips)
+    for clip in collection.clips:
+        if labelled and clip.label not in collection.class_names:
+            raise DataError(f"{clip.path}: label {clip.label!r} is not one of {', '.join(collection.class_names)}")
+    # all that decides the features, with the versions of what decodes and resizes
+    parameters = {**settings.to_dict(), "opencv": cv2.__version__, "tgsr": __version__}
     outcomes = []
-    for outcome in _run(task, collection.clips, jobs):
+    for outcome in _run(_Task(settings, parameters, cache), collection.clips, jobs):
         outcomes.append(outcome)
         if progress is not None:
             progress(len(outcomes), len(collection.clips))
@@ -115,12 +121,26 @@ def extract_collection(
     if not used:
         reasons = "; ".join(f"{entry.clip} ({entry.path}): {entry.reason}" for entry in skipped[:3]) or "it has none"
         raise DataError(f"{collection.database}: no clip can be used: {reasons}")
-    crop = _crop_done(settings, [clip for clip, _ in used])
-    origin = "generated" if collection.generated else "clips"
-    recorded = {"origin": origin, **parameters, "crop": crop, "skipped": [entry.clip for entry in skipped]}
-    if collection.label_map:
-        recorded["label_map"] = collection.label_map
-    dataset = _dataset(collection, used, recorded)
+    # what "auto" came to, so that a model does the same with new clips
+    cropped = {settings.crops(clip.cropped) for clip, _ in used}
+    recorded = {
+        "origin": "generated" if collection.generated else "clips",
+        **parameters,
+        "crop": "auto" if len(cropped) > 1 else "face" if cropped == {True} else "none",
+        "skipped": [entry.clip for entry in skipped],
+        **({"label_map": collection.label_map} if collection.label_map else {}),
+    }
+    subjects = [clip.subject for clip, _ in used]
+    codes = [collection.class_names.index(clip.label) for clip, _ in used if clip.label is not None]
+    dataset = FeatureDataset(
+        name=collection.database,
+        features=read_only(np.stack([outcome.features for _, outcome in used if outcome.features is not None])),
+        labels=np.array(codes, dtype=np.int64) if codes else None,
+        class_names=collection.class_names,
+        subjects=None if None in subjects else np.array(subjects, dtype=np.str_),
+        sample_ids=np.array([clip.id for clip, _ in used], dtype=np.str_),
+        parameters=recorded,
+    )
     notes = collection.notes + tuple(_remarks(collection, dataset, used))
     return Extraction(dataset, skipped, notes, sum(outcome.cached for outcome in outcomes))
 
@@ -159,43 +179,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _check(collection: ClipCollection, jobs: int) -> None:
-    check_integer("jobs", jobs, 1)
-    labelled = any(clip.label is not None for clip in collection.clips)
-    for clip in collection.clips:
-        if labelled and clip.label not in collection.class_names:
-            raise DataError(f"{clip.path}: label {clip.label!r} is not one of {', '.join(collection.class_names)}")
-
-
-def _parameters(settings: ExtractionSettings) -> dict[str, Any]:
-    """Everything that decides the features, with the versions of what decodes and resizes."""
-    import cv2
-
-    return {**settings.to_dict(), "opencv": cv2.__version__, "tgsr": __version__}
-
-
-def _crop_done(settings: ExtractionSettings, clips: list[Clip]) -> str:
-    """What "auto" came to, so that a model does the same with new clips."""
-    done = {settings.crops(clip.cropped) for clip in clips}
-    return "auto" if len(done) > 1 else "face" if done == {True} else "none"
-
-
-def _dataset(
-    collection: ClipCollection, used: list[tuple[Clip, _Outcome]], parameters: dict[str, Any]
-) -> FeatureDataset:
-    subjects = [clip.subject for clip, _ in used]
-    codes = [collection.class_names.index(clip.label) for clip, _ in used if clip.label is not None]
-    return FeatureDataset(
-        name=collection.database,
-        features=read_only(np.stack([outcome.features for _, outcome in used if outcome.features is not None])),
-        labels=np.array(codes, dtype=np.int64) if codes else None,
-        class_names=collection.class_names,
-        subjects=None if None in subjects else np.array(subjects, dtype=np.str_),
-        sample_ids=np.array([clip.id for clip, _ in used], dtype=np.str_),
-        parameters=parameters,
-    )
 
 
 def _remarks(collection: ClipCollection, dataset: FeatureDataset, used: list[tuple[Clip, _Outcome]]) -> Iterator[str]:

@@ -77,14 +77,20 @@ def lbp_top(
     """
     from tgsr.features._lbp_kernel import count_cells  # numba takes 0.4 s to import
 
-    radius = _check_radii(radii)
+    given = (radii,) * 3 if isinstance(radii, (int, np.integer)) else tuple(radii)
+    if len(given) != 3:
+        raise ParameterError(f"radii must be a positive integer, or three for X, Y and T, got {radii!r}")
+    x, y, t = (check_integer("a radius", radius, 1) for radius in given)
     bins, n_bins = code_bins(neighbours, mapping)
-    volume = _check_volume(clip, radius)
+    volume = np.ascontiguousarray(check_clip(clip), dtype=np.float64)
+    smallest = (2 * t + 1, 2 * y + 1, 2 * x + 1)
+    if any(have < need for have, need in zip(volume.shape, smallest, strict=True)):
+        raise DataError(f"a clip of shape {volume.shape} is too small for the radii; it must be at least {smallest}")
     check_choice("interpolation", interpolation, INTERPOLATIONS)
-    interior = (volume.shape[1] - 2 * radius[1], volume.shape[2] - 2 * radius[0])
-    row_edges, column_edges, members = _cells(*interior, tuple(int(n_blocks) for n_blocks in grid))
-    offsets, weights, exact = _neighbourhood(radius, neighbours, interpolation, volume.shape[1:])
-    margins = np.array(radius[::-1], dtype=np.int64)
+    _, height, width = volume.shape
+    row_edges, column_edges, members = _cells(height - 2 * y, width - 2 * x, tuple(map(int, grid)))
+    offsets, weights, exact = _neighbourhood((x, y, t), neighbours, interpolation, (height, width))
+    margins = np.array([t, y, x], dtype=np.int64)
     cells = count_cells(volume, margins, offsets, weights, exact, bins, n_bins, row_edges, column_edges)
     counts = np.stack([cells[top:bottom, left:right].sum(axis=(0, 1)) for top, left, bottom, right in members])
     return np.asarray(counts / counts.sum(axis=-1, keepdims=True)).reshape(len(counts), -1)
@@ -158,19 +164,3 @@ def _cells(height: int, width: int, grid: tuple[int, ...]) -> tuple[Ints, Ints, 
     members = np.searchsorted(rows, boxes), np.searchsorted(columns, boxes)
     top, left, bottom, right = members[0][:, 0], members[1][:, 1], members[0][:, 2], members[1][:, 3]
     return rows.astype(np.int64), columns.astype(np.int64), np.stack([top, left, bottom, right], axis=1)
-
-
-def _check_radii(radii: int | tuple[int, int, int]) -> tuple[int, int, int]:
-    given = (radii,) * 3 if isinstance(radii, (int, np.integer)) else tuple(radii)
-    if len(given) != 3:
-        raise ParameterError(f"radii must be a positive integer, or three for X, Y and T, got {radii!r}")
-    x, y, t = (check_integer("a radius", radius, 1) for radius in given)
-    return x, y, t
-
-
-def _check_volume(clip: npt.ArrayLike, radius: tuple[int, int, int]) -> npt.NDArray[np.float64]:
-    volume = np.ascontiguousarray(check_clip(clip), dtype=np.float64)
-    smallest = tuple(2 * r + 1 for r in radius[::-1])
-    if any(have < need for have, need in zip(volume.shape, smallest, strict=True)):
-        raise DataError(f"a clip of shape {volume.shape} is too small for the radii; it must be at least {smallest}")
-    return volume

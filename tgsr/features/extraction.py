@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,36 +128,28 @@ def load_clip(path: str | os.PathLike[str]) -> list[npt.NDArray[np.uint8]]:
     DataError
         If a frame or the film cannot be used; the message names the file.
     """
-    clip, notes = _clip_at(Path(path)), list[str]()
+    path, notes = Path(path), list[str]()
+    clip = Clip(path.name, "", None, None)
+    if path.is_dir():
+        clip = replace(clip, frames=frame_files(path)[0])
+        if not clip.frames:
+            raise MissingDataError(f"{path}: no frames in this folder; give a folder of images such as img12.jpg")
+    elif not path.exists():
+        raise MissingDataError(f"{path}: no such folder of frames or video file")
+    elif path.suffix.lower() in VIDEO_SUFFIXES:
+        clip = replace(clip, video=path)
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        clip = replace(clip, frames=(path,))
+    else:
+        raise DataError(f"{path}: not a known kind of video ({', '.join(sorted(VIDEO_SUFFIXES))})")
     frames = read_frames(clip, notes)
     for note in notes:
         _log.warning("%s: %s", path, note)
     return frames
 
 
-def _clip_at(path: Path) -> Clip:
-    if path.is_dir():
-        frames, _ = frame_files(path)
-        if not frames:
-            raise MissingDataError(f"{path}: no frames in this folder; give a folder of images such as img12.jpg")
-        return Clip(path.name, "", None, "", frames)
-    if not path.exists():
-        raise MissingDataError(f"{path}: no such folder of frames or video file")
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return Clip(path.stem, "", None, "", video=path)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return Clip(path.stem, "", None, "", (path,))
-    raise DataError(f"{path}: not a known kind of video ({', '.join(sorted(VIDEO_SUFFIXES))})")
-
-
 def path_features(path: str | os.PathLike[str], settings: ExtractionSettings | None = None) -> npt.NDArray[np.float64]:
-    """Compute the features of a clip on disk: `load_clip`, then `clip_features`; every error names the clip.
-
-    Raises
-    ------
-    MissingDataError, DataError
-        If the clip is not there or cannot be used.
-    """
+    """Compute the features of a clip on disk: `load_clip`, then `clip_features`; every error names the clip."""
     frames = load_clip(path)
     with reading(path):
         return clip_features(frames, settings)
