@@ -51,7 +51,7 @@ def interrupted(make_table, tmp_path, monkeypatch):
         grid_module, "grid_tasks", lambda *arguments: [(cell,) for task in tasks(*arguments) for cell in task]
     )
     with monkeypatch.context() as patch:
-        patch.setattr(grid_module, "raise_if_stopped", stop)
+        patch.setattr("tgsr.study.running.raise_if_stopped", stop)
         with pytest.raises(KeyboardInterrupt):
             make_table("part.csv")
     return tmp_path / "part.csv"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 from tgsr.errors import DataError
 from tgsr.features.extractors import EXTRACTORS
 

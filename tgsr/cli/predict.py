@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 if TYPE_CHECKING:
     import pandas as pd

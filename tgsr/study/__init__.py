@@ -8,9 +8,8 @@ if TYPE_CHECKING:
     from tgsr.study.comparing import ComparePlan, compare_methods
     from tgsr.study.composite import run_composite
     from tgsr.study.grid import grid_table
-    from tgsr.study.loading import load_study
+    from tgsr.study.loading import Study, load_study
     from tgsr.study.options import RunOptions
-    from tgsr.study.optuna_study import Study
     from tgsr.study.running import run_studies, run_study
     from tgsr.tracking.config import TrackingConfig, resolve_config
     from tgsr.trials.spec import StudySpec, make_spec
@@ -35,9 +34,8 @@ _MODULES = {
     "tgsr.study.comparing": "ComparePlan compare_methods",
     "tgsr.study.composite": "run_composite",
     "tgsr.study.grid": "grid_table",
-    "tgsr.study.loading": "load_study",
+    "tgsr.study.loading": "Study load_study",
     "tgsr.study.options": "RunOptions",
-    "tgsr.study.optuna_study": "Study",
     "tgsr.study.running": "run_studies run_study",
     "tgsr.tracking.config": "TrackingConfig resolve_config",
     "tgsr.trials.spec": "StudySpec make_spec",

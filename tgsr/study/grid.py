@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 import json
 import logging
@@ -18,16 +17,17 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from tgsr.errors import DataError, ParameterError
+from tgsr.errors import ParameterError
 from tgsr.evaluation.choice import METRIC, RULE
 from tgsr.evaluation.metrics import confusion_matrices
-from tgsr.files import check_output, write_text
-from tgsr.stopping import handle_signals, raise_if_stopped
+from tgsr.files import atomic_path, check_output, write_text
+from tgsr.stopping import handle_signals
 from tgsr.study.executors import Work, open_executor
+from tgsr.study.running import Job, run_jobs
 from tgsr.tracking.lock import LockedError
 from tgsr.tracking.records import trial_columns
 from tgsr.trials.spec import StudySpec
-from tgsr.trials.tasks import Task, grid_tasks
+from tgsr.trials.tasks import grid_tasks
 from tgsr.trials.trial import Trial, encode_predictions, settings_json
 from tgsr.version import code_digest
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["grid_table"]
 
 _log = logging.getLogger(__name__)
-_TICK_SECONDS = 0.25
 
 
 def grid_table(
@@ -89,84 +88,58 @@ def grid_table(
         "generated": pair.is_generated,
         "code": code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.trials"),
     }
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
-        lock.acquire()
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=0):
+            if not _is_finished(path, made_from):
+                # other data, settings or code have other parts
+                parts = path.with_name(f".{path.name}.{_digest(json.dumps(made_from).encode())[:12]}")
+                tasks = [Work(spec, pair, tuple(rules), "fit", (task, False)) for task in grid_tasks(spec, n_trials)]
+                with (
+                    handle_signals(),
+                    tqdm(total=len(spec.cells(n_trials)), unit="cell", desc=spec.title, disable=not progress) as bar,
+                    open_executor(scheduler, jobs) as executor,
+                ):
+                    run_jobs(iter([_GridJob(tasks, parts, bar)]), executor, bar)
+                _write(path, made_from, parts)
+            return pd.read_csv(path, dtype={"predictions": str})  # digits, not a number
     except Timeout as error:
         raise LockedError(f"{path} is being written by another process; wait for it, or stop it") from error
-    try:
-        finished = _read_finished(path, made_from)
-        if finished is not None:
-            return finished
-        # other data, settings or code have other parts
-        parts = path.with_name(f".{path.name}.{_digest(json.dumps(made_from))[:12]}")
-        tasks = grid_tasks(spec, n_trials)
-        _run(spec, pair, tuple(rules), tasks, parts, jobs, scheduler, progress)
-        table = pd.concat([pd.read_parquet(parts / _name(task)) for task in tasks])
-        text = table.sort_values("number").to_csv(index=False)
-        path.unlink(missing_ok=True)  # an older table must not stand beside the new description
-        write_text(path.with_name(f"{path.name}.json"), json.dumps({**made_from, "sha256": _digest(text)}, indent=1))
-        write_text(path, text)
-        shutil.rmtree(parts, ignore_errors=True)
-        finished = _read_finished(path, made_from)
-    finally:
-        lock.release()
-    if finished is None:
-        raise DataError(f"{path} was changed while it was written; run the same command again")
-    return finished
 
 
-def _run(
-    spec: StudySpec,
-    pair: DatabasePair,
-    rules: tuple[str, ...],
-    tasks: Sequence[Task],
-    parts: Path,
-    jobs: int | None,
-    scheduler: str | None,
-    progress: bool,
-) -> None:
-    """Fit the tasks whose parts are not there."""
-    from tgsr.files import atomic_path
+class _GridJob(Job):
+    """A grid at work: each finished task is a part, those that are there are not run again."""
 
-    total = sum(map(len, tasks))
-    lacking = [task for task in tasks if not (parts / _name(task)).is_file()]
-    with (
-        handle_signals(),
-        tqdm(total=total, initial=total - sum(map(len, lacking)), unit="cell", disable=not progress) as bar,
-        open_executor(scheduler, jobs) as executor,
-    ):
-        bar.set_description(spec.title)
-        waiting: dict[Any, Task] = {}
-        while lacking or waiting:
-            while lacking and len(waiting) < executor.capacity:
-                task = lacking.pop(0)
-                waiting[executor.submit(Work(spec, pair, rules, "fit", (task, False)))] = task
-            for future in executor.wait(set(waiting), _TICK_SECONDS):
-                task = waiting.pop(future)
-                with atomic_path(parts / _name(task)) as temporary:
-                    _frame(future.result(), pair).to_parquet(temporary, index=False)
-                bar.update(len(task))
-            raise_if_stopped()
+    def __init__(self, tasks: Sequence[Work], parts: Path, bar: tqdm[Any]) -> None:
+        self._pair, self._parts, self._bar = tasks[0].pair, parts, bar
+        self.tasks = []
+        for work in tasks:
+            first, size = work.arguments[0][0][0], len(work.arguments[0])
+            if self._part(first, size).is_file():
+                bar.update(size)
+            else:
+                self.tasks.append(work)
 
+    def receive(self, result: Sequence[Trial]) -> None:
+        """Write a part."""
+        with atomic_path(self._part(result[0].number, len(result))) as temporary:
+            _frame(result, self._pair).to_parquet(temporary, index=False)
+        self._bar.update(len(result))
 
-def _name(task: Task) -> str:
-    return f"{task[0][0]:07d}-{len(task)}.parquet"
+    def _part(self, first: int, size: int) -> Path:
+        return self._parts / f"{first:07d}-{size}.parquet"
 
 
 def _frame(trials: Sequence[Trial], pair: DatabasePair) -> pd.DataFrame:
-    metrics = pd.DataFrame(
-        [{**trial.metrics, **{RULE + name: value for name, value in trial.rules.items()}} for trial in trials]
-    ).drop(columns="fit_seconds")
-    facts = pd.DataFrame(
-        {
-            "number": [trial.number for trial in trials],
-            "settings": [settings_json(trial.settings) for trial in trials],
-            "predictions": [encode_predictions(trial.predictions) for trial in trials],
-        }
-    )
-    table, names = trial_columns(facts, metrics), pair.source.class_names
+    rules = [{RULE + name: value for name, value in trial.rules.items()} for trial in trials]
+    metrics = [{**trial.metrics, **values} for trial, values in zip(trials, rules, strict=True)]
+    facts = {
+        "number": [trial.number for trial in trials],
+        "settings": [settings_json(trial.settings) for trial in trials],
+        "predictions": [encode_predictions(trial.predictions) for trial in trials],
+    }
+    table = trial_columns(pd.DataFrame(facts), pd.DataFrame(metrics).drop(columns="fit_seconds"))
     if pair.target.labels is not None:
+        names = pair.source.class_names
         predicted = np.array([trial.predictions for trial in trials])
         counts = confusion_matrices(pair.target.labels, predicted, len(names))
         for true, other in itertools.product(range(len(names)), repeat=2):
@@ -174,20 +147,30 @@ def _frame(trials: Sequence[Trial], pair: DatabasePair) -> pd.DataFrame:
     return table
 
 
-def _read_finished(path: Path, made_from: dict[str, Any]) -> pd.DataFrame | None:
-    """The table if it is there, is of the same content and is as it was written."""
+def _write(path: Path, made_from: dict[str, Any], parts: Path) -> None:
+    """Put the parts together, and the description beside them."""
+    table = pd.concat(map(pd.read_parquet, sorted(parts.glob("[0-9]*.parquet")))).sort_values("number")
+    text = table.to_csv(index=False)
+    path.unlink(missing_ok=True)  # an older table must not stand beside the new description
+    described = {**made_from, "sha256": _digest(text.encode())}
+    write_text(path.with_name(f"{path.name}.json"), json.dumps(described, indent=1))
+    write_text(path, text)
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def _is_finished(path: Path, made_from: dict[str, Any]) -> bool:
+    """Whether a table of the same content is there, as it was written."""
     stored: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
         stored = dict(json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8")))
     sha256 = stored.pop("sha256", None)
     if stored != made_from or not path.is_file():
-        return None
-    content = path.read_bytes()
-    if _digest(content) == sha256:
-        return pd.read_csv(io.BytesIO(content), dtype={"predictions": str})  # digits, not a number
-    _log.warning("%s was changed since it was written; it is computed again", path)
-    return None
+        return False
+    if _digest(path.read_bytes()) != sha256:
+        _log.warning("%s was changed since it was written; it is computed again", path)
+        return False
+    return True
 
 
-def _digest(text: str | bytes) -> str:
-    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,14 +16,14 @@ from tqdm import tqdm
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.choice import ORACLE, RULE
+from tgsr.evaluation.choice import ORACLE, RULE, names_of
 from tgsr.evaluation.rules import ALWAYS, check_choice_name, get_rules
 from tgsr.models.consensus import describe_consensus
 from tgsr.reports.building import log_study_page
 from tgsr.stopping import handle_signals, raise_if_stopped
 from tgsr.study.executors import Executor, Work, open_executor
+from tgsr.study.loading import Study, check_storage, fill_storage
 from tgsr.study.options import RunOptions
-from tgsr.study.optuna_study import Study, check_storage, fill_storage
 from tgsr.tracking.client import open_client
 from tgsr.tracking.names import Tag
 from tgsr.tracking.records import StudyRecord
@@ -39,7 +37,7 @@ from tgsr.trials.trial import Trial, decode_predictions
 if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
 
-__all__ = ["Request", "run_studies", "run_study"]
+__all__ = ["Job", "Request", "run_jobs", "run_studies", "run_study"]
 
 Request = tuple[StudySpec, "DatabasePair", RunOptions]
 """A study that is to be run, on what, and how."""
@@ -77,19 +75,20 @@ def run_studies(requests: Iterable[Request]) -> list[StudyRecord]:
     if not requests:
         return []
     first = requests[0][2]
-    begun: list[_Job] = []
-    with ExitStack() as stack:
-        stack.enter_context(handle_signals())
-        bar = stack.enter_context(tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True))
-        executor = stack.enter_context(open_executor(first.scheduler, first.jobs))
+    begun: list[_StudyJob] = []
+    with (
+        handle_signals(),
+        tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True) as bar,
+        open_executor(first.scheduler, first.jobs) as executor,
+    ):
 
-        def jobs() -> Iterator[_Job]:
+        def jobs() -> Iterator[_StudyJob]:
             for request in requests:
-                begun.append(_Job(*request, bar))
+                begun.append(_StudyJob(*request, bar))
                 yield begun[-1]
 
         try:
-            _run(jobs(), executor, bar)
+            run_jobs(jobs(), executor, bar)
         except BaseException as error:
             for job in begun:
                 job.abort(error)
@@ -97,43 +96,62 @@ def run_studies(requests: Iterable[Request]) -> list[StudyRecord]:
     return [job.record for job in begun if job.record is not None]
 
 
-def _run(jobs: Iterator[_Job], executor: Executor, bar: tqdm[Any]) -> None:
+class Job:
+    """Tasks that belong together, and what becomes of their results."""
+
+    tasks: list[Work]
+
+    def take(self) -> Work | None:
+        """The next task that can start; None when there is none (now)."""
+        return self.tasks.pop(0) if self.tasks else None
+
+    def receive(self, result: Any) -> None:
+        """Take a task's result."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what is finished, if that is due."""
+
+    def finish(self) -> None:
+        """All results are there."""
+
+
+def run_jobs(jobs: Iterator[Job], executor: Executor, bar: tqdm[Any]) -> None:
     """Run jobs to their ends; the next is begun when the earlier ones no longer fill the executor."""
-    active: list[_Job] = []
-    waiting: dict[Future[Any], _Job] = {}
+    active: list[Job] = []
+    under_way: dict[Work, Job] = {}
     while True:
-        _fill(active, jobs, executor, waiting)
-        if not waiting:
+        _fill(active, jobs, executor, under_way)
+        if not under_way:
             return
-        for future in executor.wait(set(waiting), _TICK_SECONDS):
-            waiting.pop(future).receive(future.result())
+        for work, result in executor.wait(_TICK_SECONDS):
+            under_way.pop(work).receive(result)
         bar.refresh()  # its clock goes on while no task ends
         raise_if_stopped()
         for job in active:
             job.flush()
 
 
-def _fill(active: list[_Job], jobs: Iterator[_Job], executor: Executor, waiting: dict[Future[Any], _Job]) -> None:
-    """Give the executor as much as it can hold, finishing jobs that are complete and opening the next."""
+def _fill(active: list[Job], jobs: Iterator[Job], executor: Executor, under_way: dict[Work, Job]) -> None:
+    """Give the executor as much as it can hold, finishing jobs that are complete and beginning the next."""
     index = 0
-    while len(waiting) < executor.capacity:
+    while len(under_way) < executor.capacity:
         if index == len(active):
             job = next(jobs, None)
             if job is None:
                 return
             active.append(job)
-        job = active[index]
-        work = job.take()
+        work = active[index].take()
         if work is not None:
-            waiting[executor.submit(work)] = job
-        elif job.n_open:
+            executor.submit(work)
+            under_way[work] = active[index]
+        elif active[index] in under_way.values():
             index += 1
         else:
-            del active[index]
-            job.finish()
+            active.pop(index).finish()
 
 
-class _Job:
+class _StudyJob(Job):
     """One study at work: what it lacks, what has come back and is not yet written."""
 
     def __init__(self, spec: StudySpec, pair: DatabasePair, options: RunOptions, bar: tqdm[Any]) -> None:
@@ -145,7 +163,6 @@ class _Job:
         # subjects that are left out one by one are no settings to choose among
         self._rules = () if spec.sampler == "subjects" else tuple(dict.fromkeys((*ALWAYS, *objective, *options.rules)))
         self.record: StudyRecord | None = None
-        self.n_open = 0
         self._seconds = {"fit": 0.0, "track": 0.0}
         self._trials: list[Trial] = []
         self._values: dict[str, dict[str, float]] = {}
@@ -166,20 +183,15 @@ class _Job:
             raise
 
     def take(self) -> Work | None:
-        """The next task that can start; None when there is none (now)."""
-        if not self._tasks and self._sampler is not None:
-            self._tasks += [self._fit(task) for task in self._sampler.ask()]
-        if not self._tasks:
-            return None
-        self.n_open += 1
-        return self._tasks.pop(0)
+        """See `Job`."""
+        if not self.tasks and self._sampler is not None:
+            self.tasks += [self._fit(task) for task in self._sampler.ask()]
+        return super().take()
 
     def receive(self, result: Any) -> None:
-        """Take a task's results."""
-        self.n_open -= 1
+        """Take trials, or values of rules for trials that are there."""
         if isinstance(result, dict):
             self._values |= result
-            self._bar.update(0)
             return
         if self._sampler is not None:
             self._sampler.tell(result)
@@ -190,7 +202,7 @@ class _Job:
         self._bar.update(len(new))
 
     def flush(self, *, always: bool = False) -> None:
-        """Write what is finished, if that is due."""
+        """See `Job`."""
         count = len(self._trials) + len(self._values)
         if not count or not (always or count >= _BATCH or time.monotonic() - self._flushed > _PATIENCE_SECONDS):
             return
@@ -231,9 +243,8 @@ class _Job:
         spec, store, options = self._spec, self._store, self._options
         table = store.table
         self._there = {*table["cell"], *store.deleted}
-        self._tasks = [
-            Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._lacking(table))
-        ]
+        lacking = _lacking_values(spec, table, self._lacking(table))
+        self.tasks = [Work(spec, self._pair, *one) for one in lacking]
         self._sampler = None
         if spec.is_sampled:
             from tgsr.study.sampling import SettingsSampler
@@ -242,7 +253,7 @@ class _Job:
             total = self._sampler.total
         else:
             total = len(spec.cells(options.n_trials))
-            self._tasks += [self._fit(task) for task in grid_tasks(spec, options.n_trials, self._there)]
+            self.tasks += [self._fit(task) for task in grid_tasks(spec, options.n_trials, self._there)]
         if not self._bar.disable:
             there = min(len(table), total)
             self._bar.set_description(spec.title, refresh=False)
@@ -257,7 +268,7 @@ class _Job:
     def _check_choice(self) -> None:
         """Find out before the work that nothing can be chosen so."""
         choose = self._options.choose
-        known = {*(rule.name for rule in get_rules(self._rules)), *_columns(self._store.table)}
+        known = {*(rule.name for rule in get_rules(self._rules)), *names_of(self._store.table, RULE)}
         if choose == ORACLE and not self._pair.target.is_labelled:
             raise ParameterError("--choose oracle needs the target's labels, and this target has none; name a rule")
         if choose not in (None, ORACLE, *known):
@@ -293,10 +304,6 @@ class _Job:
         return table
 
 
-def _columns(table: pd.DataFrame) -> list[str]:
-    return [str(name).removeprefix(RULE) for name in table if str(name).startswith(RULE)]
-
-
 def _lacking_values(
     spec: StudySpec, table: pd.DataFrame, lacking: dict[str, pd.Series]
 ) -> Iterator[tuple[tuple[str, ...], str, tuple[Any, ...]]]:
@@ -307,9 +314,8 @@ def _lacking_values(
     part = table[missing]
     settings = [json.loads(text) for text in part["settings"]]
     codes = [decode_predictions(text) for text in part["predictions"]]
-    size = spec.definition.batch
-    share = spec.definition.shares
+    batch, share = spec.definition.batch, spec.definition.shares
     order = sorted(range(len(part)), key=lambda index: (str(settings[index].get(share)) if share else "", index))
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
         yield rules, "values", ([settings[index] for index in chosen], [codes[index] for index in chosen])
