@@ -20,7 +20,7 @@ from tgsr.evaluation.choice import ORACLE, PARAM, Choice
 from tgsr.evaluation.metrics import Scores, score
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.plugins import available, resolve
-from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, predicted_counts
+from tgsr.reports._classes import class_scores, draw_bars, draw_confusion, predicted_counts
 from tgsr.reports._columns import named, numeric
 from tgsr.reports._masks import draw_frequency, draw_mask, has_place
 from tgsr.reports._sampled import draw_history, parameter_importances
@@ -231,7 +231,7 @@ def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
         yield view.figure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
         return
-    figure = draw_confusions([(view.heading, view.scores.confusion, names)])
+    figure = draw_confusion(view.scores.confusion, names, view.heading)
     caption = f"Rows are true classes, columns predicted ones: counts, and shares of the true class. {of}"
     yield view.figure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
     figure = draw_bars(class_scores(view.scores, names), "recall, precision (%)", view.heading)

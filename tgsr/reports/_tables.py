@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.choice import METRIC, ORACLE, SCORE, choose
+from tgsr.evaluation.choice import ORACLE, SCORE, choose
 from tgsr.evaluation.metrics import METRICS
 from tgsr.evaluation.paper import published_results
 from tgsr.evaluation.remarks import one_class_remark
@@ -29,7 +29,7 @@ FIXED, AVERAGE = "fixed", "consensus"
 """Choices besides the oracle and rules: settings fixed beforehand, and the average of the best trials."""
 _MARKS = {"generated": False, "partial": "", "remark": "", "study": ""}
 """Columns of what a result must be marked by: generated data; how much of the grid; one class for all; its study."""
-_COLUMNS = ["experiment", "method", "choice", *SHOWN, *_MARKS]
+_COLUMNS = ["experiment", "method", "choice", *SHOWN, "params", "trials", *_MARKS]
 _KINDS = {
     "I": "Table I, {}, {}: TYPE-I, between the cameras of SMIC",
     "II": "Table II, {}, {}: TYPE-II, SMIC and CASME II",
@@ -152,7 +152,8 @@ def collect_results(records: Sequence[StudyRecord], rules: Sequence[str] | None 
     Returns
     -------
     DataFrame
-        Columns ``experiment, method, choice, macro_f1, accuracy, generated, partial, remark, study``.
+        Columns ``experiment, method, choice, macro_f1, accuracy, params`` (JSON), ``trials, generated, partial, remark,
+        study``.
     """
     found = [row for record in records if record.is_scored for row in _results(record, rules)]
     # the sort is stable: of equal ones the newest stays first
@@ -190,24 +191,25 @@ def paper_tables(results: pd.DataFrame) -> list[PaperTable]:
 
 
 def _results(record: StudyRecord, rules: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    common = {"experiment": record.pair, "method": record.spec.variant, "generated": record.is_generated}
-    common |= {"partial": part_of_grid(record), "study": record.run_id}
-    if record.spec.sampler == FIXED:
-        choices = {FIXED: ORACLE}  # there is one trial
-    else:
-        own = record.default_choice
-        wanted = rules or [own if own != ORACLE else DEFAULT]
-        choices = {ORACLE: ORACLE} | {rule: rule for rule in wanted if rule in record.rules}
-    for name, by in choices.items():
-        row = choose(record.table, by).row
-        scores = {key: row[METRIC + key] for key in SHOWN}
-        yield {**common, "choice": name, **scores, "remark": one_class_remark(row["predictions"], record.classes[0])}
-    stored = record.artifact(CONSENSUS) if record.spec.sampler != FIXED else None
-    facts = {} if stored is None else json.loads(stored)
+    common = {"experiment": record.pair, "method": record.spec.variant, "trials": len(record.table)}
+    common |= {"generated": record.is_generated, "partial": part_of_grid(record), "study": record.run_id}
+
+    def row(choice: str, scores: list[float], params: dict[str, Any], predictions: Any) -> dict[str, Any]:
+        remark = one_class_remark(predictions, record.classes[0])
+        shown = {"choice": choice, "params": json.dumps(params, sort_keys=True), "remark": remark}
+        return common | shown | dict(zip(SHOWN, scores, strict=True))
+
+    is_fixed = record.spec.sampler == FIXED
+    own = record.default_choice
+    wanted = rules or [own if own != ORACLE else DEFAULT]
+    # of fixed settings there is one trial
+    for name in [FIXED] if is_fixed else [ORACLE, *(rule for rule in wanted if rule in record.rules)]:
+        found = choose(record.table, ORACLE if is_fixed else name)
+        yield row(name, [found.metrics[key] for key in SHOWN], found.settings, found.row["predictions"])
+    facts = {} if is_fixed else json.loads(record.artifact(CONSENSUS) or b"{}")
     if f"{SCORE}.{AVERAGE}" in facts:
-        scores = {key: facts[f"{key}.{AVERAGE}"] for key in SHOWN}
-        remark = one_class_remark(facts["predictions"], record.classes[0])
-        yield {**common, "choice": AVERAGE, **scores, "remark": remark}
+        scores = [facts[f"{key}.{AVERAGE}"] for key in SHOWN]
+        yield row(AVERAGE, scores, {"trials": len(facts["trials"]), "by": facts["by"]}, facts["predictions"])
 
 
 def _kind(pair: str) -> str:

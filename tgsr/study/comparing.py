@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,13 +13,12 @@ import pandas as pd
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, get_method
 from tgsr.evaluation.choice import ORACLE
-from tgsr.evaluation.paper import published_result
-from tgsr.evaluation.remarks import one_class_remark
+from tgsr.evaluation.paper import published_results
 from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
+from tgsr.reports import AVERAGE, FIXED, collect_results
 from tgsr.study.options import RunOptions
 from tgsr.study.running import Request, run_studies
 from tgsr.tracking.client import open_client
-from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.runs import command_run
 from tgsr.trials.spec import make_spec
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparePlan", "compare_methods"]
 
-_FIXED, _CONSENSUS = "fixed", "consensus"
+_COLUMNS = ["experiment", "method", "choice", "macro_f1", "accuracy", "params", "trials"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class ComparePlan:
     """
 
     methods: Sequence[str] = tuple(METHODS)
-    choices: Sequence[str] = (ORACLE, DEFAULT, _FIXED)
+    choices: Sequence[str] = (ORACLE, DEFAULT, FIXED)
     grouping: str = "released"
     preprocess: str = "none"
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +76,7 @@ class ComparePlan:
     @property
     def rules(self) -> tuple[str, ...]:
         """The rules among the choices."""
-        return tuple(name for name in self.choices if name not in (ORACLE, _FIXED, _CONSENSUS))
+        return tuple(name for name in self.choices if name not in (ORACLE, FIXED, AVERAGE))
 
     @property
     def key(self) -> str:
@@ -108,23 +106,14 @@ def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: R
         if not pair.target.is_labelled:
             raise MissingDataError(f"{pair.target.name} has no labels: methods cannot be compared on it")
     with _run_of(pairs, plan, options) as run_id:
-        inside = replace(options, parent_run_id=run_id, matrices="none", page=False)
-        requests = {
-            (number, method, is_fixed): _request(pair, method, plan, inside, is_fixed)
-            for number, pair in enumerate(pairs)
+        inside = replace(options, parent_run_id=run_id, matrices="none", page=False, rules=())
+        requests = [
+            _request(pair, method, plan, inside, is_fixed)
+            for pair in pairs
             for method in plan.methods
-            for is_fixed in dict.fromkeys(choice == _FIXED for choice in plan.choices)
-        }
-        records = dict(zip(requests, run_studies(requests.values()), strict=True))
-        rows = [
-            _row(pair, records[number, method, choice == _FIXED], choice)
-            for number, pair in enumerate(pairs)
-            for method in plan.methods
-            for choice in plan.choices
+            for is_fixed in dict.fromkeys(choice == FIXED for choice in plan.choices)
         ]
-        table = pd.DataFrame([row for row in rows if row])
-        unused = [mark for mark in ("generated", "partial", "remark") if not table[mark].astype(bool).any()]
-        table = table.drop(columns=unused)
+        table = _table(run_studies(requests), plan)
         open_client(options.config.tracking_uri).log_text(run_id, table.to_csv(index=False), "compare.csv")
     return table
 
@@ -159,30 +148,14 @@ def _request(pair: DatabasePair, method: str, plan: ComparePlan, options: RunOpt
     return make_spec(pair, method, axes=axes, fixed=fixed, **common), pair, options
 
 
-def _row(pair: DatabasePair, record: StudyRecord, choice: str) -> dict[str, Any]:
-    """What a study says of a choice; empty where the method has no consensus."""
-    if choice == _CONSENSUS:
-        facts = json.loads(record.artifact(CONSENSUS) or b"{}")
-        if not facts:
-            return {}
-        scores = {key: facts[f"{key}.{_CONSENSUS}"] for key in ("macro_f1", "accuracy")}
-        settings, predictions = {"trials": len(facts["trials"]), "by": facts["by"]}, facts["predictions"]
-    else:
-        found = record.choose(record.default_choice if choice == _FIXED else check_choice_name(choice))
-        scores, settings, predictions = found.metrics, found.settings, found.row["predictions"]
-    # the published numbers belong to the groups of the released records
-    published = published_result(pair.name, record.spec.variant)
-    return {
-        "experiment": pair.name,
-        "method": record.spec.variant,
-        "choice": choice,
-        "macro_f1": scores["macro_f1"],
-        "accuracy": scores["accuracy"],
-        "params": json.dumps(settings, sort_keys=True),
-        "trials": len(record.table),
-        "partial": record.coverage,
-        "remark": one_class_remark(predictions, pair.source.class_names),
-        "paper_macro_f1": None if published is None else published.macro_f1,
-        "paper_accuracy": None if published is None else published.accuracy,
-        "generated": pair.is_generated,
-    }
+def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
+    """The rows of the choices, pairs and methods in their order; marks that no row has are left out."""
+    choices = [name if name in (FIXED, AVERAGE) else check_choice_name(name) for name in plan.choices]
+    published = published_results().set_index(["experiment", "method"])[["macro_f1", "accuracy"]].add_prefix("paper_")
+    table = collect_results(records, choices).join(published, on=["experiment", "method"])
+    places = {(one.pair, one.spec.variant): place for place, one in enumerate(records)}
+    rows = table[table["choice"].isin(choices)].to_dict("records")
+    rows.sort(key=lambda row: (places[row["experiment"], row["method"]], choices.index(row["choice"])))
+    unused = {mark for mark in ("partial", "remark", "generated") if not any(row[mark] for row in rows)}
+    columns = [*_COLUMNS, "partial", "remark", *published, "generated"]
+    return pd.DataFrame(rows, columns=[name for name in columns if name not in unused])
