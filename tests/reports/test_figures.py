@@ -17,8 +17,7 @@ from tgsr.reports import draw_frequency, draw_mask, draw_over, draw_surface, rea
 from tgsr.reports._classes import class_scores, draw_confusion, predicted_counts
 from tgsr.reports._figures import CURVES, SURFACE
 from tgsr.reports._masks import as_face, histogram_norms, overlay
-from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports._settings import is_grid, summarise_rest
+from tgsr.reports._settings import draw_history, is_grid, parameter_importances, summarise_rest
 from tgsr.reports.style import figure_bytes
 from tgsr.tracking.records import StudyRecord
 

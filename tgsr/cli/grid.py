@@ -49,9 +49,8 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         return
     if save_surface(table, out.with_suffix(".png"), f"{spec.title}{', generated data' * pair.is_generated}"):
         click.echo(f"picture: {out.with_suffix('.png')}")
-    best, f1 = choose(table, ORACLE), METRICS[SCORE]
-    scores = f"{f1.label} {f1.show(best.value)}, accuracy {METRICS['accuracy'].show(best.metrics['accuracy'])} %"
-    median = f1.show(table[METRIC + SCORE].median())
+    best, median = choose(table, ORACLE), METRICS[SCORE].show(table[METRIC + SCORE].median())
+    scores = ", ".join(METRICS[key].describe(best.metrics[key]) for key in (SCORE, "accuracy"))
     click.echo(
         f"oracle (chosen by target labels): {show_settings(best.settings)}; {scores}; median of the grid {median}"
     )

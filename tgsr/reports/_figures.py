@@ -23,8 +23,7 @@ from tgsr.plugins import available, resolve
 from tgsr.reports._classes import class_scores, draw_bars, draw_confusion, predicted_counts
 from tgsr.reports._columns import named, numeric
 from tgsr.reports._masks import draw_frequency, draw_mask, has_place
-from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports._settings import draw_over, draw_surface, surface_part
+from tgsr.reports._settings import draw_history, draw_over, draw_surface, parameter_importances, surface_part
 from tgsr.reports.style import as_data_uri
 from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord

@@ -18,15 +18,11 @@ def result_lines(record: StudyRecord, by: str) -> list[str]:
     """A study for the terminal: what was chosen and how, and what to do next."""
     choice = record.choose(by)
     who = "oracle: chosen by the target's labels" if by == ORACLE else f"chosen by {by}, without target labels"
-    scores = ", ".join(
-        metric.describe(choice.metrics[metric.key])
-        for metric in (METRICS["macro_f1"], METRICS["accuracy"])
-        if metric.key in choice.metrics
-    )
+    scored = [METRICS[key].describe(choice.metrics[key]) for key in (SCORE, "accuracy") if key in choice.metrics]
     lines = [
         f"{record.spec.title}: {len(record.table):,} trials; MLflow run {record.run_id}",
         f"best: {show_settings(choice.settings) or 'no setting to choose'} ({who})",
-        f"on the target: {scores or 'no labels, so no scores'}",
+        f"on the target: {', '.join(scored) or 'no labels, so no scores'}",
     ]
     consensus = record.metrics.get(f"{SCORE}.consensus")
     if consensus is not None and by == record.tags.get(Tag.CHOOSE):
