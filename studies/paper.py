@@ -39,23 +39,9 @@ _log = logging.getLogger(__name__)
 def run_paper(
     pairs: Sequence[DatabasePair], options: RunOptions, compare: ComparePlan | None = None, **studied: Any
 ) -> tuple[str, list[StudyRecord]]:
-    """Run every pair; run again, it goes on where it stopped.
+    """Run every pair: TGSR's studies as `tgsr.study.make_spec` takes ``studied``, and what a plan compares.
 
-    Parameters
-    ----------
-    pairs : sequence of DatabasePair
-    options : RunOptions
-    compare : ComparePlan, optional
-        What is compared; None leaves the comparison out.
-    **studied
-        What TGSR's studies are; see `tgsr.study.make_spec`.
-
-    Returns
-    -------
-    run_id : str
-        The run above all.
-    studies : list of StudyRecord
-        TGSR's, a pair each.
+    Run again, it goes on where it stopped. Returns the id of the run above all, and TGSR's studies, a pair each.
     """
     client, config = open_client(options.config.tracking_uri), options.config
     specs = [make_spec(pair, **studied) for pair in pairs]

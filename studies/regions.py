@@ -1,10 +1,10 @@
 """Which regions are kept, and how much that can be relied on: ``python -m studies.regions --data DIR --out DIR``.
 
 For every pair of databases in a folder and both groupings: the whole grid with its oracle, and, for one setting, how
-often each group is kept by refits on bootstrap samples of the source's subjects, and by the neighbouring cells. Writes
-``regions.csv`` (a row a pair and grouping), ``frequencies.csv`` (a row a group) and, as pictures, how often the refits
-keep each group. For generated databases (``--demo``) also precision and recall against the regions that move. The
-target's labels are used for scores and for the oracle only.
+often each group is kept by refits on bootstrap samples of the source's subjects. Writes ``regions.csv`` (a row a pair
+and grouping), ``frequencies.csv`` (a row a group) and, as pictures, how often the refits keep each group. For generated
+databases (``--demo``) also precision and recall against the regions that move. The target's labels are used for scores
+and for the oracle only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
-from tgsr.errors import MissingDataError, ParameterError
+from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.rules.folds import bootstrap_samples
@@ -37,7 +37,6 @@ __all__ = ["RegionStudy", "border_regions", "main", "selection_stability", "stud
 
 GROUPINGS = ("region", "released")
 _OFTEN = 0.5
-_NEAR_KAPPA, _NEAR_XI = 5, 10.0
 
 Array = npt.NDArray[np.float64]
 
@@ -51,8 +50,7 @@ class RegionStudy(NamedTuple):
         A row a cell of the grid: kappa, xi, macro_f1, accuracy.
     groups : DataFrame
         A row a group: ``oracle``, ‖C_i‖_F of the best cell; for the setting that was asked for, whether it is ``kept``,
-        and the share of ``bootstrap`` refits and of ``neighbours`` (cells within κ ± 5 and a tenth to ten times ξ) that
-        keep it.
+        and the share of ``bootstrap`` refits that keep it.
     stability : float
         Of the bootstrap refits' kept sets, see `selection_stability`.
     """
@@ -79,41 +77,16 @@ def study_regions(
     seed: int = 0,
     n_jobs: int = 1,
 ) -> RegionStudy:
-    """Solve the grid, and refit one setting on bootstrap samples of the source's subjects.
+    """Solve the grid, and refit one setting (κ, ξ), fixed beforehand, on bootstrap samples of the source's subjects.
 
-    Parameters
-    ----------
-    pair : DatabasePair
-        With known labels of the target.
-    grouping : {"region", "released"}
-    setting : tuple of int and float
-        (κ, ξ) whose regions are looked at; it was fixed beforehand.
-    kappas, xis : sequences
-        The grid.
-    n_refits, seed : int
-        Of the bootstrap.
-    scaling : str
-        See `tgsr.estimators.TGSRClassifier`.
-    n_jobs : int
-        Threads.
-
-    Raises
-    ------
-    ParameterError
-        If the grid has no cell near the setting.
+    The target's labels must be known. For ``scaling`` see `tgsr.estimators.TGSRClassifier`.
     """
     task, (kappa, xi) = mask_target(pair), setting
     model = TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling, n_jobs=n_jobs)
     cells = pd.DataFrame(itertools.product(kappas, xis), columns=["kappa", "xi"])
-    near = (abs(cells["kappa"] - kappa) <= _NEAR_KAPPA) & cells["xi"].between(xi / _NEAR_XI, xi * _NEAR_XI)
-    if not near.any():
-        raise ParameterError(
-            f"no cell of the grid is near κ = {kappa}, ξ = {xi:g}; choose another setting, or more of ξ"
-        )
     outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
     codes = np.array([outcome.codes for outcome in outcomes])
     scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
-    norms = np.array([outcome.group_norms for outcome in outcomes])
 
     def kept(sample: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.bool_]:
         norms: Array = model.fit(task.X[sample], task.y[sample], X_target=task.X_target).region_norms_
@@ -122,15 +95,13 @@ def study_regions(
     refits = np.array([kept(sample) for sample in bootstrap_samples(task, seed, n_refits)])
     groups = pd.DataFrame(
         {
-            "oracle": norms[int(scored.macro_f1.argmax())],
+            "oracle": outcomes[int(scored.macro_f1.argmax())].group_norms,
             "kept": kept(),
             "bootstrap": refits.mean(axis=0),
-            "neighbours": (norms[near.to_numpy()] > 0).mean(axis=0),
         }
     ).rename_axis("group")
-    return RegionStudy(
-        cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy), groups, selection_stability(refits)
-    )
+    cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy)
+    return RegionStudy(cells, groups, selection_stability(refits))
 
 
 def selection_stability(kept: npt.NDArray[np.bool_]) -> float:

@@ -27,7 +27,8 @@ def draw_confusion(counts: npt.NDArray[np.int64], class_names: Sequence[str], ti
     figure = new_figure(COLUMN, 2.7)
     axis = figure.subplots()
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shown = ConfusionMatrixDisplay(shares, display_labels=[_short(name) for name in class_names])
+    short = [name[:3] + "." if len(name) > 4 else name for name in class_names]
+    shown = ConfusionMatrixDisplay(shares, display_labels=short)
     shown.plot(ax=axis, cmap=COLOURMAP, colorbar=False, im_kw={"vmin": 0, "vmax": 100}, text_kw={"fontsize": 7})
     for text, count, share in zip(shown.text_.ravel(), counts.ravel(), shares.ravel(), strict=True):
         text.set_text(f"{count}\n{share:.0f} %")
@@ -67,7 +68,3 @@ def predicted_counts(predictions: str, class_names: Sequence[str]) -> pd.DataFra
     counts = np.bincount(decode_predictions(predictions), minlength=len(class_names))
     names = [*class_names, *(f"class {code}" for code in range(len(class_names), len(counts)))]
     return pd.DataFrame({"samples": counts}, index=names)
-
-
-def _short(name: str) -> str:
-    return name[:3] + "." if len(name) > 4 else name

@@ -48,23 +48,15 @@ def can_choose(record: StudyRecord, by: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StudyView:
-    """A study as it is looked at: by a choice.
-
-    Attributes
-    ----------
-    record : StudyRecord
-    by : str
-        The rule, or ``"oracle"``.
-    choice : Choice or None
-        None while there is no trial with a value.
-    frame : array or None
-        A cropped face to draw regions on.
-    """
+    """A study as it is looked at: by a choice."""
 
     record: StudyRecord
     by: str
+    """The rule, or ``"oracle"``."""
     choice: Choice | None
+    """None while there is no trial with a value."""
     frame: npt.NDArray[Any] | None = None
+    """A cropped face to draw regions on."""
 
     @classmethod
     def of(cls, record: StudyRecord, by: str | None = None, frame: npt.NDArray[Any] | None = None) -> StudyView:
@@ -153,13 +145,8 @@ def study_figures(
 ) -> Iterator[ReportFigure]:
     """Draw what the stored results of a study of any method allow.
 
-    Parameters
-    ----------
-    record : StudyRecord
-    by : str, optional
-        The rule (or ``"oracle"``) whose choice is shown; by default the study's own.
-    frame : array of shape (height, width) or (height, width, 3), optional
-        A cropped face to draw regions on.
+    Shown is what a rule (or ``"oracle"``) chooses, by default the study's own. ``frame``, (height, width) or (height,
+    width, 3), is a cropped face to draw regions on.
     """
     view = StudyView.of(record, by, frame)
     if view.choice is not None:
@@ -212,11 +199,9 @@ def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
     part, over = surface_part(table, view.choice.row)
     if part[[PARAM + name for name in over]].nunique().min() > 1:
         fixed = show_settings({name: view.choice.settings[name] for name in named(table)})
+        title = f"Scores over {symbol(over[0])} and {symbol(over[1])}"
         caption = f"○: {view.who}; {_shown(view)}{f' with {fixed}' if fixed else ''}."
-        title, figure = (
-            f"Scores over {symbol(over[0])} and {symbol(over[1])}",
-            draw_surface(table, view.by, view.heading),
-        )
+        figure = draw_surface(table, view.by, view.heading)
         yield view.figure("surface", SURFACE, title, caption, figure, surface=(part, over, view.by))
 
 

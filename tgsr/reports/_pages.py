@@ -33,15 +33,9 @@ _F1 = METRICS[SCORE]
 
 
 def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[ReportFigure] | None = None) -> str:
-    """Write the page of one study of any method.
+    """Write the page of one study of any method: of what a rule (or ``"oracle"``) chooses, by default the study's own.
 
-    Parameters
-    ----------
-    record : StudyRecord
-    by : str, optional
-        The rule (or ``"oracle"``) whose choice is shown; by default the study's own.
-    figures : iterable of ReportFigure, optional
-        What `study_figures` has drawn; by default they are drawn now.
+    ``figures`` are what `study_figures` has drawn; by default they are drawn now.
     """
     view, table = StudyView.of(record, by), record.table
     sections: dict[str, list[ReportFigure]] = {}

@@ -85,7 +85,7 @@ def draw_surface(table: pd.DataFrame, by: str, title: str = "") -> Figure:
     part, over = surface_part(table, chosen.row)
     vertical, horizontal = (PARAM + name for name in over)
     columns = scores_of(part, by)
-    figure, panels = _panels(list(dict.fromkeys([columns[0], columns[-1]])), 3.1, title, sharey=True)
+    figure, panels = _panels(list(dict.fromkeys([columns[0], columns[-1]])), 3.1, title)
     for axis, score in panels:
         values = in_units(part, score)
         if is_grid(part, over):
@@ -189,13 +189,10 @@ def _same(table: pd.DataFrame, row: Mapping[str, Any], names: list[str]) -> pd.S
     return equal
 
 
-def _panels(
-    columns: list[str], height: float, title: str, *, sharey: bool = False
-) -> tuple[Figure, list[tuple[Axes, str]]]:
+def _panels(columns: list[str], height: float, title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
     """A figure with an axis beside the other for each column."""
     figure = new_figure(PAGE if len(columns) > 1 else COLUMN, height, title)
-    axes = figure.subplots(1, len(columns), sharey=sharey, squeeze=False)[0]
-    return figure, list(zip(axes, columns, strict=True))
+    return figure, list(zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True))
 
 
 def _set_axis(axis: Axes, which: str, name: str, column: pd.Series) -> None:

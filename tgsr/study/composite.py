@@ -44,18 +44,8 @@ def run_composite(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run methods at their fixed settings on databases that are pooled (see `tgsr.datasets.pool`).
 
-    Interrupted and run again, it goes on where it stopped.
-
-    Parameters
-    ----------
-    databases : sequence of FeatureDataset
-    methods : sequence of str
-    options : RunOptions
-    grouping : str
-    preprocess : str
-        Applied to each database as a whole, before it is pooled.
-    fixed : mapping, optional
-        Settings in place of a method's defaults, for the methods that have them.
+    ``preprocess`` is applied to each database as a whole, before it is pooled; ``fixed`` has settings in place of a
+    method's defaults, for the methods that have them. Interrupted and run again, it goes on where it stopped.
 
     Returns
     -------

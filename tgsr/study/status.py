@@ -36,16 +36,15 @@ def status_lines(config: TrackingConfig) -> list[str]:
     lines = []
     for study in list_studies(client):
         name = study.tags.get(Tag.STUDY, study.name)
-        holder = lock_holder(config, client, study.experiment_id, name)
-        state = f"at work: {holder}" if holder else _state(study)
+        if holder := lock_holder(config, client, study.experiment_id, name):
+            state = f"at work: {holder}"
+        elif study.status == "FINISHED":
+            state = f"finished, {len(study.table):,} trials"
+        else:
+            stopped = study.status in ("RUNNING", "KILLED")
+            state = "interrupted; the same command goes on" if stopped else study.status.lower()
         lines += [name, f"  {state}; MLflow run {study.run_id}"]
         if study.status == "FINISHED" and len(study.table):
             choice = study.choose()
             lines.append(f"  {choice.by}: {choice.value:.4f} at {show_settings(choice.settings) or 'no setting'}")
     return lines or ["no study yet"]
-
-
-def _state(study: StudyRecord) -> str:
-    if study.status == "FINISHED":
-        return f"finished, {len(study.table):,} trials"
-    return "interrupted; the same command goes on" if study.status in ("RUNNING", "KILLED") else study.status.lower()

@@ -42,16 +42,9 @@ def subjects_of(data: FeatureDataset) -> list[str]:
 
 
 class FoldFitter:
-    """A method at its fixed settings on a pool of databases; a trial leaves one subject out.
+    """A method at its fixed settings on a pool of databases, in place of a `Fitter`: a trial leaves one subject out.
 
-    Parameters
-    ----------
-    spec : StudySpec
-        With the subjects as its grid.
-    pair : DatabasePair
-        The pool as both source and target.
-    rules : tuple of str
-        None: nothing is chosen.
+    The grid of ``spec`` has the subjects; ``pair`` has the pool as source and as target; no rule chooses.
     """
 
     def __init__(self, spec: StudySpec, pair: DatabasePair, rules: tuple[str, ...] = ()) -> None:  # noqa: ARG002
