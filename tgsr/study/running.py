@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -31,7 +31,7 @@ from tgsr.tracking.runs import project_run
 from tgsr.tracking.study_store import StudyStore
 from tgsr.trials.fitter import compared_values, make_context
 from tgsr.trials.spec import DEFAULT_TRIALS, StudySpec
-from tgsr.trials.tasks import grid_tasks
+from tgsr.trials.tasks import batches, grid_tasks
 from tgsr.trials.trial import Trial, decode_predictions
 
 if TYPE_CHECKING:
@@ -243,8 +243,7 @@ class _StudyJob(Job):
         spec, store, options = self._spec, self._store, self._options
         table = store.table
         self._there = {*table["cell"], *store.deleted}
-        lacking = _lacking_values(spec, table, self._lacking(table))
-        self.tasks = [Work(spec, self._pair, *one) for one in lacking]
+        self.tasks = [Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._rules)]
         self._sampler = None
         if spec.is_sampled:
             from tgsr.study.sampling import SettingsSampler
@@ -274,19 +273,6 @@ class _StudyJob(Job):
         if choose not in (None, ORACLE, *known):
             raise ParameterError(f"--choose {choose}: no such rule; use oracle or one of {', '.join(sorted(known))}")
 
-    def _lacking(self, table: pd.DataFrame) -> dict[str, pd.Series]:
-        """For each rule that is computed trial by trial, which trials have no value."""
-        lacking = {}
-        for given, rule in zip(self._rules, get_rules(self._rules), strict=True):
-            column = RULE + rule.name
-            # what every trial should have and none has is what the method does not allow
-            impossible = given in ALWAYS and column not in table and any(RULE + name in table for name in ALWAYS)
-            if not rule.compares_all and not impossible and len(table):
-                missing = table[column].isna() if column in table else pd.Series(data=True, index=table.index)
-                if missing.any():
-                    lacking[given] = missing
-        return lacking
-
     def _compare_all(self, table: pd.DataFrame) -> pd.DataFrame:
         """Give trials the values of rules that compare all of them, where these are not what they should be."""
         if not len(table) or table["predictions"].isna().any():
@@ -295,27 +281,34 @@ class _StudyJob(Job):
         outcomes = [Outcome({}, one) for one in codes]
         found = compared_values(get_rules(self._rules), make_context(self._spec, self._pair), outcomes)
         for name, values in found.items():
-            column = RULE + name
-            changed = (table[column] != values) if column in table else pd.Series(data=True, index=table.index)
+            changed = (_column(table, RULE + name) != values).to_numpy()
             if changed.any():
-                entries = zip(table["cell"][changed], values[changed.to_numpy()], strict=True)
+                entries = zip(table["cell"][changed], values[changed], strict=True)
                 self._store.add_values({cell: {name: float(value)} for cell, value in entries})
                 table = self._store.read_table()
         return table
 
 
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column, of NaN where the table has none of this name."""
+    return table.reindex(columns=[name])[name]
+
+
 def _lacking_values(
-    spec: StudySpec, table: pd.DataFrame, lacking: dict[str, pd.Series]
+    spec: StudySpec, table: pd.DataFrame, rules: Sequence[str]
 ) -> Iterator[tuple[tuple[str, ...], str, tuple[Any, ...]]]:
     """Tasks that give trials which are there the values that they lack: rules, call, and its arguments."""
-    if not lacking:
+    missing = {}
+    for given, rule in zip(rules, get_rules(rules), strict=True):
+        column = RULE + rule.name
+        # what every trial should have and none has is what the method does not allow
+        impossible = given in ALWAYS and column not in table and any(RULE + name in table for name in ALWAYS)
+        if not rule.compares_all and not impossible and _column(table, column).isna().any():
+            missing[given] = _column(table, column).isna()
+    if not missing:
         return
-    rules, missing = tuple(lacking), pd.concat(lacking.values(), axis=1).any(axis=1)
-    part = table[missing]
+    part = table[pd.concat(missing, axis=1).any(axis=1)]
     settings = [json.loads(text) for text in part["settings"]]
     codes = [decode_predictions(text) for text in part["predictions"]]
-    batch, share = spec.definition.batch, spec.definition.shares
-    order = sorted(range(len(part)), key=lambda index: (str(settings[index].get(share)) if share else "", index))
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        yield rules, "values", ([settings[index] for index in chosen], [codes[index] for index in chosen])
+    for task in batches(spec, enumerate(settings)):
+        yield tuple(missing), "values", ([one for _, one in task], [codes[index] for index, _ in task])
