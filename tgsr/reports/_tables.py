@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.choice import ORACLE, SCORE, choose
+from tgsr.evaluation.choice import METRIC, ORACLE, SCORE, choose
 from tgsr.evaluation.metrics import METRICS
 from tgsr.evaluation.paper import published_results
 from tgsr.evaluation.remarks import one_class_remark
