@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.choice import ORACLE, PARAM, Choice
-from tgsr.evaluation.metrics import Scores, score
+from tgsr.evaluation.metrics import score
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.plugins import available, resolve
 from tgsr.reports._classes import class_scores, draw_bars, draw_confusion, predicted_counts
@@ -80,20 +80,6 @@ class StudyView:
         """What figures are headed with: pair and method; the study's name belongs into the caption."""
         record = self.record
         return f"{record.pair}, {record.spec.variant}{', generated data' * record.is_generated}"
-
-    @property
-    def predictions(self) -> str | None:
-        """Of the chosen trial, base-36 digits; None where they are not kept: of too many samples, or none is chosen."""
-        predictions = self.choice and self.choice.row["predictions"]
-        return predictions if isinstance(predictions, str) else None
-
-    @cached_property
-    def scores(self) -> Scores[float] | None:
-        """Of the chosen trial's predictions; None where these are not kept, or the target has no labels."""
-        names, labels = self.record.classes
-        if self.predictions is None or labels is None:
-            return None
-        return score(labels, decode_predictions(self.predictions), len(names))
 
     @cached_property
     def consensus(self) -> dict[str, Any]:
@@ -207,18 +193,19 @@ def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
 
 def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
     """Confusion, and recall and precision of each class; of a target without labels what is predicted."""
-    if view.predictions is None:
-        return
-    names, of = view.record.classes[0], f"Of {view.who}, on the target."
-    if view.scores is None:
-        figure = draw_bars(predicted_counts(view.predictions, names), "predicted samples", view.heading)
+    if view.choice is None or not isinstance(predictions := view.choice.row["predictions"], str):
+        return  # of too many samples they are not kept
+    (names, labels), of = view.record.classes, f"Of {view.who}, on the target."
+    if labels is None:
+        figure = draw_bars(predicted_counts(predictions, names), "predicted samples", view.heading)
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
         yield view.figure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
         return
-    figure = draw_confusion(view.scores.confusion, names, view.heading)
+    scores = score(labels, decode_predictions(predictions), len(names))
+    figure = draw_confusion(scores.confusion, names, view.heading)
     caption = f"Rows are true classes, columns predicted ones: counts, and shares of the true class. {of}"
     yield view.figure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
-    figure = draw_bars(class_scores(view.scores, names), "recall, precision (%)", view.heading)
+    figure = draw_bars(class_scores(scores, names), "recall, precision (%)", view.heading)
     yield view.figure("class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
 
 
