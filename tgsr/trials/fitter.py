@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators.preprocess import make_preprocessor
-from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
+from tgsr.estimators.sweep import Outcome, prepare_reverse, prepare_sweep
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.rules import ALWAYS, Rule, RuleContext, Scorer, get_rules
 from tgsr.evaluation.task import TransferTask, mask_target
@@ -49,33 +50,17 @@ def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
     """What rules may see of a study."""
     task, estimator = prepare_task(spec, pair), make_estimator(spec, pair)
     n_classes = len(task.class_names)
-
-    def sweep(
-        X: npt.NDArray[np.float64],
-        codes: npt.NDArray[np.intp],
-        X_target: npt.NDArray[np.float64],
-        X_new: npt.NDArray[np.float64] | None,
-    ) -> Sweep:
-        return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
-
-    def reverse() -> Reverse:
-        return prepare_reverse(estimator, task.X, task.X_target, n_classes=n_classes)
-
+    sweep = partial(prepare_sweep, estimator, n_classes=n_classes)
+    reverse = partial(prepare_reverse, estimator, task.X, task.X_target, n_classes=n_classes)
     return RuleContext(task, sweep, reverse, spec.seed)
 
 
 class Fitter:
     """A study's method and some rules, prepared once on its databases; may be used by several threads at once.
 
-    The target's labels go to the scores only.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-    rules : sequence of str
-        Rules whose values `fit` gives every trial. Of those that every trial should have, such as circular validation,
-        one that this method does not allow has no value; any other that does not suit is an error.
+    The target's labels go to the scores only. `fit` gives every trial the values of the rules. Of those that every
+    trial should have, such as circular validation, one that this method does not allow has no value; any other that
+    does not suit is an error.
 
     Raises
     ------
