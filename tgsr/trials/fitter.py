@@ -102,13 +102,13 @@ class Fitter:
                 settings=dict(outcome.settings),
                 metrics={**score, **outcome.metrics, "fit_seconds": seconds},
                 predictions=outcome.codes,
-                rules={name: float(column[index]) for name, column in values.items()},
+                rules=rules,
                 group_norms=outcome.group_norms,
                 coef=outcome.coef() if keep_matrices and outcome.coef is not None else None,
                 start_ms=start_ms,
                 end_ms=end_ms,
             )
-            for index, ((number, _), outcome, score) in enumerate(zip(task, outcomes, scores, strict=True))
+            for (number, _), outcome, score, rules in zip(task, outcomes, scores, values, strict=True)
         ]
 
     def values(
@@ -122,21 +122,18 @@ class Fitter:
             outcomes = [Outcome(dict(one), codes) for one, codes in zip(settings, predictions, strict=True)]
         else:
             outcomes = self._sweep(settings)
-        found = self._values(outcomes)
-        return {
-            cell_id(one): {name: float(column[index]) for name, column in found.items()}
-            for index, one in enumerate(settings)
-        }
+        return dict(zip(map(cell_id, settings), self._values(outcomes), strict=True))
 
-    def _values(self, outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.float64]]:
+    def _values(self, outcomes: Sequence[Outcome]) -> list[dict[str, float]]:
+        """Values of the rules, for each outcome."""
         found = {}
-        for rule in list(self._rules):
+        for rule in self._rules:
             try:
-                found[rule.name] = np.asarray(self._scorers[rule.name](outcomes), dtype=np.float64)
+                found[rule.name] = np.asarray(self._scorers[rule.name](outcomes), dtype=np.float64).tolist()
             except ParameterError:  # the method gives no decision values, say
                 if rule.name not in ALWAYS:
                     raise
-        return found
+        return [{name: column[index] for name, column in found.items()} for index in range(len(outcomes))]
 
     def _scores(self, outcomes: Sequence[Outcome]) -> list[dict[str, float]]:
         """Scores on the target; none where it has no labels."""
