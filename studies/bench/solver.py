@@ -7,6 +7,7 @@ hardly depend on the values of the features: those of generated databases do as 
 from __future__ import annotations
 
 import time
+import timeit
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,8 +32,14 @@ def experiment_solver(name: str, data: Path) -> BatchSolver:
     return BatchSolver(task.X, task.y, 3, task.X_target, released_groups())
 
 
+def gemm_rate() -> float:
+    """Floating-point operations a second of a large matrix product on one thread."""
+    matrix = np.random.default_rng(0).random((1200, 1200))
+    return 2 * 1200**3 / min(timeit.repeat(lambda: matrix @ matrix, timer=time.process_time, number=1, repeat=5))
+
+
 def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> None:
-    """Print a row: direct milliseconds an iteration, batched ones a fit, their ratio, the share of products made."""
+    """Print a row: direct and batched milliseconds a fit, their ratio, and the share of the floating-point limit."""
     problem = solver.problem
     clock = time.process_time if jobs == 1 else time.perf_counter  # other work on the machine counts less
     cells = [(kappa, xi) for xi in _XIS for kappa in _KAPPAS]
@@ -51,12 +58,13 @@ def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> Non
             solved = pool.map(solver.solve, (part[job::jobs] for job in range(jobs)))
             iterations += sum(solution.n_iter for solutions in solved for solution in solutions)
         batched += clock() - started
-    products = (solver.n_products - before) / (problem.n_groups * iterations)
+    products, n = solver.n_products - before, problem.rows.shape[1]
     direct_step, fit = direct_seconds / direct_iterations, batched / len(cells)
     direct_fit = direct_step * iterations / len(cells) / jobs  # the direct iteration on as many cores, perfectly split
+    flops = 2 * n * n * problem.n_classes * problem.n_groups * iterations / len(cells)
     click.echo(
         f"{label:8s} {jobs:4d} {1e3 * direct_step:10.2f} {1e3 * fit:8.2f} {1 / fit:8.1f} {direct_fit / fit:8.1f} "
-        f"{products:9.2f}"
+        f"{products / (problem.n_groups * iterations):9.2f} {flops / gemm_rate() / jobs / fit:9.2f}"
     )
 
 
@@ -68,7 +76,8 @@ def measure(solver: BatchSolver, label: str, jobs: int, direct_fits: int) -> Non
 def main(data: Path, names: tuple[str, ...], jobs: str, direct_fits: int) -> None:
     """Measure the solver."""
     with threadpool_limits(limits=1, user_api="blas"):
-        click.echo("problem  jobs  direct it   ms/fit   fits/s × direct  products")
+        click.echo(f"one thread's matrix product: {gemm_rate() / 1e9:.1f} GFLOP/s")
+        click.echo("problem  jobs  direct it   ms/fit   fits/s × direct  products  of limit")
         for name in names:
             solver = experiment_solver(name, data)
             for count in jobs.split(","):
