@@ -1,1 +1,1 @@
-"""What is searched: Optuna studies, their spaces, samplers and workers, and the project's entry points."""
+"""Scripts on top of tgsr: the paper's experiments, the evidence for its defaults, benchmarks."""

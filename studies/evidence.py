@@ -126,18 +126,9 @@ def thin_grid(grid: Grid, cells: int) -> Grid:
 def run_case(
     spec: StudySpec, pair: DatabasePair, rules: Sequence[str], also: Sequence[str] = (), share: float = TWENTIETH
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Let every rule choose among a study's cells, scored by the target's labels.
+    """Let every rule that suits the method choose among a study's cells, scored by the target's labels.
 
-    Parameters
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-    rules : sequence of str
-        Those that the method does not suit are left out.
-    also : sequence of str
-        Further fixed choices, such as ``"kappa=20,xi=1"``.
-    share : float
-        Of the cells, those that are taken together.
+    ``also`` has further fixed choices, such as ``"kappa=20,xi=1"``; ``share`` of the cells are taken together.
 
     Returns
     -------

@@ -32,14 +32,7 @@ _KINDS = ("people", "pairs", "databases")
 def summarise(choices: pd.DataFrame, pairs: Mapping[str, DatabasePair], n_draws: int = 2000) -> pd.DataFrame:
     """Means over the pairs, and the paired difference to the fixed choice with its 95 % intervals.
 
-    Parameters
-    ----------
-    choices : DataFrame
-        As of `studies.evidence.run_case`, of any number of cases, with the columns ``study`` and ``pair``.
-    pairs : mapping
-        By name.
-    n_draws : int
-        Of each bootstrap.
+    ``choices`` are as of `studies.evidence.run_case`, of any number of cases, with the columns ``study`` and ``pair``.
 
     Returns
     -------

@@ -1,15 +1,16 @@
 """Which regions are kept, and how much that can be relied on: ``python -m studies.regions --data DIR --out DIR``.
 
 For every pair of databases in a folder and both groupings: the whole grid with its oracle, and, for one setting, how
-often each group is kept by refits on bootstrap samples of the source's subjects, and by the neighbouring cells. Writes
-``regions.csv`` (a row a pair and grouping), ``frequencies.csv`` (a row a group), ``surfaces.png`` (the two groupings
-side by side) and ``stability.png``. For generated databases (``--demo``) also precision and recall against the regions
-that move. The target's labels are used for scores and for the oracle only.
+often each group is kept by refits on bootstrap samples of the source's subjects. Writes ``regions.csv`` (a row a pair
+and grouping), ``frequencies.csv`` (a row a group) and, as pictures, how often the refits keep each group. For generated
+databases (``--demo``) also precision and recall against the regions that move. The target's labels are used for scores
+and for the oracle only.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,25 +22,21 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from studies.demo_experiments import moving_regions
 from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
-from tgsr.errors import ParameterError
+from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
-from tgsr.reports import draw_overlay, histogram_norms, new_figure, save_figure, styled
-from tgsr.reports.style import PAGE
+from tgsr.reports import draw_frequency, save_figure
 
 __all__ = ["RegionStudy", "border_regions", "main", "selection_stability", "study_regions"]
 
 GROUPINGS = ("region", "released")
 _OFTEN = 0.5
-_NEAR_KAPPA, _NEAR_XI = 5, 10.0
-_DRAWN = {"oracle": "the oracle's ‖C$_i$‖", "bootstrap": "bootstrap", "neighbours": "neighbouring cells"}
 
 Array = npt.NDArray[np.float64]
 
@@ -53,8 +50,7 @@ class RegionStudy(NamedTuple):
         A row a cell of the grid: kappa, xi, macro_f1, accuracy.
     groups : DataFrame
         A row a group: ``oracle``, ‖C_i‖_F of the best cell; for the setting that was asked for, whether it is ``kept``,
-        and the share of ``bootstrap`` refits and of ``neighbours`` (cells within κ ± 5 and a tenth to ten times ξ) that
-        keep it.
+        and the share of ``bootstrap`` refits that keep it.
     stability : float
         Of the bootstrap refits' kept sets, see `selection_stability`.
     """
@@ -81,41 +77,16 @@ def study_regions(
     seed: int = 0,
     n_jobs: int = 1,
 ) -> RegionStudy:
-    """Solve the grid, and refit one setting on bootstrap samples of the source's subjects.
+    """Solve the grid, and refit one setting (κ, ξ), fixed beforehand, on bootstrap samples of the source's subjects.
 
-    Parameters
-    ----------
-    pair : DatabasePair
-        With known labels of the target.
-    grouping : {"region", "released"}
-    setting : tuple of int and float
-        (κ, ξ) whose regions are looked at; it was fixed beforehand.
-    kappas, xis : sequences
-        The grid.
-    n_refits, seed : int
-        Of the bootstrap.
-    scaling : str
-        See `tgsr.estimators.TGSRClassifier`.
-    n_jobs : int
-        Threads.
-
-    Raises
-    ------
-    ParameterError
-        If the grid has no cell near the setting.
+    The target's labels must be known. For ``scaling`` see `tgsr.estimators.TGSRClassifier`.
     """
     task, (kappa, xi) = mask_target(pair), setting
     model = TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling, n_jobs=n_jobs)
     cells = pd.DataFrame(itertools.product(kappas, xis), columns=["kappa", "xi"])
-    near = (abs(cells["kappa"] - kappa) <= _NEAR_KAPPA) & cells["xi"].between(xi / _NEAR_XI, xi * _NEAR_XI)
-    if not near.any():
-        raise ParameterError(
-            f"no cell of the grid is near κ = {kappa}, ξ = {xi:g}; choose another setting, or more of ξ"
-        )
     outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
     codes = np.array([outcome.codes for outcome in outcomes])
     scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
-    norms = np.array([outcome.group_norms for outcome in outcomes])
 
     def kept(sample: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.bool_]:
         norms: Array = model.fit(task.X[sample], task.y[sample], X_target=task.X_target).region_norms_
@@ -124,15 +95,13 @@ def study_regions(
     refits = np.array([kept(sample) for sample in bootstrap_samples(task, seed, n_refits)])
     groups = pd.DataFrame(
         {
-            "oracle": norms[int(scored.macro_f1.argmax())],
+            "oracle": outcomes[int(scored.macro_f1.argmax())].group_norms,
             "kept": kept(),
             "bootstrap": refits.mean(axis=0),
-            "neighbours": (norms[near.to_numpy()] > 0).mean(axis=0),
         }
     ).rename_axis("group")
-    return RegionStudy(
-        cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy), groups, selection_stability(refits)
-    )
+    cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy)
+    return RegionStudy(cells, groups, selection_stability(refits))
 
 
 def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
@@ -182,49 +151,18 @@ def describe(study: RegionStudy, grouping: str, moving: frozenset[int] = frozens
     return facts
 
 
-Studies = dict[tuple[str, str], RegionStudy]
-"""By pair and grouping."""
+def moving_regions(root: Path, database: str) -> frozenset[int]:
+    """Regions that move in any class of a demo database, from the truth file in the folder of ``tgsr demo-data``.
 
-
-@styled
-def draw_surfaces(studies: Studies) -> Any:
-    """Draw the scores over κ and ξ, the groupings side by side."""
-    pairs = list(dict.fromkeys(pair for pair, _ in studies))
-    figure = new_figure(PAGE, 1.5 * len(pairs) + 0.4)
-    panels = figure.subplots(len(pairs), len(GROUPINGS), squeeze=False, sharex=True, sharey=True)
-    for row, pair in zip(panels, pairs, strict=True):
-        both = pd.concat([studies[pair, grouping].cells["macro_f1"] for grouping in GROUPINGS])
-        for axis, grouping in zip(row, GROUPINGS, strict=True):
-            scores = studies[pair, grouping].cells.pivot_table(index="kappa", columns="xi", values="macro_f1")
-            limits = {"vmin": both.min(), "vmax": both.max()}
-            drawn = axis.pcolormesh(scores.columns, scores.index, scores, shading="nearest", rasterized=True, **limits)
-            best = studies[pair, grouping].best
-            axis.plot(best["xi"], best["kappa"], "o", mfc="none", mec="white", ms=7)
-            text = f"oracle {best['macro_f1']:.3f} at κ = {best['kappa']:.0f}, ξ = {best['xi']:g}"
-            axis.set(xscale="log", xlabel="ξ", ylabel="κ", title=f"{pair}, {grouping}: {text}")
-            axis.label_outer()
-        figure.colorbar(drawn, ax=row, label="macro-F1", pad=0.02)
-    return figure
-
-
-@styled
-def draw_stability(studies: Studies, setting: tuple[int, float]) -> Any:
-    """Draw how often each region is kept over the face: of released groups the mean of the three planes."""
-    pairs = list(dict.fromkeys(pair for pair, _ in studies))
-    figure = new_figure(PAGE, 1.35 * len(pairs) + 0.6)
-    columns = list(itertools.product(GROUPINGS, _DRAWN))
-    panels = figure.subplots(len(pairs), len(columns), squeeze=False)
-    for (row, pair), (column, (grouping, name)) in itertools.product(enumerate(pairs), enumerate(columns)):
-        values = studies[pair, grouping].groups[name].to_numpy(dtype=np.float64)
-        shares = values / values.max() if name == "oracle" else values
-        over_face = shares if grouping == "region" else histogram_norms(shares).mean(axis=0)
-        drawn = draw_overlay(panels[row, column], over_face, 1.0)
-        panels[0, column].set_title(f"{grouping}:\n{_DRAWN[name]}", fontsize=7)
-        panels[row, 0].set_ylabel(pair)
-    at = f"κ = {setting[0]}, ξ = {setting[1]:g}"
-    label = f"share that keeps a region at {at}, summed over the scales (oracle: its norm, the largest 1)"
-    figure.colorbar(drawn, ax=panels, location="bottom", aspect=60, pad=0.02, label=label)
-    return figure
+    Raises
+    ------
+    MissingDataError
+        If the folder does not hold this database.
+    """
+    for truth in map(json.loads, (path.read_text(encoding="utf-8") for path in root.rglob("truth.json"))):
+        if truth["database"] == database:
+            return frozenset(truth["moving_in_any_class"])
+    raise MissingDataError(f"{root}: no truth.json of {database}; make the demo databases with `tgsr demo-data`")
 
 
 @click.command()
@@ -253,17 +191,17 @@ def main(
     pairs = make_pairs(read_folder(data, out / "imported"), patterns)
     xis, setting = tuple(XIS.tolist()[::every_xi]), (kappa, xi)
     kept = joblib.Memory(out / "parts", verbose=0).cache(study_regions, ignore=["n_jobs"])  # a rerun goes on
-    studies: Studies = {}
-    facts = []
+    facts, groups = [], {}
     for (name, pair), grouping in tqdm(list(itertools.product(pairs.items(), GROUPINGS)), unit="study"):
-        studies[name, grouping] = study = kept(pair, grouping, setting, xis=xis, **options)
+        study = kept(pair, grouping, setting, xis=xis, **options)
         moving = moving_regions(demo, pair.source.name) if demo else frozenset()
         facts.append({"pair": name, "grouping": grouping, **describe(study, grouping, moving)})
-    frequencies = pd.concat({key: study.groups for key, study in studies.items()}, names=["pair", "grouping"])
+        groups[name, grouping] = study.groups
+        title = f"{name}, share of refits at κ = {kappa}, ξ = {xi:g}"
+        figure = draw_frequency(study.groups["bootstrap"].to_numpy(), grouping, title=title)
+        save_figure(figure, out / f"{name}-{grouping}.png")
     write_text(out / "regions.csv", pd.DataFrame(facts).to_csv(index=False))
-    write_text(out / "frequencies.csv", frequencies.to_csv())
-    save_figure(draw_surfaces(studies), out / "surfaces.png", dpi=110)
-    save_figure(draw_stability(studies, setting), out / "stability.png", dpi=110)
+    write_text(out / "frequencies.csv", pd.concat(groups, names=["pair", "grouping"]).to_csv())
     click.echo(pd.DataFrame(facts).drop(columns="oracle_keeps").to_string(index=False, float_format="{:.3f}".format))
 
 

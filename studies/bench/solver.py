@@ -6,7 +6,6 @@ hardly depend on the values of the features: those of generated databases do as 
 
 from __future__ import annotations
 
-import resource
 import time
 import timeit
 from concurrent.futures import ThreadPoolExecutor
@@ -83,8 +82,6 @@ def main(data: Path, names: tuple[str, ...], jobs: str, direct_fits: int) -> Non
             solver = experiment_solver(name, data)
             for count in jobs.split(","):
                 measure(solver, name, int(count), direct_fits)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    click.echo(f"peak memory of this process: {peak:.2f} GiB")
 
 
 if __name__ == "__main__":

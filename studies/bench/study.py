@@ -12,7 +12,6 @@ one.
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import subprocess
@@ -24,9 +23,9 @@ from typing import Any
 import click
 import pandas as pd
 
-from tgsr.datasets import DatabasePair, load_pair
+from tgsr.datasets import load_pair
 from tgsr.protocols import XIS
-from tgsr.study import RunOptions, StudySpec, TrackingConfig, grid_table, make_spec, resolve_config, run_studies
+from tgsr.study import RunOptions, TrackingConfig, grid_table, make_spec, resolve_config, run_studies
 from tgsr.study.loading import load_study
 from tgsr.tracking.client import open_client
 
@@ -42,19 +41,18 @@ def main() -> None:
 @click.option("--data", required=True, type=click.Path(path_type=Path))
 @click.option("--home", required=True, type=click.Path(path_type=Path))
 @click.option("--every", default=1, help="Take every n-th ξ.")
-@click.option("--source", default="V")
-@click.option("--target", default="N")
 @click.option("--scheduler", help="Fit the tracked study on a cluster instead of threads.")
-def cost(data: Path, home: Path, every: int, source: str, target: str, scheduler: str | None) -> None:
+def cost(data: Path, home: Path, every: int, scheduler: str | None) -> None:
     """Tracked against untracked."""
-    config, pair = resolve_config(home), load_pair(source, target, data)
-    spec = _spec(pair, {"xi": [float(xi) for xi in XIS[::every]]})
+    config, pair = resolve_config(home), load_pair("V", "N", data)
+    spec = make_spec(pair, grouping="released", axes={"xi": [float(xi) for xi in XIS[::every]]})
     n_trials = len(spec.cells())
 
     def timed(name: str, call: Any) -> tuple[float, float]:
-        started, used = time.perf_counter(), _processor_seconds()
+        # processor time of all threads: on a busy machine it is what stays the same
+        started, used = time.perf_counter(), time.process_time()
         call()
-        seconds, used = time.perf_counter() - started, _processor_seconds() - used
+        seconds, used = time.perf_counter() - started, time.process_time() - used
         click.echo(f"{name:28s} {seconds:7.1f} s  {1e3 * seconds / n_trials:6.2f} ms a trial; processor {used:7.1f} s")
         return seconds, used
 
@@ -78,7 +76,7 @@ def cost(data: Path, home: Path, every: int, source: str, target: str, scheduler
 def kills(data: Path, home: Path, count: int, seed: int) -> None:
     """Kill a study, and a pass that adds a rule, again and again."""
     pair = load_pair("V", "N", data)
-    spec, draw = _spec(pair, _KILLS), random.Random(seed)
+    spec, draw = make_spec(pair, grouping="released", axes=_KILLS), random.Random(seed)
     plain = resolve_config(home / "whole")
     run_studies([(spec, pair, RunOptions(plain, str(data), rules=("source-cv",), page=False))])
     killed = resolve_config(home / "killed")
@@ -95,7 +93,7 @@ def kills(data: Path, home: Path, count: int, seed: int) -> None:
             process.kill()
             process.wait()
             click.echo(f"kill {kill + 1}: {_n_values(killed, key)} values of {key}")
-        subprocess.run([*command, *extra], check=True, env=os.environ)
+        subprocess.run([*command, *extra], check=True)
     drop = ["run_id", "metrics.fit_seconds"]
     table, expected = (load_study(pair="V-N", config=config).table.drop(columns=drop) for config in (killed, plain))
     pd.testing.assert_frame_equal(table, expected, check_exact=True)
@@ -105,16 +103,6 @@ def kills(data: Path, home: Path, count: int, seed: int) -> None:
             "HAVING count(*) > 1)"
         ).fetchone()[0]
     click.echo(f"{len(table)} trials of {len(spec.cells())}, the table exactly equal; values written twice: {twice}")
-
-
-def _spec(pair: DatabasePair, axes: dict[str, list[Any]]) -> StudySpec:
-    return make_spec(pair, grouping="released", axes=axes)
-
-
-def _processor_seconds() -> float:
-    """Of this process, all threads: on a busy machine they are what stays the same."""
-    used = os.times()
-    return used.user + used.system
 
 
 def _n_values(config: TrackingConfig, key: str) -> int:

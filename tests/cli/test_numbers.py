@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tgsr.cli import cli
-from tgsr.cli._options import parse_axes, parse_kappas, parse_limits, parse_xis
+from tgsr.cli.options import parse_axes, parse_kappas, parse_limits, parse_xis
 from tgsr.errors import TgsrError
 from tgsr.protocols import parse_pair
 from tgsr.tracking.config import masked

@@ -14,11 +14,10 @@ from tgsr.evaluation.metrics import score
 from tgsr.protocols import CLASS_NAMES
 from tgsr.regions import released_groups
 from tgsr.reports import draw_frequency, draw_mask, draw_over, draw_surface, read_face, save_surface, study_figures
-from tgsr.reports._classes import class_scores, draw_confusions, predicted_counts
+from tgsr.reports._classes import class_scores, draw_confusion, predicted_counts
 from tgsr.reports._figures import CURVES, SURFACE
 from tgsr.reports._masks import as_face, histogram_norms, overlay
-from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports._settings import is_grid, summarise_rest
+from tgsr.reports._settings import draw_history, is_grid, parameter_importances, summarise_rest
 from tgsr.reports.style import figure_bytes
 from tgsr.tracking.records import StudyRecord
 
@@ -58,7 +57,7 @@ def test_no_text_of_a_figure_covers_another(trials: Trials) -> None:
         draw_mask(norms, "released", None, "V-N"),
         draw_frequency(norms / 2, "region", None, "V-N"),
         draw_frequency(norms / 2, "released", None, "V-N"),
-        draw_confusions([(f"{number}", counts, CLASS_NAMES) for number in range(12)]),
+        draw_confusion(counts, CLASS_NAMES, "V-N"),
     ):
         assert _texts_overlap(figure) == []
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 __all__ = ["command"]
 
@@ -39,24 +39,11 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     All scores are fractions in 0…1, also paper_accuracy, which the paper prints in per cent; the published numbers are
     oracles. Studies that are there are taken as they are; interrupted, the same command continues.
     """
-    from tgsr.cli._options import parse_limits, parse_names
-    from tgsr.estimators.methods import METHODS
     from tgsr.files import check_output
-    from tgsr.study import ComparePlan, compare_methods, resolve_config
+    from tgsr.study import compare_methods, resolve_config
     from tgsr.study.pairs import choose_pairs
 
-    out = check_output(given["out"], ".csv")
-    fixed, axes = shared.fixed_of(given)
-    plan = ComparePlan(
-        methods=list(METHODS) if given["methods"] == "all" else parse_names(given["methods"]),
-        choices=parse_names(given["choices"]),
-        grouping=given["grouping"],
-        preprocess=given["preprocess"],
-        fixed=fixed,
-        axes=axes,
-        limits=parse_limits(given["limits"]),
-        seed=given["seed"],
-    )
+    out, plan = check_output(given["out"], ".csv"), shared.make_plan(given, given["grouping"])
     pairs = choose_pairs(given["data"], experiment, source, target, given["pairs"])
     table = compare_methods(pairs, plan, shared.make_options(resolve_config(given["home"]), given))
     shared.write_csv(table, out)

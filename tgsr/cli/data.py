@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 if TYPE_CHECKING:
     from tgsr.datasets import FeatureDataset

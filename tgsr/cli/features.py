@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 from tgsr.errors import DataError
 from tgsr.features.extractors import EXTRACTORS
 
@@ -58,33 +58,28 @@ def command(database: str, root: Path | None, imported: Path | None, out: Path, 
     stopped: finished clips are kept in a cache ($TGSR_CACHE, or your cache folder), found again by their content.
     A folder of clips without a sheet becomes a target without labels.
     """
+    from tgsr.datasets import import_features, save_features
+    from tgsr.datasets._catalogue import check_clash
     from tgsr.datasets._feature_file import SUFFIX
-    from tgsr.datasets._imported import import_features
 
     if out.suffix not in ("", ".npz"):
         raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
     if imported is not None and root is None:
         dataset = import_features(imported, database, given["label_map"], label=given["label"], drop=given["drop"])
-        path = _destination(dataset, database, out)
         click.echo(f"{_summary(dataset, 'rows')}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
     elif root is not None and imported is None and not (given["label"] or given["drop"]):
         dataset = _extract(database, root, given)
-        path = _destination(dataset, database, out)
     else:
         raise click.UsageError(
             "give --root for clips, or --import for features that are there already (and --label, --drop with it only)"
         )
-    _save(dataset, path)
-
-
-def _destination(dataset: FeatureDataset, given: str, out: Path) -> Path:
-    """The file to write, unless another database would be lost by it or could not be told from it."""
-    from tgsr.datasets._catalogue import check_clash
-    from tgsr.datasets._feature_file import SUFFIX
-
     path = out if out.suffix == ".npz" else out / f"{dataset.name}{SUFFIX}"
-    check_clash(dataset, given, path)
-    return path
+    check_clash(dataset, database, path)
+    try:
+        save_features(dataset, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    click.echo(f"written {path}, digest {dataset.digest[:12]}")
 
 
 def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset:
@@ -92,8 +87,8 @@ def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset
     from tqdm import tqdm
 
     from tgsr.datasets import load_clips
+    from tgsr.features import extract_collection
     from tgsr.features._cache import default_cache_folder
-    from tgsr.features._collection import extract_collection
     from tgsr.features.extraction import ExtractionSettings
 
     names = ("n_frames", "size", "radii", "interpolation", "crop", "extractor")
@@ -122,16 +117,6 @@ def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset
     if given["strict"] and extraction.skipped:
         raise DataError(f"{len(extraction.skipped)} clips were skipped (--strict); nothing was written")
     return dataset
-
-
-def _save(dataset: FeatureDataset, path: Path) -> None:
-    from tgsr.datasets import save_features
-
-    try:
-        save_features(dataset, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    click.echo(f"written {path}, digest {dataset.digest[:12]}")
 
 
 def _summary(dataset: FeatureDataset, unit: str) -> str:

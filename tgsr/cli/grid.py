@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 __all__ = ["command"]
 
@@ -30,7 +30,6 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
 
     Interrupted, the same command continues; its result is the same file.
     """
-    from tgsr.cli._options import parse_names
     from tgsr.evaluation.choice import METRIC, ORACLE, SCORE, choose
     from tgsr.evaluation.metrics import METRICS
     from tgsr.reports import save_surface
@@ -38,7 +37,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     from tgsr.study.pairs import choose_pair
     from tgsr.trials.trial import show_settings
 
-    out, rules = given["out"], parse_names(given["rules"])
+    out, rules = given["out"], shared.parse_names(given["rules"])
     pair = choose_pair(given["data"], experiment, source, target)
     spec = shared.make_study_spec(pair, given)
     named = {"n_trials": given["trials"] or None, "jobs": given["jobs"] or None, "scheduler": given["scheduler"]}
@@ -50,9 +49,8 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
         return
     if save_surface(table, out.with_suffix(".png"), f"{spec.title}{', generated data' * pair.is_generated}"):
         click.echo(f"picture: {out.with_suffix('.png')}")
-    best, f1 = choose(table, ORACLE), METRICS[SCORE]
-    scores = f"{f1.label} {f1.show(best.value)}, accuracy {METRICS['accuracy'].show(best.metrics['accuracy'])} %"
-    median = f1.show(table[METRIC + SCORE].median())
+    best, median = choose(table, ORACLE), METRICS[SCORE].show(table[METRIC + SCORE].median())
+    scores = ", ".join(METRICS[key].describe(best.metrics[key]) for key in (SCORE, "accuracy"))
     click.echo(
         f"oracle (chosen by target labels): {show_settings(best.settings)}; {scores}; median of the grid {median}"
     )

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from tgsr.models import RegisteredModel
 
 __all__ = ["command"]
 
@@ -46,6 +44,7 @@ def command(
     from tgsr.errors import DataError, ParameterError
     from tgsr.files import check_output
     from tgsr.models import first_frame, load_model, predict_clips, predict_features
+    from tgsr.reports import draw_frequency, draw_mask, save_figure
     from tgsr.tracking.client import open_client
     from tgsr.tracking.config import resolve_config
 
@@ -66,13 +65,14 @@ def command(
     for note in predicted.notes:
         click.echo(f"note: {note}")
     if predicted.scores:
-        scores = predicted.scores
-        shown = f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f}"
-        click.echo(f"{shown} on {scores['n']:.0f} labelled samples")
+        scores = "accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f} on {n:.0f} labelled samples"
+        click.echo(scores.format(**predicted.scores))
     if overlay is not None:
         # the first clip that could be used: its row is the first
         frame = first_frame(loaded, predicted.clips[0], crop) if features is None else None
-        _save_overlay(loaded, frame, overlay)
+        # of the released groups, which are no regions, histograms by plane are drawn
+        draw = draw_mask if loaded.frequency is None else draw_frequency
+        save_figure(draw(loaded.strengths, loaded.header.grouping, frame), overlay)
         click.echo(f"kept {loaded.kept[0]}: {overlay}")
     if failed := predicted.failed:
         raise DataError(
@@ -94,11 +94,3 @@ def _show(table: pd.DataFrame, out: Path | None) -> None:
 def _text(values: list[int] | list[float], most: int | None) -> str:
     shown = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values[:most])
     return " ".join(shown) + (" …" if most and len(values) > most else "")
-
-
-def _save_overlay(model: RegisteredModel, frame: Any, path: Path) -> None:
-    from tgsr.reports import draw_frequency, draw_mask, save_figure
-
-    # of the released groups, which are no regions, histograms by plane are drawn
-    draw = draw_mask if model.frequency is None else draw_frequency
-    save_figure(draw(model.strengths, model.header.grouping, frame), path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 __all__ = ["command"]
 
@@ -35,21 +35,19 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     method is a study in MLflow, each subject a trial; interrupted, the same command goes on. To leave out one database
     at a time: tgsr compare --pairs leave-one-out.
     """
-    from tgsr.cli._options import parse_axes, parse_names
     from tgsr.datasets import load_database
     from tgsr.errors import ParameterError
-    from tgsr.estimators.methods import METHODS
     from tgsr.files import check_output
     from tgsr.study import resolve_config, run_composite
 
     out = check_output(given["out"], ".csv")
-    axes = parse_axes(fixed)
+    axes = shared.parse_axes(fixed)
     for name, values in axes.items():
         if len(values) > 1:
             raise ParameterError(f"--set {name}: one value; subjects are left out at fixed settings")
     table, predictions = run_composite(
-        [load_database(name, given["data"]) for name in parse_names(databases)],
-        list(METHODS) if given["methods"] == "all" else parse_names(given["methods"]),
+        [load_database(name, given["data"]) for name in shared.parse_names(databases)],
+        shared.method_names(given["methods"]),
         shared.make_options(resolve_config(given["home"]), given),
         grouping=given["grouping"],
         preprocess=given["preprocess"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 __all__ = ["command"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 __all__ = ["command"]
 

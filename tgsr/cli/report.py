@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
 
 __all__ = ["command"]
 
@@ -35,13 +35,10 @@ def command(
 
     Everything comes from the studies in MLflow. Each page is one file that needs no other.
     """
-    from tgsr.protocols import pair_name, parse_pair
     from tgsr.reports import read_face, report_studies
     from tgsr.study import resolve_config
 
-    pair = (
-        pair_name(*parse_pair(experiment)) if experiment else pair_name(source, target) if source and target else None
-    )
+    pair = shared.name_pair(experiment, source, target)
     frame = None if face is None else read_face(face, crop=given["crop"])
     config = resolve_config(given["home"])
     page = report_studies(config, out, runs=runs, pair=pair, by=choose, frame=frame, log=not given["no_log"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tgsr.cli import _shared as shared
+from tgsr.cli import options as shared
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["command"]
 
@@ -28,10 +31,9 @@ __all__ = ["command"]
 def command(experiment: str | None, source: str | None, target: str | None, method: str | None, **given: Any) -> None:
     """Show what each rule chooses among the trials of a study, and the best of them; or export all."""
     from tgsr.estimators.methods import get_method
-    from tgsr.evaluation.choice import METRIC, PARAM, rank_trials
+    from tgsr.evaluation.choice import METRIC, PARAM, column_of, names_of, rank_trials
     from tgsr.evaluation.metrics import METRICS
     from tgsr.files import atomic_path, check_output
-    from tgsr.protocols import pair_name, parse_pair
     from tgsr.study import resolve_config
     from tgsr.study.loading import find_study
     from tgsr.tracking.client import open_client
@@ -39,18 +41,15 @@ def command(experiment: str | None, source: str | None, target: str | None, meth
     from tgsr.tracking.records import list_studies
     from tgsr.tracking.summary import choices_table
 
-    out, study = given["out"] and check_output(given["out"], ".csv", ".parquet"), given["study"]
+    out = given["out"] and check_output(given["out"], ".csv", ".parquet")
     client = open_client(resolve_config(given["home"]).tracking_uri, create=False)
-    wanted = None if method is None else get_method(method).name
-    pair = (
-        pair_name(*parse_pair(experiment)) if experiment else pair_name(source, target) if source and target else None
-    )
-    studies = [entry for entry in list_studies(client, pair) if wanted in (None, entry.method)]
+    method, pair = method and get_method(method).name, shared.name_pair(experiment, source, target)
     if given["list"]:
-        for entry in studies:
-            click.echo(f"{entry.run_id}  {entry.status:8s}  {entry.tags.get(Tag.STUDY, entry.name)}")
+        for entry in list_studies(client, pair):
+            if method in (None, entry.method):
+                click.echo(f"{entry.run_id}  {entry.status:8s}  {entry.tags.get(Tag.STUDY, entry.name)}")
         return
-    record = find_study([one for one in studies if study in (None, one.run_id, one.name, one.tags.get(Tag.STUDY))])
+    record = find_study(client, given["study"], pair, method)
     table, by = record.table, given["choose"] or record.default_choice
     click.echo(f"{record.name}: {len(table)} finished trials (run {record.run_id})")
     if out is not None:
@@ -59,13 +58,13 @@ def command(experiment: str | None, source: str | None, target: str | None, meth
         click.echo(f"written to {out}")
     elif len(table):
         choice = record.choose(by)
-        choices = choices_table(record).drop(columns=["run_id"])
-        click.echo(choices.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        click.echo(_text(choices_table(record).drop(columns="run_id")))
         click.echo(f"\nbest by {choice.by}:")
-        scores = [METRIC + key for key in METRICS if METRIC + key in table and key != "fit_seconds"]
-        params = [name for name in table if str(name).startswith(PARAM)]
-        columns = dict.fromkeys(
-            ["number", *params, f"rules.{by}" if f"rules.{by}" in table else "number", *scores, "run_id"]
-        )
-        shown = rank_trials(table, by).head(given["top"])[list(columns)]
-        click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        params = [PARAM + name for name in names_of(table, PARAM)]
+        scores = [METRIC + key for key in METRICS if key != "fit_seconds" and METRIC + key in table]
+        columns = dict.fromkeys(["number", *params, column_of(by), *scores, "run_id"])
+        click.echo(_text(rank_trials(table, by).head(given["top"])[list(columns)]))
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")

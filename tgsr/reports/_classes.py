@@ -10,46 +10,31 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.metrics import Scores
-from tgsr.reports.style import BLUE, COLOURMAP, COLUMN, ORANGE, PAGE, new_figure, styled
+from tgsr.reports.style import BLUE, COLOURMAP, COLUMN, ORANGE, new_figure, styled
 from tgsr.trials.trial import decode_predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["class_scores", "draw_bars", "draw_confusions", "predicted_counts"]
+__all__ = ["class_scores", "draw_bars", "draw_confusion", "predicted_counts"]
 
 
 @styled
-def draw_confusions(
-    confusions: Sequence[tuple[str, npt.NDArray[np.int64], Sequence[str]]],
-) -> Figure:
-    """Draw confusion matrices side by side, four a row: counts, coloured by the share of each true class.
-
-    Parameters
-    ----------
-    confusions : sequence of (title, array of shape (n_classes, n_classes), class names)
-        Rows are true classes, columns predicted ones.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+def draw_confusion(counts: npt.NDArray[np.int64], class_names: Sequence[str], title: str = "") -> Figure:
+    """Draw a confusion matrix (rows are true classes): counts, coloured by the share of each true class."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    columns = min(len(confusions), 4)
-    rows = -(-len(confusions) // columns)
-    figure = new_figure(COLUMN if columns == 1 else PAGE, 2.7 if columns == 1 else 2.1 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axis in panels.ravel()[len(confusions) :]:
-        axis.set_visible(False)
-    for index, (axis, (title, counts, names)) in enumerate(zip(panels.flat, confusions, strict=False)):
-        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        shown = ConfusionMatrixDisplay(shares, display_labels=[_short(name) for name in names])
-        shown.plot(ax=axis, cmap=COLOURMAP, colorbar=False, im_kw={"vmin": 0, "vmax": 100}, text_kw={"fontsize": 7})
-        for text, count, share in zip(shown.text_.ravel(), counts.ravel(), shares.ravel(), strict=True):
-            text.set_text(f"{count}\n{share:.0f} %")
-        axis.set(title=title, xlabel="predicted", ylabel="true" if index % columns == 0 else "")
-        axis.tick_params(length=0)
-    scale = ScalarMappable(Normalize(0, 100), COLOURMAP)
-    figure.colorbar(scale, ax=panels, label="share of the true class (%)", aspect=30, pad=0.02)
+    figure = new_figure(COLUMN, 2.7)
+    axis = figure.subplots()
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    short = [name[:3] + "." if len(name) > 4 else name for name in class_names]
+    shown = ConfusionMatrixDisplay(shares, display_labels=short)
+    shown.plot(ax=axis, cmap=COLOURMAP, colorbar=False, im_kw={"vmin": 0, "vmax": 100}, text_kw={"fontsize": 7})
+    for text, count, share in zip(shown.text_.ravel(), counts.ravel(), shares.ravel(), strict=True):
+        text.set_text(f"{count}\n{share:.0f} %")
+    axis.set(title=title, xlabel="predicted", ylabel="true")
+    axis.tick_params(length=0)
+    figure.colorbar(shown.im_, ax=axis, label="share of the true class (%)", aspect=30, pad=0.02)
     return figure
 
 
@@ -83,7 +68,3 @@ def predicted_counts(predictions: str, class_names: Sequence[str]) -> pd.DataFra
     counts = np.bincount(decode_predictions(predictions), minlength=len(class_names))
     names = [*class_names, *(f"class {code}" for code in range(len(class_names), len(counts)))]
     return pd.DataFrame({"samples": counts}, index=names)
-
-
-def _short(name: str) -> str:
-    return name[:3] + "." if len(name) > 4 else name

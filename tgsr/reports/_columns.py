@@ -37,8 +37,9 @@ def scores_of(table: pd.DataFrame, by: str) -> list[str]:
 
 def own_metrics(table: pd.DataFrame) -> list[str]:
     """Metrics of the method's own: all but those that every method has, and the scores of single classes."""
+    others = (*METRICS, "complete")  # whether just κ groups are kept: their number is shown
     of_classes = ("precision_", "recall_")
-    return [name for name in names_of(table, METRIC) if name not in METRICS and not name.startswith(of_classes)]
+    return [name for name in names_of(table, METRIC) if name not in others and not name.startswith(of_classes)]
 
 
 def column_label(column: str) -> str:

@@ -27,27 +27,42 @@ __all__ = ["packed_plotly", "packed_surfaces", "surface_figure"]
 def surface_figure(table: pd.DataFrame, over: tuple[str, str], by: str) -> dict[str, Any]:
     """The scores of a table over two settings (y, x), and what a choice reads, as data and layout for plotly's script.
 
-    It is a map with buttons for the score and, of a grid, for a map or a solid; scattered trials are points. On a log
-    axis a value of 0 is left out.
+    A grid is a map, scattered trials are points; buttons choose the score. On a log axis a value of 0 is left out.
     """
     axes = []
     for name in over:
         kind = "log" if is_log(name, table[PARAM + name].to_numpy(dtype=np.float64)) else "linear"
         table = table[table[PARAM + name] > 0] if kind == "log" else table
         axes.append({"title": {"text": axis_label(name)}, "type": kind, "zeroline": False})
-    columns, (y, x), solid = scores_of(table, by), axes, is_grid(table, over)
-    traces = [{**_trace(table, over, column, solid), "visible": column == columns[0]} for column in columns]
-    which = {column_label(column): ["visible", [column == other for other in columns]] for column in columns}
-    kinds = {"map": ["type", "heatmap"], "surface": ["type", "surface"]} if solid else {}
-    solid_axes = {"xaxis": x, "yaxis": y, "zaxis": {"title": {"text": ""}}}
-    layout = {
-        "xaxis": x,
-        "yaxis": y,
-        "scene": {**solid_axes, "aspectratio": {"x": 1.5, "y": 1.5, "z": 0.8}},
-        "margin": {"t": 90, "r": 10, "b": 50, "l": 55},
-        "updatemenus": [_menu(which, 5), _menu(kinds, 42)],
-    }
+    columns = scores_of(table, by)
+    draw, value = (_map, "z") if is_grid(table, over) else (_points, "marker.color")
+    text = f"{symbol(over[0])} = %{{y}}, {symbol(over[1])} = %{{x}}<br>%{{{value}}}<extra></extra>"
+    traces, buttons = [], []
+    for column in columns:
+        label = column_label(column)
+        shown = {"visible": column == columns[0], "hovertemplate": text}
+        values = in_units(table, column).map(lambda value: float(f"{value:.4g}"))  # what a reader can tell apart
+        colours = {"colorscale": "Cividis", "colorbar": {"title": {"text": label}}}
+        traces.append({**draw(table, over, values, colours), **shown})
+        visible = [column == other for other in columns]
+        buttons.append({"label": label, "method": "restyle", "args": ["visible", visible]})
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "direction": "right"}
+    menu = {"type": "buttons", **place, "buttons": buttons, "visible": len(buttons) > 1}
+    layout = {"yaxis": axes[0], "xaxis": axes[1], "updatemenus": [menu], "margin": {"t": 50, "r": 10, "b": 50, "l": 55}}
     return {"data": traces, "layout": layout}
+
+
+def _map(table: pd.DataFrame, over: tuple[str, str], values: pd.Series, colours: dict[str, Any]) -> dict[str, Any]:
+    vertical, horizontal = (PARAM + name for name in over)
+    cells = table.assign(value=values).pivot_table(index=vertical, columns=horizontal, values="value")
+    z = cells.astype(object).where(cells.notna(), None).to_numpy().tolist()  # what is missing is null
+    return {"type": "heatmap", "x": cells.columns.tolist(), "y": cells.index.tolist(), "z": z, **colours}
+
+
+def _points(table: pd.DataFrame, over: tuple[str, str], values: pd.Series, colours: dict[str, Any]) -> dict[str, Any]:
+    marker = {"color": values.astype(object).where(values.notna(), None).tolist(), "showscale": True, "size": 8}
+    y, x = (table[PARAM + name].tolist() for name in over)
+    return {"type": "scatter", "mode": "markers", "x": x, "y": y, "marker": marker | colours}
 
 
 def packed_surfaces(surfaces: Mapping[str, tuple[pd.DataFrame, tuple[str, str], str]]) -> str:
@@ -65,27 +80,3 @@ def packed_plotly() -> str:
 
 def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
-
-
-def _trace(table: pd.DataFrame, over: tuple[str, str], column: str, solid: bool) -> dict[str, Any]:
-    """One score over the settings; what is missing is null."""
-    vertical, horizontal = (PARAM + name for name in over)
-    values = in_units(table, column).map(lambda value: float(f"{value:.4g}"))  # what a reader can tell apart
-    colours = {"colorscale": "Cividis", "colorbar": {"title": {"text": column_label(column)}}}
-    value = "z" if solid else "marker.color"
-    hover = f"{symbol(over[0])} = %{{y}}, {symbol(over[1])} = %{{x}}<br>%{{{value}}}<extra></extra>"
-    if solid:
-        cells = table.assign(value=values).pivot_table(index=vertical, columns=horizontal, values="value")
-        z = cells.astype(object).where(cells.notna(), None).to_numpy().tolist()
-        places: dict[str, Any] = {"x": cells.columns.tolist(), "y": cells.index.tolist(), "z": z}
-        return {"type": "heatmap", **places, **colours, "hovertemplate": hover}
-    marker = {"color": values.astype(object).where(values.notna(), None).tolist(), "showscale": True, "size": 8}
-    places = {"x": table[horizontal].tolist(), "y": table[vertical].tolist(), "marker": {**marker, **colours}}
-    return {"type": "scatter", "mode": "markers", **places, "hovertemplate": hover}
-
-
-def _menu(choices: Mapping[str, list[Any]], above: int) -> dict[str, Any]:
-    """Buttons so many pixels above the figure."""
-    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": above}, "direction": "right"}
-    buttons = [{"label": label, "method": "restyle", "args": args} for label, args in choices.items()]
-    return {"type": "buttons", **place, "buttons": buttons, "visible": len(buttons) > 1}

@@ -17,14 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.evaluation.choice import ORACLE, PARAM, Choice
-from tgsr.evaluation.metrics import Scores, score
+from tgsr.evaluation.metrics import score
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.plugins import available, resolve
-from tgsr.reports._classes import class_scores, draw_bars, draw_confusions, predicted_counts
+from tgsr.reports._classes import class_scores, draw_bars, draw_confusion, predicted_counts
 from tgsr.reports._columns import named, numeric
 from tgsr.reports._masks import draw_frequency, draw_mask, has_place
-from tgsr.reports._sampled import draw_history, parameter_importances
-from tgsr.reports._settings import draw_over, draw_surface, surface_part
+from tgsr.reports._settings import draw_history, draw_over, draw_surface, parameter_importances, surface_part
 from tgsr.reports.style import as_data_uri
 from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
@@ -49,23 +48,15 @@ def can_choose(record: StudyRecord, by: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StudyView:
-    """A study as it is looked at: by a choice.
-
-    Attributes
-    ----------
-    record : StudyRecord
-    by : str
-        The rule, or ``"oracle"``.
-    choice : Choice or None
-        None while there is no trial with a value.
-    frame : array or None
-        A cropped face to draw regions on.
-    """
+    """A study as it is looked at: by a choice."""
 
     record: StudyRecord
     by: str
+    """The rule, or ``"oracle"``."""
     choice: Choice | None
+    """None while there is no trial with a value."""
     frame: npt.NDArray[Any] | None = None
+    """A cropped face to draw regions on."""
 
     @classmethod
     def of(cls, record: StudyRecord, by: str | None = None, frame: npt.NDArray[Any] | None = None) -> StudyView:
@@ -89,20 +80,6 @@ class StudyView:
         """What figures are headed with: pair and method; the study's name belongs into the caption."""
         record = self.record
         return f"{record.pair}, {record.spec.variant}{', generated data' * record.is_generated}"
-
-    @property
-    def predictions(self) -> str | None:
-        """Of the chosen trial, base-36 digits; None where they are not kept: of too many samples, or none is chosen."""
-        predictions = self.choice and self.choice.row["predictions"]
-        return predictions if isinstance(predictions, str) else None
-
-    @cached_property
-    def scores(self) -> Scores[float] | None:
-        """Of the chosen trial's predictions; None where these are not kept, or the target has no labels."""
-        names, labels = self.record.classes
-        if self.predictions is None or labels is None:
-            return None
-        return score(labels, decode_predictions(self.predictions), len(names))
 
     @cached_property
     def consensus(self) -> dict[str, Any]:
@@ -154,13 +131,8 @@ def study_figures(
 ) -> Iterator[ReportFigure]:
     """Draw what the stored results of a study of any method allow.
 
-    Parameters
-    ----------
-    record : StudyRecord
-    by : str, optional
-        The rule (or ``"oracle"``) whose choice is shown; by default the study's own.
-    frame : array of shape (height, width) or (height, width, 3), optional
-        A cropped face to draw regions on.
+    Shown is what a rule (or ``"oracle"``) chooses, by default the study's own. ``frame``, (height, width) or (height,
+    width, 3), is a cropped face to draw regions on.
     """
     view = StudyView.of(record, by, frame)
     if view.choice is not None:
@@ -213,28 +185,27 @@ def draw_surfaces(view: StudyView) -> Iterator[ReportFigure]:
     part, over = surface_part(table, view.choice.row)
     if part[[PARAM + name for name in over]].nunique().min() > 1:
         fixed = show_settings({name: view.choice.settings[name] for name in named(table)})
+        title = f"Scores over {symbol(over[0])} and {symbol(over[1])}"
         caption = f"○: {view.who}; {_shown(view)}{f' with {fixed}' if fixed else ''}."
-        title, figure = (
-            f"Scores over {symbol(over[0])} and {symbol(over[1])}",
-            draw_surface(table, view.by, view.heading),
-        )
+        figure = draw_surface(table, view.by, view.heading)
         yield view.figure("surface", SURFACE, title, caption, figure, surface=(part, over, view.by))
 
 
 def draw_classes(view: StudyView) -> Iterator[ReportFigure]:
     """Confusion, and recall and precision of each class; of a target without labels what is predicted."""
-    if view.predictions is None:
-        return
-    names, of = view.record.classes[0], f"Of {view.who}, on the target."
-    if view.scores is None:
-        figure = draw_bars(predicted_counts(view.predictions, names), "predicted samples", view.heading)
+    if view.choice is None or not isinstance(predictions := view.choice.row["predictions"], str):
+        return  # of too many samples they are not kept
+    (names, labels), of = view.record.classes, f"Of {view.who}, on the target."
+    if labels is None:
+        figure = draw_bars(predicted_counts(predictions, names), "predicted samples", view.heading)
         caption = f"The target has no labels: how many of its samples are predicted to be of each class. {of}"
         yield view.figure("predictions", CLASSES, "Predicted classes", caption, figure, narrow=True)
         return
-    figure = draw_confusions([(view.heading, view.scores.confusion, names)])
+    scores = score(labels, decode_predictions(predictions), len(names))
+    figure = draw_confusion(scores.confusion, names, view.heading)
     caption = f"Rows are true classes, columns predicted ones: counts, and shares of the true class. {of}"
     yield view.figure("confusion", CLASSES, "Confusion on the target", caption, figure, narrow=True)
-    figure = draw_bars(class_scores(view.scores, names), "recall, precision (%)", view.heading)
+    figure = draw_bars(class_scores(scores, names), "recall, precision (%)", view.heading)
     yield view.figure("class-scores", CLASSES, "Recall and precision of each class", of, figure, narrow=True)
 
 

@@ -23,7 +23,6 @@ __all__ = [
     "as_face",
     "draw_frequency",
     "draw_mask",
-    "draw_overlay",
     "has_place",
     "histogram_norms",
     "overlay",
@@ -76,11 +75,6 @@ def draw_frequency(
 ) -> Figure:
     """Draw how often each group is kept (shares in 0…1) as `draw_mask` draws norms; the overlay has their mean."""
     return _draw_groups(frequency, grouping, frame, title, ("mean of the scales", "share of trials that keep it"), 1.0)
-
-
-def draw_overlay(axis: Axes, weights: Weights, largest: float) -> AxesImage:
-    """Draw the weights (85,) of the regions, summed over the scales, over a schematic face."""
-    return _draw_panel(axis, overlay(weights), largest, schematic_face(4 * _SIDE))
 
 
 def histogram_norms(norms: Weights) -> Weights:

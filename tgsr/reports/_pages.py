@@ -19,10 +19,9 @@ from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.remarks import choice_remarks, one_class_remark, show_settings
 from tgsr.evaluation.rules import RULES, get_rule
 from tgsr.protocols import EXPERIMENTS
-from tgsr.reports._classes import draw_confusions
 from tgsr.reports._columns import SHOWN, column_label, in_units, named, own_metrics, scores_of
 from tgsr.reports._explorer import packed_plotly, packed_surfaces
-from tgsr.reports._figures import CLASSES, CURVES, REGIONS, SURFACE, ReportFigure, StudyView, study_figures
+from tgsr.reports._figures import CURVES, REGIONS, SURFACE, ReportFigure, StudyView, study_figures
 from tgsr.reports._table_formats import as_html
 from tgsr.reports._tables import AVERAGE, FIXED, collect_results, paper_order, paper_tables, part_of_grid
 from tgsr.tracking.records import StudyRecord
@@ -34,15 +33,9 @@ _F1 = METRICS[SCORE]
 
 
 def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[ReportFigure] | None = None) -> str:
-    """Write the page of one study of any method.
+    """Write the page of one study of any method: of what a rule (or ``"oracle"``) chooses, by default the study's own.
 
-    Parameters
-    ----------
-    record : StudyRecord
-    by : str, optional
-        The rule (or ``"oracle"``) whose choice is shown; by default the study's own.
-    figures : iterable of ReportFigure, optional
-        What `study_figures` has drawn; by default they are drawn now.
+    ``figures`` are what `study_figures` has drawn; by default they are drawn now.
     """
     view, table = StudyView.of(record, by), record.table
     sections: dict[str, list[ReportFigure]] = {}
@@ -108,7 +101,7 @@ def render_paper(records: Sequence[StudyRecord], frame: npt.NDArray[Any] | None 
     }
     return _render(
         "paper.html",
-        sections | {CLASSES: _confusions(shown)},
+        sections,
         title="Cross-database micro-expression recognition: the paper's experiments",
         missing=[one.name for one in EXPERIMENTS if one.name not in set(results["experiment"])],
         n_studies=len(records),
@@ -217,19 +210,6 @@ def _top(view: StudyView) -> pd.DataFrame:
         shown |= {} if view.is_oracle else {column_label(column): f"{row[column]:.4g}"}
         rows.append(shown | _show(row, names) | {"remark": _remark(record, row)})
     return pd.DataFrame(rows)
-
-
-def _confusions(records: Sequence[StudyRecord]) -> list[ReportFigure]:
-    views = [view for view in map(StudyView.of, records) if view.scores is not None]
-    known = [
-        (f"{view.record.pair}, {view.record.spec.variant}\n{view.by}", view.scores.confusion, view.record.classes[0])
-        for view in views
-        if view.scores is not None
-    ]
-    if not known:
-        return []
-    caption = "Of each study's choice on the target; rows are true classes, columns predicted ones."
-    return [ReportFigure("confusions", CLASSES, "Confusion matrices", caption, draw_confusions(known), dpi=110)]
 
 
 def _summary(record: StudyRecord) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Scores over settings: curves over one (the paper's Fig. 3 and 4 for κ and ξ), surfaces over two.
+"""Scores over settings, curves over one (the paper's Fig. 3 and 4 for κ and ξ), surfaces over two; and over trials.
 
 A ``table`` is that of `tgsr.evaluation.choice`; ``by`` is the rule (or ``"oracle"``) whose choice is marked, and whose
 values are drawn beside the scores.
@@ -14,16 +14,27 @@ import numpy as np
 import pandas as pd
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation.choice import ORACLE, PARAM, choose
+from tgsr.evaluation.choice import ORACLE, PARAM, choose, column_of
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.reports._columns import axis_label, column_label, in_units, is_log, named, numeric, scores_of
 from tgsr.reports.style import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, new_figure, save_figure, styled
+from tgsr.trials.frozen import frozen_trials
+from tgsr.trials.spec import StudySpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_over", "draw_surface", "is_grid", "save_surface", "summarise_rest", "surface_part"]
+__all__ = [
+    "draw_history",
+    "draw_over",
+    "draw_surface",
+    "is_grid",
+    "parameter_importances",
+    "save_surface",
+    "summarise_rest",
+    "surface_part",
+]
 
 _FEW = 5
 """Fewer scores than this have no quartiles worth drawing."""
@@ -74,7 +85,7 @@ def draw_surface(table: pd.DataFrame, by: str, title: str = "") -> Figure:
     part, over = surface_part(table, chosen.row)
     vertical, horizontal = (PARAM + name for name in over)
     columns = scores_of(part, by)
-    figure, panels = _panels(list(dict.fromkeys([columns[0], columns[-1]])), 3.1, title, sharey=True)
+    figure, panels = _panels(list(dict.fromkeys([columns[0], columns[-1]])), 3.1, title)
     for axis, score in panels:
         values = in_units(part, score)
         if is_grid(part, over):
@@ -94,6 +105,40 @@ def draw_surface(table: pd.DataFrame, by: str, title: str = "") -> Figure:
         axis.set_title(f"○ {value:.4g} at {show_settings({name: chosen.settings[name] for name in over})}")
         axis.label_outer()
     return figure
+
+
+@styled
+def draw_history(table: pd.DataFrame, by: str, title: str = "") -> Figure:
+    """Draw what a choice reads of every trial in the order of trials, the best so far, and the chosen one."""
+    ordered, chosen = table.sort_values("number"), choose(table, by)
+    values = ordered[column_of(by)].to_numpy(dtype=np.float64)
+    figure = new_figure(PAGE, 2.5, title)
+    axis = figure.subplots()
+    axis.plot(ordered["number"], values, "o", color=GREY, ms=2.5, mew=0, alpha=0.7, label="trials", rasterized=True)
+    axis.step(ordered["number"], np.fmax.accumulate(values), where="post", color=BLUE, label="best so far")
+    axis.plot([chosen.row["number"]], [chosen.value], "o", color=VERMILLION, ms=5, label="chosen")
+    axis.set(xlabel="trial", ylabel=column_label(column_of(by)), axisbelow=True)
+    axis.grid(visible=True, axis="y")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def parameter_importances(spec: StudySpec, table: pd.DataFrame, by: str) -> dict[str, float]:
+    """Share of each setting in what decides a trial's value, as Optuna estimates it (PED-ANOVA).
+
+    It is empty when there are too few trials, or all have the same value; and of a method that is named
+    ``package.module:Class``, as reading results imports no code that a stored file names.
+    """
+    import optuna
+
+    trials = [] if ":" in spec.method else frozen_trials(spec, table, by)
+    if len(trials) < 4 or len({trial.value for trial in trials}) < 2:
+        return {}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.add_trials(trials)
+    found = optuna.importance.get_param_importances(study)
+    return {name: float(share) for name, share in found.items() if np.isfinite(share)}
 
 
 def save_surface(table: pd.DataFrame, path: str | os.PathLike[str], title: str, by: str = ORACLE) -> bool:
@@ -144,13 +189,10 @@ def _same(table: pd.DataFrame, row: Mapping[str, Any], names: list[str]) -> pd.S
     return equal
 
 
-def _panels(
-    columns: list[str], height: float, title: str, *, sharey: bool = False
-) -> tuple[Figure, list[tuple[Axes, str]]]:
+def _panels(columns: list[str], height: float, title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
     """A figure with an axis beside the other for each column."""
     figure = new_figure(PAGE if len(columns) > 1 else COLUMN, height, title)
-    axes = figure.subplots(1, len(columns), sharey=sharey, squeeze=False)[0]
-    return figure, list(zip(axes, columns, strict=True))
+    return figure, list(zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True))
 
 
 def _set_axis(axis: Axes, which: str, name: str, column: pd.Series) -> None:

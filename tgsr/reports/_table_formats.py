@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tgsr.files import write_text
-from tgsr.reports._tables import MISSING, PaperTable
+from tgsr.reports._tables import MARKS, MISSING, PaperTable
 
 __all__ = ["as_csv", "as_html", "as_latex", "as_markdown", "save_tables"]
 
@@ -105,7 +105,7 @@ def _texts(table: PaperTable, bold: str, raised: str, safe: Callable[[str], str]
     columns = pd.MultiIndex.from_product([table.experiments, ["ours", "paper", "Δ"]])
     shown = pd.DataFrame(MISSING, index=table.methods, columns=columns, dtype=object)
     for cell in table.cells.to_dict("records"):
-        marks = "‡" * bool(cell["partial"]) + "§" * cell["generated"] + "¶" * bool(cell["remark"])
+        marks = "".join(sign for column, (sign, _) in MARKS.items() if cell[column])
         shown.loc[cell["method"], cell["experiment"]] = [
             marked(cell["ours"], cell["best"], marks),
             marked(cell["paper"], cell["paper_best"], "†" * cell["paper_impossible"]),

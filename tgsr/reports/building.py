@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["log_report", "log_study_page", "report_studies", "write_report"]
 
 _log = logging.getLogger(__name__)
+_ABOUT = """The paper's tables and figures beside ours: open `report.html`; `tables/` has Tables I and II as HTML,
+Markdown, LaTeX and CSV.
+
+**Oracle** marks what target labels chose."""
 
 
 def log_study_page(record: StudyRecord) -> None:
@@ -45,7 +50,7 @@ def log_study_page(record: StudyRecord) -> None:
 def log_report(client: MlflowClient, run_id: str, records: Sequence[StudyRecord]) -> None:
     """Put the page of some studies, and the tables, onto a run."""
     with tempfile.TemporaryDirectory(prefix="tgsr-") as folder:
-        _write_paper(records, Path(folder), None)
+        write_report(records, Path(folder), pages=())
         client.log_artifacts(run_id, folder)
 
 
@@ -88,8 +93,8 @@ def write_report(
     if shown and not able:
         shown[0].choose(by)  # says what is missing
     for record in shown:
-        asked = by if record in able else None
-        own, figures = folder / _slug(record), list(study_figures(record, asked, frame))
+        asked, own = by if record in able else None, folder / _slug(record)
+        figures = list(study_figures(record, asked, frame))
         page = render_study(record, asked, figures)
         with _writing(folder):
             for figure in figures:
@@ -97,7 +102,11 @@ def write_report(
                     save_figure(figure.figure, own / "figures" / f"{figure.name}.{kind}", dpi=300)
             write_text(own / PAGE, page)
         _log.info("%s: %s", record.label, own / PAGE)
-    return _write_paper(records, folder, frame)
+    tables, page = paper_tables(collect_results(records)), render_paper(records, frame)
+    with _writing(folder):
+        save_tables(tables, folder / "tables")
+        write_text(folder / PAGE, page)
+    return folder / PAGE
 
 
 def report_studies(
@@ -140,18 +149,13 @@ def report_studies(
         raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
     page = write_report(records, folder, by=by, frame=frame, pages=records if runs else None)
     if log:
-        pairs = " ".join(sorted({record.pair for record in records}))
-        about = (
-            "The paper's tables and figures beside ours: open `report.html`; `tables/` has Tables I and II as HTML, "
-        )
-        about += "Markdown, LaTeX and CSV.\n\n**Oracle** marks what target labels chose."
+        key = f"report {' '.join(sorted({record.pair for record in records}))}"
         failed = f"the report cannot be stored; it is in {folder}, and --no-log leaves MLflow alone"
         with storage_errors(config.tracking_uri, failed):
             for record in records:
                 if (folder / _slug(record)).is_dir():
                     client.log_artifacts(record.run_id, str(folder / _slug(record)))
-            key = f"report {pairs}"
-            with command_run(client, config, "report", key, name=key[:250], description=about) as run_id:
+            with command_run(client, config, "report", key, name=key[:250], description=_ABOUT) as run_id:
                 client.log_artifact(run_id, str(page))
                 client.log_artifacts(run_id, str(folder / "tables"), "tables")
     return page
@@ -167,17 +171,9 @@ def _readable(records: Sequence[StudyRecord]) -> Iterator[StudyRecord]:
             _log.warning("%s (run %s) is left out: %s", record.name, record.run_id, error)
 
 
-def _write_paper(records: Sequence[StudyRecord], folder: Path, frame: npt.NDArray[Any] | None) -> Path:
-    tables, page = paper_tables(collect_results(records)), render_paper(records, frame)
-    with _writing(folder):
-        save_tables(tables, folder / "tables")
-        write_text(folder / PAGE, page)
-    return folder / PAGE
-
-
 def _slug(record: StudyRecord) -> str:
     """A study's name as a folder's."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in record.spec.name)
+    return re.sub(r"[^\w-]", "-", record.spec.name)
 
 
 @contextmanager

@@ -8,9 +8,8 @@ if TYPE_CHECKING:
     from tgsr.study.comparing import ComparePlan, compare_methods
     from tgsr.study.composite import run_composite
     from tgsr.study.grid import grid_table
-    from tgsr.study.loading import load_study
+    from tgsr.study.loading import Study, load_study
     from tgsr.study.options import RunOptions
-    from tgsr.study.optuna_study import Study
     from tgsr.study.running import run_studies, run_study
     from tgsr.tracking.config import TrackingConfig, resolve_config
     from tgsr.trials.spec import StudySpec, make_spec

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,12 @@ import pandas as pd
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, get_method
 from tgsr.evaluation.choice import ORACLE
-from tgsr.evaluation.paper import published_result
-from tgsr.evaluation.remarks import one_class_remark
-from tgsr.evaluation.rules import DEFAULT, get_rule
-from tgsr.protocols import find_experiment
+from tgsr.evaluation.paper import published_results
+from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
+from tgsr.reports import AVERAGE, FIXED, collect_results
 from tgsr.study.options import RunOptions
 from tgsr.study.running import Request, run_studies
 from tgsr.tracking.client import open_client
-from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
 from tgsr.tracking.runs import command_run
 from tgsr.trials.spec import make_spec
@@ -28,10 +26,9 @@ from tgsr.trials.spec import make_spec
 if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
 
-__all__ = ["ComparePlan", "compare_methods", "comparison_rows", "comparison_table", "requests_of"]
+__all__ = ["ComparePlan", "compare_methods"]
 
-_FIXED, _CONSENSUS = "fixed", "consensus"
-DEFAULT_CHOICES = (ORACLE, DEFAULT, _FIXED)
+_COLUMNS = ["experiment", "method", "choice", "macro_f1", "accuracy", "params", "trials"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class ComparePlan:
     """
 
     methods: Sequence[str] = tuple(METHODS)
-    choices: Sequence[str] = DEFAULT_CHOICES
+    choices: Sequence[str] = (ORACLE, DEFAULT, FIXED)
     grouping: str = "released"
     preprocess: str = "none"
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +76,7 @@ class ComparePlan:
     @property
     def rules(self) -> tuple[str, ...]:
         """The rules among the choices."""
-        return tuple(name for name in self.choices if name not in (ORACLE, _FIXED, _CONSENSUS))
+        return tuple(name for name in self.choices if name not in (ORACLE, FIXED, AVERAGE))
 
     @property
     def key(self) -> str:
@@ -87,60 +84,11 @@ class ComparePlan:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
 
 
-def requests_of(pairs: Iterable[DatabasePair], plan: ComparePlan, options: RunOptions) -> list[Request]:
-    """The studies that a comparison needs: a grid for each pair and method, and the one trial of fixed settings.
-
-    Raises
-    ------
-    MissingDataError
-        If a target has no labels: there is nothing to compare.
-    """
-    requests: list[Request] = []
-    for pair in pairs:
-        if not pair.target.is_labelled:
-            raise MissingDataError(f"{pair.target.name} has no labels: methods cannot be compared on it")
-        for method in plan.methods:
-            known = get_method(method).make().get_params()
-            common: dict[str, Any] = {
-                "grouping": plan.grouping,
-                "preprocess": plan.preprocess,
-                "fixed": {name: value for name, value in plan.fixed.items() if name in known},
-                "seed": plan.seed,
-            }
-            one = replace(options, rules=plan.rules, matrices="none", page=False)
-            if set(plan.choices) - {_FIXED}:
-                axes = {name: values for name, values in plan.axes.items() if name in known}
-                grid = make_spec(pair, method, axes=axes, **common)
-                requests.append((grid, pair, replace(one, n_trials=plan.limits.get(method))))
-            if _FIXED in plan.choices:
-                requests.append((make_spec(pair, method, sampler="fixed", **common), pair, replace(one, rules=())))
-    return requests
-
-
-def comparison_rows(
-    requests: Sequence[Request], records: Sequence[StudyRecord], plan: ComparePlan
-) -> list[dict[str, Any]]:
-    """What studies say in a comparison: a row a choice, pairs and methods in their order."""
-    rows: list[dict[str, Any]] = []
-    for (spec, pair, _), record in zip(requests, records, strict=True):
-        is_fixed = spec.sampler == "fixed"
-        for choice in plan.choices:
-            if (choice == _FIXED) == is_fixed and (found := _chosen(record, choice)) is not None:
-                rows.append(_row(pair, record, choice, found))
-    places = {key: place for place, key in enumerate(dict.fromkeys((row["experiment"], row["method"]) for row in rows))}
-    order = list(plan.choices)
-    return sorted(rows, key=lambda row: (places[row["experiment"], row["method"]], order.index(row["choice"])))
-
-
-def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of a comparison as a table; marks that no row has are left out."""
-    table = pd.DataFrame(rows)
-    unused = [mark for mark in ("generated", "partial", "remark") if not table[mark].astype(bool).any()]
-    return table.drop(columns=unused)
-
-
 def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: RunOptions) -> pd.DataFrame:
     """Run what is lacking of the studies in MLflow, and put them side by side; those that are there are taken.
+
+    The studies and the table belong to the run that the options name as their parent, else to one of the comparison's
+    own.
 
     Returns
     -------
@@ -148,12 +96,37 @@ def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: R
         A row a pair, method and choice: ``experiment, method, choice, macro_f1, accuracy, params, trials``, the
         published numbers ``paper_macro_f1, paper_accuracy`` (all fractions), and where there is something to say
         ``partial`` (of a grid), ``remark`` (one class for all), ``generated``.
+
+    Raises
+    ------
+    MissingDataError
+        If a target has no labels: there is nothing to compare.
     """
-    client = open_client(options.config.tracking_uri)
+    for pair in pairs:
+        if not pair.target.is_labelled:
+            raise MissingDataError(f"{pair.target.name} has no labels: methods cannot be compared on it")
+    with _run_of(pairs, plan, options) as run_id:
+        inside = replace(options, parent_run_id=run_id, matrices="none", page=False, rules=())
+        requests = [
+            _request(pair, method, plan, inside, is_fixed)
+            for pair in pairs
+            for method in plan.methods
+            for is_fixed in dict.fromkeys(choice == FIXED for choice in plan.choices)
+        ]
+        table = _table(run_studies(requests), plan)
+        open_client(options.config.tracking_uri).log_text(run_id, table.to_csv(index=False), "compare.csv")
+    return table
+
+
+@contextmanager
+def _run_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: RunOptions) -> Iterator[str]:
+    if options.parent_run_id is not None:
+        yield options.parent_run_id
+        return
     names = " ".join(dict.fromkeys(pair.name for pair in pairs))
     key = hashlib.sha256(f"{plan.key} {[(pair.source.digest, pair.target.digest) for pair in pairs]}".encode())
     with command_run(
-        client,
+        open_client(options.config.tracking_uri),
         options.config,
         "compare",
         key.hexdigest()[:12],
@@ -161,41 +134,28 @@ def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: R
         description=f"{', '.join(plan.methods)} on {names}; choices: {', '.join(plan.choices)}. A study each.",
         params={"pairs": names, "methods": ",".join(plan.methods), "choices": ",".join(plan.choices)},
     ) as run_id:
-        requests = requests_of(pairs, plan, replace(options, parent_run_id=run_id))
-        table = comparison_table(comparison_rows(requests, run_studies(requests), plan))
-        client.log_text(run_id, table.to_csv(index=False), "compare.csv")
-    return table
+        yield run_id
 
 
-def _chosen(record: StudyRecord, choice: str) -> dict[str, Any] | None:
-    """Scores, settings and predictions of a choice; None where the method has no consensus."""
-    if choice == _CONSENSUS:
-        stored = record.artifact(CONSENSUS)
-        known = {} if stored is None else json.loads(stored)
-        scores = {key: known.get(f"{key}.{_CONSENSUS}") for key in ("macro_f1", "accuracy")}
-        params = {"trials": len(known.get("trials", ())), "by": known.get("by")}
-        return {**scores, "params": params, "predictions": known["predictions"]} if known else None
-    by = record.default_choice if choice == _FIXED else get_rule(choice).name if choice != ORACLE else ORACLE
-    found = record.choose(by)
-    scores = {key: found.metrics[key] for key in ("macro_f1", "accuracy")}
-    return {**scores, "params": found.settings, "predictions": found.row["predictions"]}
+def _request(pair: DatabasePair, method: str, plan: ComparePlan, options: RunOptions, is_fixed: bool) -> Request:
+    """A method's grid on a pair, or the one trial of fixed settings."""
+    known = get_method(method).make().get_params()
+    fixed, axes = ({key: given[key] for key in given if key in known} for given in (plan.fixed, plan.axes))
+    common: dict[str, Any] = {"grouping": plan.grouping, "preprocess": plan.preprocess, "seed": plan.seed}
+    if is_fixed:
+        return make_spec(pair, method, sampler="fixed", fixed=fixed, **common), pair, options
+    options = replace(options, rules=plan.rules, n_trials=plan.limits.get(method))
+    return make_spec(pair, method, axes=axes, fixed=fixed, **common), pair, options
 
 
-def _row(pair: DatabasePair, record: StudyRecord, choice: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    experiment = find_experiment(pair.source.name, pair.target.name)
-    # the published numbers belong to the groups of the released records
-    published = None if experiment is None else published_result(experiment, record.spec.variant)
-    return {
-        "experiment": pair.name,
-        "method": record.spec.variant,
-        "choice": choice,
-        "macro_f1": found["macro_f1"],
-        "accuracy": found["accuracy"],
-        "params": json.dumps(found["params"], sort_keys=True),
-        "trials": len(record.table),
-        "partial": record.coverage,
-        "remark": one_class_remark(found["predictions"], pair.source.class_names),
-        "paper_macro_f1": None if published is None else published.macro_f1,
-        "paper_accuracy": None if published is None else published.accuracy,
-        "generated": pair.is_generated,
-    }
+def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
+    """The rows of the choices, pairs and methods in their order; marks that no row has are left out."""
+    choices = [name if name in (FIXED, AVERAGE) else check_choice_name(name) for name in plan.choices]
+    published = published_results().set_index(["experiment", "method"])[["macro_f1", "accuracy"]].add_prefix("paper_")
+    table = collect_results(records, choices).join(published, on=["experiment", "method"])
+    places = {(one.pair, one.spec.variant): place for place, one in enumerate(records)}
+    rows = table[table["choice"].isin(choices)].to_dict("records")
+    rows.sort(key=lambda row: (places[row["experiment"], row["method"]], choices.index(row["choice"])))
+    unused = {mark for mark in ("partial", "remark", "generated") if not any(row[mark] for row in rows)}
+    columns = [*_COLUMNS, "partial", "remark", *published, "generated"]
+    return pd.DataFrame(rows, columns=[name for name in columns if name not in unused])

@@ -7,15 +7,15 @@ et al., FG 2019). A method is a study, whose trials are the subjects.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tgsr.datasets import DatabasePair, FeatureDataset, pool
-from tgsr.estimators.methods import get_method
 from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.metrics import score
 from tgsr.evaluation.remarks import one_class_remark
@@ -44,18 +44,8 @@ def run_composite(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run methods at their fixed settings on databases that are pooled (see `tgsr.datasets.pool`).
 
-    Interrupted and run again, it goes on where it stopped.
-
-    Parameters
-    ----------
-    databases : sequence of FeatureDataset
-    methods : sequence of str
-    options : RunOptions
-    grouping : str
-    preprocess : str
-        Applied to each database as a whole, before it is pooled.
-    fixed : mapping, optional
-        Settings in place of a method's defaults, for the methods that have them.
+    ``preprocess`` is applied to each database as a whole, before it is pooled; ``fixed`` has settings in place of a
+    method's defaults, for the methods that have them. Interrupted and run again, it goes on where it stopped.
 
     Returns
     -------
@@ -71,12 +61,12 @@ def run_composite(
         If the databases cannot be pooled, or subjects are not known.
     """
     data = pool([_scaled(part, preprocess) for part in databases])
-    pair, subjects = DatabasePair(data, data), subjects_of(data)
+    pair, subjects, names = DatabasePair(data, data), subjects_of(data), np.array(data.class_names)
     # in the pool are samples of classes that all databases have
-    kept = [sum(part.counts.get(name, 0) for name in data.class_names) for part in databases]
+    kept = [sum(part.counts.get(name, 0) for name in names) for part in databases]
     origin = np.repeat([part.name for part in databases], kept)
     shown = pd.DataFrame({"sample": data.sample_ids, "database": origin, "subject": data.subjects})
-    shown["true"] = [data.class_names[code] for code in data.known_labels]
+    shown["true"] = names[data.known_labels]
     specs = [_spec(pair, subjects, name, grouping, preprocess, fixed or {}) for name in methods]
     client, rows = open_client(options.config.tracking_uri), []
     with command_run(
@@ -89,17 +79,19 @@ def run_composite(
     ) as run_id:
         inside = replace(options, matrices="none", page=False, parent_run_id=run_id)
         for record in run_studies([(spec, pair, inside) for spec in specs]):
-            codes = _codes(record, data)
-            shown[record.spec.variant] = [data.class_names[code] for code in codes]
-            rows += _rows(record, codes, data, shown)
+            codes = np.zeros(len(data), dtype=np.intp)
+            for settings, predictions in record.table[["settings", "predictions"]].itertuples(index=False):
+                codes[shown["subject"] == json.loads(settings)[SUBJECT]] = decode_predictions(predictions)
+            shown[record.spec.variant] = names[codes]
+            over_all, *parts = _rows(record, codes, data, shown)
+            rows += [over_all, *parts]
+            for key in ("uf1", "uar"):
+                client.log_metric(run_id, f"{key}.{record.method}", over_all[key])
         table = pd.DataFrame(rows)
         if not table["remark"].any():
             table = table.drop(columns="remark")
         client.log_text(run_id, table.to_csv(index=False), "composite.csv")
         client.log_text(run_id, shown.to_csv(index=False), "predictions.csv")
-        for row in (row for row in rows if row["part"] == "all"):
-            for key in ("uf1", "uar"):
-                client.log_metric(run_id, f"{key}.{get_method(row['method'].partition(' (')[0]).name}", row[key])
     return table, shown
 
 
@@ -115,45 +107,26 @@ def _spec(
     at = make_spec(pair, method, sampler="fixed", grouping=grouping, preprocess=preprocess)
     known = at.definition.make().get_params()
     settings = {**at.cells()[0][1], **{name: value for name, value in fixed.items() if name in known}}
-    return replace(
-        at,
-        pair=pair.source.name,
-        sampler="subjects",
-        fixed={**at.fixed, **settings},
-        grid=[{SUBJECT: list(subjects)}],
-    )
-
-
-def _codes(record: StudyRecord, data: FeatureDataset) -> np.ndarray[Any, Any]:
-    """The class predicted for each sample of the pool, put together from the subjects' trials."""
-    codes = np.zeros(len(data), dtype=np.intp)
-    for row in record.table.to_dict("records"):
-        codes[np.asarray(data.subjects) == json.loads(row["settings"])[SUBJECT]] = decode_predictions(
-            row["predictions"]
-        )
-    return codes
+    grid: list[dict[str, list[Any]]] = [{SUBJECT: list(subjects)}]
+    return replace(at, pair=pair.source.name, sampler="subjects", fixed={**at.fixed, **settings}, grid=grid)
 
 
 def _rows(
-    record: StudyRecord, codes: np.ndarray[Any, Any], data: FeatureDataset, shown: pd.DataFrame
-) -> list[dict[str, Any]]:
-    origin, spec = shown["database"].to_numpy(), record.spec
-    parts = {"all": np.ones(len(data), dtype=bool), **{name: origin == name for name in dict.fromkeys(origin)}}
-    params = {name: value for name, value in spec.fixed.items() if name != "groups"}
-    rows = []
-    for name, inside in parts.items():
+    record: StudyRecord, codes: npt.NDArray[np.intp], data: FeatureDataset, shown: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
+    """Scores over all samples, then of each database."""
+    params = {name: value for name, value in record.spec.fixed.items() if name != "groups"}
+    for part in ("all", *dict.fromkeys(shown["database"])):
+        inside = (shown["database"] == part).to_numpy() | (part == "all")
         scores = score(data.known_labels[inside], codes[inside], len(data.class_names))
-        rows.append(
-            {
-                "method": spec.variant,
-                "part": name,
-                "uf1": scores.macro_f1,
-                "uar": scores.recall,
-                "accuracy": scores.accuracy,
-                "samples": int(inside.sum()),
-                "subjects": shown["subject"][inside].nunique(),
-                "params": json.dumps(params, sort_keys=True),
-                "remark": one_class_remark(encode_predictions(codes[inside]), data.class_names),
-            }
-        )
-    return rows
+        yield {
+            "method": record.spec.variant,
+            "part": part,
+            "uf1": scores.macro_f1,
+            "uar": scores.recall,
+            "accuracy": scores.accuracy,
+            "samples": int(inside.sum()),
+            "subjects": shown["subject"][inside].nunique(),
+            "params": json.dumps(params, sort_keys=True),
+            "remark": one_class_remark(encode_predictions(codes[inside]), data.class_names),
+        }

@@ -7,10 +7,10 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
@@ -33,7 +33,8 @@ _STOP_SECONDS = 5.0
 """So long a stop waits for threads that do not look at the flag, such as a method of one's own."""
 
 
-class Work(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Work:
     """A call of a `Fitter`, which is prepared once wherever it is needed: ``call`` is the name of its method."""
 
     spec: StudySpec
@@ -51,7 +52,7 @@ class _Fitters:
         self._lock = threading.Lock()
         self._made: dict[tuple[Any, ...], tuple[threading.Lock, list[Fitter | FoldFitter]]] = {}
 
-    def do(self, work: Work) -> Any:
+    def do(self, work: Work, pair: DatabasePair) -> Any:
         with self._lock:
             making, made = self._made.setdefault((work.spec.name, work.rules), (threading.Lock(), []))
             while len(self._made) > self._most:  # the oldest study is finished by now, or is prepared again
@@ -59,7 +60,7 @@ class _Fitters:
         with making:
             if not made:
                 kind = FoldFitter if work.spec.sampler == "subjects" else Fitter
-                made.append(kind(work.spec, work.pair, work.rules))
+                made.append(kind(work.spec, pair, work.rules))
         return getattr(made[0], work.call)(*work.arguments)
 
 
@@ -68,22 +69,19 @@ class ThreadExecutor:
 
     def __init__(self, jobs: int | None = None) -> None:
         self._pool = ThreadPoolExecutor(jobs or cpu_count(), thread_name_prefix="tgsr-fit")
-        self._open: set[Future[Any]] = set()
+        self._open: dict[Future[Any], Work] = {}
         self._fitters = _Fitters()
         self.capacity = 2 * (jobs or cpu_count())
-        """Tasks that it should have at a time: twice the threads, so that none waits for the coordinator."""
+        """Works that it should have at a time: twice the threads, so that none waits for the coordinator."""
 
-    def submit(self, work: Work) -> Future[Any]:
-        """Begin a task."""
-        future = self._pool.submit(self._fitters.do, work)
-        self._open.add(future)
-        return future
+    def submit(self, work: Work) -> None:
+        """Begin a work."""
+        self._open[self._pool.submit(self._fitters.do, work, work.pair)] = work
 
-    def wait(self, futures: set[Future[Any]], timeout: float) -> set[Future[Any]]:
-        """Wait until one or more are done, or time is up; returns those."""
-        done = wait_for(futures, timeout, FIRST_COMPLETED).done
-        self._open -= done
-        return done
+    def wait(self, timeout: float) -> Iterator[tuple[Work, Any]]:
+        """Wait until some are done, or seconds have passed; gives them with their results, or raises their error."""
+        for future in wait(self._open, timeout, FIRST_COMPLETED).done:
+            yield self._open.pop(future), future.result()
 
     def close(self) -> None:
         """End; what is under way is stopped, and waited for."""
@@ -93,7 +91,7 @@ class ThreadExecutor:
             return
         was_requested = stop_requested()
         request_stop()
-        wait_for(running, _STOP_SECONDS)
+        wait(running, _STOP_SECONDS)
         if not was_requested:
             clear_stop()
 
@@ -116,7 +114,7 @@ class DaskExecutor:
     def __init__(self, address: str) -> None:
         self._address = address
         self._pairs: dict[str, Any] = {}
-        self._submitted: dict[Future[Any], tuple[Any, Work]] = {}
+        self._open: dict[Any, Work] = {}
         self._client: Any = None
         self._capacity = 4
         self._connect()
@@ -128,49 +126,36 @@ class DaskExecutor:
             self._capacity = max(4, 2 * sum(self._client.nthreads().values()))
         return self._capacity
 
-    def submit(self, work: Work) -> Future[Any]:
+    def submit(self, work: Work) -> None:
         """See `ThreadExecutor`."""
-        future: Future[Any] = Future()
         try:
-            self._submitted[future] = (self._send(work), work)
+            self._send(work)
         except OSError as error:
-            self._submitted[future] = (None, work)  # sent with all others
-            self._reconnect(error)
-        return future
+            self._reconnect(error, work)
 
-    def wait(self, futures: set[Future[Any]], timeout: float) -> set[Future[Any]]:
+    def wait(self, timeout: float) -> Iterator[tuple[Work, Any]]:
         """See `ThreadExecutor`."""
         import distributed
 
-        wait_for_dask: Any = distributed.wait
+        wait_for: Any = distributed.wait
         try:
-            remote = [self._submitted[future][0] for future in futures]
             with self._client.as_current():
-                done = wait_for_dask(remote, timeout=timeout, return_when="FIRST_COMPLETED").done
+                done = wait_for(list(self._open), timeout=timeout, return_when="FIRST_COMPLETED").done
+            results = {one: one.exception() if one.status == "error" else one.result() for one in done}
         except TimeoutError:
-            done = set()
+            return
         except Exception as error:  # its own classes, by what was lost first
             self._reconnect(error)
-            return set()
-        finished: set[Future[Any]] = set()
-        for future in (future for future in futures if self._submitted[future][0] in done):
-            handle = self._submitted[future][0]
-            try:
-                if handle.status == "error":
-                    future.set_exception(handle.exception())
-                else:
-                    future.set_result(handle.result())
-            except Exception as error:  # a result that was lost on its way
-                self._reconnect(error)
-                break
-            del self._submitted[future]
-            finished.add(future)
-        return finished
+            return
+        for one, result in results.items():
+            if isinstance(result, BaseException):
+                raise result
+            yield self._open.pop(one), result
 
     def close(self) -> None:
         """Leave the cluster; what is under way there is dropped."""
         self._pairs.clear()
-        self._submitted.clear()
+        self._open.clear()
         self._client.close(timeout=5)
 
     def _connect(self) -> None:
@@ -188,23 +173,26 @@ class DaskExecutor:
                 "finished is stored, and the same command goes on"
             ) from error
 
-    def _reconnect(self, error: Exception) -> None:
+    def _reconnect(self, error: Exception, *more: Work) -> None:
         """Connect anew, and hand over again what was under way."""
         _log.warning("the scheduler at %s was lost (%s); waiting for it", self._address, type(error).__name__)
+        works = [*self._open.values(), *more]
         self._client.close(timeout=1)
         self._pairs.clear()
+        self._open.clear()
         self._connect()
-        self._submitted = {future: (self._send(work), work) for future, (_, work) in self._submitted.items()}
+        for work in works:
+            self._send(work)
 
-    def _send(self, work: Work) -> Any:
+    def _send(self, work: Work) -> None:
         key = f"{work.pair.source.digest}{work.pair.target.digest}"
         if key not in self._pairs:
             # the result of a task and not scattered: what a lost worker held is then made again by another
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
                 self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
-        bare = work._replace(pair=None)  # type: ignore[arg-type]  # the worker has it
-        return self._client.submit(_do, bare, self._pairs[key], pure=False)
+        bare = replace(work, pair=None)  # type: ignore[arg-type]  # the worker has it
+        self._open[self._client.submit(_do, bare, self._pairs[key], pure=False)] = work
 
 
 def _identity(pair: DatabasePair) -> DatabasePair:
@@ -217,7 +205,7 @@ _fitters = _Fitters()
 
 def _do(work: Work, pair: DatabasePair) -> Any:
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fitters.do(work._replace(pair=pair))
+        return _fitters.do(work, pair)
 
 
 Executor = ThreadExecutor | DaskExecutor

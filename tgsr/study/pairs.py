@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Collection
 from pathlib import Path
 
-from tgsr.datasets import DatabasePair, FeatureDataset, find_damaged, find_databases, load_database, load_pair, pool
+from tgsr.datasets import DatabasePair, find_damaged, find_databases, load_database, load_pair, pool
 from tgsr.errors import MissingDataError, ProtocolError
 from tgsr.protocols import EXPERIMENTS, parse_pair
 
@@ -44,7 +43,8 @@ def choose_pairs(
     """Load one pair, the paper's (``experiment`` or ``pairs`` is ``"all"``, ``"paper"``) or every pair of a folder.
 
     ``pairs`` is ``"one"`` (see `choose_pair`), ``"paper"`` (those of the twelve experiments whose databases are there),
-    ``"all"`` (every ordered pair) or ``"leave-one-out"`` (each database the target of all others together).
+    ``"all"`` (every ordered pair; databases without labels are targets only) or ``"leave-one-out"`` (each database the
+    target of all others together). Damaged databases are named and left out.
 
     Raises
     ------
@@ -52,57 +52,34 @@ def choose_pairs(
         If the folder holds no such pair.
     """
     if experiment is not None and experiment.strip().lower() == "all" and not (source or target):
-        pairs = "paper"
+        experiment, pairs = None, "paper"
     if pairs == "one":
         return [choose_pair(folder, experiment, source, target)]
-    if (experiment and pairs != "paper") or source or target:
+    if experiment or source or target:
         raise ProtocolError("--pairs takes the place of --experiment, --source and --target")
-    return {"paper": _paper_pairs, "all": _every_pair, "leave-one-out": _leave_one_out}[pairs](folder)
-
-
-def _paper_pairs(folder: Path) -> list[DatabasePair]:
-    """Every experiment of the paper whose databases are in a folder, in the paper's order."""
-    loaded = _load(folder, {name for experiment in EXPERIMENTS for name in (experiment.source, experiment.target)})
-    pairs = []
-    for experiment in EXPERIMENTS:
-        absent = [name for name in (experiment.source, experiment.target) if name not in loaded]
-        if absent:
-            _log.info("left out: %s (no %s in %s)", experiment.name, " and ".join(absent), folder)
-        else:
-            pairs.append(DatabasePair(loaded[experiment.source], loaded[experiment.target]))
-    if not pairs:
-        held = ", ".join(sorted(found.name for found in find_databases(folder))) or "no feature file"
-        raise MissingDataError(
-            f"{folder}: no experiment of the paper has both of its databases here; the folder holds {held}; --pairs "
-            "all takes every pair of them"
-        )
-    return pairs
-
-
-def _every_pair(folder: Path) -> list[DatabasePair]:
-    """Every ordered pair of a folder's databases; those without labels are targets only."""
-    ordered = itertools.permutations(_load(folder).values(), 2)
-    pairs = [DatabasePair(source, target) for source, target in ordered if source.is_labelled]
-    if not pairs:
-        raise MissingDataError(f"{folder}: a pair needs two databases, one of them with labels")
-    return pairs
-
-
-def _leave_one_out(folder: Path) -> list[DatabasePair]:
-    """Each database of a folder as the target of all others that have labels, pooled."""
-    loaded = _load(folder)
-    if len(loaded) < 3:
-        raise MissingDataError(f"{folder}: to leave one database out of several, three are needed at least")
-    pairs = []
-    for name, target in loaded.items():
-        others = [data for other, data in loaded.items() if other != name and data.is_labelled]
-        pairs.append(DatabasePair(pool(others), target))
-    return pairs
-
-
-def _load(folder: Path, wanted: Collection[str] | None = None) -> dict[str, FeatureDataset]:
-    """The databases of a folder (of those wanted) by name; damaged ones are named and left out."""
     for reason in find_damaged(folder).values():
         _log.warning("damaged: %s", reason)
-    names = sorted({found.name for found in find_databases(folder)})
-    return {name: load_database(name, folder) for name in names if wanted is None or name in wanted}
+    loaded = {name: load_database(name, folder) for name in sorted({found.name for found in find_databases(folder)})}
+    labelled = {name: data for name, data in loaded.items() if data.is_labelled}
+    if pairs == "leave-one-out":
+        if len(loaded) < 3:
+            raise MissingDataError(f"{folder}: to leave one database out of several, three are needed at least")
+        others = {name: pool([data for other, data in labelled.items() if other != name]) for name in loaded}
+        return [DatabasePair(others[name], target) for name, target in loaded.items()]
+    if pairs == "all":
+        wanted = [(source, target) for source, target in itertools.permutations(loaded, 2) if source in labelled]
+    else:
+        wanted = [(one.source, one.target) for one in EXPERIMENTS]
+    found = []
+    for names in wanted:
+        if absent := [name for name in names if name not in loaded]:
+            _log.info("left out: %s (no %s in %s)", "-".join(names), " and ".join(absent), folder)
+        else:
+            found.append(DatabasePair(*(loaded[name] for name in names)))
+    if not found:
+        needed = "two databases, one of them with labels" if pairs == "all" else "both databases of an experiment"
+        raise MissingDataError(
+            f"{folder}: a pair needs {needed}; the folder holds {', '.join(loaded) or 'no feature file'}; --pairs all "
+            "takes every pair of them"
+        )
+    return found

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,14 +16,14 @@ from tqdm import tqdm
 
 from tgsr.errors import ParameterError
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.choice import ORACLE, RULE
+from tgsr.evaluation.choice import ORACLE, RULE, names_of
 from tgsr.evaluation.rules import ALWAYS, check_choice_name, get_rules
 from tgsr.models.consensus import describe_consensus
 from tgsr.reports.building import log_study_page
 from tgsr.stopping import handle_signals, raise_if_stopped
 from tgsr.study.executors import Executor, Work, open_executor
+from tgsr.study.loading import Study, check_storage, fill_storage
 from tgsr.study.options import RunOptions
-from tgsr.study.optuna_study import Study, check_storage, fill_storage
 from tgsr.tracking.client import open_client
 from tgsr.tracking.names import Tag
 from tgsr.tracking.records import StudyRecord
@@ -33,13 +31,13 @@ from tgsr.tracking.runs import project_run
 from tgsr.tracking.study_store import StudyStore
 from tgsr.trials.fitter import compared_values, make_context
 from tgsr.trials.spec import DEFAULT_TRIALS, StudySpec
-from tgsr.trials.tasks import grid_tasks
+from tgsr.trials.tasks import batches, grid_tasks
 from tgsr.trials.trial import Trial, decode_predictions
 
 if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
 
-__all__ = ["Request", "run_studies", "run_study"]
+__all__ = ["Job", "Request", "run_jobs", "run_studies", "run_study"]
 
 Request = tuple[StudySpec, "DatabasePair", RunOptions]
 """A study that is to be run, on what, and how."""
@@ -77,19 +75,20 @@ def run_studies(requests: Iterable[Request]) -> list[StudyRecord]:
     if not requests:
         return []
     first = requests[0][2]
-    begun: list[_Job] = []
-    with ExitStack() as stack:
-        stack.enter_context(handle_signals())
-        bar = stack.enter_context(tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True))
-        executor = stack.enter_context(open_executor(first.scheduler, first.jobs))
+    begun: list[_StudyJob] = []
+    with (
+        handle_signals(),
+        tqdm(unit="trial", disable=not first.progress, dynamic_ncols=True) as bar,
+        open_executor(first.scheduler, first.jobs) as executor,
+    ):
 
-        def jobs() -> Iterator[_Job]:
+        def jobs() -> Iterator[_StudyJob]:
             for request in requests:
-                begun.append(_Job(*request, bar))
+                begun.append(_StudyJob(*request, bar))
                 yield begun[-1]
 
         try:
-            _run(jobs(), executor, bar)
+            run_jobs(jobs(), executor, bar)
         except BaseException as error:
             for job in begun:
                 job.abort(error)
@@ -97,43 +96,62 @@ def run_studies(requests: Iterable[Request]) -> list[StudyRecord]:
     return [job.record for job in begun if job.record is not None]
 
 
-def _run(jobs: Iterator[_Job], executor: Executor, bar: tqdm[Any]) -> None:
+class Job:
+    """Tasks that belong together, and what becomes of their results."""
+
+    tasks: list[Work]
+
+    def take(self) -> Work | None:
+        """The next task that can start; None when there is none (now)."""
+        return self.tasks.pop(0) if self.tasks else None
+
+    def receive(self, result: Any) -> None:
+        """Take a task's result."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what is finished, if that is due."""
+
+    def finish(self) -> None:
+        """All results are there."""
+
+
+def run_jobs(jobs: Iterator[Job], executor: Executor, bar: tqdm[Any]) -> None:
     """Run jobs to their ends; the next is begun when the earlier ones no longer fill the executor."""
-    active: list[_Job] = []
-    waiting: dict[Future[Any], _Job] = {}
+    active: list[Job] = []
+    under_way: dict[Work, Job] = {}
     while True:
-        _fill(active, jobs, executor, waiting)
-        if not waiting:
+        _fill(active, jobs, executor, under_way)
+        if not under_way:
             return
-        for future in executor.wait(set(waiting), _TICK_SECONDS):
-            waiting.pop(future).receive(future.result())
+        for work, result in executor.wait(_TICK_SECONDS):
+            under_way.pop(work).receive(result)
         bar.refresh()  # its clock goes on while no task ends
         raise_if_stopped()
         for job in active:
             job.flush()
 
 
-def _fill(active: list[_Job], jobs: Iterator[_Job], executor: Executor, waiting: dict[Future[Any], _Job]) -> None:
-    """Give the executor as much as it can hold, finishing jobs that are complete and opening the next."""
+def _fill(active: list[Job], jobs: Iterator[Job], executor: Executor, under_way: dict[Work, Job]) -> None:
+    """Give the executor as much as it can hold, finishing jobs that are complete and beginning the next."""
     index = 0
-    while len(waiting) < executor.capacity:
+    while len(under_way) < executor.capacity:
         if index == len(active):
             job = next(jobs, None)
             if job is None:
                 return
             active.append(job)
-        job = active[index]
-        work = job.take()
+        work = active[index].take()
         if work is not None:
-            waiting[executor.submit(work)] = job
-        elif job.n_open:
+            executor.submit(work)
+            under_way[work] = active[index]
+        elif active[index] in under_way.values():
             index += 1
         else:
-            del active[index]
-            job.finish()
+            active.pop(index).finish()
 
 
-class _Job:
+class _StudyJob(Job):
     """One study at work: what it lacks, what has come back and is not yet written."""
 
     def __init__(self, spec: StudySpec, pair: DatabasePair, options: RunOptions, bar: tqdm[Any]) -> None:
@@ -145,7 +163,6 @@ class _Job:
         # subjects that are left out one by one are no settings to choose among
         self._rules = () if spec.sampler == "subjects" else tuple(dict.fromkeys((*ALWAYS, *objective, *options.rules)))
         self.record: StudyRecord | None = None
-        self.n_open = 0
         self._seconds = {"fit": 0.0, "track": 0.0}
         self._trials: list[Trial] = []
         self._values: dict[str, dict[str, float]] = {}
@@ -166,20 +183,15 @@ class _Job:
             raise
 
     def take(self) -> Work | None:
-        """The next task that can start; None when there is none (now)."""
-        if not self._tasks and self._sampler is not None:
-            self._tasks += [self._fit(task) for task in self._sampler.ask()]
-        if not self._tasks:
-            return None
-        self.n_open += 1
-        return self._tasks.pop(0)
+        """See `Job`."""
+        if not self.tasks and self._sampler is not None:
+            self.tasks += [self._fit(task) for task in self._sampler.ask()]
+        return super().take()
 
     def receive(self, result: Any) -> None:
-        """Take a task's results."""
-        self.n_open -= 1
+        """Take trials, or values of rules for trials that are there."""
         if isinstance(result, dict):
             self._values |= result
-            self._bar.update(0)
             return
         if self._sampler is not None:
             self._sampler.tell(result)
@@ -190,7 +202,7 @@ class _Job:
         self._bar.update(len(new))
 
     def flush(self, *, always: bool = False) -> None:
-        """Write what is finished, if that is due."""
+        """See `Job`."""
         count = len(self._trials) + len(self._values)
         if not count or not (always or count >= _BATCH or time.monotonic() - self._flushed > _PATIENCE_SECONDS):
             return
@@ -231,9 +243,7 @@ class _Job:
         spec, store, options = self._spec, self._store, self._options
         table = store.table
         self._there = {*table["cell"], *store.deleted}
-        self._tasks = [
-            Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._lacking(table))
-        ]
+        self.tasks = [Work(spec, self._pair, *lacking) for lacking in _lacking_values(spec, table, self._rules)]
         self._sampler = None
         if spec.is_sampled:
             from tgsr.study.sampling import SettingsSampler
@@ -242,7 +252,7 @@ class _Job:
             total = self._sampler.total
         else:
             total = len(spec.cells(options.n_trials))
-            self._tasks += [self._fit(task) for task in grid_tasks(spec, options.n_trials, self._there)]
+            self.tasks += [self._fit(task) for task in grid_tasks(spec, options.n_trials, self._there)]
         if not self._bar.disable:
             there = min(len(table), total)
             self._bar.set_description(spec.title, refresh=False)
@@ -257,24 +267,11 @@ class _Job:
     def _check_choice(self) -> None:
         """Find out before the work that nothing can be chosen so."""
         choose = self._options.choose
-        known = {*(rule.name for rule in get_rules(self._rules)), *_columns(self._store.table)}
+        known = {*(rule.name for rule in get_rules(self._rules)), *names_of(self._store.table, RULE)}
         if choose == ORACLE and not self._pair.target.is_labelled:
             raise ParameterError("--choose oracle needs the target's labels, and this target has none; name a rule")
         if choose not in (None, ORACLE, *known):
             raise ParameterError(f"--choose {choose}: no such rule; use oracle or one of {', '.join(sorted(known))}")
-
-    def _lacking(self, table: pd.DataFrame) -> dict[str, pd.Series]:
-        """For each rule that is computed trial by trial, which trials have no value."""
-        lacking = {}
-        for given, rule in zip(self._rules, get_rules(self._rules), strict=True):
-            column = RULE + rule.name
-            # what every trial should have and none has is what the method does not allow
-            impossible = given in ALWAYS and column not in table and any(RULE + name in table for name in ALWAYS)
-            if not rule.compares_all and not impossible and len(table):
-                missing = table[column].isna() if column in table else pd.Series(data=True, index=table.index)
-                if missing.any():
-                    lacking[given] = missing
-        return lacking
 
     def _compare_all(self, table: pd.DataFrame) -> pd.DataFrame:
         """Give trials the values of rules that compare all of them, where these are not what they should be."""
@@ -284,32 +281,34 @@ class _Job:
         outcomes = [Outcome({}, one) for one in codes]
         found = compared_values(get_rules(self._rules), make_context(self._spec, self._pair), outcomes)
         for name, values in found.items():
-            column = RULE + name
-            changed = (table[column] != values) if column in table else pd.Series(data=True, index=table.index)
+            changed = (_column(table, RULE + name) != values).to_numpy()
             if changed.any():
-                entries = zip(table["cell"][changed], values[changed.to_numpy()], strict=True)
+                entries = zip(table["cell"][changed], values[changed], strict=True)
                 self._store.add_values({cell: {name: float(value)} for cell, value in entries})
                 table = self._store.read_table()
         return table
 
 
-def _columns(table: pd.DataFrame) -> list[str]:
-    return [str(name).removeprefix(RULE) for name in table if str(name).startswith(RULE)]
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column, of NaN where the table has none of this name."""
+    return table.reindex(columns=[name])[name]
 
 
 def _lacking_values(
-    spec: StudySpec, table: pd.DataFrame, lacking: dict[str, pd.Series]
+    spec: StudySpec, table: pd.DataFrame, rules: Sequence[str]
 ) -> Iterator[tuple[tuple[str, ...], str, tuple[Any, ...]]]:
     """Tasks that give trials which are there the values that they lack: rules, call, and its arguments."""
-    if not lacking:
+    missing = {}
+    for given, rule in zip(rules, get_rules(rules), strict=True):
+        column = RULE + rule.name
+        # what every trial should have and none has is what the method does not allow
+        impossible = given in ALWAYS and column not in table and any(RULE + name in table for name in ALWAYS)
+        if not rule.compares_all and not impossible and _column(table, column).isna().any():
+            missing[given] = _column(table, column).isna()
+    if not missing:
         return
-    rules, missing = tuple(lacking), pd.concat(lacking.values(), axis=1).any(axis=1)
-    part = table[missing]
+    part = table[pd.concat(missing, axis=1).any(axis=1)]
     settings = [json.loads(text) for text in part["settings"]]
     codes = [decode_predictions(text) for text in part["predictions"]]
-    size = spec.definition.batch
-    share = spec.definition.shares
-    order = sorted(range(len(part)), key=lambda index: (str(settings[index].get(share)) if share else "", index))
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        yield rules, "values", ([settings[index] for index in chosen], [codes[index] for index in chosen])
+    for task in batches(spec, enumerate(settings)):
+        yield tuple(missing), "values", ([one for _, one in task], [codes[index] for index, _ in task])

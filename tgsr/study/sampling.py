@@ -36,19 +36,10 @@ _TRIES = 50
 
 
 class SettingsSampler:
-    """Asks Optuna for tasks, a batch at a time, and tells it what they gave.
+    """Asks Optuna for tasks, a batch at a time, and tells it what they gave, up to ``n_trials`` in all.
 
-    Settings that were tried before are not tried again: another draw takes their place.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    n_trials : int
-        Trials of the study in all.
-    table : DataFrame
-        Those that are finished.
-    deleted : collection of str
-        Cells that somebody has deleted.
+    ``table`` has the trials that are finished, ``deleted`` the cells that somebody has deleted. Settings that were
+    tried before are not tried again: another draw takes their place.
     """
 
     def __init__(self, spec: StudySpec, n_trials: int, table: pd.DataFrame, deleted: Collection[str]) -> None:
@@ -58,9 +49,8 @@ class SettingsSampler:
         # a batch that is not whole is asked for again, so that what comes after it is as if nothing had happened
         whole = len(table) if len(table) >= n_trials else len(table) // _BATCH * _BATCH
         self._by = check_choice_name(spec.objective)
-        history = frozen_trials(spec, table.iloc[:whole], self._by)
-        self._study.add_trials(history)
-        self._known = {*table["cell"].iloc[:whole], *deleted} if len(table) else set(deleted)
+        self._study.add_trials(frozen_trials(spec, table.iloc[:whole], self._by))
+        self._known = {*table["cell"].iloc[:whole], *deleted}
         self._told = whole
         self._asked: dict[str, optuna.Trial] = {}
 
@@ -97,11 +87,8 @@ class SettingsSampler:
             value = (trial.metrics if kind == "metrics" else trial.rules).get(name)
             if value is None:
                 raise ParameterError(f"{self._spec.method} has no {name} to be sampled by; name another rule")
-            asked = self._asked.pop(trial.cell)
-            if np.isfinite(value):
-                self._study.tell(asked, float(value))
-            else:
-                self._study.tell(asked, state=TrialState.FAIL)
+            state = TrialState.COMPLETE if np.isfinite(value) else TrialState.FAIL
+            self._study.tell(self._asked.pop(trial.cell), float(value) if np.isfinite(value) else None, state)
         self._told += len(trials)
 
     def _seed(self, number: int) -> int:

@@ -18,15 +18,11 @@ def result_lines(record: StudyRecord, by: str) -> list[str]:
     """A study for the terminal: what was chosen and how, and what to do next."""
     choice = record.choose(by)
     who = "oracle: chosen by the target's labels" if by == ORACLE else f"chosen by {by}, without target labels"
-    scores = ", ".join(
-        metric.describe(choice.metrics[metric.key])
-        for metric in (METRICS["macro_f1"], METRICS["accuracy"])
-        if metric.key in choice.metrics
-    )
+    scored = [METRICS[key].describe(choice.metrics[key]) for key in (SCORE, "accuracy") if key in choice.metrics]
     lines = [
         f"{record.spec.title}: {len(record.table):,} trials; MLflow run {record.run_id}",
         f"best: {show_settings(choice.settings) or 'no setting to choose'} ({who})",
-        f"on the target: {scores or 'no labels, so no scores'}",
+        f"on the target: {', '.join(scored) or 'no labels, so no scores'}",
     ]
     consensus = record.metrics.get(f"{SCORE}.consensus")
     if consensus is not None and by == record.tags.get(Tag.CHOOSE):
@@ -40,16 +36,15 @@ def status_lines(config: TrackingConfig) -> list[str]:
     lines = []
     for study in list_studies(client):
         name = study.tags.get(Tag.STUDY, study.name)
-        holder = lock_holder(config, client, study.experiment_id, name)
-        state = f"at work: {holder}" if holder else _state(study)
+        if holder := lock_holder(config, client, study.experiment_id, name):
+            state = f"at work: {holder}"
+        elif study.status == "FINISHED":
+            state = f"finished, {len(study.table):,} trials"
+        else:
+            stopped = study.status in ("RUNNING", "KILLED")
+            state = "interrupted; the same command goes on" if stopped else study.status.lower()
         lines += [name, f"  {state}; MLflow run {study.run_id}"]
         if study.status == "FINISHED" and len(study.table):
             choice = study.choose()
             lines.append(f"  {choice.by}: {choice.value:.4f} at {show_settings(choice.settings) or 'no setting'}")
     return lines or ["no study yet"]
-
-
-def _state(study: StudyRecord) -> str:
-    if study.status == "FINISHED":
-        return f"finished, {len(study.table):,} trials"
-    return "interrupted; the same command goes on" if study.status in ("RUNNING", "KILLED") else study.status.lower()

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import cpu_count
 
-from tgsr.datasets import FeatureDataset, load_clips, load_features, load_pair, save_features
+from tgsr.datasets import load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
 from tgsr.evaluation.choice import METRIC, ORACLE, SCORE
 from tgsr.evaluation.metrics import METRICS
-from tgsr.models import consensus_of, load_model, predict_clips, register
-from tgsr.models.prediction import first_frame
+from tgsr.models import consensus_of, first_frame, load_model, predict_clips, register
 from tgsr.protocols import get_experiment
 from tgsr.reports import draw_frequency, save_figure
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_studies
-from tgsr.tracking.client import open_client
 from tgsr.tracking.views import page_address, view_address
 from tgsr.trials.spec import make_spec
 from tgsr.trials.trial import show_settings
@@ -54,37 +51,37 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     """
     from tgsr.demo import DemoSettings, write_demo
 
-    chosen = get_experiment(experiment)
-    demo = config.home / "demo"
-    name = f"{chosen.name}-{seed}"
+    chosen, demo = get_experiment(experiment), config.home / "demo"
+    name, overlay = f"{chosen.name}-{seed}", demo / "regions.png"
     root, folder = demo / f"clips-{name}", demo / f"features-{name}"
     _log.info("1. clips of generated faces, in the databases' own layouts: %s", root)
     write_demo(root, DemoSettings(seed=seed, databases=(chosen.source, chosen.target)))
     _log.info("2. LBP-TOP features of both databases: %s", folder)
     for database in (chosen.source, chosen.target):
-        _features(root, database, folder / f"{database}.tgsr.npz")
+        _extract(root, database, folder / f"{database}.tgsr.npz")
     pair = load_pair(chosen.source, chosen.target, folder)
     spec = make_spec(pair, axes=_AXES, seed=seed)
     _log.info("3. a study of %s: %d trials, each an MLflow run", chosen.name, len(spec.cells()))
     (record,) = run_studies([(spec, pair, RunOptions(config, str(folder)))])
     _log.info("4. the consensus of its best trials becomes the champion of the model registry")
-    client = open_client(config.tracking_uri)
-    model = register(client, record.run_id, pair)
+    model = register(record.client, record.run_id, pair)
     _log.info("5. the registered model looks at clips of the target database")
     clips = load_clips(chosen.target, root).clips
     some = [clips[index] for index in range(0, len(clips), max(1, len(clips) // _CLIPS))][:_CLIPS]
+    paths = [Path(clip.path) for clip in some]
     loaded = load_model(model.uri, tracking_uri=config.tracking_uri)
-    predicted = predict_clips(loaded, [Path(clip.path) for clip in some]).table
+    predicted = predict_clips(loaded, paths).table
     right = sum(clip.label == label for clip, label in zip(some, predicted["label"], strict=True))
     frequency = consensus_of(record, pair).frequency
-    overlay = demo / "regions.png"
-    figure = draw_frequency(frequency, spec.grouping, first_frame(loaded, Path(some[0].path)))
-    save_figure(figure, overlay, dpi=150)
+    save_figure(draw_frequency(frequency, spec.grouping, first_frame(loaded, paths[0])), overlay)
+    kept = ", ".join(
+        f"{region} ({frequency[region]:.0%})" for region in np.argsort(-frequency, kind="stable")[:_SALIENT]
+    )
     return [
         "",
         f"made        {len(pair.source)} + {len(pair.target)} generated clips, {pair.name}; {len(record.table)} trials",
         *_scores(record),
-        f"regions     most often kept: {_named(frequency)}; drawn in {overlay}",
+        f"regions     most often kept: {kept}; drawn in {overlay}",
         f"champion    {model.uri}, version {model.version}: {right} of {len(some)} clips labelled as generated",
         "            (generated data: the scores show that the chain works, not how good the method is)",
         "",
@@ -93,37 +90,30 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
         f"            page:   {page_address(config, record.experiment_id, record.run_id)}",
         f"next        tgsr trials{config.option}",
         f"            tgsr compare --experiment {pair.name} --data {folder} --methods SVM,TCA,TGSR{config.option}",
-        f"            tgsr predict --model {model.uri}{config.option} {Path(some[0].path).parent}",
+        f"            tgsr predict --model {model.uri}{config.option} {paths[0].parent}",
     ]
+
+
+def _extract(root: Path, database: str, path: Path) -> None:
+    """Extract a database's features, unless they are there."""
+    from tgsr.features import extract_collection
+
+    try:
+        load_features(path)
+    except TgsrError:
+        save_features(extract_collection(load_clips(database, root), jobs=cpu_count()).dataset, path)
 
 
 def _scores(record: StudyRecord) -> list[str]:
     """What the rule chose, beside what it could not know: the best score that there is, and the median."""
     f1, choice = METRICS[SCORE], record.choose()
-    stored = {name: float(value) for name, value in record.metrics.items()}
-    known = [
-        ("consensus of the best twentieth", stored.get(f"{SCORE}.consensus")),
-        ("median of all", record.table[METRIC + SCORE].median()),
-        ("oracle, by the target's labels", record.choose(ORACLE).value),
-    ]
+    known = {
+        "consensus of the best twentieth": record.metrics.get(f"{SCORE}.consensus"),
+        "median of all": record.table[METRIC + SCORE].median(),
+        "oracle, by the target's labels": record.choose(ORACLE).value,
+    }
+    others = ", ".join(f"{name} {f1.show(value)}" for name, value in known.items())
     return [
         f"chosen      {show_settings(choice.settings)}, by {choice.by} validation, without target labels",
-        f"{f1.label}    {f1.show(choice.metrics[SCORE])} on the target; "
-        + ", ".join(f"{name} {f1.show(value)}" for name, value in known),
+        f"{f1.label}    {f1.show(choice.metrics[SCORE])} on the target; {others}",
     ]
-
-
-def _named(frequency: np.ndarray[Any, Any]) -> str:
-    most = np.argsort(-frequency, kind="stable")[:_SALIENT]
-    return ", ".join(f"{region} ({frequency[region]:.0%})" for region in most)
-
-
-def _features(root: Path, database: str, path: Path) -> FeatureDataset:
-    """A database's features, extracted unless they are there."""
-    from tgsr.features import extract_collection
-
-    with suppress(TgsrError):
-        return load_features(path)
-    extraction = extract_collection(load_clips(database, root), jobs=cpu_count())
-    save_features(extraction.dataset, path)
-    return extraction.dataset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators.preprocess import make_preprocessor
-from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
+from tgsr.estimators.sweep import Outcome, prepare_reverse, prepare_sweep
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.rules import ALWAYS, Rule, RuleContext, Scorer, get_rules
 from tgsr.evaluation.task import TransferTask, mask_target
@@ -49,33 +50,17 @@ def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:
     """What rules may see of a study."""
     task, estimator = prepare_task(spec, pair), make_estimator(spec, pair)
     n_classes = len(task.class_names)
-
-    def sweep(
-        X: npt.NDArray[np.float64],
-        codes: npt.NDArray[np.intp],
-        X_target: npt.NDArray[np.float64],
-        X_new: npt.NDArray[np.float64] | None,
-    ) -> Sweep:
-        return prepare_sweep(estimator, X, codes, X_target, X_new, n_classes=n_classes)
-
-    def reverse() -> Reverse:
-        return prepare_reverse(estimator, task.X, task.X_target, n_classes=n_classes)
-
+    sweep = partial(prepare_sweep, estimator, n_classes=n_classes)
+    reverse = partial(prepare_reverse, estimator, task.X, task.X_target, n_classes=n_classes)
     return RuleContext(task, sweep, reverse, spec.seed)
 
 
 class Fitter:
     """A study's method and some rules, prepared once on its databases; may be used by several threads at once.
 
-    The target's labels go to the scores only.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    pair : DatabasePair
-    rules : sequence of str
-        Rules whose values `fit` gives every trial. Of those that every trial should have, such as circular validation,
-        one that this method does not allow has no value; any other that does not suit is an error.
+    The target's labels go to the scores only. `fit` gives every trial the values of the rules. Of those that every
+    trial should have, such as circular validation, one that this method does not allow has no value; any other that
+    does not suit is an error.
 
     Raises
     ------
@@ -117,13 +102,13 @@ class Fitter:
                 settings=dict(outcome.settings),
                 metrics={**score, **outcome.metrics, "fit_seconds": seconds},
                 predictions=outcome.codes,
-                rules={name: float(column[index]) for name, column in values.items()},
+                rules=rules,
                 group_norms=outcome.group_norms,
                 coef=outcome.coef() if keep_matrices and outcome.coef is not None else None,
                 start_ms=start_ms,
                 end_ms=end_ms,
             )
-            for index, ((number, _), outcome, score) in enumerate(zip(task, outcomes, scores, strict=True))
+            for (number, _), outcome, score, rules in zip(task, outcomes, scores, values, strict=True)
         ]
 
     def values(
@@ -137,21 +122,18 @@ class Fitter:
             outcomes = [Outcome(dict(one), codes) for one, codes in zip(settings, predictions, strict=True)]
         else:
             outcomes = self._sweep(settings)
-        found = self._values(outcomes)
-        return {
-            cell_id(one): {name: float(column[index]) for name, column in found.items()}
-            for index, one in enumerate(settings)
-        }
+        return dict(zip(map(cell_id, settings), self._values(outcomes), strict=True))
 
-    def _values(self, outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.float64]]:
+    def _values(self, outcomes: Sequence[Outcome]) -> list[dict[str, float]]:
+        """Values of the rules, for each outcome."""
         found = {}
-        for rule in list(self._rules):
+        for rule in self._rules:
             try:
-                found[rule.name] = np.asarray(self._scorers[rule.name](outcomes), dtype=np.float64)
+                found[rule.name] = np.asarray(self._scorers[rule.name](outcomes), dtype=np.float64).tolist()
             except ParameterError:  # the method gives no decision values, say
                 if rule.name not in ALWAYS:
                     raise
-        return found
+        return [{name: column[index] for name, column in found.items()} for index in range(len(outcomes))]
 
     def _scores(self, outcomes: Sequence[Outcome]) -> list[dict[str, float]]:
         """Scores on the target; none where it has no labels."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import DataError
@@ -43,16 +42,9 @@ def subjects_of(data: FeatureDataset) -> list[str]:
 
 
 class FoldFitter:
-    """A method at its fixed settings on a pool of databases; a trial leaves one subject out.
+    """A method at its fixed settings on a pool of databases, in place of a `Fitter`: a trial leaves one subject out.
 
-    Parameters
-    ----------
-    spec : StudySpec
-        With the subjects as its grid.
-    pair : DatabasePair
-        The pool as both source and target.
-    rules : tuple of str
-        None: nothing is chosen.
+    The grid of ``spec`` has the subjects; ``pair`` has the pool as source and as target; no rule chooses.
     """
 
     def __init__(self, spec: StudySpec, pair: DatabasePair, rules: tuple[str, ...] = ()) -> None:  # noqa: ARG002
@@ -64,28 +56,15 @@ class FoldFitter:
 
     def _fit(self, number: int, subject: str) -> Trial:
         start_ms, started = int(time.time() * 1000), time.perf_counter()
-        left_out = self._left_out(subject)
+        left_out = np.asarray(self._data.subjects) == subject
         pair = DatabasePair(self._data.select(~left_out), self._data.select(left_out))
         task, names = mask_target(pair), list(self._data.class_names)  # the pool's databases have their scale already
+        estimator, n_classes = make_estimator(self._spec, pair), len(task.class_names)
+        (outcome,) = prepare_sweep(estimator, task.X, task.y, task.X_target, n_classes=n_classes)([{}])
         # classes that nobody but this subject shows are not learned: the pair's may be fewer than the pool's
-        places = np.array([names.index(name) for name in task.class_names])
-        sweep = prepare_sweep(
-            make_estimator(self._spec, pair), task.X, task.y, task.X_target, n_classes=len(task.class_names)
-        )
-        (outcome,) = sweep([{}])
-        codes = places[outcome.codes]
-        seconds = time.perf_counter() - started
-        truth = self._data.known_labels[left_out]
-        metrics: dict[str, Any] = {"accuracy": float((codes == truth).mean()), "samples": float(len(truth))}
-        return Trial(
-            number,
-            {SUBJECT: subject},
-            {**metrics, **outcome.metrics, "fit_seconds": seconds},
-            codes,
-            start_ms=start_ms,
-            end_ms=int(time.time() * 1000),
-        )
-
-    def _left_out(self, subject: str) -> npt.NDArray[np.bool_]:
-        left_out: npt.NDArray[np.bool_] = np.asarray(self._data.subjects) == subject
-        return left_out
+        codes = np.array([names.index(name) for name in task.class_names])[outcome.codes]
+        truth, seconds = self._data.known_labels[left_out], time.perf_counter() - started
+        metrics = {"accuracy": float((codes == truth).mean()), "samples": float(len(truth))}
+        metrics |= {**outcome.metrics, "fit_seconds": seconds}
+        end_ms = int(time.time() * 1000)
+        return Trial(number, {SUBJECT: subject}, metrics, codes, start_ms=start_ms, end_ms=end_ms)

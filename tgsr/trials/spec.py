@@ -78,8 +78,7 @@ class StudySpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise ParameterError(f"unknown sampler {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
+        check_choice("sampler", self.sampler, SAMPLERS)
         check_choice("preprocess", self.preprocess, PREPROCESSES)
         if not self.grid or not all(all(len(values) for values in part.values()) for part in self.grid):
             raise ParameterError("the grid is empty; give each parameter at least one value")
@@ -194,11 +193,6 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _is_published(pair: DatabasePair) -> bool:
-    """Whether features have the layout of the published ones, for which the published grids were made."""
-    return pair.source.groups is None and pair.source.X.shape[1] == N_REGIONS * N_PLANES * N_BINS
-
-
 def _check_value(name: str, value: Any) -> None:
     """Settings are stored as JSON: whatever does not come back as it was is refused before anything is fitted."""
     plain = value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and np.isfinite(value))
@@ -281,7 +275,9 @@ def make_spec(
         raise ParameterError(f"{definition.name} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}")
     if "groups" in known:
         given["groups"] = OWN_GROUPS if pair.source.groups is not None else grouping
-    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=_is_published(pair))
+    # the published grids were made for features of this layout
+    published = pair.source.groups is None and pair.source.X.shape[1] == N_REGIONS * N_PLANES * N_BINS
+    shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=published)
     if sampler == "fixed":
         grid = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
     else:

@@ -1,20 +1,23 @@
-"""Options that several commands have in common."""
+"""Options that several commands have in common, and how their texts are read."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tgsr.errors import ParameterError, ProtocolError
+from tgsr.protocols import XIS, pair_name, parse_pair
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from tgsr.datasets import DatabasePair
-    from tgsr.study import RunOptions, StudySpec, TrackingConfig
+    from tgsr.study import ComparePlan, RunOptions, StudySpec, TrackingConfig
 
 __all__ = [
     "NATURAL",
@@ -28,12 +31,19 @@ __all__ = [
     "jobs",
     "limits",
     "make_options",
+    "make_plan",
     "make_study_spec",
     "mention_generated",
     "method",
+    "method_names",
     "name_pair",
     "pair_options",
     "pairs",
+    "parse_axes",
+    "parse_kappas",
+    "parse_limits",
+    "parse_names",
+    "parse_xis",
     "preprocess",
     "quiet",
     "run_options",
@@ -45,8 +55,11 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+T = TypeVar("T")
 NATURAL = click.IntRange(min=0)
 PATH = click.Path(path_type=Path)
+_MOST = 100_000
+"""Values of one parameter that a grid can have."""
 
 
 def flag(name: str, text: str) -> Callable[[Command], Command]:
@@ -55,13 +68,8 @@ def flag(name: str, text: str) -> Callable[[Command], Command]:
 
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Options that several commands have in common, as one decorator."""
-
-    def decorate(command: Command) -> Command:
-        """Add these options to a command."""
-        return functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-    return decorate
+    """Several options as one decorator."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 data = click.option("--data", type=PATH, default="features", help="Folder with the feature files.")
@@ -153,13 +161,11 @@ run_options = _together(
 )
 
 
-def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> RunOptions:
+def make_options(config: TrackingConfig, given: dict[str, Any]) -> RunOptions:
     """How studies are run, from the options of `run_options`, or some of them."""
-    from tgsr.cli._options import parse_names
     from tgsr.study import RunOptions
 
     same = ("scheduler", "matrices", "storage", "restore", "choose")
-    named = {name: given[name] for name in same if name in given}
     return RunOptions(
         config,
         str(Path(given["data"]).resolve()),
@@ -167,7 +173,7 @@ def make_options(config: TrackingConfig, given: dict[str, Any], **more: Any) -> 
         rules=tuple(parse_names(given.get("rules") or "")),
         jobs=given["jobs"] or None,
         progress=not given["quiet"],
-        **{**named, **more},
+        **{name: given[name] for name in same if name in given},
     )
 
 
@@ -181,10 +187,18 @@ def make_study_spec(pair: DatabasePair, given: dict[str, Any]) -> StudySpec:
     return make_spec(pair, given["method"], fixed=fixed, axes=axes, **named)
 
 
+def make_plan(given: dict[str, Any], grouping: str) -> ComparePlan:
+    """What is compared, from ``--methods``, the choices, ``--limit`` and `grid_options`."""
+    from tgsr.study import ComparePlan
+
+    fixed, axes = fixed_of(given)
+    methods, choices = method_names(given["methods"]), parse_names(given["choices"])
+    limits, seed = parse_limits(given["limits"]), given["seed"]
+    return ComparePlan(methods, choices, grouping, given["preprocess"], fixed, axes, limits, seed)
+
+
 def fixed_of(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """What the options of `grid_options` and `solver_options` fix, and the values that they search."""
-    from tgsr.cli._options import parse_axes, parse_kappas, parse_xis
-
     fixed = {name: given.get(name) for name in ("mu", "rho", "tol", "max_iter")}
     if given["scaling"] != "none":
         fixed["scaling"] = given["scaling"]
@@ -199,8 +213,6 @@ def fixed_of(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]
 def name_pair(experiment: str | None, source: str | None, target: str | None) -> str | None:
     """The name of the stored pair that the options of `pair_options` mean; None if they are not given."""
     from tgsr.datasets import load_database
-    from tgsr.errors import ProtocolError
-    from tgsr.protocols import pair_name, parse_pair
 
     if bool(source) != bool(target) or (experiment and source):
         raise ProtocolError("name the pair by --experiment, or by --source and --target")
@@ -208,6 +220,86 @@ def name_pair(experiment: str | None, source: str | None, target: str | None) ->
         source, target = (load_database(one, ".").name if Path(one).is_file() else one for one in (source, target))
         experiment = f"{source}-{target}"
     return pair_name(*parse_pair(experiment)) if experiment else None
+
+
+def parse_names(text: str) -> list[str]:
+    """Read a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def method_names(text: str) -> list[str]:
+    """Read a list of methods, or ``all`` for the ten."""
+    from tgsr.estimators.methods import METHODS
+
+    return list(METHODS) if text == "all" else parse_names(text)
+
+
+def parse_kappas(text: str) -> list[int]:
+    """Read κ values such as ``1-5,20`` or ``1-85:6`` (every sixth), ascending, each once."""
+    return sorted(set(_parts(text, _integers, "kappa values", "1-85, 1-85:6 or 1-5,20")))
+
+
+def parse_xis(text: str) -> list[float]:
+    """Read ξ values: ``paper`` for the paper's grid, ``paper/N`` for every N-th of it, or numbers with commas."""
+    name, slash, every = text.strip().partition("/")
+    if name == "paper":
+        if slash and not (every.isdigit() and int(every) > 0):
+            raise ParameterError(f"xi values {text!r} are not understood; write paper/10 for every tenth of the grid")
+        return [float(xi) for xi in XIS[:: int(every) if slash else 1]]
+    return sorted(set(_parts(text, lambda part: [float(part)], "xi values", "paper, paper/10 or 0.1,1,10")))
+
+
+def parse_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Read ``NAME=VALUES`` of any parameter: numbers, ranges of integers such as ``1-50:7``, or words, with commas."""
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not (name.strip() and equals and values.strip()):
+            raise ParameterError(f"--set {text!r} is not understood; write for example --set n_components=1-50")
+        parts = _parts(values, _values, f"values of {name.strip()}", "1-50, 0.1,1,10 or a,b")
+        axes[name.strip()] = list(dict.fromkeys(parts))
+    return axes
+
+
+def parse_limits(texts: Sequence[str]) -> dict[str, int]:
+    """Read ``METHOD=N``: so many settings of a method's grid."""
+    limits = {}
+    for text in texts:
+        name, _, count = text.partition("=")
+        if not count.isdigit() or int(count) < 1:
+            raise ParameterError(f"--limit {text!r} is not understood; write for example --limit TSRG=63")
+        limits[name.strip()] = int(count)
+    return limits
+
+
+def _parts(text: str, read: Callable[[str], Sequence[T]], what: str, example: str) -> list[T]:
+    values: list[T] = []
+    for part in text.split(","):
+        try:
+            values += read(part.strip())
+        except (ValueError, OverflowError):
+            raise ParameterError(f"{what} {text!r} are not understood; write for example {example}") from None
+    return values
+
+
+def _integers(part: str) -> Sequence[int]:
+    numbers, colon, step = part.partition(":")
+    first, dash, last = numbers.partition("-")
+    span = range(int(first), int(last if dash else first) + 1, int(step) if colon else 1)
+    if not 0 < len(span) <= _MOST:
+        raise ValueError("empty, or too many")
+    return span
+
+
+def _values(part: str) -> Sequence[Any]:
+    for read in (_integers, lambda text: [float(text)]):
+        try:
+            return read(part)
+        except ValueError:
+            continue
+    if not part:
+        raise ValueError("empty")
+    return [{"none": None, "true": True, "false": False}.get(part.lower(), part)]
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
