@@ -26,12 +26,15 @@ _MAX_ITER = 10_000_000
 """LIBSVM's own limit, which scikit-learn lifts: unscaled features would keep it busy for hours."""
 
 
-def fit_libsvm(kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Array | None) -> Any:
+def fit_libsvm(
+    kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Array | None, tol: float | None = None
+) -> Any:
     """A fitted `sklearn.svm.SVC` on a precomputed kernel (n, n); ``weights`` (n,) multiply C sample by sample.
 
     Its ``fit_status_`` is 1 where LIBSVM stopped at its limit of iterations; scikit-learn then warns, too.
     """
-    svc = SVC(kernel="precomputed", C=C, tol=_TOL, max_iter=_MAX_ITER, decision_function_shape="ovo")
+    tol = _TOL if tol is None else tol
+    svc = SVC(kernel="precomputed", C=C, tol=tol, max_iter=_MAX_ITER, decision_function_shape="ovo")
     with without_autologging():
         return svc.fit(kernel, labels, sample_weight=weights)
 
