@@ -14,7 +14,7 @@ from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, get_method
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.paper import published_result
-from tgsr.evaluation.remarks import one_class_remark
+from tgsr.evaluation.remarks import one_class_remark, regression_remark
 from tgsr.evaluation.rules import DEFAULT, get_rule
 from tgsr.protocols import find_experiment
 from tgsr.study.options import RunOptions
@@ -147,7 +147,7 @@ def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: R
     DataFrame
         A row a pair, method and choice: ``experiment, method, choice, macro_f1, accuracy, params, trials``, the
         published numbers ``paper_macro_f1, paper_accuracy`` (all fractions), and where there is something to say
-        ``partial`` (of a grid), ``remark`` (one class for all), ``generated``.
+        ``partial`` (of a grid), ``remark`` (one class for all, not converged), ``generated``.
     """
     client = open_client(options.config.tracking_uri)
     names = " ".join(dict.fromkeys(pair.name for pair in pairs))
@@ -178,23 +178,30 @@ def _chosen(record: StudyRecord, choice: str) -> dict[str, Any] | None:
     by = record.default_choice if choice == _FIXED else get_rule(choice).name if choice != ORACLE else ORACLE
     found = record.choose(by)
     scores = {key: found.metrics[key] for key in ("macro_f1", "accuracy")}
-    return {**scores, "params": found.settings, "predictions": found.row["predictions"]}
+    stopped = "did not converge" if found.metrics.get("converged") == 0 else ""
+    return {**scores, "params": found.settings, "predictions": found.row["predictions"], "stopped": stopped}
 
 
 def _row(pair: DatabasePair, record: StudyRecord, choice: str, found: Mapping[str, Any]) -> dict[str, Any]:
     experiment = find_experiment(pair.source.name, pair.target.name)
+    spec, settings = record.spec, {**record.spec.fixed, **found["params"]}
+    remarks = (
+        one_class_remark(found["predictions"], pair.source.class_names),
+        found.get("stopped", ""),
+        regression_remark(settings, len(pair.source), pair.source.X.shape[1], spec.shape.n_groups),
+    )
     # the published numbers belong to the groups of the released records
-    published = None if experiment is None else published_result(experiment, record.spec.variant)
+    published = None if experiment is None else published_result(experiment, spec.variant)
     return {
         "experiment": pair.name,
-        "method": record.spec.variant,
+        "method": spec.variant,
         "choice": choice,
         "macro_f1": found["macro_f1"],
         "accuracy": found["accuracy"],
         "params": json.dumps(found["params"], sort_keys=True),
         "trials": len(record.table),
         "partial": record.coverage,
-        "remark": one_class_remark(found["predictions"], pair.source.class_names),
+        "remark": "; ".join(remark for remark in remarks if remark),
         "paper_macro_f1": None if published is None else published.macro_f1,
         "paper_accuracy": None if published is None else published.accuracy,
         "generated": pair.is_generated,

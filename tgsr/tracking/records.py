@@ -179,6 +179,12 @@ class StudyRecord:
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}
 
+    @property
+    def n_features(self) -> float:
+        """Features of a sample; infinity where the store does not say."""
+        source = self._datasets.get("source")
+        return float(np.prod(json.loads(source.schema)["features"])) if source and source.schema else np.inf
+
     def group_norms(self, run_id: str) -> npt.NDArray[np.float64] | None:
         """‖C_i‖_F of every group (n_groups,) in one of its trials; None for a method without groups."""
         with suppress(MissingDataError, KeyError), self._trial_artifact(run_id, REGIONS) as path:
