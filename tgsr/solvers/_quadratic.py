@@ -49,9 +49,7 @@ def damped_least_squares(quadratic: Array, linear: Array, zeta: float) -> Array:
     return spectrum
 
 
-def bounded_budget_qp(
-    quadratic: Array, linear: Array, bound: float, low: float, high: float
-) -> tuple[Array, bool]:
+def bounded_budget_qp(quadratic: Array, linear: Array, bound: float, low: float, high: float) -> tuple[Array, bool]:
     """Minimise ½ s^T H s − c^T s over s (n,) subject to 0 ≤ s ≤ bound and low ≤ Σ s ≤ high, with H (n, n) ≥ 0, c (n,).
 
     At an interior-point solver's tolerance of 1e-8 the weights are uncertain by .01, and an SVM's decisions with them.

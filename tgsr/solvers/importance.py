@@ -156,13 +156,11 @@ def ulsif_loo_score(at_source: Array, at_target: Array, ridge: float) -> float:
 # --- KMM -----------------------------------------------------------------------------------------------------------
 
 
-def kmm(
-    kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | None = None
-) -> tuple[Array, bool]:
+def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | None = None) -> tuple[Array, bool]:
     """Kernel mean matching (Huang, Smola, Gretton, Borgwardt and Schölkopf, NIPS 2006).
 
     min ½ s^T K s − κ^T s with κ_i = (N_s/N_t) Σ_j k(x_i, x_j^t), 0 ≤ s ≤ B and |Σ s − N_s| ≤ N_s·ε,
-    ε = (√N_s − 1)/√N_s.
+    ε = (√N_s − 1)/√N_s; 1e-8 is added to K's diagonal, which makes the weights unique.
 
     Weights (n_source,) for the source's kernel with itself and ``cross`` (n_source, n_target) with the target, as the
     program gives them (their mean is within ε of 1). ``linear`` (n_source,) is added to −κ: the weighted losses of the
