@@ -43,12 +43,15 @@ def compare_tolerances(monkeypatch, name, X, y, X_target, groups, n_cells, publi
     grid = grid[:: -(-len(grid) // n_cells)]
     fixed = {"groups": groups} if name == "TGSR" else {}
 
-    def outcomes(**tolerance):
+    def outcomes(grid, **tolerance):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return prepare_sweep(method.make(**fixed, **tolerance), X, y, X_target)(grid)
 
-    usual = outcomes()
+    with monkeypatch.context() as sooner:
+        sooner.setattr("tgsr.estimators._kernel_svm._MAX_ITER", 1_000_000)  # what needs more need not be waited for
+        usual = [one for one in outcomes(grid) if one.metrics["converged"]]
+    settled = [one.settings for one in usual]
     defaults = method.estimator().get_params()
     with monkeypatch.context() as tighter:
         tighter.setattr("tgsr.estimators._kernel_svm._TOL", 1e-9)
@@ -56,14 +59,12 @@ def compare_tolerances(monkeypatch, name, X, y, X_target, groups, n_cells, publi
         tighter.setattr("tgsr.solvers._quadratic._GAP", 1e-14)
         schedule = partial(_sparse_regression.Schedule, tol=_sparse_regression.Schedule.tol / 1000)
         tighter.setattr(_sparse_regression, "Schedule", schedule)
-        tight = outcomes(**({"tol": defaults["tol"] / 1000} if "tol" in defaults else {}))
-    found = Compared(len(grid))
+        tight = outcomes(settled, **({"tol": defaults["tol"] / 1000} if "tol" in defaults else {}))
+    found = Compared(len(grid), len(settled))
     for one, reference in zip(usual, tight, strict=True):
         best_two = np.sort(reference.decisions, axis=1)[:, -2:]
         clear = np.diff(best_two, axis=1)[:, 0] > TIE.get(name, 0.0)
-        converged = bool(one.metrics["converged"])
-        found.converged += converged
-        if converged and (one.codes != reference.codes)[clear].any():
+        if (one.codes != reference.codes)[clear].any():
             found.silent.append(one.settings)
     return found
 

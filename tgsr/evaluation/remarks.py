@@ -76,7 +76,7 @@ def solver_remark(table: pd.DataFrame) -> str:
     if not stopped:
         return ""
     return (
-        f"{stopped:,} of {len(table):,} trials did not converge: scale the features, or take a smaller C or a larger "
+        f"{stopped:,} of {len(table):,} trials did not converge: scale the features (--preprocess unit), or take a smaller C or a larger "
         "max_iter, where the method has them."
     )
 
