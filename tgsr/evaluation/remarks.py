@@ -10,7 +10,18 @@ import pandas as pd
 
 from tgsr.evaluation.choice import METRIC, PARAM, Choice, names_of
 
-__all__ = ["choice_remarks", "one_class_remark", "regression_remark", "show_settings", "solver_remark", "symbol"]
+__all__ = [
+    "REMEDY",
+    "choice_remarks",
+    "one_class_remark",
+    "regression_remark",
+    "show_settings",
+    "solver_remark",
+    "symbol",
+]
+
+REMEDY = "scale the features (--preprocess unit), or take a smaller C or a larger max_iter, where the method has them"
+"""Of what did not converge."""
 
 _CROWDED = 0.75
 """Samples a feature from which TGSR without a selection falls behind."""
@@ -70,15 +81,11 @@ def regression_remark(settings: Mapping[str, Any], n_source: int, n_features: fl
     )
 
 
-def solver_remark(table: pd.DataFrame) -> str:
-    """What must be said of trials whose solver did not converge, of a table (`tgsr.evaluation.choice`); else empty."""
+def solver_remark(table: pd.DataFrame, choice: Choice | None = None) -> str:
+    """How many trials of a table (`tgsr.evaluation.choice`) did not converge, the chosen one too; empty for none."""
     stopped = int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0
-    if not stopped:
-        return ""
-    return (
-        f"{stopped:,} of {len(table):,} trials did not converge: scale the features (--preprocess unit), or take a smaller C or a larger "
-        "max_iter, where the method has them."
-    )
+    too = choice is not None and len(table) > 1 and choice.metrics.get("converged") == 0
+    return f"{stopped:,} of {len(table):,} trials did not converge{', this one too' * too}" if stopped else ""
 
 
 def symbol(name: str) -> str:

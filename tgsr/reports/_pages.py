@@ -17,6 +17,7 @@ from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, SCORE, column_of, rank
 from tgsr.evaluation.metrics import METRICS, describe_metric
 from tgsr.evaluation.paper import published_result
 from tgsr.evaluation.remarks import (
+    REMEDY,
     choice_remarks,
     one_class_remark,
     regression_remark,
@@ -63,6 +64,7 @@ def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[R
         description=get_rule(view.by).description if view.by in RULES else "",
         one_class=_remark(record, view.choice.row) if view.choice else "",
         unsolved=solver_remark(table),
+        remedy=REMEDY,
         headline=_headline(view),
         remarks=_remarks(view),
         scores=table[METRIC + SCORE].dropna() if record.is_scored else None,

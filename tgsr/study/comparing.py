@@ -14,7 +14,7 @@ from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, get_method
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.paper import published_result
-from tgsr.evaluation.remarks import one_class_remark, regression_remark
+from tgsr.evaluation.remarks import one_class_remark, regression_remark, solver_remark
 from tgsr.evaluation.rules import DEFAULT, get_rule
 from tgsr.protocols import find_experiment
 from tgsr.study.options import RunOptions
@@ -178,8 +178,8 @@ def _chosen(record: StudyRecord, choice: str) -> dict[str, Any] | None:
     by = record.default_choice if choice == _FIXED else get_rule(choice).name if choice != ORACLE else ORACLE
     found = record.choose(by)
     scores = {key: found.metrics[key] for key in ("macro_f1", "accuracy")}
-    stopped = "did not converge" if found.metrics.get("converged") == 0 else ""
-    return {**scores, "params": found.settings, "predictions": found.row["predictions"], "stopped": stopped}
+    unsolved = solver_remark(record.table, found)
+    return {**scores, "params": found.settings, "predictions": found.row["predictions"], "unsolved": unsolved}
 
 
 def _row(pair: DatabasePair, record: StudyRecord, choice: str, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _row(pair: DatabasePair, record: StudyRecord, choice: str, found: Mapping[st
     spec, settings = record.spec, {**record.spec.fixed, **found["params"]}
     remarks = (
         one_class_remark(found["predictions"], pair.source.class_names),
-        found.get("stopped", ""),
+        found.get("unsolved", ""),
         regression_remark(settings, len(pair.source), pair.source.X.shape[1], spec.shape.n_groups),
     )
     # the published numbers belong to the groups of the released records
