@@ -158,7 +158,8 @@ def test_unscaled_features_do_not_stop_tca():
     with pytest.warns(ConvergenceWarning) as caught:
         fitted = TCAClassifier().fit(1e3 * X[::2], y[::2], X_target=1e3 * X[1::2])
     assert not fitted.converged_
-    assert ["max_iter=10000000" in str(caught[0].message), len(caught)] == [True, 2]  # LIBSVM's and our own
+    assert ["TCAClassifier did not converge" in str(caught[0].message), len(caught)] == [True, 1]
+    assert "scale the features, take a smaller C" in str(caught[0].message)
     assert (fitted.predict(1e3 * X[1::2]) == y[1::2]).mean() > 0.6
 
 

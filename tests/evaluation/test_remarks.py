@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tgsr.evaluation.choice import choose
-from tgsr.evaluation.remarks import choice_remarks, one_class_remark, regression_remark, show_settings
+from tgsr.evaluation.remarks import choice_remarks, one_class_remark, regression_remark, show_settings, solver_remark
 
 
 def _table(values: list[float], **metrics: object) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def test_a_selection_that_selects_nothing_and_a_solver_that_did_nothing_are_name
     text = " ".join(_remarks(table, n_groups=85))
     assert "keeps all 85 groups" in text
     assert "one iteration" in text
-    assert "limit of iterations" in text
+    assert "did not converge" in text
     assert "edge" not in text
 
 
@@ -79,6 +79,12 @@ def test_a_regression_that_nothing_regularises_is_named(kappa: int, n_source: in
     remark = regression_remark({"kappa": kappa, "xi": 0.01}, n_source, n_features, 12)
     assert remark.startswith("All 12 groups are kept") == said
     assert bool(remark) == said
+
+
+def test_solvers_that_did_not_converge_are_counted_with_a_remedy() -> None:
+    assert solver_remark(_table([0.5] * 9)) == solver_remark(_table([0.5] * 9, converged=1.0)) == ""
+    remark = solver_remark(_table([0.5] * 9, converged=[0.0, 0.0, *[1.0] * 7]))
+    assert remark == "2 of 9 trials did not converge"
 
 
 def test_settings_are_shown_with_their_symbols() -> None:

@@ -138,7 +138,7 @@ def test_a_page_states_what_stays_true_and_parts_of_a_grid_are_named(trials: Tri
     assert "RUNNING" not in page
     assert "6 trials of the 9 cells of its grid, as they were on 2" in " ".join(page.split())
     assert "not the method&#39;s whole grid: 6 of 23,035 cells" in page
-    assert "1 trials stopped at the limit" in page
+    assert "1 of 6 trials did not converge: scale the features (--preprocess unit)" in page
 
 
 def test_settings_that_were_fixed_are_said_to_be(trials: Trials, record_factory: Factory) -> None:

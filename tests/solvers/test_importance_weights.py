@@ -59,7 +59,8 @@ def test_kliep_reaches_the_maximum_of_its_likelihood(samples):
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 500},
     )
-    weights = kliep(X, X_target, width=1.0)
+    weights, converged = kliep(X, X_target, width=1.0)
+    assert converged
     expected = gaussian(X, X_target, 1.0) @ best.x
     np.testing.assert_allclose(weights, expected / expected.mean(), atol=2e-4)
 
@@ -70,11 +71,12 @@ def test_kliep_meets_its_conditions_of_optimality_at_any_width(samples, width):
     log_b = scipy.special.logsumexp(-cdist(X, X_target, "sqeuclidean") / (2 * width**2), axis=0) - np.log(len(X))
     logs = -cdist(X_target, X_target, "sqeuclidean") / (2 * width**2) - log_b
     ratios = np.exp(logs - logs.max(axis=1, keepdims=True))
-    beta = mixture_likelihood(ratios)
+    beta, converged = mixture_likelihood(ratios)
+    assert converged
     slopes = ratios.T @ (1 / (ratios @ beta)) / len(ratios)  # at most 1, and 1 where a share is positive
     assert slopes.max() <= 1 + 1e-6
     assert beta @ np.abs(slopes - 1) <= 1e-6
-    assert kliep(X, X_target, width=width).mean() == pytest.approx(1)
+    assert kliep(X, X_target, width=width)[0].mean() == pytest.approx(1)
 
 
 def test_kmm_equals_a_general_purpose_solver(samples):
@@ -91,13 +93,18 @@ def test_kmm_equals_a_general_purpose_solver(samples):
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    weights = kmm(K, cross, bound=3.0)
+    weights, exact = kmm(K, cross, bound=3.0)
+    assert exact
     assert 15 * (1 - epsilon) - 1e-6 <= weights.sum() <= 15 * (1 + epsilon) + 1e-6
     assert weights @ K @ weights / 2 - kappa @ weights <= expected.fun + 1e-7
     np.testing.assert_allclose(weights, expected.x, atol=2e-3)
 
 
-@pytest.mark.parametrize("weigh", [kliep, ulsif], ids=["kliep", "ulsif"])
+def kliep_weights(X, X_target):
+    return kliep(X, X_target)[0]
+
+
+@pytest.mark.parametrize("weigh", [kliep_weights, ulsif], ids=["kliep", "ulsif"])
 def test_weights_are_larger_where_the_target_is_denser(samples, weigh):
     X, X_target = samples
     weights = weigh(X, X_target)
@@ -106,7 +113,7 @@ def test_weights_are_larger_where_the_target_is_denser(samples, weigh):
     assert np.corrcoef(np.argsort(np.argsort(weights)), np.argsort(np.argsort(ratio)))[0, 1] > 0.6
 
 
-@pytest.mark.parametrize("weigh", [kliep, ulsif], ids=["kliep", "ulsif"])
+@pytest.mark.parametrize("weigh", [kliep_weights, ulsif], ids=["kliep", "ulsif"])
 def test_a_domain_paired_with_itself_is_weighted_evenly(samples, weigh):
     X = samples[0]
     assert weigh(X, X).std() < 0.35
@@ -136,6 +143,41 @@ def test_damped_spectrum_equals_a_general_purpose_solver(zeta):
 def test_damped_spectrum_stays_finite_for_many_steep_steps():
     H = np.eye(150) + 1e-3
     assert np.isfinite(damped_least_squares(H, np.ones(150), 5.0)).all()
+
+
+@pytest.mark.parametrize("width", [0.05, 0.5, 3.0, 30.0])
+@pytest.mark.parametrize("bound", [1.0, 2.0, 1000.0])
+@pytest.mark.parametrize("loss", [0.0, 1.0, 1e4])
+def test_weights_meet_the_conditions_of_optimality_to_rounding(samples, width, bound, loss):
+    X = np.vstack([samples[0], samples[0][:5]])  # equal samples leave the kernel singular
+    H, low, high = gaussian(X, X, width), 8.0, 44.0
+    c = gaussian(X, samples[1], width).sum(axis=1) - loss * np.abs(X[:, 0])
+    s, exact = bounded_budget_qp(H, c, bound, low, high)
+    slope, inside = H @ s + 1e-8 * s - c, (s > 1e-12) & (s < bound - 1e-12)
+    within = low + 1e-9 < s.sum() < high - 1e-9
+    price = 0.0 if within or not inside.any() else -slope[inside].mean()
+    size = 1e-10 * max(1.0, np.abs(c).max())
+    assert exact
+    assert low - 1e-9 <= s.sum() <= high + 1e-9
+    if within or inside.any():
+        np.testing.assert_allclose(slope[inside] + price, 0, atol=size)
+        assert (slope[s <= 1e-12] + price >= -size).all()
+        assert (slope[s >= bound - 1e-12] + price <= size).all()
+        assert price * (s.sum() - (low + high) / 2) >= 0
+
+
+@pytest.mark.parametrize(
+    ("linear", "low", "high", "expected"),
+    [
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 1.0, 3.0, [0.0, 0.0, 0.0, 1.0, 2.0]),
+        ([-5.0, -4.0, -3.0, -2.0, -1.0], 3.0, 9.0, [0.0, 0.0, 0.0, 1.0, 2.0]),
+        ([-2.0, -1.0, 1.0, 1.0, 1.0], 1.0, 9.0, [0.0, 0.0, 2.0, 2.0, 2.0]),
+    ],
+)
+def test_weights_without_a_quadratic_part_are_a_knapsack(linear, low, high, expected):
+    s, exact = bounded_budget_qp(np.zeros((5, 5)), np.array(linear), 2.0, low, high)
+    np.testing.assert_allclose(s, expected, atol=1e-10)
+    assert exact
 
 
 def test_contradicting_weight_constraints_are_refused():

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from studies.paper import run_paper
-from tgsr.datasets import DatabasePair
+from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.study import ComparePlan, compare_methods
 from tgsr.study.pairs import choose_pairs
+from tgsr.study.status import result_lines
 from tgsr.tracking.client import open_client
 from tgsr.tracking.records import list_studies, read_artifact
 from tgsr.trials.fitter import Fitter
@@ -212,3 +213,23 @@ def test_every_ordered_pair_can_be_asked_for_and_an_empty_folder_says_what_it_la
     assert {pair.name for pair in choose_pairs(data_folder, None, None, None, "all")} == {"V-N", "N-V"}
     with pytest.raises(MissingDataError, match="holds no feature file"):
         choose_pairs(tmp_path, "all", None, None)
+
+
+def test_what_must_be_said_of_a_choice_is_in_the_table_and_in_the_terminal(make_options, monkeypatch):
+    """Of as many samples as features, one class for all, and an SVM that was stopped."""
+    monkeypatch.setattr("tgsr.estimators._kernel_svm._MAX_ITER", 1)
+    rng = np.random.default_rng(0)
+    known = {"labels": np.arange(30) % 3, "subjects": np.array([f"s{i % 5}" for i in range(30)])}
+    source, target = (
+        FeatureDataset(name=name, features=rng.random((30, 6)), groups=np.arange(6) // 2, **known)
+        for name in ("mine", "theirs")
+    )
+    options = make_options()
+    table = compare_methods([DatabasePair(source, target)], ComparePlan(("SVM", "TGSR"), ("fixed",)), options)
+    svm, ours = table["remark"]
+    assert svm.split("; ")[-1] == "1 of 1 trials did not converge"
+    assert ours.split("; ")[-1].startswith("All 3 groups are kept, and 30 samples determine 6 features")
+    notes = {study.method: result_lines(study, "oracle")[3:] for study in studies_of(options)}
+    assert [line.partition(":")[0] for line in notes["SVM"]].count("note") == len(svm.split("; "))
+    assert "note: 1 of 1 trials did not converge: scale the features" in " ".join(notes["SVM"])
+    assert "note: All 3 groups are kept" in " ".join(notes["TGSR"])

@@ -39,6 +39,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     All scores are fractions in 0…1, also paper_accuracy, which the paper prints in per cent; the published numbers are
     oracles. Studies that are there are taken as they are; interrupted, the same command continues.
     """
+    from tgsr.evaluation.remarks import REMEDY
     from tgsr.files import check_output
     from tgsr.study import compare_methods, resolve_config
     from tgsr.study.pairs import choose_pairs
@@ -50,5 +51,7 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     columns = ["experiment", "method", "choice", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy", "remark"]
     shown = table[[name for name in columns if name in table]].dropna(axis=1, how="all")
     click.echo(shown.to_string(index=False, float_format="{:.4f}".format, na_rep="–"))
+    if "remark" in table and table["remark"].str.contains("did not converge").any():
+        click.echo(f"for what did not converge: {REMEDY}")
     click.echo(f"{out}: {len(table)} rows; 'oracle' rows were chosen with the target's labels")
     shared.mention_generated(pairs)

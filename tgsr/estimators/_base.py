@@ -87,8 +87,12 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self._fit(*self._check_fit(X, y, X_target))
         if not getattr(self, "converged_", True):
             text = f"{type(self).__name__} did not converge in {self.n_iter_} iterations"
+            others = {"max_iter": "a larger max_iter", "C": "a smaller C"}
+            remedies = [f"take {remedy}" for name, remedy in others.items() if name in self.get_params()]
             warnings.warn(
-                f"{text}: raise max_iter, scale the features, or see its docstring", ConvergenceWarning, stacklevel=2
+                f"{text}: {', '.join(['scale the features', *remedies])}, or see its docstring",
+                ConvergenceWarning,
+                stacklevel=2,
             )
         return self
 

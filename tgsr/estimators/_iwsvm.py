@@ -37,6 +37,10 @@ class IWSVMClassifier(SVMSweepClassifier):
     ----------
     weights_ : array of shape (n_source,)
         The samples' weights.
+    n_iter_ : int
+        LIBSVM's iterations, over all pairs of classes.
+    converged_ : bool
+        Whether the weights are optimal and LIBSVM ended before its limit of ten million; otherwise ``fit`` warns.
     """
 
     weights_: Array
@@ -55,25 +59,29 @@ class IWSVMClassifier(SVMSweepClassifier):
         self.C = C
         self.class_order = class_order
 
-    def _prepare(self, span: Span) -> tuple[Span, dict[tuple[object, ...], Array]]:
+    def _prepare(self, span: Span) -> tuple[Span, dict[tuple[object, ...], tuple[Array, bool]]]:
         return span, {}
 
-    def _solve(self, prepared: tuple[Span, dict[tuple[object, ...], Array]], codes: Codes) -> LinearRule:
+    def _solve(self, prepared: tuple[Span, dict[tuple[object, ...], tuple[Array, bool]]], codes: Codes) -> LinearRule:
         span, known = prepared
         key = (self.weighting, self.width, self.bound if self.weighting == "kmm" else None)
         if key not in known:
             known[key] = self._weights(span)
-        self.weights_ = known[key]
-        return self._fit_svm(span.source, codes, weights=self.weights_)
+        self.weights_, optimal = known[key]
+        rule = self._fit_svm(span.source, codes, weights=self.weights_)
+        self.converged_ = self.converged_ and optimal
+        return rule
 
-    def _weights(self, span: Span) -> Array:
-        """Weights of mean 1 at the source samples: shape (n_source,)."""
+    def _weights(self, span: Span) -> tuple[Array, bool]:
+        """Weights of mean 1 at the source samples, shape (n_source,), and whether they are optimal."""
         check_choice("weighting", self.weighting, WEIGHTINGS)
         bound, scale = check_number("bound", self.bound, strict=True), median_distance(span.source, span.target)
         width = None if self.width is None else check_number("width", self.width, strict=True) * scale
-        if self.weighting != "kmm":
-            return (kliep if self.weighting == "kliep" else ulsif)(span.source, span.target, width=width)
+        if self.weighting == "kliep":
+            return kliep(span.source, span.target, width=width)
+        if self.weighting == "ulsif":
+            return ulsif(span.source, span.target, width=width), True
         width = scale if width is None else width
-        weights = kmm(gaussian(span.source, span.source, width), gaussian(span.source, span.target, width), bound=bound)
-        normalised: Array = weights / max(float(weights.mean()), np.finfo(np.float64).tiny)
-        return normalised
+        kernel, cross = (gaussian(span.source, side, width) for side in (span.source, span.target))
+        weights, optimal = kmm(kernel, cross, bound=bound)
+        return weights / max(float(weights.mean()), np.finfo(np.float64).tiny), optimal

@@ -26,14 +26,21 @@ _MAX_ITER = 10_000_000
 """LIBSVM's own limit, which scikit-learn lifts: unscaled features would keep it busy for hours."""
 
 
-def fit_libsvm(kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Array | None) -> Any:
+def fit_libsvm(
+    kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Array | None, tol: float | None = None
+) -> Any:
     """A fitted `sklearn.svm.SVC` on a precomputed kernel (n, n); ``weights`` (n,) multiply C sample by sample.
 
-    Its ``fit_status_`` is 1 where LIBSVM stopped at its limit of iterations; scikit-learn then warns, too.
+    Its ``fit_status_`` is 1 where LIBSVM stopped at its limit of iterations. That is for the caller to tell:
+    scikit-learn's own warning names neither the method nor, in a study, how many fits it was.
     """
-    svc = SVC(kernel="precomputed", C=C, tol=_TOL, max_iter=_MAX_ITER, decision_function_shape="ovo")
+    tol = _TOL if tol is None else tol
+    svc = SVC(kernel="precomputed", C=C, tol=tol, max_iter=_MAX_ITER, decision_function_shape="ovo")
+    svc._warn_from_fit_status = lambda: None
     with without_autologging():
-        return svc.fit(kernel, labels, sample_weight=weights)
+        svc.fit(kernel, labels, sample_weight=weights)
+    del svc._warn_from_fit_status
+    return svc
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,7 @@ class SVMSweepClassifier(SweepClassifier):
         """Fit on ``features`` (n_source, q).
 
         ``weights`` (n_source,) multiply C sample by sample; weights of zero drop a sample, so that they are kept above
-        a millionth of their mean: no class may vanish. Where LIBSVM has not converged after `MAX_ITER` iterations,
-        scikit-learn warns (`sklearn.exceptions.ConvergenceWarning`).
+        a millionth of their mean: no class may vanish.
         """
         C = check_number("C", self.C, strict=True)
         ranks, order = class_ranks(codes, self.class_order)

@@ -49,8 +49,9 @@ class STMClassifier(SweepClassifier):
 
     min over (f, s) of ½‖f‖² + C·Σ s_i loss(y_i f(x_i)) + λ(½ s^T K s − κ^T s) with the constraints of kernel mean
     matching: a weighted SVM for given s, a quadratic program with linear term (C/λ)·loss_i − κ_i for given f, until
-    the objective changes by less than ``tol`` of itself. Its last part is counted from its own minimum, where the
-    alternation starts: that minimum is a constant, and some thousand times what can change.
+    the objective has less than ``tol`` of itself to fall, if its changes go on shrinking as the last two did. Its last
+    part is counted from its own minimum, where the alternation starts: that minimum is a constant, and some thousand
+    times what can change.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ class STMClassifier(SweepClassifier):
     loss : {"squared_hinge", "hinge"}, default="squared_hinge"
         The published loss, or LIBSVM's.
     C : float, default=1.0
-    tol : float, default=1e-8
+    tol : float, default=1e-10
+        Decisions are off by about its root.
     max_iter : int, default=1000
         Limit of the alternation.
 
@@ -77,7 +79,8 @@ class STMClassifier(SweepClassifier):
     n_iter_ : int
         Alternations of the class that took most.
     converged_ : bool
-        Whether ``tol`` was reached for all classes; otherwise ``fit`` warns (`sklearn.exceptions.ConvergenceWarning`).
+        Whether ``tol`` was reached for all classes, and the last SVM and program were solved; otherwise ``fit`` warns
+        (`sklearn.exceptions.ConvergenceWarning`).
     """
 
     weights_: Array
@@ -90,7 +93,7 @@ class STMClassifier(SweepClassifier):
         kernel: str = "linear",
         loss: str = "squared_hinge",
         C: float = 1.0,
-        tol: float = 1e-8,
+        tol: float = 1e-10,
         max_iter: int = 1000,
     ) -> None:
         self.lam = lam
@@ -131,9 +134,9 @@ class STMClassifier(SweepClassifier):
         C, lam = check_number("C", self.C, strict=True), check_number("lam", self.lam, strict=True)
         bound = check_number("bound", self.bound, strict=True)
         kappa = cross.sum(axis=1) * len(kernel) / cross.shape[1]
-        weights = start = kmm(matching, cross, bound=bound)
+        start, exact = kmm(matching, cross, bound=bound)
         slope = matching @ start - kappa
-        previous = np.inf
+        weights, previous, before = start, np.inf, np.inf
         for iteration in range(1, max(1, self.max_iter) + 1):
             machine = _weighted_machine(kernel, signs, C * weights, self.loss)
             losses = machine.losses(kernel, signs, squared=self.loss == "squared_hinge")
@@ -141,10 +144,12 @@ class STMClassifier(SweepClassifier):
             moved = weights - start
             excess = float(moved @ matching @ moved / 2 + slope @ moved)  # a difference, without cancellation
             objective = norm / 2 + C * float(weights @ losses) + lam * excess
-            if abs(previous - objective) <= self.tol * abs(objective):
-                return machine, weights, iteration, True
-            previous = objective
-            weights = kmm(matching, cross, bound=bound, linear=C / lam * losses)
+            change = abs(previous - objective)
+            # of changes that shrink by a factor, change/(1 − factor) is yet to come
+            if change == 0 or (change < before and change / (1 - change / before) <= self.tol * abs(objective)):
+                return machine, weights, iteration, exact and machine.converged
+            previous, before = objective, change
+            weights, exact = kmm(matching, cross, bound=bound, linear=C / lam * losses)
         return machine, weights, iteration, False
 
 
@@ -152,7 +157,7 @@ def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> K
     costs = np.maximum(costs, 1e-6 * costs.mean())  # no class may vanish
     if loss == "squared_hinge":
         return fit_squared_hinge(kernel, signs, costs)
-    svc = fit_libsvm(kernel, signs, C=1.0, weights=costs)
+    svc = fit_libsvm(kernel, signs, C=1.0, weights=costs, tol=1e-10)
     coefficients = np.zeros(len(signs))
     coefficients[svc.support_] = svc.dual_coef_[0]
-    return KernelMachine(coefficients, float(svc.intercept_[0]))
+    return KernelMachine(coefficients, float(svc.intercept_[0]), svc.fit_status_ == 0)

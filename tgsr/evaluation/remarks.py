@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tgsr.evaluation.choice import PARAM, Choice, names_of
+from tgsr.evaluation.choice import METRIC, PARAM, Choice, names_of
 
-__all__ = ["choice_remarks", "one_class_remark", "regression_remark", "show_settings", "symbol"]
+__all__ = [
+    "REMEDY",
+    "choice_remarks",
+    "one_class_remark",
+    "regression_remark",
+    "show_settings",
+    "solver_remark",
+    "symbol",
+]
+
+REMEDY = "scale the features (--preprocess unit), or take a smaller C or a larger max_iter, where the method has them"
+"""Of what did not converge."""
 
 _CROWDED = 0.75
 """Samples a feature from which TGSR without a selection falls behind."""
@@ -45,7 +56,7 @@ def choice_remarks(
     if metrics.get("iterations") == 1:
         found.append("The solver ended after one iteration: the chosen trial is hardly more than its starting point.")
     if metrics.get("converged") == 0:
-        found.append("The chosen trial's solver stopped at the limit of iterations.")
+        found.append("The chosen trial's solver did not converge.")
     return found
 
 
@@ -56,7 +67,7 @@ def one_class_remark(predictions: str | float | None, class_names: Sequence[str]
     return f"predicts {class_names[int(predictions[0], 36)]} for all {len(predictions)}"
 
 
-def regression_remark(settings: Mapping[str, Any], n_source: int, n_features: int, n_groups: int) -> str:
+def regression_remark(settings: Mapping[str, Any], n_source: int, n_features: float, n_groups: int) -> str:
     """What must be said of settings of TGSR that select nothing where there are about as many samples as features.
 
     With all groups kept λ is 0, and with far fewer samples than features the start of the iteration regularises. From
@@ -65,9 +76,16 @@ def regression_remark(settings: Mapping[str, Any], n_source: int, n_features: in
     if settings.get("kappa") != n_groups or n_source < _CROWDED * n_features:
         return ""
     return (
-        f"All {n_groups} groups are kept, and {n_source:,} samples determine {n_features:,} features: nothing "
+        f"All {n_groups} groups are kept, and {n_source:,} samples determine {n_features:,.0f} features: nothing "
         "regularises the regression, and fewer groups may be far better."
     )
+
+
+def solver_remark(table: pd.DataFrame, choice: Choice | None = None) -> str:
+    """How many trials of a table (`tgsr.evaluation.choice`) did not converge, the chosen one too; empty for none."""
+    stopped = int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0
+    too = choice is not None and len(table) > 1 and choice.metrics.get("converged") == 0
+    return f"{stopped:,} of {len(table):,} trials did not converge{', this one too' * too}" if stopped else ""
 
 
 def symbol(name: str) -> str:

@@ -16,7 +16,14 @@ from tgsr import __version__
 from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, SCORE, column_of, rank_trials
 from tgsr.evaluation.metrics import METRICS, describe_metric
 from tgsr.evaluation.paper import published_result
-from tgsr.evaluation.remarks import choice_remarks, one_class_remark, show_settings
+from tgsr.evaluation.remarks import (
+    REMEDY,
+    choice_remarks,
+    one_class_remark,
+    regression_remark,
+    show_settings,
+    solver_remark,
+)
 from tgsr.evaluation.rules import RULES, get_rule
 from tgsr.protocols import EXPERIMENTS
 from tgsr.reports._columns import SHOWN, column_label, in_units, named, own_metrics, scores_of
@@ -49,7 +56,8 @@ def render_study(record: StudyRecord, by: str | None = None, figures: Iterable[R
         # a page imports no code that a stored name names
         description=get_rule(view.by).description if view.by in RULES else "",
         one_class=_remark(record, view.choice.row) if view.choice else "",
-        n_stopped=int((table[METRIC + "converged"] == 0).sum()) if METRIC + "converged" in table else 0,
+        unsolved=solver_remark(table),
+        remedy=REMEDY,
         headline=_headline(view),
         remarks=_remarks(view),
         scores=table[METRIC + SCORE].dropna() if record.is_scored else None,
@@ -166,7 +174,11 @@ def _remarks(view: StudyView) -> list[str]:
     if view.choice is None:
         return []
     n_groups = spec.shape.n_groups if spec.grouping else None
-    return choice_remarks(view.record.table, view.choice, sampler=spec.sampler, n_groups=n_groups)
+    found = choice_remarks(view.record.table, view.choice, sampler=spec.sampler, n_groups=n_groups)
+    crowded = regression_remark(
+        {**spec.fixed, **view.choice.settings}, spec.shape.n_source, view.record.n_features, spec.shape.n_groups
+    )
+    return [*found, *([crowded] if crowded else [])]
 
 
 def _choices(view: StudyView) -> pd.DataFrame:

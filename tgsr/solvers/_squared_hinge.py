@@ -20,6 +20,7 @@ class KernelMachine:
 
     coefficients: Array  # β, (n,)
     intercept: float  # b
+    converged: bool  # whether they are the minimum, to rounding
 
     def losses(self, kernel: Array, signs: Array, *, squared: bool) -> Array:
         """(Squared) hinge loss of each training sample: shape (n,)."""
@@ -36,7 +37,7 @@ def fit_squared_hinge(kernel: Array, signs: Array, costs: Array) -> KernelMachin
     """
     beta, intercept = np.zeros(len(signs)), 0.0
     value = _objective(kernel, signs, costs, beta, intercept)
-    active = np.ones(len(signs), dtype=bool)
+    active, finished = np.ones(len(signs), dtype=bool), False
     for _ in range(_MOST_STEPS):
         new_beta, new_intercept = _newton_point(kernel, signs, costs, active)
         step = 1.0
@@ -48,11 +49,11 @@ def fit_squared_hinge(kernel: Array, signs: Array, costs: Array) -> KernelMachin
             step /= 2
         beta, intercept = trial
         now_active = signs * (kernel @ beta + intercept) < 1
-        finished = (step == 1.0 and np.array_equal(now_active, active)) or value - trial_value <= 1e-14 * abs(value)
+        finished = (step == 1.0 and np.array_equal(now_active, active)) or trial_value >= value or not now_active.any()
         value, active = trial_value, now_active
-        if finished or not active.any():
+        if finished:
             break
-    return KernelMachine(beta, float(intercept))
+    return KernelMachine(beta, float(intercept), finished)
 
 
 def _objective(kernel: Array, signs: Array, costs: Array, beta: Array, intercept: float) -> float:

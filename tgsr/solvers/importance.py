@@ -55,7 +55,7 @@ def _canonical_order(X: Array, Z: Array) -> tuple[Array, Array]:
 # --- KLIEP ---------------------------------------------------------------------------------------------------------
 
 
-def kliep(X: Array, X_target: Array, *, width: float | None = None) -> Array:
+def kliep(X: Array, X_target: Array, *, width: float | None = None) -> tuple[Array, bool]:
     """Kullback–Leibler importance estimation procedure (Sugiyama et al., NIPS 2007).
 
     Maximises Σ_t log(Aα)_t subject to α ≥ 0 and b^T α = 1, with A = k(X_target, centres) and b the mean of
@@ -63,7 +63,8 @@ def kliep(X: Array, X_target: Array, *, width: float | None = None) -> Array:
     shares β = b∘α, which stay finite where b is next to 0.
 
     Weights (n_source,) of mean 1 for X (n_source, r) and X_target (n_target, r). ``width`` is σ, by default the
-    multiple of the median distance with the best likelihood in cross-validation over the target.
+    multiple of the median distance with the best likelihood in cross-validation over the target. The second result is
+    whether the solver has converged.
     """
     # many small factorisations: a second BLAS thread would only wait
     with threadpool_limits(limits=1, user_api="blas"):
@@ -73,8 +74,9 @@ def kliep(X: Array, X_target: Array, *, width: float | None = None) -> Array:
             widths = [factor * scale for factor in WIDTH_FACTORS]
             width = widths[int(np.argmax([_kliep_likelihood(source, target, sigma) for sigma in widths]))]
         ratios, _ = _ratios(source, target, width)
+        shares, converged = mixture_likelihood(ratios)
         # k(x_i, centre)/b is what each centre gives a sample of the mean over all samples
-        return len(X) * scipy.special.softmax(_log_kernel(X, target, width), axis=0) @ mixture_likelihood(ratios)
+        return len(X) * scipy.special.softmax(_log_kernel(X, target, width), axis=0) @ shares, converged
 
 
 def _ratios(source: Array, target: Array, width: float) -> tuple[Array, Array]:
@@ -94,7 +96,7 @@ def _kliep_likelihood(source: Array, target: Array, width: float) -> float:
     likelihoods = []
     for fold in range(n_folds):
         held = folds == fold
-        values = ratios[held] @ mixture_likelihood(ratios[~held])
+        values = ratios[held] @ mixture_likelihood(ratios[~held])[0]
         likelihoods.append((np.log(np.maximum(values, np.finfo(np.float64).tiny)) + logs[held]).mean())
     return float(np.mean(likelihoods))
 
@@ -154,15 +156,16 @@ def ulsif_loo_score(at_source: Array, at_target: Array, ridge: float) -> float:
 # --- KMM -----------------------------------------------------------------------------------------------------------
 
 
-def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | None = None) -> Array:
+def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | None = None) -> tuple[Array, bool]:
     """Kernel mean matching (Huang, Smola, Gretton, Borgwardt and Schölkopf, NIPS 2006).
 
     min ½ s^T K s − κ^T s with κ_i = (N_s/N_t) Σ_j k(x_i, x_j^t), 0 ≤ s ≤ B and |Σ s − N_s| ≤ N_s·ε,
-    ε = (√N_s − 1)/√N_s.
+    ε = (√N_s − 1)/√N_s; 1e-8 is added to K's diagonal, which makes the weights unique.
 
     Weights (n_source,) for the source's kernel with itself and ``cross`` (n_source, n_target) with the target, as the
     program gives them (their mean is within ε of 1). ``linear`` (n_source,) is added to −κ: the weighted losses of the
-    selective transfer machine.
+    selective transfer machine. The second result is whether the weights are exact; see
+    `tgsr.solvers._quadratic.bounded_budget_qp`.
     """
     n_source, n_target = cross.shape
     epsilon = (np.sqrt(n_source) - 1) / np.sqrt(n_source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, get_method
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.paper import published_results
+from tgsr.evaluation.remarks import regression_remark, solver_remark
 from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
 from tgsr.reports import AVERAGE, FIXED, collect_results
 from tgsr.study.options import RunOptions
@@ -95,7 +97,7 @@ def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: R
     DataFrame
         A row a pair, method and choice: ``experiment, method, choice, macro_f1, accuracy, params, trials``, the
         published numbers ``paper_macro_f1, paper_accuracy`` (all fractions), and where there is something to say
-        ``partial`` (of a grid), ``remark`` (one class for all), ``generated``.
+        ``partial`` (of a grid), ``remark`` (one class for all, not converged), ``generated``.
 
     Raises
     ------
@@ -156,6 +158,20 @@ def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
     places = {(one.pair, one.spec.variant): place for place, one in enumerate(records)}
     rows = table[table["choice"].isin(choices)].to_dict("records")
     rows.sort(key=lambda row: (places[row["experiment"], row["method"]], choices.index(row["choice"])))
+    for row in rows:
+        row["remark"] = _remarks(next(one for one in records if one.run_id == row["study"]), row)
     unused = {mark for mark in ("partial", "remark", "generated") if not any(row[mark] for row in rows)}
     columns = [*_COLUMNS, "partial", "remark", *published, "generated"]
     return pd.DataFrame(rows, columns=[name for name in columns if name not in unused])
+
+
+def _remarks(record: StudyRecord, row: Mapping[Any, Any]) -> str:
+    """What must be said of a row: one class for all, what did not converge, what nothing regularises."""
+    spec, choice = record.spec, row["choice"]
+    settings = {**spec.fixed, **json.loads(row["params"])}
+    remarks = (
+        row["remark"],
+        solver_remark(record.table, None if choice in (FIXED, AVERAGE) else record.choose(choice)),
+        regression_remark(settings, spec.shape.n_source, record.n_features, spec.shape.n_groups),
+    )
+    return "; ".join(remark for remark in remarks if remark)

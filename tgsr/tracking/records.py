@@ -179,6 +179,12 @@ class StudyRecord:
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}
 
+    @property
+    def n_features(self) -> float:
+        """Features of a sample; infinity where the store does not say."""
+        source = self._datasets.get("source")
+        return float(np.prod(json.loads(source.schema)["features"])) if source and source.schema else np.inf
+
     def artifact(self, name: str, trial: str | None = None) -> bytes | None:
         """A file of the study's run, or of that of one of its trials (a run id); None if there is none."""
         if self._root is None:
