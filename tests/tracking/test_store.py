@@ -72,7 +72,7 @@ class World:
         """The study's store; closed at the end, aborted by an error."""
         with pytest.MonkeyPatch.context() as patch:
             if self.way == "client":
-                patch.setattr(study_store, "open_bulk_writer", _raise(TrackingError("not here")))
+                patch.setattr(study_store, "BulkWriter", _raise(TrackingError("not here")))
             store = StudyStore(self.spec, self.pair, self.config, data_folder="generated", **options)
             try:
                 yield store
@@ -312,7 +312,7 @@ def test_remote_artifacts_are_not_written_in_bulk(make_world: MakeWorld) -> None
     run = world.client.get_run(world.run_id)
     run.info._artifact_uri = "s3://bucket/folder"
     with pytest.raises(TrackingError, match="s3://bucket/folder"):
-        _bulk.open_bulk_writer(world.client, run, world.spec)
+        _bulk.BulkWriter(world.client, run, world.spec)
 
 
 def test_the_table_tells_what_was_written_with_its_types(world: World) -> None:

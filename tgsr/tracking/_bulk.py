@@ -14,7 +14,6 @@ import math
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_trials"]
+__all__ = ["BulkWriter", "analyze", "connect", "query_trials"]
 
 _TRIALS_A_STATEMENT = 64
 _FILE_THREADS = 2
@@ -86,33 +85,29 @@ def _tune(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {setting}")
 
 
-def open_bulk_writer(client: MlflowClient, run: Run, spec: StudySpec) -> BulkWriter:
-    """Open the bulk way for a study, given its run.
-
-    Raises
-    ------
-    TrackingError
-        If the store is no such database, or artifacts are not on this machine.
-    """
-    folder = local_artifact_folder(str(run.info.artifact_uri))
-    if folder is None:
-        raise TrackingError(f"artifacts at {run.info.artifact_uri} are not in a folder of this machine")
-    return BulkWriter(client, run, spec, connect(client.tracking_uri), folder.parents[1])
-
-
 _proven: set[sa.Engine] = set()
 """Databases on which a run written here was read back by the public client in this process."""
 
 
 class BulkWriter(ClientWriter):
-    """One transaction for each call of `write`; files first, so that a run in the database is whole."""
+    """One transaction for each call of `write`; files first, so that a run in the database is whole.
+
+    Raises
+    ------
+    TrackingError
+        If the store is no database of SQLite or PostgreSQL, or artifacts are not on this machine.
+    """
 
     name = "bulk"
 
-    def __init__(self, client: MlflowClient, run: Run, spec: StudySpec, engine: sa.Engine, folder: Path) -> None:
+    def __init__(self, client: MlflowClient, run: Run, spec: StudySpec) -> None:
         super().__init__(client, run, spec)
-        self._engine, self._folder = engine, folder
-        self._location = str(run.info.artifact_uri).removesuffix(f"/{self._run_id}/artifacts")
+        location = str(run.info.artifact_uri)
+        folder = local_artifact_folder(location)
+        if folder is None:
+            raise TrackingError(f"artifacts at {location} are not in a folder of this machine")
+        self._engine, self._folder = connect(client.tracking_uri), folder.parents[1]
+        self._location = location.removesuffix(f"/{self._run_id}/artifacts")
 
     def write(self, trials: Sequence[Trial]) -> list[str]:
         """See `ClientWriter.write`; raises TrackingError only where MLflow does not read what was written."""

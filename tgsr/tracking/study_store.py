@@ -15,7 +15,7 @@ import pandas as pd
 
 from tgsr.errors import TgsrError, TrackingError
 from tgsr.evaluation.choice import RULE
-from tgsr.tracking._bulk import open_bulk_writer
+from tgsr.tracking._bulk import BulkWriter
 from tgsr.tracking._client import ClientWriter, common_params
 from tgsr.tracking.client import ensure_experiment, local_artifact_folder, open_client, retry
 from tgsr.tracking.config import TrackingConfig
@@ -94,7 +94,7 @@ class StudyStore:
             self._run = self._client.get_run(self.run_id)
             self._was_finished = self._run.info.status == "FINISHED"
             try:
-                self._writer: ClientWriter = open_bulk_writer(self._client, self._run, spec)
+                self._writer: ClientWriter = BulkWriter(self._client, self._run, spec)
             except TrackingError as error:
                 self._writer = self._by_client(error)
             self._sort(restore)
