@@ -85,7 +85,7 @@ def _averaged(record: StudyRecord, pair: DatabasePair, by: str, recorded: Mappin
     return Candidate(estimator, record.run_id, tried, predicted, target_scores(predicted, pair))
 
 
-def _fitted_again(record: StudyRecord, pair: DatabasePair, row: Mapping[str, Any]) -> Candidate:
+def _fitted_again(record: StudyRecord, pair: DatabasePair, row: Mapping[Any, Any]) -> Candidate:
     task, settings = prepare_task(record.spec, pair), json.loads(row["settings"])
 
     def fit() -> tuple[Any, npt.NDArray[np.intp]]:
