@@ -275,6 +275,23 @@ def test_tables_that_are_not_as_expected_are_written_by_the_client(
     assert _read_back(world) == _read_back(today)
 
 
+def test_values_are_added_by_the_client_to_tables_that_are_not_as_expected(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world("bulk")
+    world.write(*TRIALS)
+    with monkeypatch.context() as patch:
+        patch.setattr(_bulk, "_proven", set())
+        patch.setattr(_bulk, "_LATEST", _bulk._table("newest", "key value timestamp run_uuid step is_nan"))
+        with world.store() as store:
+            store.add_values({TRIALS[0].cell: {"luck": 0.25}})
+            assert store._writer.name == "client"
+            table = store.read_table()
+    assert table["rules.luck"].isna().tolist() == [False, True, True, True]
+    with world.store() as store:
+        pd.testing.assert_frame_equal(store.table, table)
+
+
 def test_a_table_with_a_further_column_is_written_in_bulk(make_world: MakeWorld) -> None:
     world, today = make_world("bulk"), make_world("bulk", "as of today")
     with sqlite3.connect(world.config.home / "mlflow.db") as connection:
