@@ -79,7 +79,7 @@ def by_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(*_: Any) -> None:
         raise TrackingError("not here")
 
-    return lambda: monkeypatch.setattr(study_store, "open_bulk_writer", refuse)
+    return lambda: monkeypatch.setattr(study_store, "BulkWriter", refuse)
 
 
 def command(name: str, data: Path, out: Path, own: Path) -> list[str]:

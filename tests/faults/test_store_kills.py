@@ -41,7 +41,7 @@ def refuse(*_):
     raise TrackingError("not here")
 
 if way == "client":
-    study_store.open_bulk_writer = refuse
+    study_store.BulkWriter = refuse
 pair = load_pair("V", "N", Path(data))
 store = study_store.StudyStore(make_spec(pair), pair, TrackingConfig(Path(home), uri), data_folder=data)
 trials = []

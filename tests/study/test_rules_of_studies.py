@@ -124,7 +124,7 @@ def test_an_interrupted_pass_goes_on_with_what_is_lacking(
 ):
     spec, options = make_spec(), make_options(rules=("source-cv", "entropy"))
     if writer == "client":
-        monkeypatch.setattr("tgsr.tracking.study_store.open_bulk_writer", _refuse)
+        monkeypatch.setattr("tgsr.tracking.study_store.BulkWriter", _refuse)
     run_study(spec, small_pair, make_options())
     monkeypatch.setattr("tgsr.study.running._BATCH", 1)
     monkeypatch.setattr("tgsr.study.running._lacking_values", _in_small_tasks)

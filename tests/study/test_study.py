@@ -59,7 +59,7 @@ def by_client(monkeypatch):
         def refuse(*_):
             raise TrackingError("not here")
 
-        monkeypatch.setattr("tgsr.tracking.study_store.open_bulk_writer", refuse)
+        monkeypatch.setattr("tgsr.tracking.study_store.BulkWriter", refuse)
 
     return use
 

@@ -72,7 +72,7 @@ class World:
         """The study's store; closed at the end, aborted by an error."""
         with pytest.MonkeyPatch.context() as patch:
             if self.way == "client":
-                patch.setattr(study_store, "open_bulk_writer", _raise(TrackingError("not here")))
+                patch.setattr(study_store, "BulkWriter", _raise(TrackingError("not here")))
             store = StudyStore(self.spec, self.pair, self.config, data_folder="generated", **options)
             try:
                 yield store
@@ -275,6 +275,23 @@ def test_tables_that_are_not_as_expected_are_written_by_the_client(
     assert _read_back(world) == _read_back(today)
 
 
+def test_values_are_added_by_the_client_to_tables_that_are_not_as_expected(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world("bulk")
+    world.write(*TRIALS)
+    with monkeypatch.context() as patch:
+        patch.setattr(_bulk, "_proven", set())
+        patch.setattr(_bulk, "_LATEST", _bulk._table("newest", "key value timestamp run_uuid step is_nan"))
+        with world.store() as store:
+            store.add_values({TRIALS[0].cell: {"luck": 0.25}})
+            assert store._writer.name == "client"
+            table = store.read_table()
+    assert table["rules.luck"].isna().tolist() == [False, True, True, True]
+    with world.store() as store:
+        pd.testing.assert_frame_equal(store.table, table)
+
+
 def test_a_table_with_a_further_column_is_written_in_bulk(make_world: MakeWorld) -> None:
     world, today = make_world("bulk"), make_world("bulk", "as of today")
     with sqlite3.connect(world.config.home / "mlflow.db") as connection:
@@ -312,7 +329,7 @@ def test_remote_artifacts_are_not_written_in_bulk(make_world: MakeWorld) -> None
     run = world.client.get_run(world.run_id)
     run.info._artifact_uri = "s3://bucket/folder"
     with pytest.raises(TrackingError, match="s3://bucket/folder"):
-        _bulk.open_bulk_writer(world.client, run, world.spec)
+        _bulk.BulkWriter(world.client, run, world.spec)
 
 
 def test_the_table_tells_what_was_written_with_its_types(world: World) -> None:

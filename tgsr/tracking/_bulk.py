@@ -12,18 +12,18 @@ import itertools
 import json
 import math
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tgsr.errors import TrackingError
+from tgsr.errors import TrackingError, one_line
 from tgsr.evaluation.choice import METRIC
 from tgsr.tracking._client import ClientWriter, trial_content
 from tgsr.tracking._files import write_trial_files
-from tgsr.tracking.client import local_artifact_folder, search_runs
+from tgsr.tracking.client import local_artifact_folder
 from tgsr.tracking.names import Tag
 from tgsr.tracking.storage_errors import storage_errors, storage_problem
 from tgsr.trials.spec import StudySpec
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["BulkWriter", "analyze", "connect", "open_bulk_writer", "query_trials"]
+__all__ = ["BulkWriter", "analyze", "connect", "query_trials"]
 
 _TRIALS_A_STATEMENT = 64
 _FILE_THREADS = 2
@@ -86,36 +86,33 @@ def _tune(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {setting}")
 
 
-def open_bulk_writer(client: MlflowClient, run: Run, spec: StudySpec) -> BulkWriter:
-    """Open the bulk way for a study, given its run.
-
-    Raises
-    ------
-    TrackingError
-        If the store is no such database, or artifacts are not on this machine.
-    """
-    folder = local_artifact_folder(str(run.info.artifact_uri))
-    if folder is None:
-        raise TrackingError(f"artifacts at {run.info.artifact_uri} are not in a folder of this machine")
-    return BulkWriter(client, run, spec, connect(client.tracking_uri), folder.parents[1])
-
-
 _proven: set[sa.Engine] = set()
 """Databases on which a run written here was read back by the public client in this process."""
 
 
 class BulkWriter(ClientWriter):
-    """One transaction for each call of `write`; files first, so that a run in the database is whole."""
+    """One transaction for each call of `write`; files first, so that a run in the database is whole.
+
+    Raises
+    ------
+    TrackingError
+        If the store is no database of SQLite or PostgreSQL, or artifacts are not on this machine. In its methods: only
+        if the tables turn out not to be as expected; nothing is written then.
+    """
 
     name = "bulk"
 
-    def __init__(self, client: MlflowClient, run: Run, spec: StudySpec, engine: sa.Engine, folder: Path) -> None:
+    def __init__(self, client: MlflowClient, run: Run, spec: StudySpec) -> None:
         super().__init__(client, run, spec)
-        self._engine, self._folder = engine, folder
-        self._location = str(run.info.artifact_uri).removesuffix(f"/{self._run_id}/artifacts")
+        location = str(run.info.artifact_uri)
+        folder = local_artifact_folder(location)
+        if folder is None:
+            raise TrackingError(f"artifacts at {location} are not in a folder of this machine")
+        self._engine, self._folder = connect(client.tracking_uri), folder.parents[1]
+        self._location = location.removesuffix(f"/{self._run_id}/artifacts")
 
     def write(self, trials: Sequence[Trial]) -> list[str]:
-        """See `ClientWriter.write`; raises TrackingError only where MLflow does not read what was written."""
+        """See `ClientWriter.write`."""
         # of a grid's cell always the same: it cannot be there twice. They ascend with the number, as do a task's cells:
         # MLflow's tables are indexed by them, and ids in no order touch twice as many pages
         ids = [f"{self._run_id[:16]}{trial.number:06x}{trial.cell[:10]}" for trial in trials]
@@ -136,7 +133,7 @@ class BulkWriter(ClientWriter):
         if not rows:
             return
         places = [{"run": run, "name": key} for run, found in values.items() for key in found]
-        with self._engine.begin() as connection:
+        with _begin(self._engine) as connection:
             for table in (_METRICS, _LATEST):
                 same = sa.and_(table.c.run_uuid == sa.bindparam("run"), table.c.key == sa.bindparam("name"))
                 connection.execute(sa.delete(table).where(same), places)
@@ -144,7 +141,7 @@ class BulkWriter(ClientWriter):
 
     def remove(self, run_ids: Sequence[str]) -> None:
         """Remove runs for good, with their files: their cells' ids are needed again."""
-        with self._engine.begin() as connection:
+        with _begin(self._engine) as connection:
             for table in reversed(_TABLES):
                 named = table.c.run_uuid == sa.bindparam("run")
                 connection.execute(sa.delete(table).where(named), [{"run": run_id} for run_id in run_ids])
@@ -168,14 +165,9 @@ class BulkWriter(ClientWriter):
 
     def _prove(self, run_id: str, trial: Trial, rows: tuple[list[_Row], ...]) -> None:
         """Write one run and compare what MLflow's client reads with what was meant."""
-        try:
-            with self._engine.begin() as connection:
-                _insert(connection, [rows])
-            difference = self._difference(run_id, trial)
-        except sa.exc.DatabaseError as error:
-            if storage_problem(error):
-                raise
-            raise TrackingError(f"the tables of the database are not as expected ({error.orig})") from error
+        with _begin(self._engine) as connection:
+            _insert(connection, [rows])
+        difference = self._difference(run_id, trial)
         if difference:
             self.remove([run_id])
             raise TrackingError(f"MLflow does not read a run written in bulk as it was meant: {difference}")
@@ -185,7 +177,7 @@ class BulkWriter(ClientWriter):
         """What the public client reads differently from what was meant; empty if nothing."""
         name, params, values, tags = trial_content(self._spec, self._run_id, trial)
         condition = f"attributes.run_id = '{run_id}' and tags.`{Tag.PARENT}` = '{self._run_id}'"
-        found = list(search_runs(self._client, [self._experiment_id], condition))
+        found = self._client.search_runs([self._experiment_id], condition)
         if len(found) != 1:
             return f"a search finds {len(found)} runs"
         info, data = found[0].info, found[0].data
@@ -205,6 +197,18 @@ class BulkWriter(ClientWriter):
             ),
         }
         return next((what for what, (expected, read) in comparisons.items() if expected != read), "")
+
+
+@contextmanager
+def _begin(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction; what tables refuse that are not proven yet is told from what is wrong with the place."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except sa.exc.DatabaseError as error:
+        if engine in _proven or storage_problem(error):
+            raise
+        raise TrackingError(f"the tables of the database are not as expected: {one_line(error.orig)}") from error
 
 
 def _insert(connection: sa.Connection, trials: Sequence[tuple[list[_Row], ...]]) -> None:

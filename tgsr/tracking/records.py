@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import sqlalchemy as sa
 
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, RULE, SCORE, Choice, choose, names_of
@@ -267,7 +266,7 @@ def read_trials(
 
     try:
         table = query_trials(connect(client.tracking_uri), run_id, tags, view, metrics=metrics)
-    except (TrackingError, sa.exc.DatabaseError):  # a server, or tables that are not as we know them
+    except (TrackingError, pd.errors.DatabaseError):  # a server, or tables that are not as expected
         condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial'"
         condition += " and attributes.status = 'FINISHED'" * (view == "finished")
         kinds = {"all": "all", "finished": "active_only", "deleted": "deleted_only"}

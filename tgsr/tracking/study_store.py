@@ -6,16 +6,16 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
 from tgsr.errors import TgsrError, TrackingError
 from tgsr.evaluation.choice import RULE
-from tgsr.tracking._bulk import open_bulk_writer
+from tgsr.tracking._bulk import BulkWriter
 from tgsr.tracking._client import ClientWriter, common_params
 from tgsr.tracking.client import ensure_experiment, local_artifact_folder, open_client, retry
 from tgsr.tracking.config import TrackingConfig
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyStore"]
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _DIGEST_LENGTH = 36
 """MLflow's limit; the whole digest is in the tags and in the dataset's profile."""
@@ -94,7 +95,7 @@ class StudyStore:
             self._run = self._client.get_run(self.run_id)
             self._was_finished = self._run.info.status == "FINISHED"
             try:
-                self._writer: ClientWriter = open_bulk_writer(self._client, self._run, spec)
+                self._writer: ClientWriter = BulkWriter(self._client, self._run, spec)
             except TrackingError as error:
                 self._writer = self._by_client(error)
             self._sort(restore)
@@ -113,12 +114,7 @@ class StudyStore:
         if not new:
             return
         self._begin()
-        with self._errors():
-            try:
-                ids = self._writer.write(new)
-            except TrackingError as error:  # raised only where bulk writing did not stand its test
-                self._writer = self._by_client(error)
-                ids = self._writer.write(new)
+        ids = self._store(lambda writer: writer.write(new))
         self._whole |= zip((trial.cell for trial in new), ids, strict=True)
 
     def add_values(self, values: Mapping[str, Mapping[str, float]]) -> None:
@@ -130,8 +126,7 @@ class StudyStore:
         }
         if found:
             self._begin()
-            with self._errors():
-                self._writer.add_metrics(found, int(time.time() * 1000))
+            self._store(lambda writer: writer.add_metrics(found, int(time.time() * 1000)))
 
     def read_table(self) -> pd.DataFrame:
         """Read the trials that are there now."""
@@ -238,6 +233,15 @@ class StudyStore:
                 self.run_id,
             )
 
+    def _store(self, call: Callable[[ClientWriter], T]) -> T:
+        """Let the writer work; where the database does not take what is written in bulk, MLflow's client does it."""
+        with self._errors():
+            try:
+                return call(self._writer)
+            except TrackingError as error:
+                self._writer = self._by_client(error)
+                return call(self._writer)
+
     def _by_client(self, error: TrackingError) -> ClientWriter:
         _log.info("trials are written by MLflow's client, which is slower: %s", error)
         return ClientWriter(self._client, self._run, self._spec)
@@ -268,7 +272,7 @@ class StudyStore:
                 scraps.append(run_id)
         gone = {cell: run_id for cell, run_id in gone.items() if cell not in self._whole}
         if scraps:
-            self._writer.remove(scraps)
+            self._store(lambda writer: writer.remove(scraps))
             _log.info("%d trials that an interruption left unfinished are removed", len(scraps))
         if restore and gone:
             self._changed = True
