@@ -15,6 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: BLAS threads of each would only wait
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from servers import empty_postgres, postgres, server
@@ -57,6 +61,12 @@ def _no_place_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for variable in (*MLFLOW_VARIABLES, "TGSR_HOME", "TGSR_STORAGE", "TGSR_ARTIFACT_ROOT"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without the figures that are always there, which take seconds to draw."""
+    monkeypatch.setattr("tgsr.reports._figures.FIGURES", [])
 
 
 @pytest.fixture(autouse=True)

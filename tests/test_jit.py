@@ -76,6 +76,7 @@ def test_compiled_code_is_kept_and_compiling_is_said_once(package, tmp_path, pla
     assert second == ["42.0"]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("named", [False, True], ids=["no home", "no home, and NUMBA_CACHE_DIR is no folder"])
 def test_without_any_folder_kernels_are_compiled_in_each_process(package, tmp_path, named):
     forbid(package / "__pycache__")

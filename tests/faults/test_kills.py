@@ -157,7 +157,9 @@ def kill(nursery: Nursery, command: list[str], uri: str, dice: random.Random) ->
     return os.WIFSIGNALED(nursery.end())
 
 
-@pytest.mark.parametrize("store", ["embedded", "PostgreSQL", "tracking server"])
+@pytest.mark.parametrize(
+    "store", ["embedded", *(pytest.param(name, marks=pytest.mark.faults) for name in ("PostgreSQL", "tracking server"))]
+)
 def test_a_study_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
     store: str, data_folder: Path, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip

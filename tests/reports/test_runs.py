@@ -71,11 +71,11 @@ def test_reports_go_onto_their_runs_and_have_every_study(
     client = open_client(config.tracking_uri)
     assert "Study V-N TCA grid" in read_artifact(client, studies["TCA"].run_id, PAGE).decode()
     assert read_artifact(client, studies["TGSR"].run_id, "figures/consensus-regions.pdf")[:4] == b"%PDF"
-    report_studies(config, tmp_path)
+    tables = pd.read_csv(page.parent / "tables" / "tables.csv")
+    report_studies(config, tmp_path, runs=[studies["TCA"].run_id])
     experiment = client.get_experiment_by_name("tgsr/report")
     (run,) = search_runs(client, [experiment.experiment_id], f"tags.`{Tag.KIND}` = 'report'")  # the same one again
     assert "Table I" in read_artifact(client, run.info.run_id, PAGE).decode()
-    tables = pd.read_csv(page.parent / "tables" / "tables.csv")
     assert set(tables["choice"]) == {"oracle", "circular", "consensus"}
     assert set(tables["method"]) == {"TCA", "TGSR (region)"}
 
@@ -98,9 +98,8 @@ def test_a_study_without_values_of_the_rule_that_is_asked_for_keeps_its_own(
     record_factory: Callable[..., StudyRecord],
     trials: Callable[..., pd.DataFrame],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    no_figures: None,
 ) -> None:
-    monkeypatch.setattr("tgsr.reports._figures.FIGURES", [])
     table = trials(n_components=(1, 2))
     known: dict[str, Any] = {"method": "TCA", "fixed": {}, "choose": "circular"}
     able = record_factory(table.assign(**{"rules.source-cv": [0.1, 0.2]}), pair="V-N", **known)
@@ -132,7 +131,11 @@ def test_a_command_puts_the_whole_onto_its_run(config: TrackingConfig, studies: 
 
 
 def test_a_study_without_a_finished_trial_and_one_of_an_older_format_do_not_stop_a_report(
-    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    config: TrackingConfig,
+    studies: dict[str, StudyRecord],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    no_figures: None,
 ) -> None:
     client = open_client(config.tracking_uri)
     experiment, tags = studies["TCA"].experiment_id, {Tag.KIND: "study", Tag.EXPERIMENT: "V-N", Tag.METHOD: "TCA"}

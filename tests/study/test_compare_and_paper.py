@@ -175,7 +175,7 @@ def test_a_target_without_labels_cannot_be_compared_on(make_options, small_pair)
         compare_methods([pair], PLAN, make_options())
 
 
-def test_all_pairs_of_a_folder_in_one_go_and_run_again_nothing_is_added(make_options, data_folder, fitted):
+def test_all_pairs_of_a_folder_in_one_go_and_run_again_nothing_is_added(make_options, data_folder, fitted, no_figures):
     pairs = choose_pairs(data_folder, None, None, None, "paper")
     assert [pair.name for pair in pairs] == ["V-N", "N-V"]
     options = make_options()

@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from films import pictures, write_pictures
 
-import tgsr.reports
 from tgsr.cli import cli
 from tgsr.datasets import DatabasePair, load_features
 from tgsr.estimators import TGSRClassifier
@@ -140,7 +139,9 @@ RULE = """
 
 
 @pytest.mark.parametrize("name", ["spread:SPREAD", "Spread"])
-def test_a_rule_of_ones_own_is_a_column_a_choice_and_a_line_on_the_page(own, make_spec, make_options, small_pair, name):
+def test_a_rule_of_ones_own_is_a_column_a_choice_and_a_line_on_the_page(
+    own, make_spec, make_options, small_pair, no_figures, name
+):
     own("spread", RULE, {"tgsr.rules": "spread = spread:SPREAD"})
     options = make_options(choose=name, page=True)
     study = run_study(make_spec(), small_pair, options)
@@ -174,11 +175,11 @@ FIGURE = """
 
 
 @pytest.mark.parametrize("way", ["list", "entry point"])
-def test_a_figure_of_ones_own_is_on_the_page(own, make_spec, make_options, small_pair, monkeypatch, way):
+def test_a_figure_of_ones_own_is_on_the_page(own, make_spec, make_options, small_pair, no_figures, monkeypatch, way):
     module = own("signs", FIGURE, {"tgsr.figures": "signs = signs:draw_signs"} if way == "entry point" else None)
     if way == "list":
         drawing = __import__(module).draw_signs
-        monkeypatch.setattr("tgsr.reports._figures.FIGURES", [*tgsr.reports.FIGURES, drawing])
+        monkeypatch.setattr("tgsr.reports._figures.FIGURES", [drawing])
     options = make_options(page=True)
     study = run_study(make_spec(), small_pair, options)
     assert "signs" in [figure.name for figure in study_figures(study.record)]

@@ -112,6 +112,7 @@ def test_what_the_block_raises_is_passed_on_and_frees_the_study(tmp_path: Path) 
         pass
 
 
+@pytest.mark.faults
 def test_a_lock_on_postgresql_goes_with_its_process(postgres: str, tmp_path: Path, hold: Hold) -> None:
     _goes_with_its_process(*_experiment(postgres, tmp_path), hold)
 
@@ -148,6 +149,7 @@ def test_a_lease_on_a_server_is_taken_over_when_it_has_run_out(server: str, tmp_
     assert not [key for key in client.get_experiment(experiment_id).tags if key.startswith(Tag.LOCK)]
 
 
+@pytest.mark.faults
 def test_a_holder_that_slept_through_its_lease_stops(server: str, tmp_path: Path, hold: Hold) -> None:
     config, client, experiment_id = _experiment(server, tmp_path)
     process = hold(config, experiment_id, lease=3.0)

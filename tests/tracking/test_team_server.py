@@ -18,6 +18,8 @@ from tgsr.study import RunOptions, make_spec, resolve_config, run_study
 from tgsr.tracking.client import open_client
 from tgsr.tracking.records import read_coefficients
 
+pytestmark = pytest.mark.faults
+
 PASSWORD = "a long one of our own"
 AUTH = """[mlflow]
 default_permission = READ

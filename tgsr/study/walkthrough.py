@@ -42,7 +42,7 @@ _SALIENT = 5
 def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0) -> list[str]:
     """Go the whole way on generated clips, for one of the twelve experiments; what was made before is found again.
 
-    Clips go to ``demo`` and features to ``demo/features-<seed>`` in the home folder; the seed is of clips and study.
+    Clips go to ``demo/clips-<pair>-<seed>`` in the home folder, features beside them; the seed is of clips and study.
 
     Returns
     -------
@@ -52,9 +52,10 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     from tgsr.demo import DemoSettings, write_demo
 
     chosen, demo = get_experiment(experiment), config.home / "demo"
-    root, folder, overlay = demo / f"clips-{seed}", demo / f"features-{seed}", demo / "regions.png"
+    root, folder = (demo / f"{kind}-{chosen.name}-{seed}" for kind in ("clips", "features"))
+    overlay = demo / "regions.png"
     _log.info("1. clips of generated faces, in the databases' own layouts: %s", root)
-    write_demo(root, DemoSettings(seed=seed))
+    write_demo(root, DemoSettings(seed=seed, databases=(chosen.source, chosen.target)))
     _log.info("2. LBP-TOP features of both databases: %s", folder)
     for database in (chosen.source, chosen.target):
         _extract(root, database, folder / f"{database}.tgsr.npz")

@@ -94,7 +94,7 @@ def view_address(config: TrackingConfig, experiment_id: str, view: str = "tgsr-t
 
 def page_address(config: TrackingConfig, experiment_id: str, run_id: str) -> str:
     """Where MLflow's UI shows a study's page."""
-    return f"{config.ui_address}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{PAGE}"
+    return f"{config.ui_address}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{PAGE}?workflowType=machine_learning"
 
 
 def _description(name: str) -> str:
