@@ -133,15 +133,15 @@ def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame, pairs: Mapping[str
         marks = part["one_class"].map(lambda count: f" (one class in {count})" if count else "")
         shown = pd.DataFrame({"choice": part.index + marks})
         if len(own) <= _MOST_COLUMNS:
-            shown = shown.join(f1.map(_three))
-        shown["mean"], shown["ρ"] = part["macro_f1"].map(_three), part["rho"].map(_three)
+            shown = shown.join(f1.map(_text))
+        shown["mean"], shown["ρ"] = part["macro_f1"].map(_text), part["rho"].map(_text)
         shown["> median"] = part["above_median"].astype(str)
         shown["> / < fixed"] = part["above_fixed"].astype(str) + " / " + part["below_fixed"].astype(str)
         shown["− fixed"] = part["difference"].map(_signed)
         for kind in _KINDS:
             low, high = (part[f"{kind}_{end}"].map(_signed) for end in ("low", "high"))
             shown[f"{kind} 95 %"] = ("[" + low + ", " + high + "]").replace("[, ]", "")
-            shown[f"Holm p, {kind}"] = part[f"{kind}_holm"].map(_three)
+            shown[f"Holm p, {kind}"] = part[f"{kind}_holm"].map(_text)
         shown = shown.loc[:, (shown != "").any()]
         rows = [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]
         lines = [f"| {' | '.join(row)} |" for row in rows]
@@ -152,21 +152,19 @@ def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame, pairs: Mapping[str
 def _describe(pairs: Sequence[DatabasePair]) -> str:
     """What the intervals of some pairs can tell."""
     n_databases = len({_people(data) for pair in pairs for data in (pair.source, pair.target)})
-    text = (
-        f"{len(pairs)} pairs of {n_databases} databases (those with the same subjects are one). Intervals: *people*, "
-    )
-    text += "other subjects of these databases"
+    kinds = ["*people*, other subjects of these databases"]
     if len(pairs) >= _FEWEST_PAIRS:
-        text += "; *pairs*, other pairs as if independent, which they are not, since they share databases: too narrow, "
-        text += "and their p too small"
-    if len(pairs) >= _FEWEST_PAIRS and n_databases >= _FEWEST_DATABASES:
-        return text + "; *databases*, other databases, drawn with all their pairs."
-    return text + ". Pairs or databases are too few to tell of others."
+        kinds.append("*pairs*, other pairs as if independent; they share databases: too narrow, and their p too small")
+        if n_databases >= _FEWEST_DATABASES:
+            kinds.append("*databases*, other databases, drawn with all their pairs")
+    few = "" if len(kinds) == len(_KINDS) else " Pairs or databases are too few to tell of others."
+    said = f"{len(pairs)} pairs of {n_databases} databases (those with the same subjects are one)"
+    return f"{said}. Intervals: {'; '.join(kinds)}.{few}"
 
 
-def _three(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")
+def _text(value: float, sign: str = "") -> str:
+    return "" if pd.isna(value) else f"{value:{sign}.3f}".replace("0.", ".", 1).replace("-", "−")
 
 
 def _signed(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")
+    return _text(value, "+")

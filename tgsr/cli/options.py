@@ -69,7 +69,12 @@ def flag(name: str, text: str) -> Callable[[Command], Command]:
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Several options as one decorator."""
-    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+    def decorate(command: Command) -> Command:
+        """Add these options to a command."""
+        return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+    return decorate
 
 
 data = click.option("--data", type=PATH, default="features", help="Folder with the feature files.")

@@ -33,8 +33,6 @@ __all__ = ["command"]
 )
 @click.option(
     "--choose",
-    "--selection",
-    "choose",
     help="The rule that summary, page and champion go by; it fits nothing. oracle: by the target's labels, as the "
     "paper does.  [default: circular]",
 )

@@ -42,14 +42,9 @@ _FEW = 5
 
 @styled
 def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figure:
-    """Draw the scores over one setting, the others as chosen; median and quartiles over all other values of these.
-
-    Lines join the trials of a grid; between a few far trials they would show what nobody computed.
-    """
-    column, columns, over = PARAM + along, scores_of(table, by), numeric(table)
-    chosen, others = choose(table, by), [name for name in (*over, *named(table)) if name != along]
-    joined = len(over) < 2 or is_grid(table[_same(table, chosen.row, named(table))], (over[0], over[1]))
-    look: dict[str, Any] = {"ls": "-"} if joined else {"ls": "", "marker": "o", "ms": 3.5, "mew": 0}
+    """Draw the scores over one setting, the others as chosen; median and quartiles over all other values of these."""
+    column, columns, chosen = PARAM + along, scores_of(table, by), choose(table, by)
+    others = [name for name in (*numeric(table), *named(table)) if name != along]
     cut_label = "the others as chosen" if others else "all trials"
     if len(others) == 1:
         cut_label = f"at the chosen {show_settings({others[0]: chosen.settings[others[0]]})}"
@@ -60,7 +55,7 @@ def draw_over(table: pd.DataFrame, by: str, along: str, title: str = "") -> Figu
     for axis, score in panels:
         _draw_rest(axis, table[~cut], along, score, symbol(others[0]) if len(others) == 1 else "settings")
         if len(own) > 1:
-            axis.plot(own[column], in_units(own, score), color=BLUE, label=cut_label, zorder=3, **look)
+            axis.plot(own[column], in_units(own, score), color=BLUE, label=cut_label, zorder=3)
         mark: dict[str, Any] = {"color": VERMILLION, "ms": 5, "zorder": 4, "clip_on": False}
         label = f"chosen: {show_settings({along: chosen.settings[along]})}"
         axis.plot([chosen.settings[along]], in_units(pd.DataFrame([chosen.row]), score), "o", label=label, **mark)

@@ -52,8 +52,8 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
     from tgsr.demo import DemoSettings, write_demo
 
     chosen, demo = get_experiment(experiment), config.home / "demo"
-    name, overlay = f"{chosen.name}-{seed}", demo / "regions.png"
-    root, folder = demo / f"clips-{name}", demo / f"features-{name}"
+    root, folder = (demo / f"{kind}-{chosen.name}-{seed}" for kind in ("clips", "features"))
+    overlay = demo / "regions.png"
     _log.info("1. clips of generated faces, in the databases' own layouts: %s", root)
     write_demo(root, DemoSettings(seed=seed, databases=(chosen.source, chosen.target)))
     _log.info("2. LBP-TOP features of both databases: %s", folder)
