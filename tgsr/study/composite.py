@@ -18,7 +18,7 @@ from tgsr.datasets import DatabasePair, FeatureDataset, pool
 from tgsr.estimators.methods import get_method
 from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.metrics import score
-from tgsr.evaluation.remarks import one_class_remark
+from tgsr.evaluation.remarks import one_class_remark, solver_remark
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_studies
 from tgsr.tracking.client import open_client
@@ -61,7 +61,8 @@ def run_composite(
     -------
     table : DataFrame
         A row for each method and part (``all``, and each database): ``method, part, uf1, uar, accuracy, samples,
-        subjects, params``, and ``remark`` where one class is predicted for all.
+        subjects, params``, and ``remark`` where one class is predicted for all, or fits did not
+        converge.
     predictions : DataFrame
         A row for each sample: ``sample, database, subject, true``, and a column for each method.
 
@@ -142,6 +143,8 @@ def _rows(
     params = {name: value for name, value in spec.fixed.items() if name != "groups"}
     rows = []
     for name, inside in parts.items():
+        one_class = one_class_remark(encode_predictions(codes[inside]), data.class_names)
+        remarks = (one_class, solver_remark(record.table) if name == "all" else "")
         scores = score(data.known_labels[inside], codes[inside], len(data.class_names))
         rows.append(
             {
@@ -153,7 +156,7 @@ def _rows(
                 "samples": int(inside.sum()),
                 "subjects": shown["subject"][inside].nunique(),
                 "params": json.dumps(params, sort_keys=True),
-                "remark": one_class_remark(encode_predictions(codes[inside]), data.class_names),
+                "remark": "; ".join(remark for remark in remarks if remark),
             }
         )
     return rows
