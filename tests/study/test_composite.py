@@ -125,6 +125,14 @@ def test_settings_in_place_of_the_defaults_go_to_the_methods_that_have_them(data
     assert "kappa" not in params["SVM"]
 
 
+def test_fits_that_did_not_converge_are_counted(databases, make_options, monkeypatch):
+    monkeypatch.setattr("tgsr.estimators._kernel_svm._MAX_ITER", 1)
+    table, _ = run_composite(databases, ["SVM"], make_options())
+    remarks = table.set_index("part")["remark"]
+    assert remarks["all"].endswith("6 of 6 trials did not converge")
+    assert not remarks[list(NAMES)].str.contains("converge").any()
+
+
 def test_without_subjects_nobody_can_be_left_out(databases, make_options):
     with pytest.raises(DataError, match="subjects are not known"):
         run_composite([replace(databases[0], subjects=None)], ["SVM"], make_options())

@@ -18,7 +18,7 @@ import pandas as pd
 from tgsr.datasets import DatabasePair, FeatureDataset, pool
 from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.metrics import score
-from tgsr.evaluation.remarks import one_class_remark
+from tgsr.evaluation.remarks import one_class_remark, solver_remark
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_studies
 from tgsr.tracking.client import open_client
@@ -51,7 +51,8 @@ def run_composite(
     -------
     table : DataFrame
         A row for each method and part (``all``, and each database): ``method, part, uf1, uar, accuracy, samples,
-        subjects, params``, and ``remark`` where one class is predicted for all.
+        subjects, params``, and ``remark`` where one class is predicted for all, or fits did not
+        converge.
     predictions : DataFrame
         A row for each sample: ``sample, database, subject, true``, and a column for each method.
 
@@ -119,6 +120,8 @@ def _rows(
     for part in ("all", *dict.fromkeys(shown["database"])):
         inside = (shown["database"] == part).to_numpy() | (part == "all")
         scores = score(data.known_labels[inside], codes[inside], len(data.class_names))
+        one_class = one_class_remark(encode_predictions(codes[inside]), data.class_names)
+        remarks = (one_class, solver_remark(record.table) if part == "all" else "")
         yield {
             "method": record.spec.variant,
             "part": part,
@@ -128,5 +131,5 @@ def _rows(
             "samples": int(inside.sum()),
             "subjects": shown["subject"][inside].nunique(),
             "params": json.dumps(params, sort_keys=True),
-            "remark": one_class_remark(encode_predictions(codes[inside]), data.class_names),
+            "remark": "; ".join(remark for remark in remarks if remark),
         }
