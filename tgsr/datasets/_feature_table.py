@@ -95,7 +95,7 @@ def _read_text(path: Path, label: str | None, drop: Collection[str]) -> Parts:
     columns = assign_columns(header, label, drop)
     numbers = _Numbers(columns)
     texts: dict[str, list[str]] = {role: [] for role in columns.known}
-    rows = []
+    rows: list[npt.NDArray[np.float64]] = []
     for line in lines:
         if len(line.cells) < len(header) or any(line.cells[len(header) :]):
             raise DataError(
