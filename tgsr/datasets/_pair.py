@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,8 +23,16 @@ class DatabasePair:
 
     The target's features are put into the order of the source's, by their names where both have them.
 
-    Samples of other classes are left out, and ``warnings`` says how many; the target's labels are numbered as the
-    source's. A target without labels takes the source's classes.
+    Samples of other classes are left out; the target's labels are numbered as the source's. A target without labels
+    takes the source's classes.
+
+    Attributes
+    ----------
+    source, target : FeatureDataset
+    shared_subjects : tuple of str
+        People known to be in both, such as ``"SMIC/s11"``: SMIC's cameras saw the same ones.
+    warnings : tuple of str
+        What a user should know before believing a result: samples left out, classes without any, shared people.
 
     Raises
     ------
@@ -37,18 +44,27 @@ class DatabasePair:
 
     source: FeatureDataset
     target: FeatureDataset
+    shared_subjects: tuple[str, ...] = field(init=False)
+    warnings: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        source, target = self.source, self.target
-        if not source.is_labelled:
-            raise DataError(f"{source.name}: a source needs labels; only a target may be without")
-        target = align_dataset(source, target)
-        names = _common_classes([source, target])
-        notes: list[str] = []
-        for side, data in (("source", source), ("target", target)):
-            object.__setattr__(self, side, _on_classes(data, names, notes))
-        _check_content(self.source, self.target, notes)
-        object.__setattr__(self, "_notes", tuple(notes))
+        if not self.source.is_labelled:
+            raise DataError(f"{self.source.name}: a source needs labels; only a target may be without")
+        target = align_dataset(self.source, self.target)
+        names, notes = _common_classes([self.source, target]), list[str]()
+        source, target = (_on_classes(data, names, notes) for data in (self.source, target))
+        _check_content(source, target, notes)
+        shared = tuple(sorted(set(_people(source)) & set(_people(target))))
+        families = sorted(_families(source) & _families(target))
+        pair = pair_name(source.name, target.name)
+        if shared:
+            people = f"{len(shared)} people ({', '.join(shared)})"
+            notes.append(f"{pair}: source and target share {people}: scores say little about new ones")
+        elif families and (source.subjects is None or target.subjects is None):
+            notes.append(f"{pair}: both are of {', '.join(families)}, so source and target may share people")
+        checked = {"source": source, "target": target, "shared_subjects": shared, "warnings": tuple(notes)}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @property
     def name(self) -> str:
@@ -69,24 +85,6 @@ class DatabasePair:
     def is_generated(self) -> bool:
         """Whether either database is generated."""
         return self.source.is_generated or self.target.is_generated
-
-    @cached_property
-    def shared_subjects(self) -> tuple[str, ...]:
-        """People known to be in both, such as ``"SMIC/s11"``: SMIC's cameras saw the same ones."""
-        return tuple(sorted(set(_people(self.source)) & set(_people(self.target))))
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a user should know before believing a result: samples left out, classes without any, shared people."""
-        shared = _families(self.source) & _families(self.target)
-        notes: tuple[str, ...] = self._notes  # type: ignore[attr-defined]
-        if self.shared_subjects:
-            n, names = len(self.shared_subjects), ", ".join(self.shared_subjects)
-            notes += (f"{self.name}: source and target share {n} people ({names}): scores say little about new ones",)
-        elif shared and (self.source.subjects is None or self.target.subjects is None):
-            names = ", ".join(sorted(shared))
-            notes += (f"{self.name}: both are of {names}, so source and target may share people",)
-        return notes
 
 
 def pool(datasets: Sequence[FeatureDataset]) -> FeatureDataset:
