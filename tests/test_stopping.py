@@ -14,8 +14,8 @@ from sklearn.dummy import DummyClassifier
 
 from tgsr.estimators import METHODS, prepare_sweep
 from tgsr.solvers import BatchSolver, SolverSettings, solve_direct
-from tgsr.solvers._quadratic import bounded_budget_qp, mixture_likelihood
-from tgsr.solvers._sparse_regression import Resolvents, Schedule, sparse_regression
+from tgsr.solvers.quadratic import bounded_budget_qp, mixture_likelihood
+from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression
 from tgsr.stopping import Interrupted, clear_stop, raise_if_stopped, request_stop, stop_requested
 
 ENDLESS = SolverSettings(rho=1.0, tol=1e-300, max_iter=10**9)

@@ -19,8 +19,8 @@ from films import pictures, write_pictures, write_video
 from PIL import Image
 
 from tgsr.cli import cli
-from tgsr.datasets._clips import read_image, read_video
 from tgsr.datasets._decoders import damage, decoder_messages
+from tgsr.datasets.clips import read_image, read_video
 from tgsr.errors import DataError
 
 Damage = Callable[[bytes], bytes]
@@ -164,5 +164,5 @@ def test_what_others_write_meanwhile_is_not_lost(capfd: pytest.CaptureFixture[st
 def test_a_process_without_standard_error_reads_pictures(tmp_path: Path) -> None:
     write_pictures(tmp_path, pictures(1), "{}.jpg")
     read = f"read_image(Path({str(tmp_path)!r}, '1.jpg'))"
-    code = f"from pathlib import Path; from tgsr.datasets._clips import read_image; {read}"
+    code = f"from pathlib import Path; from tgsr.datasets.clips import read_image; {read}"
     assert subprocess.run(f'exec 2>&-; exec "{sys.executable}" -c "{code}"', shell=True, check=False).returncode == 0

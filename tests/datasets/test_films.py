@@ -15,7 +15,7 @@ from PIL import Image
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
-from tgsr.datasets._clips import Clip, read_frames, read_images, read_video
+from tgsr.datasets.clips import Clip, read_frames, read_images, read_video
 from tgsr.errors import DataError, TgsrError
 from tgsr.features.extraction import load_clip
 

@@ -12,7 +12,7 @@ import pytest
 from trees import frames, sheet
 
 from tgsr.datasets import load_clips, loaders
-from tgsr.datasets._clips import ClipCollection
+from tgsr.datasets.clips import ClipCollection
 from tgsr.datasets.loaders import LOADERS, find_loader, loader_name
 from tgsr.errors import DataError, MissingDataError, ParameterError
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from tgsr.cli import cli
 from tgsr.datasets import DatabasePair, load_clips, load_database, save_features
-from tgsr.datasets._clips import read_frames
 from tgsr.datasets._frame_order import number_frames
+from tgsr.datasets.clips import read_frames
 from tgsr.demo import DemoSettings, write_demo
 from tgsr.demo._film import CAMERAS
 from tgsr.demo._layout import database_folder

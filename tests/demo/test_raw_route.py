@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tgsr.cli import cli
 from tgsr.datasets import load_clips
-from tgsr.datasets._clips import read_frames
+from tgsr.datasets.clips import read_frames
 from tgsr.demo._film import CAMERAS, film, see
 from tgsr.demo._plan import DemoSettings, Recording, plan
 from tgsr.errors import DataError

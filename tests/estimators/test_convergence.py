@@ -55,8 +55,8 @@ def compare_tolerances(monkeypatch, name, X, y, X_target, groups, n_cells, publi
     defaults = method.estimator().get_params()
     with monkeypatch.context() as tighter:
         tighter.setattr("tgsr.estimators._kernel_svm._TOL", 1e-9)
-        tighter.setattr("tgsr.solvers._quadratic._QP_TOL", 1e-13)
-        tighter.setattr("tgsr.solvers._quadratic._GAP", 1e-14)
+        tighter.setattr("tgsr.solvers.quadratic._QP_TOL", 1e-13)
+        tighter.setattr("tgsr.solvers.quadratic._GAP", 1e-14)
         schedule = partial(_sparse_regression.Schedule, tol=_sparse_regression.Schedule.tol / 1000)
         tighter.setattr(_sparse_regression, "Schedule", schedule)
         tight = outcomes(settled, **({"tol": defaults["tol"] / 1000} if "tol" in defaults else {}))

@@ -34,9 +34,9 @@ from tgsr.estimators._subspace import geodesic_flow
 from tgsr.estimators._tca import transfer_components
 from tgsr.estimators._tkl import _target_spectrum
 from tgsr.estimators.span import Span, principal_axes
-from tgsr.solvers._quadratic import damped_least_squares
-from tgsr.solvers._sparse_regression import Resolvents, Schedule, sparse_regression
 from tgsr.solvers.importance import gaussian
+from tgsr.solvers.quadratic import damped_least_squares
+from tgsr.solvers.sparse_regression import Resolvents, Schedule, sparse_regression
 
 
 def plain_svm(X, y, X_target):

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from tgsr.datasets import FeatureDataset, load_clips, load_features, load_released, save_features
 from tgsr.datasets import _sheet as sheet_module
-from tgsr.datasets._clips import Clip, frame_files, read_frames, read_image
 from tgsr.datasets._sheet import read_sheet
+from tgsr.datasets.clips import Clip, frame_files, read_frames, read_image
 from tgsr.errors import DataError, ParameterError, TgsrError
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing import prepare_clip

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tgsr.datasets._clips import Clip, ClipCollection
+from tgsr.datasets.clips import Clip, ClipCollection
 
 LABELS = ("negative", "positive", "surprise")
 

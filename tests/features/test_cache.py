@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tgsr.datasets._clips import Clip
+from tgsr.datasets.clips import Clip
 from tgsr.errors import DataError, MissingDataError
-from tgsr.features._cache import FeatureCache, content_key, default_cache_folder
+from tgsr.features.cache import FeatureCache, content_key, default_cache_folder
 from tgsr.version import code_digest
 
 FEATURES = np.random.default_rng(0).random((85, 177))
@@ -80,7 +80,7 @@ def test_the_key_follows_content_and_parameters_only(tmp_path: Path, write_frame
 def test_the_key_follows_the_code(tmp_path: Path, write_frames, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = Clip("one", "MINE", None, "positive", tuple(write_frames(tmp_path / "one")))
     key = content_key(clip, {})
-    monkeypatch.setattr("tgsr.features._cache.code_digest", lambda *packages: " ".join(packages))
+    monkeypatch.setattr("tgsr.features.cache.code_digest", lambda *packages: " ".join(packages))
     edited = content_key(clip, {})
     assert edited != key
     assert edited == content_key(clip, {})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import load_features, save_features
-from tgsr.datasets._clips import Skipped
+from tgsr.datasets.clips import Skipped
 from tgsr.errors import DataError, ParameterError
 from tgsr.features import _collection as collection_module
 from tgsr.features._collection import extract_collection

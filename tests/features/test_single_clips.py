@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import _videos
-from tgsr.datasets._clips import Clip, frame_files, read_frames, read_image, read_video
+from tgsr.datasets.clips import Clip, frame_files, read_frames, read_image, read_video
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.features.extraction import load_clip
 

@@ -10,8 +10,8 @@ import scipy.sparse
 import scipy.special
 from scipy.spatial.distance import cdist
 
-from tgsr.solvers._quadratic import bounded_budget_qp, damped_least_squares, mixture_likelihood
 from tgsr.solvers.importance import gaussian, kliep, kmm, median_distance, ulsif, ulsif_loo_score
+from tgsr.solvers.quadratic import bounded_budget_qp, damped_least_squares, mixture_likelihood
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import pytest
 import scipy.sparse
 from sklearn.datasets import load_wine
 
-from tgsr.solvers._sparse_regression import (
+from tgsr.solvers.sparse_regression import (
     GAP_LIMIT,
     Resolvents,
     Schedule,
     duality_gap,
     sparse_regression,
 )
-from tgsr.solvers._squared_hinge import fit_squared_hinge
+from tgsr.solvers.squared_hinge import fit_squared_hinge
 
 
 def sparse_regression_objective(P, K_source, delta, responses, lam, mu):

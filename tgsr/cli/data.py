@@ -23,7 +23,7 @@ def command(data: Path) -> None:
     Ends with an error if a file cannot be used.
     """
     from tgsr.datasets import find_damaged, find_databases
-    from tgsr.datasets._catalogue import load_found
+    from tgsr.datasets.catalogue import load_found
     from tgsr.errors import DataError, TgsrError
     from tgsr.protocols import DATABASES, EXPERIMENTS
 

@@ -59,8 +59,8 @@ def command(database: str, root: Path | None, imported: Path | None, out: Path, 
     A folder of clips without a sheet becomes a target without labels.
     """
     from tgsr.datasets import import_features, save_features
-    from tgsr.datasets._catalogue import check_clash
-    from tgsr.datasets._feature_file import SUFFIX
+    from tgsr.datasets.catalogue import check_clash
+    from tgsr.datasets.feature_file import SUFFIX
 
     if out.suffix not in ("", ".npz"):
         raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
@@ -88,7 +88,7 @@ def _extract(database: str, root: Path, given: dict[str, Any]) -> FeatureDataset
 
     from tgsr.datasets import load_clips
     from tgsr.features import extract_collection
-    from tgsr.features._cache import default_cache_folder
+    from tgsr.features.cache import default_cache_folder
     from tgsr.features.extraction import ExtractionSettings
 
     names = ("n_frames", "size", "radii", "interpolation", "crop", "extractor")

@@ -10,7 +10,7 @@ from unicodedata import normalize
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError
 
 __all__ = ["align_dataset", "align_features", "check_extraction"]

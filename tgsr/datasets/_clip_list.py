@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tgsr.datasets._clips import IMAGE_SUFFIXES, ClipCollection
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
 from tgsr.datasets._sheet import SHEET_SUFFIXES, Row, Sheet, read_sheet
@@ -21,6 +20,7 @@ from tgsr.datasets._tree import (
     is_hidden,
     videos,
 )
+from tgsr.datasets.clips import IMAGE_SUFFIXES, ClipCollection
 from tgsr.errors import DataError, MissingDataError
 from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS

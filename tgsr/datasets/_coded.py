@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tgsr.datasets._clip_list import LabelMap, read_label_map
-from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Sheet, read_sheet, subject_number
 from tgsr.datasets._tree import (
     Collector,
@@ -25,6 +24,7 @@ from tgsr.datasets._tree import (
     is_cropped,
     videos,
 )
+from tgsr.datasets.clips import ClipCollection
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.protocols import CLASS_NAMES
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
-from tgsr.datasets._dataset import FeatureDataset
-from tgsr.datasets._feature_file import open_archive
 from tgsr.datasets._feature_table import MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
+from tgsr.datasets.dataset import FeatureDataset
+from tgsr.datasets.feature_file import open_archive
 from tgsr.datasets.loaders import canonical_name
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading

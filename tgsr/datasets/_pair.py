@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tgsr.datasets._alignment import align_dataset
-from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, ProtocolError
 from tgsr.protocols import pair_name
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS, N_REGIONS, database_name

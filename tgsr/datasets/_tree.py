@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, is_film
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
+from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, is_film
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES

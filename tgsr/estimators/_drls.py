@@ -19,8 +19,8 @@ from tgsr.estimators._base import Array, Codes, Fitted, SweepClassifier
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_number
-from tgsr.solvers._simplex import project_simplex
-from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
+from tgsr.solvers.simplex import project_simplex
+from tgsr.solvers.sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["DRLSClassifier", "RegressionProblem", "by_lam"]
 
@@ -48,7 +48,7 @@ class DRLSClassifier(SweepClassifier):
 
     min_P ‖L − P^T K_s‖_F² + λ‖P^T(mean source column − mean target column of K)‖² + μ‖P‖₁; a sample x is given the
     class of the largest entry of P^T k(x). The published iteration stops on its own schedule, whose numbers are made
-    for histograms, as λ and μ are; see `tgsr.solvers._sparse_regression`. Bring other features to a common scale of
+    for histograms, as λ and μ are; see `tgsr.solvers.sparse_regression`. Bring other features to a common scale of
     about 1 (`StandardScaler`): where they differ by orders of magnitude, the small ones are hardly fitted.
 
     Parameters

@@ -10,8 +10,8 @@ from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.estimators._kernel_svm import fit_libsvm
 from tgsr.estimators.span import Span, SpanKernel
 from tgsr.protocols import check_choice, check_number
-from tgsr.solvers._squared_hinge import KernelMachine, fit_squared_hinge
 from tgsr.solvers.importance import gaussian, kmm, median_distance
+from tgsr.solvers.squared_hinge import KernelMachine, fit_squared_hinge
 
 __all__ = ["STMClassifier"]
 

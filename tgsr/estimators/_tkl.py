@@ -10,7 +10,7 @@ from tgsr.estimators._base import Array, Codes
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators.span import Span, SpanKernel
 from tgsr.protocols import check_choice, check_number
-from tgsr.solvers._quadratic import damped_least_squares
+from tgsr.solvers.quadratic import damped_least_squares
 
 __all__ = ["TKLClassifier"]
 

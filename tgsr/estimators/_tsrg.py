@@ -16,7 +16,7 @@ from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
 from tgsr.protocols import check_choice, check_number
-from tgsr.solvers._sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
+from tgsr.solvers.sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
 

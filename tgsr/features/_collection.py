@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr import __version__
-from tgsr.datasets._clips import Clip, ClipCollection, Skipped, read_frames
-from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.datasets.clips import Clip, ClipCollection, Skipped, read_frames
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, TgsrError
-from tgsr.features._cache import FeatureCache, content_key
+from tgsr.features.cache import FeatureCache, content_key
 from tgsr.features.extraction import ExtractionSettings, clip_features
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS, check_integer
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError, ParameterError
-from tgsr.preprocessing._interpolation import check_clip
+from tgsr.preprocessing.interpolation import check_clip
 from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, frame_files, read_frames
+from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
 from tgsr.features.extractors import EXTRACTORS, extract
 from tgsr.files import reading
-from tgsr.preprocessing._pipeline import DECIMALS, prepare_clip
+from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
 from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import SCALES
 

@@ -3,8 +3,8 @@
 from tgsr.solvers._batch import BatchSolver
 from tgsr.solvers._direct import solve_direct
 from tgsr.solvers._problem import Problem, SolverSettings
-from tgsr.solvers._simplex import project_simplex
 from tgsr.solvers._solution import CellSolution
+from tgsr.solvers.simplex import project_simplex
 
 __all__ = [
     "BatchSolver",

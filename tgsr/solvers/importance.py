@@ -15,7 +15,7 @@ import scipy.special
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
-from tgsr.solvers._quadratic import bounded_budget_qp, mixture_likelihood
+from tgsr.solvers.quadratic import bounded_budget_qp, mixture_likelihood
 
 __all__ = ["gaussian", "kliep", "kmm", "median_distance", "ulsif", "ulsif_loo_score"]
 
@@ -59,7 +59,7 @@ def kliep(X: Array, X_target: Array, *, width: float | None = None) -> tuple[Arr
     """Kullback–Leibler importance estimation procedure (Sugiyama et al., NIPS 2007).
 
     Maximises Σ_t log(Aα)_t subject to α ≥ 0 and b^T α = 1, with A = k(X_target, centres) and b the mean of
-    k(X, centres): a convex program, solved to its optimum (`tgsr.solvers._quadratic.mixture_likelihood`) for the
+    k(X, centres): a convex program, solved to its optimum (`tgsr.solvers.quadratic.mixture_likelihood`) for the
     shares β = b∘α, which stay finite where b is next to 0.
 
     Weights (n_source,) of mean 1 for X (n_source, r) and X_target (n_target, r). ``width`` is σ, by default the
@@ -165,7 +165,7 @@ def kmm(kernel: Array, cross: Array, *, bound: float = 1000.0, linear: Array | N
     Weights (n_source,) for the source's kernel with itself and ``cross`` (n_source, n_target) with the target, as the
     program gives them (their mean is within ε of 1). ``linear`` (n_source,) is added to −κ: the weighted losses of the
     selective transfer machine. The second result is whether the weights are exact; see
-    `tgsr.solvers._quadratic.bounded_budget_qp`.
+    `tgsr.solvers.quadratic.bounded_budget_qp`.
     """
     n_source, n_target = cross.shape
     epsilon = (np.sqrt(n_source) - 1) / np.sqrt(n_source)

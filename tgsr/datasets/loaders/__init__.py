@@ -15,8 +15,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from tgsr.datasets._clip_list import LabelMap, clip_list, load_folder, load_table
-from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import read_sheet
+from tgsr.datasets.clips import ClipCollection
 from tgsr.datasets.loaders.coded import CODED
 from tgsr.datasets.loaders.smic import load_smic
 from tgsr.errors import DataError, MissingDataError, ParameterError, ProtocolError, TgsrError

@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 from tgsr.datasets._clip_list import LabelMap
-from tgsr.datasets._clips import ClipCollection
 from tgsr.datasets._sheet import Row, read_sheet, subject_number
 from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
+from tgsr.datasets.clips import ClipCollection
 from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tgsr.datasets._dataset import FeatureDataset, read_only
+from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path, reading
 from tgsr.protocols import canonical_database

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tgsr.errors import DataError
 from tgsr.preprocessing._face import crop_face
-from tgsr.preprocessing._interpolation import check_clip, interpolate_clip
+from tgsr.preprocessing.interpolation import check_clip, interpolate_clip
 
 __all__ = ["DECIMALS", "prepare_clip", "resize_clip"]
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tgsr.datasets._dataset import FeatureDataset
-from tgsr.datasets._feature_file import SUFFIX, feature_file_name, is_feature_file, load_features
 from tgsr.datasets._pair import DatabasePair, pool
 from tgsr.datasets._released import is_released_name, load_released, released_databases
 from tgsr.datasets._tree import is_hidden
+from tgsr.datasets.dataset import FeatureDataset
+from tgsr.datasets.feature_file import SUFFIX, feature_file_name, is_feature_file, load_features
 from tgsr.datasets.loaders import loader_name
 from tgsr.errors import DataError, MissingDataError, ProtocolError
 from tgsr.protocols import database_name

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.datasets._clips import Clip, is_film
+from tgsr.datasets.clips import Clip, is_film
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import atomic_path
 from tgsr.version import code_digest
