@@ -207,7 +207,7 @@ def test_by_the_oracle_the_models_have_its_alias(make_options, data_folder):
         _, (study,) = run_paper(pairs, options, None, axes={"kappa": [3, 20], "xi": [0.1, 10.0]})
         assert study.default_choice == "oracle"
         (model,) = open_client(options.config.tracking_uri).search_registered_models()
-        assert dict(model.aliases) == {"oracle": "1"}
+        assert {alias: int(version) for alias, version in model.aliases.items()} == {"oracle": 1}
 
 
 def test_every_ordered_pair_can_be_asked_for_and_an_empty_folder_says_what_it_lacks(data_folder, tmp_path):
