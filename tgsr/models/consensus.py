@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from tgsr.evaluation.metrics import score
 from tgsr.tracking.names import CONSENSUS
 from tgsr.tracking.records import StudyRecord
 from tgsr.trials.fitter import Fitter, prepare_task
-from tgsr.trials.tasks import Task
 from tgsr.trials.trial import encode_predictions
 
 if TYPE_CHECKING:
@@ -133,26 +131,20 @@ def target_scores(codes: npt.NDArray[np.intp], pair: DatabasePair) -> dict[str, 
 
 
 def _matrices(record: StudyRecord, pair: DatabasePair | None, rows: pd.DataFrame) -> list[_Matrix]:
-    """The matrix of each trial, and which groups it keeps: as stored, else fitted again."""
-    found: list[_Matrix | None] = []
-    for run_id in rows["run_id"]:
-        coef, norms = record.coefficients(run_id), record.group_norms(run_id)
-        found.append(None if coef is None or norms is None else (coef, norms > 0))
-    trials = zip(rows["number"].tolist(), rows["settings"], found, strict=True)
-    task = tuple((number, json.loads(settings)) for number, settings, one in trials if one is None)
-    again = iter(_fit_again(record, pair, task) if task else ())
-    return [next(again) if one is None else one for one in found]
-
-
-def _fit_again(record: StudyRecord, pair: DatabasePair | None, task: Task) -> Iterator[_Matrix]:
+    """The matrix of each trial, and which groups it keeps: as stored, or where one is missing, fitted again."""
+    stored = ((record.coefficients(run_id), record.group_norms(run_id)) for run_id in rows["run_id"])
+    found = [(coef, norms > 0) for coef, norms in stored if coef is not None and norms is not None]
+    if len(found) == len(rows):
+        return found
     if pair is None:
         raise MissingDataError(
             f"trials of {record.name!r} keep no regression matrix; give the study's databases, on which they are "
             "fitted again"
         )
+    task = tuple(zip(rows["number"].tolist(), map(json.loads, rows["settings"]), strict=True))
     with threadpool_limits(limits=1, user_api="blas"), without_autologging():
-        trials = Fitter(record.spec, pair).fit(task)
-    for trial in trials:
-        if trial.coef is None or trial.group_norms is None:
-            raise ParameterError(f"{record.method}: only linear models with groups, such as TGSR's, can be averaged")
-        yield trial.coef, trial.group_norms > 0
+        trials = [(trial.coef, trial.group_norms) for trial in Fitter(record.spec, pair).fit(task)]
+    found = [(coef, norms > 0) for coef, norms in trials if coef is not None and norms is not None]
+    if len(found) < len(rows):
+        raise ParameterError(f"{record.method}: only linear models with groups, such as TGSR's, can be averaged")
+    return found
