@@ -100,11 +100,11 @@ def check(read: dict[str, Any], table: pd.DataFrame, by_pandas: pd.DataFrame, co
             assert (name.strip() or "without a name") in notes
 
 
-def found(sep: str, *names: str, quoting: int = csv.QUOTE_MINIMAL, largest: float = 1.25) -> Any:
-    """A table of numbers under these names, which was once read otherwise or with a warning."""
+def found(sep: str, *names: str, quoting: int = csv.QUOTE_MINIMAL, largest: float = 1.25, **texts: list[str]) -> Any:
+    """A table of numbers under these names, which was once read otherwise or with a warning; ``texts`` come first."""
     dialect = {"sep": sep, "decimal": ".", "quoting": quoting, "lineterminator": "\n", "encoding": "utf-8"}
     values = np.array([0.5, 2.0, largest, -largest])
-    table = pd.DataFrame({name: values + place for place, name in enumerate(names)})
+    table = pd.DataFrame({**texts, **{name: values + place for place, name in enumerate(names)}})
     return example(table=table, dialect={**dialect, "index": False, "float_format": None})
 
 
@@ -115,11 +115,16 @@ def found(sep: str, *names: str, quoting: int = csv.QUOTE_MINIMAL, largest: floa
 @found("\t", "#", "a")
 @found("\t", "a", "a\t", "")
 @found("\t", "a b", "c", "")
+@found(" ", "a b", "c")
+@found(" ", "a", "", subject=["x"] * 4, label=[""] * 4, clip=["x"] * 4)
 @found(";", "a,")
 @found(";", "sep=;", "b")
 @found(",", "sep=;", "b")
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 1000)
-@given(table=tables(texts, names, floats, st.integers(1, 8)), dialect=dialects)
+@given(
+    table=tables(texts, names, floats, st.integers(1, 8)),
+    dialect=st.one_of(dialects, dialects.map(lambda dialect: {**dialect, "sep": " "})),
+)
 def test_any_table_is_read_as_pandas_reads_it_or_refused(tmp_path_factory, table: pd.DataFrame, dialect: dict) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"
     write(path, table, dialect)

@@ -97,11 +97,13 @@ def load_table(
     for row in sheet.rows:
         name, label = row.text("clip"), row.text("label")
         target = spellings.setdefault(label.lower(), label) if mapping is None else mapping.get(label.lower())
-        problem = ""
+        # several rows of one recording are told apart by their frames
+        frames = f"@{row.integer('onset') or ''}-{row.integer('offset') or ''}" if repeated[name] > 1 else ""
+        clip_id, problem = name.replace("\\", "/") + frames, ""
         if mapping is None and target != label:
             respelt[f"{label} as {target}"] += 1
         if target or not labelled or (to_predict and not label):
-            problem = _add_row(collector, table, row, target or None, several=repeated[name] > 1)
+            problem = _add_row(collector, table, row, clip_id, target or None)
         elif not label:
             problem = "no label; give all clips one, or none"
         elif target is None:
@@ -109,7 +111,7 @@ def load_table(
         else:
             outside[label] += 1
         if problem:
-            collector.skip(name or "?", table, f"row {row.number}: {problem}")
+            collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
     if sheet.source != str(table):
         collector.notes.append(f"clips from {sheet.source}")
     if respelt:
@@ -124,11 +126,11 @@ def load_table(
     return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", names)
 
 
-def _add_row(collector: Collector, table: Path, row: Row, label: str | None, several: bool) -> str:
+def _add_row(collector: Collector, table: Path, row: Row, clip_id: str, label: str | None) -> str:
     """Add the clip of a row; what is wrong where it cannot be."""
     name, subject, cropped = row.text("clip"), row.text("subject"), row.text("cropped").lower()
     onset, offset = row.integer("onset"), row.integer("offset")
-    if unsafe := next(filter(None, map(name_problem, (name, label or "", subject))), ""):
+    if unsafe := next(filter(None, map(name_problem, (clip_id, label or "", subject))), ""):
         return unsafe
     if not name:
         return "no clip named"
@@ -139,7 +141,6 @@ def _add_row(collector: Collector, table: Path, row: Row, label: str | None, sev
     path = find_path(collector.root, name)
     if not path.exists():
         return f"{path} is not there"
-    clip_id = name.replace("\\", "/") + (f"@{onset or ''}-{offset or ''}" if several else "")
     stated = f"row {row.number} of {table}"
     collector.add(
         clip_id, path, subject or None, label, onset, offset, stated=stated, cropped=_CROPPED[cropped], cut=True

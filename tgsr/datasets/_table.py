@@ -24,7 +24,7 @@ MOST_COLUMNS = 200_000
 
 _DELIMITERS = ",;\t|"
 _MARKS = ("#", "%")
-_SPACES = " "  # runs of white space, as `numpy.savetxt` writes by default
+_BLANK, _BLANKS = " ", "  "  # as `numpy.savetxt` writes by default; any number of them
 _HEAD_LINES, _HEAD_CHARACTERS = 64, 2**20  # what the delimiter is told by: at least three lines, at most so much
 _LONGEST_LINE = 2**23
 
@@ -45,7 +45,7 @@ class Line:
 def read_lines(path: str | os.PathLike[str], names: Collection[str] = ()) -> Iterator[Line]:
     """The lines of a ``.csv``, ``.tsv`` or ``.txt``, one after another; empty ones are left out.
 
-    The delimiter is a comma, semicolon, tab, ``|`` or white space: what Excel's line ``sep=;`` says, else what divides
+    The delimiter is a comma, semicolon, tab, ``|`` or blanks: what Excel's line ``sep=;`` says, else what divides
     the first lines into equally many cells. Text is UTF-8, or UTF-16 with its mark, as Excel's "Unicode text".
 
     ``names`` are columns that the header has, in lower case, where they are known: then its delimiter is the one that
@@ -104,7 +104,7 @@ def _head(lines: Iterator[str]) -> list[str]:
 def _delimiter(head: list[str], names: Collection[str]) -> str:
     """What divides the lines: into as many cells each, or one of them into the columns that are known."""
     divided: dict[str, list[Line]] = {}
-    for mark in (*_DELIMITERS, _SPACES):
+    for mark in (*_DELIMITERS, _BLANK, _BLANKS):
         with suppress(csv.Error):  # a line that is not divided by it may be longer than a cell can be
             divided[mark] = []
             divided[mark] = list(_split(head, mark, strict=False))
@@ -120,8 +120,11 @@ def _delimiter(head: list[str], names: Collection[str]) -> str:
         raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
     if fitting:
         return fitting[0]
-    if _is_even(divided[_SPACES]) and not any(mark in line for line in head for mark in '\t"'):
-        return _SPACES
+    if _is_even(divided[_BLANKS]):
+        alone = [line.cells for line in divided[_BLANK] if not line.marked]
+        if len(set(map(len, alone))) == 1 < len({tuple(map(bool, cells)) for cells in alone}):
+            raise DataError("some cells between its blanks may be empty; write it with another delimiter")
+        return _BLANKS
     return max(_DELIMITERS, key=lambda mark: max((len(line.cells) for line in divided[mark]), default=0))
 
 
@@ -147,13 +150,13 @@ def _split(lines: Iterable[str], delimiter: str, first: int = 1, *, strict: bool
                 line = re.sub(r"^. +", "", line)  # without a space it may belong to a name
             yield line
 
-    reader = csv.reader(unmarked(), delimiter=delimiter, strict=strict)
-    rows = (re.split(r"\s+", line.strip()) for line in unmarked()) if delimiter == _SPACES else reader
+    several = delimiter == _BLANKS
+    reader = csv.reader(unmarked(), delimiter=delimiter[0], skipinitialspace=several, strict=strict)
     start = first
-    for row in rows:
+    for row in reader:
         cells = tuple(map(str.strip, row))
         if any(cells):
             if strict and start in hashed - marked:
                 raise DataError(f"line {start} begins with #; remove it if it is a comment; if not, rename it")
             yield Line(start, cells, start in marked)
-        start = start + 1 if delimiter == _SPACES else first + reader.line_num
+        start = first + reader.line_num
