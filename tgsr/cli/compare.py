@@ -20,6 +20,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--choose",
+    "--selection",
     "choices",
     default="oracle,circular,fixed",
     help="Rows a method, with commas: oracle (best target macro-F1, as published), a rule without target labels, "

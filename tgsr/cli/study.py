@@ -33,6 +33,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--choose",
+    "--selection",
     help="The rule that summary, page and champion go by; it fits nothing. oracle: by the target's labels, as the "
     "paper does.  [default: circular]",
 )

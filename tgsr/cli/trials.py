@@ -19,7 +19,11 @@ __all__ = ["command"]
 @shared.pair_options
 @click.option("--method", help="Only studies of this method, such as TCA.")
 @shared.flag("--list", "List the studies, and end.")
-@click.option("--choose", help="The rule (or oracle) that ranks the trials; it fits nothing.  [default: the study's]")
+@click.option(
+    "--choose",
+    "--selection",
+    help="The rule (or oracle) that ranks the trials; it fits nothing.  [default: the study's]",
+)
 @click.option("--top", type=click.IntRange(min=1), default=10, help="Trials to print, best first.")
 @click.option("--out", type=shared.PATH, help="Write all trials to a .csv or .parquet file.")
 @shared.home

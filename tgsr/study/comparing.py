@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparePlan", "compare_methods"]
 
+_log = logging.getLogger(__name__)
 _COLUMNS = ["experiment", "method", "choice", "macro_f1", "accuracy", "params", "trials"]
 
 
@@ -155,6 +157,12 @@ def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
     choices = [name if name in (FIXED, AVERAGE) else check_choice_name(name) for name in plan.choices]
     published = published_results().set_index(["experiment", "method"])[["macro_f1", "accuracy"]].add_prefix("paper_")
     table = collect_results(records, choices).join(published, on=["experiment", "method"])
+    for record in records:
+        for name in choices if record.spec.sampler != FIXED else ():
+            if name not in (ORACLE, FIXED, AVERAGE, *record.rules):
+                _log.warning(
+                    "%s on %s: no row of %s, which the method allows no value of", record.method, record.pair, name
+                )
     places = {(one.pair, one.spec.variant): place for place, one in enumerate(records)}
     rows = table[table["choice"].isin(choices)].to_dict("records")
     rows.sort(key=lambda row: (places[row["experiment"], row["method"]], choices.index(row["choice"])))
