@@ -35,7 +35,7 @@ def _source_cv(context: RuleContext) -> Scorer:
 def _importance_weighted_cv(context: RuleContext) -> Scorer:
     task, predict = context.task, held_out_codes(context)
     span = Span.of(task.X, task.X_target)
-    weights = kliep(span.source, span.target)
+    weights, _ = kliep(span.source, span.target)
 
     def values(outcomes: Sequence[Outcome]) -> Array:
         hits: Array = (predict(outcomes) == task.y) @ weights / weights.sum()
