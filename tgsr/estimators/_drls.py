@@ -63,7 +63,8 @@ class DRLSClassifier(SweepClassifier):
     n_iter_ : int
     converged_ : bool
         Whether the iteration stopped by itself and, which its rule does not ask for, near the minimum: at most 5 % of
-        the objective at P = 0 above it. Otherwise ``fit`` warns (`sklearn.exceptions.ConvergenceWarning`).
+        the objective at P = 0 above it. Otherwise ``fit`` warns (`sklearn.exceptions.ConvergenceWarning`). The
+        published tolerance settles scores to about 1e-4: of closer ones the label is open.
     """
 
     def __init__(self, lam: float = 1.0, mu: float = 0.1) -> None:
