@@ -112,11 +112,9 @@ def _delimiter(head: list[str], names: Collection[str]) -> str:
         headers = {mark: [{cell.lower() for cell in line.cells} for line in lines] for mark, lines in divided.items()}
         return next((mark for mark in _DELIMITERS if any(set(names) <= cells for cells in headers[mark])), ",")
     fitting = [mark for mark in _DELIMITERS if _is_even(divided[mark])]
-    others = [mark for mark in fitting if mark != ","] or [_BLANKS] * _is_even(divided[_BLANKS])
-    if "," in fitting and len(others) == 1:
-        cells = [cell for line in divided[others[0]] for cell in line.cells if "," in cell]
-        if all(number(cell, comma=True) is not None for cell in cells):
-            fitting.remove(",")  # all commas are decimal ones
+    others = [cell for mark in fitting if mark != "," for line in divided[mark] for cell in line.cells if "," in cell]
+    if len(fitting) == 2 and "," in fitting and all(number(cell, comma=True) is not None for cell in others):
+        fitting.remove(",")  # all commas are decimal ones
     if len(fitting) > 1:
         shown = " and ".join(map(repr, fitting))
         raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
