@@ -118,6 +118,7 @@ def found(sep: str, *names: str, quoting: int = csv.QUOTE_MINIMAL, largest: floa
 @found("\t", "a", "a\t", "")
 @found("\t", "a b", "c", "")
 @found(" ", "a b", "c")
+@found(" ", "a", clip=[""] * 4)
 @found(" ", "a", "", subject=["x"] * 4, label=[""] * 4, clip=["x"] * 4)
 @found(";", "a,")
 @found(";", "sep=;", "b")
