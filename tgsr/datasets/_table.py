@@ -120,10 +120,10 @@ def _delimiter(head: list[str], names: Collection[str]) -> str:
         raise DataError(f"{shown} both divide its lines evenly; write a line sep={fitting[-1]} before all others")
     if fitting:
         return fitting[0]
+    alone = [line.cells for line in divided[_BLANK] if not line.marked]
+    if len(set(map(len, alone))) == 1 < len({tuple(map(bool, cells)) for cells in alone}):
+        raise DataError("some cells between its blanks may be empty; write it with another delimiter")
     if _is_even(divided[_BLANKS]):
-        alone = [line.cells for line in divided[_BLANK] if not line.marked]
-        if len(set(map(len, alone))) == 1 < len({tuple(map(bool, cells)) for cells in alone}):
-            raise DataError("some cells between its blanks may be empty; write it with another delimiter")
         return _BLANKS
     return max(_DELIMITERS, key=lambda mark: max((len(line.cells) for line in divided[mark]), default=0))
 
