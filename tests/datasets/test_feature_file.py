@@ -19,7 +19,7 @@ from tgsr.datasets import (
     load_pair,
     save_features,
 )
-from tgsr.datasets import _dataset as dataset_module
+from tgsr.datasets import dataset as dataset_module
 from tgsr.errors import DataError, MissingDataError
 
 

@@ -178,7 +178,8 @@ def test_the_command_prints_the_good_clips_and_ends_with_status_1(
     good = load_clips("CASME2", raw).clips[0].path
     arguments = ["predict", "--model", "models:/x@champion", "--home", str(tmp_path), str(faceless), str(good)]
     drawn: list[tuple[int, ...]] = []
-    monkeypatch.setattr("tgsr.cli.predict._save_overlay", lambda model, frame, path: drawn.append(frame.shape))
+    monkeypatch.setattr("tgsr.reports._masks.draw_mask", lambda strengths, grouping, frame: drawn.append(frame.shape))
+    monkeypatch.setattr("tgsr.reports.style.save_figure", lambda figure, path: None)
     result = CliRunner().invoke(cli, [*arguments, "--overlay", str(tmp_path / "x.png")])
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)

@@ -19,7 +19,7 @@ from tgsr.datasets import import_features, load_pair
 from tgsr.estimators import METHODS, TaskShape, expand_grid, prepare_sweep
 from tgsr.evaluation import mask_target
 from tgsr.protocols import get_experiment
-from tgsr.solvers import _sparse_regression
+from tgsr.solvers import sparse_regression
 
 TIE = {"TGSR": 1e-4, "DRLS": 2e-4}
 """Both iterations are published with a tolerance, which settles scores to this: of closer ones the label is open."""
@@ -57,8 +57,8 @@ def compare_tolerances(monkeypatch, name, X, y, X_target, groups, n_cells, publi
         tighter.setattr("tgsr.estimators._kernel_svm._TOL", 1e-9)
         tighter.setattr("tgsr.solvers.quadratic._QP_TOL", 1e-13)
         tighter.setattr("tgsr.solvers.quadratic._GAP", 1e-14)
-        schedule = partial(_sparse_regression.Schedule, tol=_sparse_regression.Schedule.tol / 1000)
-        tighter.setattr(_sparse_regression, "Schedule", schedule)
+        schedule = partial(sparse_regression.Schedule, tol=sparse_regression.Schedule.tol / 1000)
+        tighter.setattr(sparse_regression, "Schedule", schedule)
         tight = outcomes(settled, **({"tol": defaults["tol"] / 1000} if "tol" in defaults else {}))
     found = Compared(len(grid), len(settled))
     for one, reference in zip(usual, tight, strict=True):

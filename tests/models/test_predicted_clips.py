@@ -17,7 +17,7 @@ from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.models.prediction import first_frame, predict_clips
 from tgsr.models.registered import Header, RegisteredModel
-from tgsr.preprocessing import _pipeline
+from tgsr.preprocessing import pipeline
 from tgsr.protocols import CLASS_NAMES
 
 SETTINGS = ExtractionSettings(size=32, n_frames=8, crop="none")
@@ -86,7 +86,7 @@ def test_a_list_says_whether_the_face_is_looked_for_and_else_the_model(
     root: Path, trained: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cropped: list[int] = []
-    monkeypatch.setattr(_pipeline, "crop_face", lambda clip: (cropped.append(len(clip)), clip)[1])
+    monkeypatch.setattr(pipeline, "crop_face", lambda clip: (cropped.append(len(clip)), clip)[1])
     monkeypatch.setattr("tgsr.preprocessing.crop_face", lambda clip: (cropped.append(len(clip)), clip)[1])
     (root / "clips.csv").write_text("clip,onset,offset,cropped\nday/session,1,5,no\nday/session,1,6,yes\nsingle,,,\n")
     model = Loaded(trained)
