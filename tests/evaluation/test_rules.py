@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import sklearn
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -261,6 +262,7 @@ class Fitted:
         return self.model.predict_proba(X)
 
 
+@sklearn.config_context(enable_metadata_routing=True)  # skada needs it, and would turn it on for all other tests
 def test_entropy_equals_skadas():
     metrics = pytest.importorskip("skada.metrics", reason="pip install -e '.[oracles]' for skada")
     task = make_task()
