@@ -20,13 +20,9 @@ _NUMBER = re.compile(r"(?:(?<![^\W_])(-))?(\d+)(?:[.,](\d+))?")
 def number_frames(paths: Sequence[Path]) -> dict[Path, Decimal]:
     """The frames in the order of the last number in their names, each with that number.
 
-    ``0.5``, ``0.54``, ``1`` are decimals; ``take1.9``, ``take1.10`` count the frames of take 1.
-
-    Raises
-    ------
-    DataError
-        If an image has no number in its name, two have the same, or one is called unlike the others (a copy such as
-        ``img60 (1).jpg``, whose number is 1), or the numbers can be read in two ways: the order would be a guess.
+    ``0.5``, ``0.54``, ``1`` are decimals; ``take1.9``, ``take1.10`` count the frames of take 1. It is a `DataError` if
+    an image has no number in its name, two have the same, one is called unlike the others (a copy such as
+    ``img60 (1).jpg``, whose number is 1), or the numbers can be read in two ways: the order would be a guess.
     """
     found = {path: _last_number(path) for path in paths}
     _check_names(found)

@@ -56,14 +56,9 @@ def read_image(path: Path) -> Image:
 def read_images(path: Path, notes: list[str] | None = None) -> list[Image]:
     """Read all pictures of an image file as grey, each of shape (height, width).
 
-    ``notes`` takes a remark where an animation's pictures are not shown for equally long.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If it is empty, damaged or no image, or has more than 8 bits a channel or 16 million pixels.
+    ``notes`` takes a remark where an animation's pictures are not shown for equally long. A file that is not there is a
+    `MissingDataError`; one that is empty, damaged or no image, or has more than 8 bits a channel or 16 million pixels,
+    a `DataError`.
     """
     try:
         if path.exists() and not path.is_file():

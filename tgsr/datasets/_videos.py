@@ -32,15 +32,9 @@ _DEEP = re.compile(
 def read_video(path: Path, first: int = 1, last: int | None = None, notes: list[str] | None = None) -> list[Image]:
     """Read frames ``first`` to ``last`` (counted from 1, both included; by default all) of a video as grey images.
 
-    ``notes`` takes remarks: on a frame rate that varies, on frames that are there and not shown.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataError
-        If it cannot be opened, is damaged, has no such frames or too many, has grey or RGB values of more than 8 bits,
-        or ends well before the number of frames that it announces.
+    ``notes`` takes remarks: on a frame rate that varies, on frames that are there and not shown. A file that is not
+    there is a `MissingDataError`; one that cannot be opened, is damaged, has no such frames or too many, has grey or
+    RGB values of more than 8 bits, or ends well before the number of frames that it announces, a `DataError`.
     """
     import cv2
 

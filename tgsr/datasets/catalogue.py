@@ -115,11 +115,8 @@ def load_found(found: Found, beside: Sequence[Found] = ()) -> FeatureDataset:
 def check_clash(dataset: FeatureDataset, given: str, path: Path) -> None:
     """Refuse to write a database where its folder has another one of that name, in whatever spelling.
 
-    Raises
-    ------
-    ProtocolError
-        If another file of the folder holds it; or ``path`` itself does, with other content, and ``given`` (how the user
-        spelt the name) is not its name: ``nir`` of one's own must not replace SMIC_NIR.
+    It is a `ProtocolError` if another file of the folder holds it; or if ``path`` itself does, with other content, and
+    ``given`` (how the user spelt the name) is not its name: ``nir`` of one's own must not replace SMIC_NIR.
     """
     for entry in find_databases(path.parent) if path.parent.is_dir() else []:
         if entry.format != "features" or entry.name.casefold() != dataset.name.casefold():

@@ -106,14 +106,9 @@ def is_film(clip: Clip) -> bool:
 def read_frames(clip: Clip, notes: list[str] | None = None) -> list[Image]:
     """Read the frames of a clip, grey, each of the same shape (height, width).
 
-    ``notes`` takes remarks: on a frame rate that varies, on frames of a video that are not shown.
-
-    Raises
-    ------
-    MissingDataError
-        If a file is not there.
-    DataError
-        If a file cannot be read or shows one grey value only; if sizes are mixed; if there are fewer than two frames.
+    ``notes`` takes remarks: on a frame rate that varies, on frames of a video that are not shown. A file that is not
+    there is a `MissingDataError`; one that cannot be read or shows one grey value only, mixed sizes, and fewer than two
+    frames are a `DataError`.
     """
     if clip.video is None:
         frames, names = _read_files(clip, notes)
