@@ -165,8 +165,9 @@ def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """Write a module of one's own, and entry points: ``own("mine", "RULE = …", {"tgsr.rules": "r = mine:RULE"})``."""
+    written = []
 
     def write(name: str, text: str, entry_points: Mapping[str, str] | None = None) -> str:
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
@@ -178,9 +179,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
             (folder / "entry_points.txt").write_text("\n".join(groups))
         monkeypatch.syspath_prepend(str(tmp_path))
         sys.modules.pop(name, None)
+        written.append(name)
         return name
 
-    return write
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

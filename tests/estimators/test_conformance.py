@@ -24,7 +24,7 @@ from tgsr.evaluation import mask_target
 
 def small(method: Method) -> TransferClassifier:
     """The method with settings that fit a handful of features and seconds."""
-    settings = {"TGSR": {"kappa": 1, "xi": 0.0}, "STM": {"max_iter": 2}}
+    settings = {"TGSR": {"kappa": 1, "xi": 0.0}, "STM": {"max_iter": 2}, "IW-SVM": {"width": 5.0}}
     return method.estimator().set_params(**settings.get(method.name, {}))
 
 

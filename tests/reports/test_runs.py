@@ -12,7 +12,7 @@ import pytest
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError, ParameterError, TrackingError
-from tgsr.reports import log_report, log_study_page, render_study, report_studies, write_report
+from tgsr.reports import FIGURES, log_report, log_study_page, render_study, report_studies, write_report
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_study
 from tgsr.tracking.client import open_client, search_runs
@@ -63,8 +63,13 @@ def test_a_finished_study_has_its_page_with_the_consensus(
 
 
 def test_reports_go_onto_their_runs_and_have_every_study(
-    config: TrackingConfig, studies: dict[str, StudyRecord], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    config: TrackingConfig,
+    studies: dict[str, StudyRecord],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tgsr.reports._figures.FIGURES", FIGURES[1:2])
     with caplog.at_level(logging.INFO, "tgsr"):
         page = report_studies(config, tmp_path)
     assert caplog.text.count(PAGE) == 2

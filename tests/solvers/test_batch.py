@@ -89,7 +89,7 @@ def test_what_else_is_in_the_batch_does_not_change_a_bit(n_source, n_classes, mo
             np.testing.assert_array_equal(other.target_decisions, reference.target_decisions)
 
 
-@pytest.mark.parametrize("kernels", ["Haswell", pytest.param("Nehalem", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kernels", [pytest.param(name, marks=pytest.mark.faults) for name in ("Haswell", "Nehalem")])
 def test_nor_does_it_with_the_kernels_of_other_processors(kernels):
     """OpenBLAS has kernels that treat the last columns of a product apart: here those of older x86 processors."""
     test = f"{__file__}::{test_what_else_is_in_the_batch_does_not_change_a_bit.__name__}[57-3]"

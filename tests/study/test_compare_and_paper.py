@@ -200,7 +200,7 @@ def test_all_pairs_of_a_folder_in_one_go_and_run_again_nothing_is_added(make_opt
     assert {len(client.search_model_versions(f"name='{name}'")) for name in versions} == {1}
 
 
-def test_by_the_oracle_the_models_have_its_alias(make_options, data_folder):
+def test_by_the_oracle_the_models_have_its_alias(make_options, data_folder, no_figures):
     pairs = choose_pairs(data_folder, "V-N", None, None)
     options = make_options(choose="oracle")
     for _ in range(2):  # a single trial's model is not registered again
