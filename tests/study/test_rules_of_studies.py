@@ -33,6 +33,7 @@ def histories(database) -> pd.DataFrame:
     """Points of rules' values by run and key, read without MLflow."""
     query = "SELECT run_uuid, key, count(*) AS points FROM {} WHERE key LIKE 'rules.%' GROUP BY 1, 2 ORDER BY 1, 2"
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        connection.execute("BEGIN")  # both tables as of one moment, while somebody writes
         tables = [pd.read_sql(query.format(name), connection) for name in ("metrics", "latest_metrics")]
     pd.testing.assert_frame_equal(*tables)
     return tables[0]

@@ -180,7 +180,11 @@ def _has_hole(data: bytes) -> bool:
 
 
 def _is_truncated(data: bytes) -> bool:
-    """Whether a file is empty, or a JPEG or GIF that ends early; of other kinds the decoders say it."""
+    """Whether a file is empty, or a JPEG, GIF or BMP that ends early; of other kinds the decoders say it."""
     if data.startswith(b"\xff\xd8"):  # the end marker must follow the last scan's start
         return data.rfind(b"\xff\xd9") < max(data.rfind(b"\xff\xda"), 2)
+    if data.startswith(b"BM") and len(data) >= 54:  # OpenCV reads what is there, and black below
+        start, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
+        bits, compression = int.from_bytes(data[28:30], "little"), int.from_bytes(data[30:34], "little")
+        return compression == 0 and len(data) < start + (width * bits + 31) // 32 * 4 * abs(height)
     return not data or (data.startswith(b"GIF8") and not data.rstrip(b"\0").endswith(b";"))
