@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from tgsr.cli import cli
 from tgsr.datasets import DatabasePair
 from tgsr.errors import TrackingError
 from tgsr.tracking.client import ensure_experiment, experiment_ids, open_client, search_runs
@@ -198,9 +200,14 @@ def test_a_home_folder_elsewhere_than_its_results_is_refused_in_one_line_with_th
     shutil.copytree(before, after) if how == "copied" else before.rename(after)
     config = resolve_config(after)
     client = open_client(config.tracking_uri)
-    with pytest.raises(TrackingError, match="tgsr relocate --home") as caught:
-        ensure_experiment(client, "tgsr/V-N", config)
-    assert "\n" not in str(caught.value)
+    for ask in (lambda: experiment_ids(client), lambda: ensure_experiment(client, "tgsr/V-N", config)):
+        with pytest.raises(TrackingError, match="tgsr relocate --home") as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+    for arguments in (["trials"], ["register"], ["report"], ["predict", "--model", "models:/m@champion", "clip"]):
+        result = CliRunner().invoke(cli, [*arguments, "--home", str(after)])
+        assert result.exit_code == 1
+        assert "tgsr relocate --home" in result.output
     assert str(before / "mlruns") in str(caught.value)
     assert str(after) in str(caught.value)
     # whoever keeps artifacts there on purpose says so

@@ -154,15 +154,15 @@ def ensure_experiment(client: MlflowClient, name: str, config: TrackingConfig) -
                 f"the MLflow experiment {name!r} was deleted; restore it with "
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or use another home folder"
             )
-        _check_location(str(found.artifact_location), name, config)
+        _check_location(str(found.artifact_location), name, client.tracking_uri)
         return str(found.experiment_id)
 
     return retry(find_or_create)
 
 
-def _check_location(location: str, name: str, config: TrackingConfig) -> None:
-    """A home folder that was copied or moved still names its old place: nothing is written there unasked."""
-    folder, database = local_artifact_folder(location), sqlite_path(config.tracking_uri)
+def _check_location(location: str, name: str, tracking_uri: str) -> None:
+    """A home folder that was copied or moved still names its old place: nothing is written or read there unasked."""
+    folder, database = local_artifact_folder(location), sqlite_path(tracking_uri)
     if folder is None or database is None or "TGSR_ARTIFACT_ROOT" in os.environ:
         return
     old, ours, rest = folder.as_posix().rpartition(f"/{ARTIFACTS}/{name}")
@@ -175,11 +175,19 @@ def _check_location(location: str, name: str, config: TrackingConfig) -> None:
 
 
 def experiment_ids(client: MlflowClient, prefix: str = "tgsr/") -> list[str]:
-    """Ids of all active experiments whose name begins so, however many there are."""
+    """Ids of all active experiments whose name begins so, however many there are.
+
+    Raises
+    ------
+    TrackingError
+        If the home folder was copied or moved, so that their files are looked for in its old place.
+    """
     found, token = [], None
     while True:
         page = client.search_experiments(max_results=_PAGE, filter_string=f"name LIKE '{prefix}%'", page_token=token)
-        found += [str(one.experiment_id) for one in page]
+        for one in page:
+            _check_location(str(one.artifact_location), one.name, client.tracking_uri)
+            found.append(str(one.experiment_id))
         token = page.token or None
         if token is None:
             return found
