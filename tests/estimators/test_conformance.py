@@ -184,6 +184,23 @@ def test_a_pipeline_that_is_asked_to_transforms_the_target(name):
     np.testing.assert_array_equal(model.predict(X_target), scaled.predict(scaler.transform(X_target)))
 
 
+def test_a_search_over_a_pipeline_has_the_whole_target_transformed_in_each_fold():
+    X, y, X_target, _ = blobs(n_source=18, n_target=18)
+    seen = []
+
+    class Watching(METHODS["SA"].estimator):
+        def _fit(self, X, codes, X_target):
+            seen.append(X_target.copy())
+            return super()._fit(X, codes, X_target)
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        method = Watching(n_components=2).set_fit_request(X_target=True)
+        model = make_pipeline(StandardScaler(), method, transform_input=["X_target"])
+        GridSearchCV(model, {}, cv=3).fit(X, y, X_target=TargetSamples(X_target))
+    assert {len(target) for target in seen} == {18}
+    np.testing.assert_array_equal(seen[-1], StandardScaler().fit(X).transform(X_target))
+
+
 @each_method
 def test_inputs_are_left_alone_and_the_fit_is_repeatable(method):
     arrays = blobs()[:3]

@@ -66,7 +66,6 @@ def command(database: str, root: Path | None, imported: Path | None, out: Path, 
         raise click.BadParameter(f"{out}: name a file that ends in {SUFFIX}, or a folder", param_hint="--out")
     if imported is not None and root is None:
         dataset = import_features(imported, database, given["label_map"], label=given["label"], drop=given["drop"])
-        click.echo(f"{_summary(dataset, 'rows')}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
     elif root is not None and imported is None and not (given["label"] or given["drop"]):
         dataset = _extract(database, root, given)
     else:
@@ -75,6 +74,8 @@ def command(database: str, root: Path | None, imported: Path | None, out: Path, 
         )
     path = out if out.suffix == ".npz" else out / f"{dataset.name}{SUFFIX}"
     check_clash(dataset, database, path)
+    if imported is not None:
+        click.echo(f"{_summary(dataset, 'rows')}; {dataset.X.shape[1]} features in {dataset.n_groups} groups")
     try:
         save_features(dataset, path)
     except OSError as error:

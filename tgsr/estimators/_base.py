@@ -36,8 +36,9 @@ __all__ = ["Array", "Codes", "Fitted", "SweepClassifier", "TargetSamples", "Tran
 class TargetSamples:
     """Unlabelled target samples that scikit-learn's searches hand on whole.
 
-    Cross-validation slices every fit argument with as many rows as ``X``. This has no length and no shape, so that it
-    is passed on as it is: ``GridSearchCV(model, grid).fit(X, y, X_target=TargetSamples(X_target))``.
+    Cross-validation slices every fit argument with as many rows as ``X``. This states no number of rows, so that it is
+    passed on as it is: ``GridSearchCV(model, grid).fit(X, y, X_target=TargetSamples(X_target))``. A pipeline that is
+    asked to transform ``X_target`` reads it as the array that it holds.
 
     Parameters
     ----------
@@ -46,6 +47,14 @@ class TargetSamples:
 
     def __init__(self, X: npt.ArrayLike) -> None:
         self.X = X
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """−1 rows, which scikit-learn never finds equal to those of ``X``, and the features."""
+        return (-1, *np.shape(self.X)[1:])
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.X, dtype=dtype, copy=copy)
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):
