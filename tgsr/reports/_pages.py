@@ -20,7 +20,6 @@ from tgsr.evaluation.remarks import (
     REMEDY,
     choice_remarks,
     one_class_remark,
-    regression_remark,
     show_settings,
     solver_remark,
 )
@@ -175,9 +174,7 @@ def _remarks(view: StudyView) -> list[str]:
         return []
     n_groups = spec.shape.n_groups if spec.grouping else None
     found = choice_remarks(view.record.table, view.choice, sampler=spec.sampler, n_groups=n_groups)
-    crowded = regression_remark(
-        {**spec.fixed, **view.choice.settings}, spec.shape.n_source, view.record.n_features, spec.shape.n_groups
-    )
+    crowded = view.record.regression_remark(view.choice.settings)
     return [*found, *([crowded] if crowded else [])]
 
 

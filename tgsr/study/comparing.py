@@ -16,7 +16,7 @@ from tgsr.errors import MissingDataError, ParameterError
 from tgsr.estimators.methods import METHODS, get_method
 from tgsr.evaluation.choice import ORACLE
 from tgsr.evaluation.paper import published_results
-from tgsr.evaluation.remarks import regression_remark, solver_remark
+from tgsr.evaluation.remarks import solver_remark
 from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
 from tgsr.reports import AVERAGE, FIXED, collect_results
 from tgsr.study.options import RunOptions
@@ -166,8 +166,9 @@ def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
     places = {(one.pair, one.spec.variant): place for place, one in enumerate(records)}
     rows = table[table["choice"].isin(choices)].to_dict("records")
     rows.sort(key=lambda row: (places[row["experiment"], row["method"]], choices.index(row["choice"])))
+    studies = {record.run_id: record for record in records}
     for row in rows:
-        row["remark"] = _remarks(next(one for one in records if one.run_id == row["study"]), row)
+        row["remark"] = _remarks(studies[row["study"]], row)
     unused = {mark for mark in ("partial", "remark", "generated") if not any(row[mark] for row in rows)}
     columns = [*_COLUMNS, "partial", "remark", *published, "generated"]
     return pd.DataFrame(rows, columns=[name for name in columns if name not in unused])
@@ -175,11 +176,10 @@ def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
 
 def _remarks(record: StudyRecord, row: Mapping[Any, Any]) -> str:
     """What must be said of a row: one class for all, what did not converge, what nothing regularises."""
-    spec, choice = record.spec, row["choice"]
-    settings = {**spec.fixed, **json.loads(row["params"])}
+    choice = row["choice"]
     remarks = (
         row["remark"],
         solver_remark(record.table, None if choice in (FIXED, AVERAGE) else record.choose(choice)),
-        regression_remark(settings, spec.shape.n_source, record.n_features, spec.shape.n_groups),
+        record.regression_remark(json.loads(row["params"])),
     )
     return "; ".join(remark for remark in remarks if remark)

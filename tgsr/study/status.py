@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tgsr.evaluation.choice import ORACLE, SCORE
 from tgsr.evaluation.metrics import METRICS
-from tgsr.evaluation.remarks import REMEDY, one_class_remark, regression_remark, solver_remark
+from tgsr.evaluation.remarks import REMEDY, one_class_remark, solver_remark
 from tgsr.tracking.client import open_client
 from tgsr.tracking.config import TrackingConfig
 from tgsr.tracking.lock import lock_holder
@@ -28,13 +28,11 @@ def result_lines(record: StudyRecord, by: str) -> list[str]:
     consensus = record.metrics.get(f"{SCORE}.consensus")
     if consensus is not None and by == record.tags.get(Tag.CHOOSE):
         lines.append(f"the best twentieth averaged: {METRICS[SCORE].describe(consensus)}; `tgsr register` takes this")
-    spec = record.spec
-    settings, size = {**spec.fixed, **choice.settings}, (spec.shape.n_source, record.n_features, spec.shape.n_groups)
     one_class = one_class_remark(choice.row["predictions"], record.classes[0])
     unsolved = solver_remark(record.table, choice)
     remarks = (
         one_class and f"it {one_class}",
-        regression_remark(settings, *size),
+        record.regression_remark(choice.settings),
         unsolved and f"{unsolved}: {REMEDY}",
     )
     return [*lines, *(f"note: {remark}" for remark in remarks if remark)]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tgsr.errors import MissingDataError, TrackingError
 from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, RULE, SCORE, Choice, choose, names_of
 from tgsr.evaluation.metrics import METRICS
+from tgsr.evaluation.remarks import regression_remark
 from tgsr.evaluation.rules import ALWAYS, DEFAULT
 from tgsr.tracking._bulk import connect, query_trials
 from tgsr.tracking._files import parse_coefficients
@@ -29,7 +30,8 @@ from tgsr.trials.spec import StudySpec
 from tgsr.trials.trial import decode_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+    from typing import Any
 
     import pandas as pd
     from mlflow import MlflowClient
@@ -178,11 +180,12 @@ class StudyRecord:
         facts |= {"preprocess": spec.preprocess, "seed": str(spec.seed)}
         return facts | {"code": self.tags.get(Tag.CODE_VERSION, ""), "MLflow run": self.run_id}
 
-    @property
-    def n_features(self) -> float:
-        """Features of a sample; infinity where the store does not say."""
-        source = self._datasets.get("source")
-        return float(np.prod(json.loads(source.schema)["features"])) if source and source.schema else np.inf
+    def regression_remark(self, settings: Mapping[str, Any]) -> str:
+        """What `tgsr.evaluation.remarks.regression_remark` says of settings in this study; empty if nothing."""
+        spec, source = self.spec, self._datasets.get("source")
+        # features of a sample; infinity where the store does not say
+        n_features = float(np.prod(json.loads(source.schema)["features"])) if source and source.schema else np.inf
+        return regression_remark({**spec.fixed, **settings}, spec.shape.n_source, n_features, spec.shape.n_groups)
 
     def artifact(self, name: str, trial: str | None = None) -> bytes | None:
         """A file of the study's run, or of that of one of its trials (a run id); None if there is none."""
