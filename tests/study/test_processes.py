@@ -130,7 +130,7 @@ def test_stopped_at_any_moment_the_same_command_ends_with_the_same_table(
     found, expected = (table_of(make_options(name)) for name in ("home", "undisturbed"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
     matrices = [
-        sorted(path.read_bytes() for path in make_options(name).config.home.glob("mlruns/**/coefficients.npz"))
+        sorted(path.read_bytes() for path in make_options(name).config.home.glob("mlruns/**/coefficients.npy"))
         for name in ("home", "undisturbed")
     ]
     assert len(matrices[0]) == 30

@@ -171,7 +171,7 @@ def test_an_interrupted_study_ends_like_an_undisturbed_one(
     assert [record.status for record in list_studies(client)] == ["FINISHED"]
     if "kappa" in study.choose().settings:
         matrices = [
-            read_artifact(_client(make_options(home)), done.choose().row["run_id"], "coefficients.npz")
+            read_artifact(_client(make_options(home)), done.choose().row["run_id"], "coefficients.npy")
             for home, done in (("whole", whole), ("stopped", study))
         ]
         assert matrices[0] == matrices[1]
@@ -201,12 +201,12 @@ def test_deleted_runs_stay_deleted_until_they_are_asked_for(make_spec, make_opti
 def test_a_trial_that_has_lost_its_matrix_is_run_again(make_spec, make_options, small_pair, tmp_path):
     options = make_options()
     study = run_study(make_spec(), small_pair, options)
-    path = next(tmp_path.glob(f"home/mlruns/**/{study.table['run_id'][5]}/artifacts/coefficients.npz"))
+    path = next(tmp_path.glob(f"home/mlruns/**/{study.table['run_id'][5]}/artifacts/coefficients.npy"))
     content = path.read_bytes()
     path.unlink()
     again = run_study(make_spec(), small_pair, options)
     _same(again.table, study.table)
-    found = list(tmp_path.glob(f"home/mlruns/**/{again.table['run_id'][5]}/artifacts/coefficients.npz"))
+    found = list(tmp_path.glob(f"home/mlruns/**/{again.table['run_id'][5]}/artifacts/coefficients.npy"))
     assert [entry.read_bytes() for entry in found] == [content]
 
 
@@ -227,7 +227,7 @@ def test_a_second_coordinator_is_refused_and_told_who_works(make_spec, make_opti
 def test_matrices_can_be_left_out(make_spec, make_options, small_pair):
     options = make_options(matrices="none")
     study = run_study(make_spec(), small_pair, options)
-    assert list(options.config.home.glob("mlruns/**/coefficients.npz")) == []
+    assert list(options.config.home.glob("mlruns/**/coefficients.npy")) == []
     assert len(list(options.config.home.glob("mlruns/**/regions.json"))) == 12
     assert study.record.coefficients(study.choose().row["run_id"]) is None
 
@@ -238,7 +238,7 @@ def test_threads_do_not_change_a_byte_of_any_matrix_or_a_value(make_spec, make_o
         options = make_options(f"jobs-{jobs}", jobs=jobs)
         study = run_study(make_spec(), small_pair, options)
         client, runs = _client(options), study.table["run_id"]
-        matrices.append([read_artifact(client, run_id, "coefficients.npz") for run_id in runs])
+        matrices.append([read_artifact(client, run_id, "coefficients.npy") for run_id in runs])
         tables.append(study.table)
     assert len(matrices[0]) == 12
     assert matrices[0] == matrices[1]

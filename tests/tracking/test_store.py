@@ -308,8 +308,8 @@ def test_a_run_that_the_client_reads_otherwise_than_meant_ends_bulk_writing(
 ) -> None:
     right = _bulk.BulkWriter._rows
 
-    def wrong(self: Any, run_id: str, trial: Trial, files: Any) -> Any:
-        run, metrics, latest, params, tags = right(self, run_id, trial, files)
+    def wrong(self: Any, run_id: str, trial: Trial) -> Any:
+        run, metrics, latest, params, tags = right(self, run_id, trial)
         return run, metrics, latest, params[1:], tags
 
     monkeypatch.setattr(_bulk.BulkWriter, "_rows", wrong)
@@ -356,8 +356,8 @@ def test_the_table_tells_what_was_written_with_its_types(world: World) -> None:
     np.testing.assert_array_equal(world.record.coefficients(table["run_id"][2]), TRIALS[2].coef)
     np.testing.assert_array_equal(world.record.group_norms(table["run_id"][3]), TRIALS[3].group_norms)
     assert world.record.coefficients(table["run_id"][3]) is None
-    with pytest.raises(MissingDataError, match=r"no readable artifact coefficients\.npz"):
-        read_artifact(world.client, table["run_id"][3], "coefficients.npz")
+    with pytest.raises(MissingDataError, match=r"no readable artifact coefficients\.npy"):
+        read_artifact(world.client, table["run_id"][3], "coefficients.npy")
 
 
 def test_values_of_rules_are_added_to_trials_that_are_there_and_replaced(world: World) -> None:
@@ -436,8 +436,8 @@ def test_what_an_interruption_left_is_removed_and_run_again(
     assert caplog.text.count("1 trials that an interruption left unfinished are removed") == 1
     lost, cut, emptied = (world.folder(run_id) for run_id in table["run_id"])
     shutil.rmtree(lost.parent)
-    matrix = (cut / "coefficients.npz").read_bytes()
-    (cut / "coefficients.npz").write_bytes(matrix[: len(matrix) // 2])
+    matrix = (cut / "coefficients.npy").read_bytes()
+    (cut / "coefficients.npy").write_bytes(matrix[: len(matrix) // 2])
     with world.store() as store:
         assert store.deleted == set()
         assert store.table["number"].tolist() == [3]
@@ -474,7 +474,7 @@ def test_a_folder_of_artifacts_that_is_away_makes_no_trial_unfinished(world: Wor
 
 def test_a_trial_whose_matrix_is_damaged_is_run_again(world: World) -> None:
     table = world.write(*TRIALS)
-    (world.folder(table["run_id"][2]) / "coefficients.npz").write_bytes(b"cut off")
+    (world.folder(table["run_id"][2]) / "coefficients.npy").write_bytes(b"cut off")
     assert world.record.coefficients(table["run_id"][2]) is None
     again = world.write(*TRIALS)
     np.testing.assert_array_equal(world.record.coefficients(again["run_id"][2]), TRIALS[2].coef)
@@ -485,9 +485,9 @@ def test_a_full_disk_is_named_and_leaves_whole_runs_only(
 ) -> None:
     world = make_world("bulk")
     world.write(*TRIALS[:2])
-    full = OSError(28, "No space left on device", "coefficients.npz")
+    full = OSError(28, "No space left on device", "coefficients.npy")
     with monkeypatch.context() as patch:
-        patch.setattr("numpy.savez", _raise(full))
+        patch.setattr(Path, "write_bytes", _raise(full))
         with pytest.raises(TrackingError, match=r"the disk is full; free some space.*safe"):
             world.write(*TRIALS)
     with sqlite3.connect(world.config.home / "mlflow.db") as connection:
@@ -523,17 +523,17 @@ def test_settings_have_one_name_whatever_their_order_and_type() -> None:
 def test_stored_matrix_is_readable_with_numpy_alone_and_leaves_zero_blocks_out(tmp_path: Path) -> None:
     trial = TRIALS[2]
     write_trial_files(tmp_path / "trial", trial, "region")
-    path = tmp_path / "trial" / "coefficients.npz"
+    path = tmp_path / "trial" / "coefficients.npy"
     assert trial.coef is not None
-    with np.load(path, allow_pickle=False) as stored:
-        assert len(stored["rows"]) == np.count_nonzero(trial.group_norms) * 177
-        assert stored["values"].dtype == np.float64
+    stored = np.load(path, allow_pickle=False)
+    assert len(stored) == np.count_nonzero(trial.group_norms) * 177 + (trial.group_norms[-1] == 0)  # the last is there
+    assert stored["values"].dtype == np.float64
     np.testing.assert_array_equal(parse_coefficients(path.read_bytes()), trial.coef)
 
 
 def test_groups_of_one_s_own_have_numbers_and_no_picture(tmp_path: Path) -> None:
     trial = replace(TRIALS[2], group_norms=np.array([0.0, 1.0]), coef=np.ones((4, 3)))
-    assert list(write_trial_files(tmp_path, trial, "own")) == ["regions.json", "coefficients.npz"]
+    assert list(write_trial_files(tmp_path, trial, "own")) == ["regions.json", "coefficients.npy"]
 
 
 def test_mask_picture_shows_the_kept_regions_on_their_face_only() -> None:

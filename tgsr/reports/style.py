@@ -40,7 +40,9 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
         with mpl.rc_context(fname=_SHEET):
             figure = draw(*args, **kwargs)
-            figure.draw_without_rendering()
+            engine = figure.get_layout_engine()
+            if engine is not None:
+                engine.execute(figure)
             figure.set_layout_engine("none")  # laid out once, not again for every file that is made of it
             return figure
 
@@ -59,14 +61,17 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
-    """Give the figure as a file: ``kind`` is ``png`` or ``pdf``. The same figure gives the same bytes."""
+def figure_bytes(figure: Figure, kind: str, dpi: int = 150, **more: Any) -> bytes:
+    """Give the figure as a file: ``kind`` is ``png`` or ``pdf``. The same figure gives the same bytes.
+
+    ``more`` are further arguments of matplotlib's ``savefig``.
+    """
     import matplotlib as mpl
 
     undated: dict[str, Any] = dict.fromkeys(("Software",) if kind == "png" else ("CreationDate", "Creator", "Producer"))
     buffer = io.BytesIO()
     with mpl.rc_context(fname=_SHEET):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated)
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated, **more)
     return buffer.getvalue()
 
 
@@ -84,8 +89,9 @@ def as_data_uri(figure: Figure, dpi: int = 150) -> str:
     """
     from PIL import Image
 
-    with Image.open(io.BytesIO(figure_bytes(figure, "png", dpi))) as image:
+    # what is only read here need not be small
+    with Image.open(io.BytesIO(figure_bytes(figure, "png", dpi, pil_kwargs={"compress_level": 0}))) as image:
         palette = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    palette.save(buffer, format="PNG", optimize=True)
+    palette.save(buffer, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

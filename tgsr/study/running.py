@@ -26,7 +26,7 @@ from tgsr.study.loading import Study, check_storage, fill_storage
 from tgsr.study.options import RunOptions
 from tgsr.tracking.client import open_client
 from tgsr.tracking.names import Tag
-from tgsr.tracking.records import StudyRecord
+from tgsr.tracking.records import StudyRecord, with_rule
 from tgsr.tracking.runs import project_run
 from tgsr.tracking.study_store import StudyStore
 from tgsr.trials.fitter import compared_values, make_context
@@ -285,7 +285,8 @@ class _StudyJob(Job):
             if changed.any():
                 entries = zip(table["cell"][changed], values[changed], strict=True)
                 self._store.add_values({cell: {name: float(value)} for cell, value in entries})
-                table = self._store.read_table()
+                # as it would be read again, which takes seconds of a whole grid
+                table = with_rule(table, name, values)
         return table
 
 

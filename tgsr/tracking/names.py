@@ -73,8 +73,8 @@ class Tag:
     """On a study's databases: ``source`` or ``target``."""
 
 
-COEFFICIENTS = "coefficients.npz"
-"""A trial's regression matrix: ``rows``, ``values``, ``shape``."""
+COEFFICIENTS = "coefficients.npy"
+"""A trial's regression matrix without its rows of zeros: records of ``row`` and ``values``."""
 REGIONS = "regions.json"
 """A trial's region mask in numbers."""
 MASK = "regions.png"

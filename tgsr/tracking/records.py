@@ -46,6 +46,7 @@ __all__ = [
     "read_trials",
     "trial_columns",
     "trial_table",
+    "with_rule",
 ]
 
 
@@ -266,10 +267,11 @@ def read_trials(
     metrics, with `tgsr.evaluation.choice.METRIC` before their names.
     """
     import pandas as pd
+    import sqlalchemy as sa
 
     try:
         table = query_trials(connect(client.tracking_uri), run_id, tags, view, metrics=metrics)
-    except (TrackingError, pd.errors.DatabaseError):  # a server, or tables that are not as expected
+    except (TrackingError, sa.exc.DatabaseError):  # a server, or tables that are not as expected
         condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial'"
         condition += " and attributes.status = 'FINISHED'" * (view == "finished")
         kinds = {"all": "all", "finished": "active_only", "deleted": "deleted_only"}
@@ -315,6 +317,14 @@ def trial_columns(facts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         facts[["settings", "predictions"]],
     ]
     return pd.concat(parts, axis=1)
+
+
+def with_rule(table: pd.DataFrame, rule: str, values: npt.NDArray[np.float64]) -> pd.DataFrame:
+    """A table of trials with the values of a rule in its column, where `trial_columns` has it."""
+    last = ("settings", "predictions")
+    rules = sorted({RULE + rule, *(RULE + name for name in names_of(table, RULE))})
+    first = [name for name in table if name not in (*rules, *last)]
+    return table.assign(**{RULE + rule: values})[[*first, *rules, *last]]
 
 
 def read_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
