@@ -6,8 +6,8 @@
 ``cost`` runs V→N's grid (released groups) three times: untracked with scores alone, tracked with every matrix and the
 values of all rules that every trial has, and untracked again, so that the ratio does not depend on how busy the machine
 is; then the finished study once more, and with another choice. ``kills`` kills the command (SIGKILL) at random moments
-of a study of 500 cells, and then of a pass that adds a rule, starts it again, and compares the end with an undisturbed
-one.
+of a study of 4,607 cells, and then of a pass that adds a rule, starts it again, and compares the end with an
+undisturbed one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from tgsr.study import RunOptions, TrackingConfig, grid_table, make_spec, resolv
 from tgsr.study.loading import load_study
 from tgsr.tracking.client import open_client
 
-_KILLS: dict[str, list[Any]] = {"kappa": list(range(1, 86, 17)), "xi": [float(xi) for xi in XIS[:200:2]]}
+_KILLS: dict[str, list[Any]] = {"kappa": list(range(1, 86, 5)), "xi": [float(xi) for xi in XIS]}
+"""The grid of `kills`: trials are written some 256 at a time, and each kill should find some new ones and some left."""
 
 
 @click.group()
@@ -85,14 +86,18 @@ def kills(data: Path, home: Path, count: int, seed: int) -> None:
     command += ["--grouping", "released", *axes, "--home", str(killed.home)]
     open_client(killed.tracking_uri)
     for extra, key in (([], "macro_f1"), (["--rules", "source-cv"], "rules.source-cv")):
+        n_met = 0
         for kill in range(count):
+            there = _n_values(killed, key)
             process = subprocess.Popen([*command, *extra], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wanted, there = draw.randint(1, 2 * len(spec.cells()) // count), _n_values(killed, key)
-            while process.poll() is None and _n_values(killed, key) < there + wanted:
-                time.sleep(draw.random() / 20)
+            while process.poll() is None and _n_values(killed, key) == there:
+                time.sleep(0.02)
+            time.sleep(draw.random())
+            n_met += process.poll() is None
             process.kill()
             process.wait()
             click.echo(f"kill {kill + 1}: {_n_values(killed, key)} values of {key}")
+        click.echo(f"{n_met} of {count} kills met the command at work")
         subprocess.run([*command, *extra], check=True)
     drop = ["run_id", "metrics.fit_seconds"]
     table, expected = (load_study(pair="V-N", config=config).table.drop(columns=drop) for config in (killed, plain))

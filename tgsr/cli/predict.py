@@ -45,7 +45,7 @@ def command(
     from tgsr.files import check_output
     from tgsr.models import first_frame, load_model, predict_clips, predict_features
     from tgsr.reports import draw_frequency, draw_mask, save_figure
-    from tgsr.tracking.client import experiment_ids, open_client
+    from tgsr.tracking.client import open_client
     from tgsr.tracking.config import resolve_config
 
     some = [Path(clip) for clip in clips if clip]  # an entry point hands an empty one on
@@ -54,7 +54,7 @@ def command(
     out = given["out"] and check_output(given["out"], ".csv")
     uri = resolve_config(given["home"]).tracking_uri
     if not Path(model).is_dir():  # a registered model is looked up in the store
-        experiment_ids(open_client(uri, create=False))  # says it where the home folder was copied or moved
+        open_client(uri, create=False)  # says what is wrong with it
     loaded = load_model(model, trusted=given["trust"], tracking_uri=uri)
     if overlay is not None and not loaded.has_regions:
         raise ParameterError(f"--overlay: {model} keeps no regions of the face that could be drawn; leave it out")

@@ -48,7 +48,7 @@ def _packed(coef: npt.NDArray[np.float64]) -> bytes:
     kept[-1] = True
     rows = np.flatnonzero(kept)
     records = np.empty(len(rows), dtype=[("row", np.uint32), ("values", np.float64, (coef.shape[1],))])
-    records["row"], records["values"] = rows, coef[rows]
+    records["row"], records["values"] = rows, coef.take(rows, axis=0)
     file = io.BytesIO()
     np.save(file, records, allow_pickle=False)
     return file.getvalue()

@@ -38,6 +38,7 @@ T = TypeVar("T")
 _PATIENCE_SECONDS = 30.0
 _CONNECT_SECONDS = 10
 _PAGE = 1000
+_OURS = "name LIKE 'tgsr/%'"
 
 
 def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
@@ -48,7 +49,8 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     Raises
     ------
     TrackingError
-        If the server or database cannot be reached or opened, or is not there.
+        If the server or database cannot be reached or opened, or is not there; or its folder was copied or moved, so
+        that its files would be looked for in the old place.
     """
     database = sqlite_path(tracking_uri)
     if database is None:
@@ -71,7 +73,9 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
             _make_database(database)
             _write_ahead(database)
         client = mlflow.MlflowClient(tracking_uri, registry_uri=tracking_uri)
-        client.search_experiments(max_results=1)
+        for experiment in client.search_experiments(max_results=_PAGE, filter_string=_OURS):
+            if database is not None:  # elsewhere, files are not beside it
+                _check_location(str(experiment.artifact_location), experiment.name, database)
     return client
 
 
@@ -140,7 +144,7 @@ def ensure_experiment(client: MlflowClient, name: str, config: TrackingConfig) -
     Raises
     ------
     TrackingError
-        If an experiment of that name was deleted, or keeps its artifacts below another home folder: this one is a copy.
+        If an experiment of that name was deleted.
     """
     root = config.artifact_root
 
@@ -154,16 +158,15 @@ def ensure_experiment(client: MlflowClient, name: str, config: TrackingConfig) -
                 f"the MLflow experiment {name!r} was deleted; restore it with "
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or use another home folder"
             )
-        _check_location(str(found.artifact_location), name, client.tracking_uri)
         return str(found.experiment_id)
 
     return retry(find_or_create)
 
 
-def _check_location(location: str, name: str, tracking_uri: str) -> None:
+def _check_location(location: str, name: str, database: Path) -> None:
     """A home folder that was copied or moved still names its old place: nothing is written or read there unasked."""
-    folder, database = local_artifact_folder(location), sqlite_path(tracking_uri)
-    if folder is None or database is None or "TGSR_ARTIFACT_ROOT" in os.environ:
+    folder = local_artifact_folder(location)
+    if folder is None or "TGSR_ARTIFACT_ROOT" in os.environ:
         return
     old, ours, rest = folder.as_posix().rpartition(f"/{ARTIFACTS}/{name}")
     if ours and not rest and folder.resolve() != (database.parent / ARTIFACTS / name).resolve():
@@ -174,20 +177,12 @@ def _check_location(location: str, name: str, tracking_uri: str) -> None:
         )
 
 
-def experiment_ids(client: MlflowClient, prefix: str = "tgsr/") -> list[str]:
-    """Ids of all active experiments whose name begins so, however many there are.
-
-    Raises
-    ------
-    TrackingError
-        If the home folder was copied or moved, so that their files are looked for in its old place.
-    """
+def experiment_ids(client: MlflowClient) -> list[str]:
+    """Ids of all active experiments of tgsr, however many there are."""
     found, token = [], None
     while True:
-        page = client.search_experiments(max_results=_PAGE, filter_string=f"name LIKE '{prefix}%'", page_token=token)
-        for one in page:
-            _check_location(str(one.artifact_location), one.name, client.tracking_uri)
-            found.append(str(one.experiment_id))
+        page = client.search_experiments(max_results=_PAGE, filter_string=_OURS, page_token=token)
+        found += [str(one.experiment_id) for one in page]
         token = page.token or None
         if token is None:
             return found
