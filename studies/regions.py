@@ -24,10 +24,9 @@ from tqdm import tqdm
 
 from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
-from tgsr.errors import MissingDataError
+from tgsr.errors import DataError, MissingDataError
 from tgsr.estimators import TGSRClassifier
-from tgsr.evaluation import mask_target, score_batch
-from tgsr.evaluation.rules.folds import bootstrap_samples
+from tgsr.evaluation import TransferTask, mask_target, score_batch
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
@@ -36,7 +35,7 @@ from tgsr.reports import draw_frequency, save_figure
 __all__ = ["RegionStudy", "border_regions", "main", "selection_stability", "study_regions"]
 
 GROUPINGS = ("region", "released")
-_OFTEN = 0.5
+_OFTEN, _MAX_DRAWS = 0.5, 1000
 
 Array = npt.NDArray[np.float64]
 
@@ -102,6 +101,29 @@ def study_regions(
     ).rename_axis("group")
     cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy)
     return RegionStudy(cells, groups, selection_stability(refits))
+
+
+def bootstrap_samples(task: TransferTask, seed: int, n_samples: int) -> list[npt.NDArray[np.intp]]:
+    """Draw the source with replacement: whole subjects where they are known, else samples within each class.
+
+    Raises
+    ------
+    DataError
+        If draws of subjects nearly always lack a class.
+    """
+    rng = np.random.default_rng(seed)
+    if task.subjects is None:
+        members = [np.flatnonzero(task.y == code) for code in np.unique(task.y)]
+        return [np.concatenate([rng.choice(part, len(part)) for part in members]) for _ in range(n_samples)]
+    people = [np.flatnonzero(task.subjects == subject) for subject in np.unique(task.subjects)]
+    drawn = []
+    for _ in range(_MAX_DRAWS):
+        sample = np.concatenate([people[index] for index in rng.integers(len(people), size=len(people))])
+        if set(task.y[sample]) == set(task.y):
+            drawn.append(sample)
+        if len(drawn) == n_samples:
+            return drawn
+    raise DataError("draws of the source's subjects lack a class; use a source with more subjects in each class")
 
 
 def selection_stability(kept: npt.NDArray[np.bool_]) -> float:

@@ -2,17 +2,15 @@
 
 The grids are those that reproduce the published rows where these are known (see this folder's README.md); on features
 of another layout they also search C, which is 1 in the published ones. Methods from elsewhere are found by an entry
-point of the group ``tgsr.methods``, or by ``package.module:Class``.
+point of the group ``tgsr.methods`` (a class, or a `Method`), or by ``package.module:Class``.
 """
 
 from __future__ import annotations
 
 import itertools
-import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
@@ -34,12 +32,10 @@ from tgsr.estimators._tca import TCAClassifier
 from tgsr.estimators._tgsr import TGSRClassifier
 from tgsr.estimators._tkl import TKLClassifier
 from tgsr.estimators._tsrg import TSRGClassifier
+from tgsr.plugins import resolve
 from tgsr.protocols import N_REGIONS, XIS
 
-__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
-
-ENTRY_POINTS = "tgsr.methods"
-"""The group of entry points by which installed packages offer methods: classes, or `Method`."""
+__all__ = ["METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
 
 Grid = list[dict[str, list[Any]]]
 Distributions = dict[str, BaseDistribution]
@@ -241,9 +237,7 @@ METHODS: dict[str, Method] = {
 
 
 def get_method(name: str) -> Method:
-    """Find a method: one of the ten in any case, or an entry point, or ``package.module:Class``.
-
-    Hyphens may be left out.
+    """Find a method: one of the ten in any case, or an entry point, or ``package.module:Class``; see `tgsr.plugins`.
 
     A class of one's own may declare what is searched in class attributes: ``param_grid`` (a dict or a list of dicts),
     ``param_distributions`` (a dict) or callables that make them of a `TaskShape`, and ``defaults`` (a dict). None is
@@ -254,25 +248,8 @@ def get_method(name: str) -> Method:
     ParameterError
         If there is no such method, or it cannot be imported.
     """
-    wanted = _plain(name)
-    for method in METHODS.values():
-        if _plain(method.name) == wanted:
-            return method
-    for entry in entry_points(group=ENTRY_POINTS):
-        if _plain(entry.name) == wanted:
-            found = entry.load()
-            return found if isinstance(found, Method) else _own_method(entry.name, found)
-    if ":" not in name:
-        raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
-    try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
-    return _own_method(name, found)
-
-
-def _plain(name: str) -> str:
-    return name.strip().upper().replace("-", "").replace("_", "")
+    found, thing = resolve("method", name, METHODS)
+    return thing if isinstance(thing, Method) else _own_method(found, thing)
 
 
 def _constructed(estimator: Any) -> dict[str, Any]:
