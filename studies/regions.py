@@ -20,12 +20,13 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
 from tgsr.errors import DataError, MissingDataError
-from tgsr.estimators import TGSRClassifier
+from tgsr.estimators import TGSRClassifier, prepare_sweep
 from tgsr.evaluation import TransferTask, mask_target, score_batch
 from tgsr.files import write_text
 from tgsr.protocols import N_REGIONS, XIS
@@ -81,9 +82,13 @@ def study_regions(
     The target's labels must be known. For ``scaling`` see `tgsr.estimators.TGSRClassifier`.
     """
     task, (kappa, xi) = mask_target(pair), setting
-    model = TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling, n_jobs=n_jobs)
+    model = TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling)
     cells = pd.DataFrame(itertools.product(kappas, xis), columns=["kappa", "xi"])
-    outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
+    columns = [[{"kappa": kappa, "xi": xi} for kappa in kappas] for xi in xis]
+    sweep = prepare_sweep(model, task.X, task.y, task.X_target)
+    with threadpool_limits(limits=1, user_api="blas"):
+        solved = joblib.Parallel(n_jobs, prefer="threads")(map(joblib.delayed(sweep), columns))
+    outcomes = [outcome for row in zip(*solved, strict=True) for outcome in row]
     codes = np.array([outcome.codes for outcome in outcomes])
     scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
 

@@ -230,7 +230,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         It lists them.
     """
     choices = tuple(choices)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 

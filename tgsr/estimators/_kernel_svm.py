@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.svm import SVC
 
 from tgsr.autologging import without_autologging
 from tgsr.estimators._base import Array, Codes, SweepClassifier
 from tgsr.protocols import check_choice, check_number
 
-__all__ = ["LinearRule", "SVMSweepClassifier", "class_ranks", "fit_libsvm"]
+__all__ = ["LinearRule", "SVMSweepClassifier", "class_ranks"]
 
 CLASS_ORDERS = ("sorted", "first_appearance")
 """How classes are numbered for LIBSVM, which gives a tie between its pairwise votes to the class numbered first."""
@@ -24,23 +23,6 @@ _TOL = 1e-6
 
 _MAX_ITER = 10_000_000
 """LIBSVM's own limit, which scikit-learn lifts: unscaled features would keep it busy for hours."""
-
-
-def fit_libsvm(
-    kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Array | None, tol: float | None = None
-) -> Any:
-    """A fitted `sklearn.svm.SVC` on a precomputed kernel (n, n); ``weights`` (n,) multiply C sample by sample.
-
-    Its ``fit_status_`` is 1 where LIBSVM stopped at its limit of iterations. That is for the caller to tell:
-    scikit-learn's own warning names neither the method nor, in a study, how many fits it was.
-    """
-    tol = _TOL if tol is None else tol
-    svc = SVC(kernel="precomputed", C=C, tol=tol, max_iter=_MAX_ITER, decision_function_shape="ovo")
-    svc._warn_from_fit_status = lambda: None
-    with without_autologging():
-        svc.fit(kernel, labels, sample_weight=weights)
-    del svc._warn_from_fit_status
-    return svc
 
 
 @dataclass(frozen=True)
@@ -115,6 +97,11 @@ class SVMSweepClassifier(SweepClassifier):
         ranks, order = class_ranks(codes, self.class_order)
         if weights is not None:
             weights = np.maximum(weights, 1e-6 * weights.mean())
-        svc = fit_libsvm(features @ features.T, ranks, C=C, weights=weights)
+        svc = SVC(kernel="precomputed", C=C, tol=_TOL, max_iter=_MAX_ITER, decision_function_shape="ovo")
+        # scikit-learn's own warning names neither the method nor, in a study, how many fits it was
+        svc._warn_from_fit_status = lambda: None
+        with without_autologging():
+            svc.fit(features @ features.T, ranks, sample_weight=weights)
+        del svc._warn_from_fit_status
         self.n_iter_, self.converged_ = int(svc.n_iter_.sum()), svc.fit_status_ == 0
         return LinearRule(svc, order, features, projection)

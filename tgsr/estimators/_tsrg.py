@@ -15,7 +15,7 @@ from tgsr.estimators._drls import RegressionProblem, by_lam
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
-from tgsr.protocols import check_choice, check_number
+from tgsr.protocols import check_number
 from tgsr.solvers.sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
@@ -29,7 +29,8 @@ class TSRGClassifier(SVMSweepClassifier):
     min_P ‖X_s − P^T K_s‖_F² + λ‖P^T(mean source column − mean target column of K)‖² + μ‖P‖₁; the linear SVM trained
     on X_s predicts on P^T k(x). The sparsity acts on raw features, so that no span coordinates help, and P has
     n × n_features entries: its columns (features) are problems of their own and are solved in blocks, in single
-    precision unless asked otherwise. As for `DRLSClassifier`, features other than histograms should be scaled.
+    precision unless the kernel is much larger than that of histograms. As for `DRLSClassifier`, features other than
+    histograms should be scaled.
 
     Parameters
     ----------
@@ -40,8 +41,6 @@ class TSRGClassifier(SVMSweepClassifier):
     C : float, default=1.0
     class_order : {"sorted", "first_appearance"}, default="sorted"
         See `SVMClassifier`.
-    precision : {"single", "double"}, default="single"
-        Of the iteration. It is double in any case where the kernel is much larger than that of histograms.
     n_jobs : int, optional
         Threads over blocks of features; −1 for all cores, 1 by default.
 
@@ -60,24 +59,21 @@ class TSRGClassifier(SVMSweepClassifier):
         mu: float = 0.1,
         C: float = 1.0,
         class_order: str = "sorted",
-        precision: str = "single",
         n_jobs: int | None = None,
     ) -> None:
         self.lam = lam
         self.mu = mu
         self.C = C
         self.class_order = class_order
-        self.precision = precision
         self.n_jobs = n_jobs
 
     def _prepare(self, span: Span) -> RegressionProblem:
         return RegressionProblem(span)
 
     def _rules(self, prepared: RegressionProblem, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
-        check_choice("precision", self.precision, ("single", "double"))
-        dtype, span = np.float32 if self.precision == "single" else np.float64, prepared.span
+        span = prepared.span
         for lam, cells in by_lam(self, grid).items():
-            resolvents = Resolvents(prepared.K_source, prepared.delta, lam, dtype=dtype)
+            resolvents = Resolvents(prepared.K_source, prepared.delta, lam, dtype=np.float32)
             regenerate = cache(partial(self._regenerate, span, resolvents))  # for all C the same
             for index, settings in cells:
                 kernel, n_iter, converged = regenerate(check_number("mu", settings.mu))
