@@ -124,11 +124,11 @@ def thin_grid(grid: Grid, cells: int) -> Grid:
 
 
 def run_case(
-    spec: StudySpec, pair: DatabasePair, rules: Sequence[str], also: Sequence[str] = (), share: float = TWENTIETH
+    spec: StudySpec, pair: DatabasePair, rules: Sequence[str], share: float = TWENTIETH
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Let every rule that suits the method choose among a study's cells, scored by the target's labels.
 
-    ``also`` has further fixed choices, such as ``"kappa=20,xi=1"``; ``share`` of the cells are taken together.
+    ``share`` of the cells are taken together.
 
     Returns
     -------
@@ -139,10 +139,9 @@ def run_case(
     """
     rules = [rule for rule in rules if _suits(rule, spec, pair)]
     fitter, X_target = Fitter(spec, pair, rules), prepare_task(spec, pair).X_target
-    named = {"fixed": spec.definition.defaults_for(spec.shape), **{text: read_settings(text) for text in also}}
     trials, decisions = [], {}
     with threadpool_limits(limits=1, user_api="blas"):
-        fixed = fitter.fit(tuple(enumerate(named.values())))
+        (fixed,) = fitter.fit(((0, spec.definition.defaults_for(spec.shape)),))
         for trial in itertools.chain.from_iterable(map(fitter.fit, grid_tasks(spec))):
             if trial.coef is not None:  # the mean of matrices decides as the mean of their decisions
                 decisions[trial.number] = X_target @ trial.coef
@@ -176,9 +175,7 @@ def run_case(
 
     f1 = table[METRIC + SCORE]
     rows: list[dict[str, Any]] = [{"choice": "median", "macro_f1": f1.median()}]
-    rows += [
-        row(name, one.predictions, settings=settings_json(one.settings)) for name, one in zip(named, fixed, strict=True)
-    ]
+    rows.append(row("fixed", fixed.predictions, settings=settings_json(fixed.settings)))
     for by in (ORACLE, *names_of(table, RULE)):
         best, rho = choose(table, by).row, pd.DataFrame([f1, table[column_of(by)]]).T.rank().corr().iloc[0, 1]
         rows.append(row(by, decode_predictions(best["predictions"]), settings=best["settings"], rho=rho))
@@ -236,7 +233,6 @@ def make_specs(
 @click.option(
     "--preprocess", type=click.Choice(PREPROCESSES), default="none", show_default=True, help="Of the features."
 )
-@click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", default="cheap", show_default=True, help="Names with commas; cheap, all or none.")
 @click.option("--share", default=TWENTIETH, show_default=True, help="Of the cells, those that are taken together.")
 @click.option("--cells", default=200, show_default=True, help="Cells to which larger grids are thinned.")
@@ -258,7 +254,7 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
     code = code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.evaluation.rules", "tgsr.trials")
     run = joblib.delayed(joblib.Memory(out / "parts" / code[:12], verbose=0).cache(run_case, ignore=["pair"]))
     found = joblib.Parallel(given["jobs"], return_as="generator")(
-        run(spec, pairs[name], rules, given["also"], given["share"]) for name, _, spec in cases
+        run(spec, pairs[name], rules, given["share"]) for name, _, spec in cases
     )
     parts = []
     for (name, label, _), tables in zip(cases, found, strict=True):
