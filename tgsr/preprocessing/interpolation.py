@@ -19,6 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from tgsr.errors import DataError
 from tgsr.protocols import check_integer
@@ -26,6 +27,8 @@ from tgsr.protocols import check_integer
 __all__ = ["check_clip", "interpolate_clip"]
 
 Clip = npt.NDArray[np.float64]
+
+_PIXELS = 2**14
 
 
 def check_clip(frames: Sequence[npt.ArrayLike] | npt.ArrayLike) -> npt.NDArray[np.generic]:
@@ -77,12 +80,16 @@ def interpolate_clip(frames: Sequence[npt.ArrayLike] | npt.ArrayLike, n_frames: 
     ParameterError
         If ``n_frames`` is not a positive integer.
     """
-    from tgsr.preprocessing._interpolation_kernel import weigh_frames  # numba takes 0.4 s to import
-
     n_frames = check_integer("n_frames", n_frames, 1)
     clip = check_clip(frames)
-    flat = np.ascontiguousarray(clip.reshape(len(clip), -1), dtype=np.uint8 if clip.dtype == np.uint8 else np.float64)
-    return weigh_frames(_weights(len(clip), n_frames), flat).reshape(n_frames, *clip.shape[1:])
+    flat, weights = clip.reshape(len(clip), -1), _weights(len(clip), n_frames)
+    wanted = np.empty((n_frames, flat.shape[1]))
+    # some pixels at a time: a long clip need not be there as real numbers; sums depend on the number of BLAS threads
+    with threadpool_limits(limits=1, user_api="blas"):
+        for start in range(0, flat.shape[1], _PIXELS):
+            part = slice(start, start + _PIXELS)
+            wanted[:, part] = weights @ flat[:, part].astype(np.float64)
+    return wanted.reshape(n_frames, *clip.shape[1:])
 
 
 @lru_cache(maxsize=256)
