@@ -14,7 +14,6 @@ Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.d
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ import scipy.io
 from threadpoolctl import threadpool_limits
 
 from studies.evidence_summary import summarise, to_markdown
+from tgsr.cli.options import parse_axes
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.estimators import Outcome
@@ -197,30 +197,22 @@ def _suits(rule: str, spec: StudySpec, pair: DatabasePair) -> bool:
     return True
 
 
-def read_settings(text: str) -> dict[str, Any]:
-    """Read settings such as ``kappa=20,init=zeros``."""
-    settings: dict[str, Any] = {}
-    for name, mark, value in (part.partition("=") for part in text.split(",") if part):
-        if not mark:
-            raise click.BadParameter(f"{text!r} is no list of settings such as kappa=20,xi=1")
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
-    return settings
-
-
 def make_specs(
     pair: DatabasePair, method: str, groupings: Iterable[str], variants: Iterable[str], cells: int, **options: Any
 ) -> dict[str, StudySpec]:
     """What is run of a method on a pair, by label; a method without groups, or features with their own, once."""
     found = {}
     for grouping, variant in itertools.product(groupings, variants):
-        spec = make_spec(pair, method, grouping=grouping, fixed=read_settings(variant), **options)
+        spec = make_spec(pair, method, grouping=grouping, fixed=_settings(variant), **options)
         label = [spec.method, spec.grouping, spec.preprocess, variant]
         name = " · ".join(part for part in label if part not in ("", "none"))
         found[name] = replace(spec, grid=thin_grid(spec.grid, cells))
     return found
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """Read settings such as ``kappa=20,init=zeros``."""
+    return {name: value for name, (value,) in parse_axes(text.split(",") if text else []).items()}
 
 
 @click.command()

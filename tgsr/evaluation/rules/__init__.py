@@ -114,7 +114,6 @@ RULES: dict[str, str] = {
     "entropy": "tgsr.evaluation.rules._outputs:ENTROPY",
     "source-cv": "tgsr.evaluation.rules._cross_validation:SOURCE_CV",
     "iw-cv": "tgsr.evaluation.rules._cross_validation:IMPORTANCE_WEIGHTED_CV",
-    "dev": "tgsr.evaluation.rules._cross_validation:DEV",
 }
 """Name → where it is."""
 ALWAYS = ("circular", "class-balance", "discrepancy", "vote")

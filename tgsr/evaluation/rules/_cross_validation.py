@@ -18,7 +18,7 @@ from tgsr.evaluation.rules import Rule, RuleContext, Scorer
 from tgsr.evaluation.task import TransferTask
 from tgsr.solvers.importance import kliep
 
-__all__ = ["DEV", "IMPORTANCE_WEIGHTED_CV", "SOURCE_CV", "discriminator_weights", "source_folds"]
+__all__ = ["IMPORTANCE_WEIGHTED_CV", "SOURCE_CV", "source_folds"]
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -26,7 +26,7 @@ Codes = npt.NDArray[np.intp]
 _N_FOLDS = 5
 
 
-def source_folds(task: TransferTask, seed: int, n_folds: int = _N_FOLDS) -> list[Codes]:
+def source_folds(task: TransferTask, seed: int) -> list[Codes]:
     """Split the source for cross-validation: by subject where subjects are known, else stratified by class.
 
     There are fewer folds than asked for where only fewer leave samples of every class to train on.
@@ -44,7 +44,7 @@ def source_folds(task: TransferTask, seed: int, n_folds: int = _N_FOLDS) -> list
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     counts = np.bincount(task.y, minlength=len(task.class_names))
-    n_folds = min(n_folds, int(counts[counts > 0].min()))
+    n_folds = min(_N_FOLDS, int(counts[counts > 0].min()))
     subjects = task.subjects
     if subjects is not None:
         n_folds = min(n_folds, len(np.unique(subjects)))
@@ -117,43 +117,6 @@ def _importance_weighted_cv(context: RuleContext) -> Scorer:
     return values
 
 
-def _dev(context: RuleContext) -> Scorer:
-    task, predict = context.task, _held_out_codes(context)
-    weights = discriminator_weights(task)
-
-    def values(outcomes: Sequence[Outcome]) -> Array:
-        losses = (predict(outcomes) != task.y) * weights
-        return -np.array([_controlled_mean(loss, weights) for loss in losses])
-
-    return values
-
-
-def _controlled_mean(weighted: Array, weights: Array) -> float:
-    """Mean of weighted losses with the weights, whose mean is known to be 1, as control variate (Equ. (4) of DEV)."""
-    variance = float(np.var(weights, ddof=1))
-    eta = -float(np.cov(weighted, weights)[0, 1]) / variance if variance > 0 else 0.0
-    return float(weighted.mean()) + eta * float(weights.mean()) - eta
-
-
-def discriminator_weights(task: TransferTask) -> Array:
-    """Density ratios at the source samples (n_source,) by a logistic regression that tells source from target.
-
-    It is fitted in span coordinates, which changes nothing, because its penalty is invariant to rotations. Each
-    sample's ratio comes from a fit without it (five folds by class of domain).
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
-    span = Span.of(task.X, task.X_target)
-    domain = np.repeat([0, 1], [len(span.source), len(span.target)])
-    folds = StratifiedKFold(max(2, min(_N_FOLDS, len(span.source), len(span.target))), shuffle=True, random_state=0)
-    chances = cross_val_predict(
-        LogisticRegression(max_iter=1000), span.samples, domain, cv=folds, method="predict_proba"
-    )[: len(task.y)]
-    ratios: Array = len(span.source) / len(span.target) * chances[:, 1] / chances[:, 0]
-    return ratios
-
-
 SOURCE_CV = Rule(
     "source-cv",
     "macro-F1 of a cross-validation on the source, by subject where known; no target label is used",
@@ -163,9 +126,4 @@ IMPORTANCE_WEIGHTED_CV = Rule(
     "iw-cv",
     "accuracy of that cross-validation with KLIEP's importance weights (Sugiyama et al. 2007)",
     prepare=_importance_weighted_cv,
-)
-DEV = Rule(
-    "dev",
-    "error of that cross-validation weighted by a domain classifier, with control variate (DEV, You et al. 2019)",
-    prepare=_dev,
 )
