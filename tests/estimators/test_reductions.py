@@ -282,13 +282,6 @@ def test_iterative_methods_tell_when_they_did_not_converge(domains):
     assert [outcome.metrics["converged"] for outcome in outcomes] == [0.0, 1.0]
 
 
-def test_tsrgs_threads_change_no_label(domains):
-    X, y, X_target = domains
-    wide = np.tile(X, 6), y, np.tile(X_target, 6)  # several blocks of features
-    one, two = (TSRGClassifier(n_jobs=n_jobs).fit(wide[0], y, X_target=wide[2]).predict(wide[2]) for n_jobs in (1, 2))
-    np.testing.assert_array_equal(one, two)
-
-
 @pytest.mark.parametrize("method", [SAClassifier, GFKClassifier])
 def test_a_domain_without_variance_leaves_the_svm(domains, method):
     X, y, X_target = domains

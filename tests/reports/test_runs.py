@@ -95,7 +95,7 @@ def test_runs_a_pair_and_a_choice_can_be_asked_for(
     assert "TGSR (region)" not in page.read_text()
     with pytest.raises(MissingDataError, match="no study yet"):
         report_studies(config, tmp_path, pair="C-V")
-    with pytest.raises(ParameterError, match="'dev'"):
+    with pytest.raises(ParameterError, match="'iw-cv'"):
         report_studies(config, tmp_path, by="iw-cv")
 
 

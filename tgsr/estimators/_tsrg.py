@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import numpy as np
-from joblib import effective_n_jobs
 from threadpoolctl import threadpool_limits
 
 from tgsr.estimators._base import Array, Codes, Fitted
@@ -41,8 +39,6 @@ class TSRGClassifier(SVMSweepClassifier):
     C : float, default=1.0
     class_order : {"sorted", "first_appearance"}, default="sorted"
         See `SVMClassifier`.
-    n_jobs : int, optional
-        Threads over blocks of features; −1 for all cores, 1 by default.
 
     Attributes
     ----------
@@ -59,13 +55,11 @@ class TSRGClassifier(SVMSweepClassifier):
         mu: float = 0.1,
         C: float = 1.0,
         class_order: str = "sorted",
-        n_jobs: int | None = None,
     ) -> None:
         self.lam = lam
         self.mu = mu
         self.C = C
         self.class_order = class_order
-        self.n_jobs = n_jobs
 
     def _prepare(self, span: Span) -> RegressionProblem:
         return RegressionProblem(span)
@@ -93,8 +87,7 @@ class TSRGClassifier(SVMSweepClassifier):
             product: Array = (solution.P[0] @ features.T.astype(resolvents.dtype)).astype(np.float64)
             return product, float(solution.gaps[0]), int(solution.n_iter[0]), bool(solution.converged[0])
 
-        # BLAS and the compiled update release the interpreter's lock; the sum is in the order of the blocks
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            products, gaps, n_iters, stopped = zip(*pool.map(solve, range(0, n_features, _BLOCK)), strict=True)
+        with threadpool_limits(limits=1, user_api="blas"):
+            products, gaps, n_iters, stopped = zip(*map(solve, range(0, n_features, _BLOCK)), strict=True)
         near = sum(gaps) <= GAP_LIMIT * float((span.source**2).sum())
         return np.sum(products, axis=0), max(n_iters), near and all(stopped)

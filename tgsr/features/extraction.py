@@ -44,9 +44,12 @@ class ExtractionSettings:
     radii : tuple of int
         LBP-TOP radii along X, Y and T.
     neighbours : int
-        Neighbours on each circle.
-    mapping, interpolation : str
-        As `tgsr.features._lbp_top` takes them.
+        Neighbours on each circle, 2 to 16.
+    mapping : {"uniform", "riu2", "none"}
+        Bins of a code. "uniform": codes with at most two transitions ascend in the first P(P − 1) + 2 bins, the rest
+        share the last one. "riu2": uniform codes by their number of ones, the rest last. "none": every code its own.
+    interpolation : {"bilinear", "nearest"}
+        How a neighbour between pixels is read.
     grid : tuple of int
         Blocks a side in each grid of regions.
     extractor : str
