@@ -37,8 +37,6 @@ class TSRGClassifier(SVMSweepClassifier):
     mu : float, default=0.1
         μ ≥ 0, the weight of ‖P‖₁.
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
 
     Attributes
     ----------
@@ -54,12 +52,10 @@ class TSRGClassifier(SVMSweepClassifier):
         lam: float = 1.0,
         mu: float = 0.1,
         C: float = 1.0,
-        class_order: str = "sorted",
     ) -> None:
         self.lam = lam
         self.mu = mu
         self.C = C
-        self.class_order = class_order
 
     def _prepare(self, span: Span) -> RegressionProblem:
         return RegressionProblem(span)

@@ -61,8 +61,6 @@ class Method:
         As in the paper's tables, or ``package.module:Class``.
     estimator : type
         Its class.
-    protocol : mapping
-        Parameters of every fit of the published protocol, such as the order of classes.
     defaults : mapping
         Label-free default settings: fixed beforehand, no target label is used.
     param_grid : callable
@@ -78,7 +76,6 @@ class Method:
 
     name: str
     estimator: type[BaseEstimator]
-    protocol: Mapping[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     param_grid: Callable[[TaskShape], Grid] = lambda _: [{}]
     param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
@@ -86,8 +83,8 @@ class Method:
     batch: int = 32
 
     def make(self, **params: Any) -> BaseEstimator:
-        """An unfitted estimator under the published protocol with the given parameters."""
-        return self.estimator().set_params(**{**self.protocol, **params})
+        """An unfitted estimator with the given parameters."""
+        return self.estimator().set_params(**params)
 
     def defaults_for(self, shape: TaskShape) -> dict[str, Any]:
         """The default settings, with counts cut to what a task has: features with fewer groups keep them all."""
@@ -112,7 +109,6 @@ _POWERS = [float(f"1e{exponent}") for exponent in range(-3, 4)]
 _MUS = [float(f"{step}e{exponent}") for exponent in (-3, -2, -1, 0) for step in range(1, 10)] + [10.0]
 _WIDTH = FloatDistribution(0.1, 10.0, log=True)
 _LAM = FloatDistribution(1e-3, 1e3, log=True)
-_ORDER = {"class_order": "first_appearance"}
 
 
 def _counts(largest: int, most: int) -> list[int]:
@@ -135,7 +131,6 @@ def _svm(
     return Method(
         name,
         estimator,
-        others.pop("protocol", _ORDER),
         defaults,
         lambda shape: [{**part, **({} if shape.published else {"C": _COSTS})} for part in param_grid(shape)],
         lambda shape: {**param_distributions(shape), **({} if shape.published else {"C": _C})},
@@ -204,7 +199,6 @@ METHODS: dict[str, Method] = {
             {"lam": 1.0, "width": 1.0, "kernel": "linear"},
             lambda _: [{"kernel": ["linear", "rbf"], "width": _WIDTHS[1:5], "lam": _POWERS}],
             lambda _: {"kernel": CategoricalDistribution(["linear", "rbf"]), "width": _WIDTH, "lam": _LAM},
-            protocol={},
         ),
         _svm(
             "TKL",
@@ -220,11 +214,10 @@ METHODS: dict[str, Method] = {
         ),
         # of another layout the fewer values of μ: C is searched, and a fit takes seconds
         _svm("TSRG", TSRGClassifier, **{**_SPARSE, "param_grid": _tsrg_grid}, batch=len(_COSTS)),
-        Method("DRLS", DRLSClassifier, {}, **_SPARSE, batch=37),
+        Method("DRLS", DRLSClassifier, **_SPARSE, batch=37),
         Method(
             "TGSR",
             TGSRClassifier,
-            {},
             {"kappa": 85, "xi": 0.01},
             lambda shape: [{"kappa": _counts(shape.n_groups, N_REGIONS), "xi": [float(xi) for xi in XIS]}],
             lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
@@ -276,7 +269,6 @@ def _own_method(name: str, estimator: Any) -> Method:
     return Method(
         name,
         estimator,
-        {},
         dict(getattr(estimator, "defaults", None) or _constructed(estimator)),
         param_grid,
         lambda shape: dict(declared("param_distributions", shape, {})),
