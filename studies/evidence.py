@@ -4,8 +4,8 @@
 
 runs methods over a (thinned) grid on every pair of databases in a folder and lets every rule choose: its best cell, and
 its best twentieth together. The target's labels score the choices; only the oracle sees them. Written are
-``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid), ``summary.csv`` and ``summary.md``
-(means over the pairs, with intervals; how the solver went).
+``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid) and ``summary.csv`` (means over the
+pairs, with intervals; how the solver went), which is printed, too.
 
 Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.datasets.import_features` takes, and
 ``.mat`` files with counts ``fts`` and ``labels``, such as Office-Caltech's; counts are divided by their sum.
@@ -29,7 +29,7 @@ import pandas as pd
 import scipy.io
 from threadpoolctl import threadpool_limits
 
-from studies.evidence_summary import summarise, to_markdown
+from studies.evidence_summary import summarise
 from tgsr.cli.options import parse_axes
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError
@@ -257,8 +257,9 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
     summary = summarise(choices, pairs, given["draws"]).join(solved, on="study")
     for name, table in {"choices": choices, "cells": cells, "summary": summary}.items():
         write_text(out / f"{name}.csv", table.to_csv(index=False))
-    write_text(out / "summary.md", to_markdown(choices, summary, pairs))
-    click.echo(f"{out / 'summary.md'} has the tables")
+    for study, part in summary.sort_values("macro_f1", ascending=False, kind="stable").groupby("study", sort=False):
+        shown = part.drop(columns="study").dropna(axis=1, how="all")
+        click.echo(f"\n{study}\n{shown.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ __all__ = [
     "holm",
     "subject_draws",
     "summarise",
-    "to_markdown",
     "two_sided_p",
 ]
 
@@ -31,7 +30,6 @@ Array = npt.NDArray[np.float64]
 
 _FEWEST_DATABASES = 4
 """Of fewer most draws have no pair, or one."""
-_MOST_COLUMNS = 12
 _REFERENCES = ("median", "fixed")
 _KINDS = ("people", "databases")
 
@@ -160,46 +158,3 @@ def database_weights(pairs: Sequence[DatabasePair], n_draws: int) -> Array:
 def _people(data: FeatureDataset) -> str:
     """What tells databases apart: their subjects, or the name where none are known."""
     return data.name if data.subjects is None else " ".join(sorted(set(data.subjects.tolist())))
-
-
-def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame, pairs: Mapping[str, DatabasePair]) -> str:
-    """One table a study, best mean first, and what its intervals stand on."""
-    blocks = []
-    for study, part in summary.sort_values("macro_f1", ascending=False, kind="stable").groupby("study", sort=False):
-        part = part.set_index("choice")
-        f1 = choices[choices["study"] == study].pivot(index="choice", columns="pair", values="macro_f1").loc[part.index]
-        own = [pairs[str(name)] for name in f1.columns]
-        marks = part["one_class"].map(lambda count: f" (one class in {count})" if count else "")
-        shown = pd.DataFrame({"choice": part.index + marks})
-        if len(own) <= _MOST_COLUMNS:
-            shown = shown.join(f1.map(_text))
-        shown["mean"], shown["ρ"] = part["macro_f1"].map(_text), part["rho"].map(_text)
-        shown["> median"] = part["above_median"].astype(str)
-        shown["> / < fixed"] = part["above_fixed"].astype(str) + " / " + part["below_fixed"].astype(str)
-        shown["− fixed"] = part["difference"].map(_signed)
-        for kind in _KINDS:
-            low, high = (part[f"{kind}_{end}"].map(_signed) for end in ("low", "high"))
-            shown[f"{kind} 95 %"] = ("[" + low + ", " + high + "]").replace("[, ]", "")
-        shown["Holm p, people"] = part["holm"].map(_text)
-        shown = shown.loc[:, (shown != "").any()]
-        rows = [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]
-        lines = [f"| {' | '.join(row)} |" for row in rows]
-        blocks.append("\n".join([f"### {study}", "", _describe(own), "", *lines]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _describe(pairs: Sequence[DatabasePair]) -> str:
-    """What the intervals of some pairs can tell."""
-    n_databases = len({_people(data) for pair in pairs for data in (pair.source, pair.target)})
-    said = f"{len(pairs)} pairs of {n_databases} databases (those with the same subjects are one)"
-    if n_databases < _FEWEST_DATABASES:
-        return f"{said}. Intervals: *people*, other subjects of these databases. They are too few to tell of others."
-    return f"{said}. Intervals: *people*, other subjects; *databases*, other databases, drawn with all their pairs."
-
-
-def _text(value: float, sign: str = "") -> str:
-    return "" if pd.isna(value) else f"{value:{sign}.3f}".replace("0.", ".", 1).replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return _text(value, "+")
