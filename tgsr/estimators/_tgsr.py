@@ -118,11 +118,10 @@ class TGSRClassifier(GroupRegression):
         self.max_iter = max_iter
         self.init = init
 
-    def prepare_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike, *, n_classes: int) -> Reverse:
+    def prepare_reverse(self, X: Array, X_target: Array, *, n_classes: int) -> Reverse:
         """Prepare once for all labels of the target; see `tgsr.estimators.sweep.prepare_reverse`."""
-        worker = clone(self)
-        fitted, adapted = worker._check_reverse(X, X_target)
-        sweep = worker._sweep(SweepTask(fitted, np.zeros(len(fitted), dtype=np.intp), adapted, None, n_classes))
+        unknown = np.zeros(len(X_target), dtype=np.intp)
+        sweep = clone(self)._sweep(SweepTask(X_target, unknown, X, None, n_classes))
         return lambda settings, codes: np.array([outcome.codes for outcome in sweep(settings, codes)])
 
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
