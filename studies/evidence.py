@@ -4,8 +4,8 @@
 
 runs methods over a (thinned) grid on every pair of databases in a folder and lets every rule choose: its best cell, and
 its best twentieth together. The target's labels score the choices; only the oracle sees them. Written are
-``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid), ``summary.csv`` and ``summary.md``
-(means over the pairs, with intervals; how the solver went).
+``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid) and ``summary.csv`` (means over the
+pairs, with intervals; how the solver went), which is printed, too.
 
 Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.datasets.import_features` takes, and
 ``.mat`` files with counts ``fts`` and ``labels``, such as Office-Caltech's; counts are divided by their sum.
@@ -14,7 +14,6 @@ Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.d
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +29,8 @@ import pandas as pd
 import scipy.io
 from threadpoolctl import threadpool_limits
 
-from studies.evidence_summary import summarise, to_markdown
+from studies.evidence_summary import summarise
+from tgsr.cli.options import parse_axes
 from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.estimators import Outcome
@@ -124,11 +124,11 @@ def thin_grid(grid: Grid, cells: int) -> Grid:
 
 
 def run_case(
-    spec: StudySpec, pair: DatabasePair, rules: Sequence[str], also: Sequence[str] = (), share: float = TWENTIETH
+    spec: StudySpec, pair: DatabasePair, rules: Sequence[str], share: float = TWENTIETH
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Let every rule that suits the method choose among a study's cells, scored by the target's labels.
 
-    ``also`` has further fixed choices, such as ``"kappa=20,xi=1"``; ``share`` of the cells are taken together.
+    ``share`` of the cells are taken together.
 
     Returns
     -------
@@ -139,10 +139,9 @@ def run_case(
     """
     rules = [rule for rule in rules if _suits(rule, spec, pair)]
     fitter, X_target = Fitter(spec, pair, rules), prepare_task(spec, pair).X_target
-    named = {"fixed": spec.definition.defaults_for(spec.shape), **{text: read_settings(text) for text in also}}
     trials, decisions = [], {}
     with threadpool_limits(limits=1, user_api="blas"):
-        fixed = fitter.fit(tuple(enumerate(named.values())))
+        (fixed,) = fitter.fit(((0, spec.definition.defaults_for(spec.shape)),))
         for trial in itertools.chain.from_iterable(map(fitter.fit, grid_tasks(spec))):
             if trial.coef is not None:  # the mean of matrices decides as the mean of their decisions
                 decisions[trial.number] = X_target @ trial.coef
@@ -176,9 +175,7 @@ def run_case(
 
     f1 = table[METRIC + SCORE]
     rows: list[dict[str, Any]] = [{"choice": "median", "macro_f1": f1.median()}]
-    rows += [
-        row(name, one.predictions, settings=settings_json(one.settings)) for name, one in zip(named, fixed, strict=True)
-    ]
+    rows.append(row("fixed", fixed.predictions, settings=settings_json(fixed.settings)))
     for by in (ORACLE, *names_of(table, RULE)):
         best, rho = choose(table, by).row, pd.DataFrame([f1, table[column_of(by)]]).T.rank().corr().iloc[0, 1]
         rows.append(row(by, decode_predictions(best["predictions"]), settings=best["settings"], rho=rho))
@@ -200,30 +197,22 @@ def _suits(rule: str, spec: StudySpec, pair: DatabasePair) -> bool:
     return True
 
 
-def read_settings(text: str) -> dict[str, Any]:
-    """Read settings such as ``kappa=20,init=zeros``."""
-    settings: dict[str, Any] = {}
-    for name, mark, value in (part.partition("=") for part in text.split(",") if part):
-        if not mark:
-            raise click.BadParameter(f"{text!r} is no list of settings such as kappa=20,xi=1")
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
-    return settings
-
-
 def make_specs(
     pair: DatabasePair, method: str, groupings: Iterable[str], variants: Iterable[str], cells: int, **options: Any
 ) -> dict[str, StudySpec]:
     """What is run of a method on a pair, by label; a method without groups, or features with their own, once."""
     found = {}
     for grouping, variant in itertools.product(groupings, variants):
-        spec = make_spec(pair, method, grouping=grouping, fixed=read_settings(variant), **options)
+        spec = make_spec(pair, method, grouping=grouping, fixed=_settings(variant), **options)
         label = [spec.method, spec.grouping, spec.preprocess, variant]
         name = " · ".join(part for part in label if part not in ("", "none"))
         found[name] = replace(spec, grid=thin_grid(spec.grid, cells))
     return found
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """Read settings such as ``kappa=20,init=zeros``."""
+    return {name: value for name, (value,) in parse_axes(text.split(",") if text else []).items()}
 
 
 @click.command()
@@ -236,7 +225,6 @@ def make_specs(
 @click.option(
     "--preprocess", type=click.Choice(PREPROCESSES), default="none", show_default=True, help="Of the features."
 )
-@click.option("--also", multiple=True, help="A further fixed choice such as kappa=20,xi=1; may be repeated.")
 @click.option("--rules", default="cheap", show_default=True, help="Names with commas; cheap, all or none.")
 @click.option("--share", default=TWENTIETH, show_default=True, help="Of the cells, those that are taken together.")
 @click.option("--cells", default=200, show_default=True, help="Cells to which larger grids are thinned.")
@@ -258,7 +246,7 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
     code = code_digest("tgsr.solvers", "tgsr.estimators", "tgsr.evaluation", "tgsr.evaluation.rules", "tgsr.trials")
     run = joblib.delayed(joblib.Memory(out / "parts" / code[:12], verbose=0).cache(run_case, ignore=["pair"]))
     found = joblib.Parallel(given["jobs"], return_as="generator")(
-        run(spec, pairs[name], rules, given["also"], given["share"]) for name, _, spec in cases
+        run(spec, pairs[name], rules, given["share"]) for name, _, spec in cases
     )
     parts = []
     for (name, label, _), tables in zip(cases, found, strict=True):
@@ -269,8 +257,9 @@ def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str],
     summary = summarise(choices, pairs, given["draws"]).join(solved, on="study")
     for name, table in {"choices": choices, "cells": cells, "summary": summary}.items():
         write_text(out / f"{name}.csv", table.to_csv(index=False))
-    write_text(out / "summary.md", to_markdown(choices, summary, pairs))
-    click.echo(f"{out / 'summary.md'} has the tables")
+    for study, part in summary.sort_values("macro_f1", ascending=False, kind="stable").groupby("study", sort=False):
+        shown = part.drop(columns="study").dropna(axis=1, how="all")
+        click.echo(f"\n{study}\n{shown.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}")
 
 
 if __name__ == "__main__":

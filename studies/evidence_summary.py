@@ -1,8 +1,8 @@
-"""The evidence for rules as a table, with intervals for three kinds of chance.
+"""The evidence for rules as a table, with intervals for two kinds of chance.
 
-*People*: had other subjects of the same databases been recorded. *Pairs*: other pairs like these, as if each were a
-draw of its own. *Databases*: other databases; pairs that share one (or its people) are then drawn together. Only the
-last tells what to expect elsewhere, and it needs more databases than a handful.
+*People*: had other subjects of the same databases been recorded. *Databases*: other databases; pairs that share one (or
+its people) are then drawn together. Only the last tells what to expect elsewhere, and it needs more databases than a
+handful.
 """
 
 from __future__ import annotations
@@ -15,18 +15,63 @@ import numpy.typing as npt
 import pandas as pd
 
 from tgsr.datasets import DatabasePair, FeatureDataset
-from tgsr.evaluation.intervals import bootstrap_macro_f1, holm, subject_draws, two_sided_p
 from tgsr.trials.trial import decode_predictions
 
-__all__ = ["database_weights", "summarise", "to_markdown"]
+__all__ = [
+    "bootstrap_macro_f1",
+    "database_weights",
+    "holm",
+    "subject_draws",
+    "summarise",
+    "two_sided_p",
+]
 
 Array = npt.NDArray[np.float64]
 
-_FEWEST_PAIRS, _FEWEST_DATABASES = 6, 4
-"""Of fewer pairs even equal signs come by chance; of fewer databases most draws have no pair, or one."""
-_MOST_COLUMNS = 12
+_FEWEST_DATABASES = 4
+"""Of fewer most draws have no pair, or one."""
 _REFERENCES = ("median", "fixed")
-_KINDS = ("people", "pairs", "databases")
+_KINDS = ("people", "databases")
+
+
+def subject_draws(subjects: Sequence[str] | npt.NDArray[np.str_], n_draws: int, seed: int = 0) -> Array:
+    """How often each sample is in each bootstrap draw of the subjects: shape (n_draws, n_samples).
+
+    Databases with the same subjects get the same draws, so that differences between them stay paired.
+    """
+    names, index = np.unique(np.asarray(subjects), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_draws)
+    return drawn[:, index].astype(np.float64)
+
+
+def bootstrap_macro_f1(truth: npt.NDArray[np.integer], codes: npt.NDArray[np.integer], draws: Array) -> Array:
+    """Macro-F1 of predictions (n_samples,) in each draw (n_draws, n_samples), over the classes present there."""
+    f1, present = [], []
+    for code in np.unique(truth):
+        true, predicted = truth == code, codes == code
+        both = draws @ true + draws @ predicted
+        f1.append(2 * (draws @ (true & predicted)) / np.maximum(both, 1))
+        present.append(draws @ true > 0)
+    mean: Array = np.sum(np.array(f1) * present, axis=0) / np.maximum(np.sum(present, axis=0), 1)
+    return mean
+
+
+def two_sided_p(differences: Array) -> float:
+    """Share of bootstrap differences on the rarer side of 0, twice; never 0, because draws are finite."""
+    n = len(differences)
+    rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (n + 1))
+
+
+def holm(p_values: Sequence[float]) -> Array:
+    """Holm's step-down correction: adjusted p-values in the given order."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
 
 
 def summarise(choices: pd.DataFrame, pairs: Mapping[str, DatabasePair], n_draws: int = 2000) -> pd.DataFrame:
@@ -38,9 +83,9 @@ def summarise(choices: pd.DataFrame, pairs: Mapping[str, DatabasePair], n_draws:
     -------
     DataFrame
         A row a study and choice: macro_f1, accuracy, rho; pairs above_median, above_fixed and below_fixed; one_class
-        (pairs of which all is predicted as one class); difference; low and high for people, pairs and databases; p
-        and holm of people and pairs (Holm's correction over the choices of a study that see no label). NaN where
-        there are too few pairs or databases.
+        (pairs of which all is predicted as one class); difference; low and high for people and databases; p and holm
+        of people (Holm's correction over the choices of a study that see no label). NaN where there are too few
+        databases.
     """
     drawn = {}
     for name, pair in pairs.items():
@@ -54,10 +99,7 @@ def _summarise_one(
     part: pd.DataFrame, pairs: Mapping[str, DatabasePair], drawn: Mapping[str, Array], n_draws: int
 ) -> pd.DataFrame:
     f1 = part.pivot(index="choice", columns="pair", values="macro_f1")
-    rng, n_pairs = np.random.default_rng(0), f1.shape[1]
-    signs = rng.choice([-1.0, 1.0], (n_draws, n_pairs))
-    weights = {"databases": database_weights([pairs[name] for name in f1.columns], n_draws)}
-    weights["pairs"] = rng.multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), n_draws).astype(np.float64)
+    weights = database_weights([pairs[name] for name in f1.columns], n_draws)
     fixed = _bootstrap(part, "fixed", pairs, drawn)
     rows = []
     for choice, own in part.groupby("choice", sort=False):
@@ -65,7 +107,7 @@ def _summarise_one(
         row: dict[str, Any] = {
             "study": own["study"].iloc[0],
             "choice": choice,
-            "pairs": n_pairs,
+            "pairs": f1.shape[1],
             **own[["macro_f1", "accuracy", "rho"]].mean(),
             "above_median": (f1.loc[choice] > f1.loc["median"]).sum(),
             "above_fixed": (gains > 0).sum(),
@@ -74,21 +116,16 @@ def _summarise_one(
         }
         if choice not in _REFERENCES:
             means = {"people": (_bootstrap(part, str(choice), pairs, drawn) - fixed).mean(axis=0)}
-            row |= {"difference": gains.mean(), "people_p": two_sided_p(means["people"])}
-            if n_pairs >= _FEWEST_PAIRS:
-                means |= {kind: (own @ gains) / own.sum(axis=1) for kind, own in weights.items() if len(own)}
-                # as if each pair's sign were a coin's
-                reached = np.abs(signs @ gains) >= abs(gains.sum()) * (1 - 1e-9)
-                row["pairs_p"] = (reached.sum() + 1) / (n_draws + 1)
+            row |= {"difference": gains.mean(), "p": two_sided_p(means["people"])}
+            if len(weights):
+                means["databases"] = (weights @ gains) / weights.sum(axis=1)
             for kind, values in means.items():
                 row[f"{kind}_low"], row[f"{kind}_high"] = np.quantile(values, [0.025, 0.975])
         rows.append(row)
-    columns = [f"{kind}_{name}" for kind in _KINDS for name in ("low", "high", "p", "holm")]
-    table = pd.DataFrame(rows).reindex(columns=[*rows[0], "difference", *columns])
+    columns = [f"{kind}_{end}" for kind in _KINDS for end in ("low", "high")]
+    table = pd.DataFrame(rows).reindex(columns=[*rows[0], "difference", *columns, "p", "holm"])
     tested = ~table["choice"].isin(["oracle", *_REFERENCES])
-    for kind in _KINDS:
-        if table.loc[tested, f"{kind}_p"].notna().all():
-            table.loc[tested, f"{kind}_holm"] = holm(table.loc[tested, f"{kind}_p"].tolist())
+    table.loc[tested, "holm"] = holm(table.loc[tested, "p"].tolist())
     return table
 
 
@@ -121,50 +158,3 @@ def database_weights(pairs: Sequence[DatabasePair], n_draws: int) -> Array:
 def _people(data: FeatureDataset) -> str:
     """What tells databases apart: their subjects, or the name where none are known."""
     return data.name if data.subjects is None else " ".join(sorted(set(data.subjects.tolist())))
-
-
-def to_markdown(choices: pd.DataFrame, summary: pd.DataFrame, pairs: Mapping[str, DatabasePair]) -> str:
-    """One table a study, best mean first, and what its intervals stand on."""
-    blocks = []
-    for study, part in summary.sort_values("macro_f1", ascending=False, kind="stable").groupby("study", sort=False):
-        part = part.set_index("choice")
-        f1 = choices[choices["study"] == study].pivot(index="choice", columns="pair", values="macro_f1").loc[part.index]
-        own = [pairs[str(name)] for name in f1.columns]
-        marks = part["one_class"].map(lambda count: f" (one class in {count})" if count else "")
-        shown = pd.DataFrame({"choice": part.index + marks})
-        if len(own) <= _MOST_COLUMNS:
-            shown = shown.join(f1.map(_text))
-        shown["mean"], shown["ρ"] = part["macro_f1"].map(_text), part["rho"].map(_text)
-        shown["> median"] = part["above_median"].astype(str)
-        shown["> / < fixed"] = part["above_fixed"].astype(str) + " / " + part["below_fixed"].astype(str)
-        shown["− fixed"] = part["difference"].map(_signed)
-        for kind in _KINDS:
-            low, high = (part[f"{kind}_{end}"].map(_signed) for end in ("low", "high"))
-            shown[f"{kind} 95 %"] = ("[" + low + ", " + high + "]").replace("[, ]", "")
-            shown[f"Holm p, {kind}"] = part[f"{kind}_holm"].map(_text)
-        shown = shown.loc[:, (shown != "").any()]
-        rows = [shown.columns, ["---"] * shown.shape[1], *shown.to_numpy()]
-        lines = [f"| {' | '.join(row)} |" for row in rows]
-        blocks.append("\n".join([f"### {study}", "", _describe(own), "", *lines]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _describe(pairs: Sequence[DatabasePair]) -> str:
-    """What the intervals of some pairs can tell."""
-    n_databases = len({_people(data) for pair in pairs for data in (pair.source, pair.target)})
-    kinds = ["*people*, other subjects of these databases"]
-    if len(pairs) >= _FEWEST_PAIRS:
-        kinds.append("*pairs*, other pairs as if independent; they share databases: too narrow, and their p too small")
-        if n_databases >= _FEWEST_DATABASES:
-            kinds.append("*databases*, other databases, drawn with all their pairs")
-    few = "" if len(kinds) == len(_KINDS) else " Pairs or databases are too few to tell of others."
-    said = f"{len(pairs)} pairs of {n_databases} databases (those with the same subjects are one)"
-    return f"{said}. Intervals: {'; '.join(kinds)}.{few}"
-
-
-def _text(value: float, sign: str = "") -> str:
-    return "" if pd.isna(value) else f"{value:{sign}.3f}".replace("0.", ".", 1).replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return _text(value, "+")

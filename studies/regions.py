@@ -1,10 +1,9 @@
 """Which regions are kept, and how much that can be relied on: ``python -m studies.regions --data DIR --out DIR``.
 
-For every pair of databases in a folder and both groupings: the whole grid with its oracle, and, for one setting, how
-often each group is kept by refits on bootstrap samples of the source's subjects. Writes ``regions.csv`` (a row a pair
-and grouping), ``frequencies.csv`` (a row a group) and, as pictures, how often the refits keep each group. For generated
-databases (``--demo``) also precision and recall against the regions that move. The target's labels are used for scores
-and for the oracle only.
+For every pair of databases in a folder and both groupings: how often each group is kept by refits of one setting on
+bootstrap samples of the source's subjects. Writes ``regions.csv`` (a row a pair and grouping), ``frequencies.csv`` (a
+row a group) and, as pictures, how often the refits keep each group. For generated databases (``--demo``) also precision
+and recall against the regions that move. No label of the target is used.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import joblib
@@ -24,87 +23,54 @@ from tqdm import tqdm
 
 from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
-from tgsr.errors import MissingDataError
+from tgsr.errors import DataError, MissingDataError
 from tgsr.estimators import TGSRClassifier
-from tgsr.evaluation import mask_target, score_batch
-from tgsr.evaluation.rules.folds import bootstrap_samples
+from tgsr.evaluation import TransferTask, mask_target
 from tgsr.files import write_text
-from tgsr.protocols import N_REGIONS, XIS
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports import draw_frequency, save_figure
 
-__all__ = ["RegionStudy", "border_regions", "main", "selection_stability", "study_regions"]
+__all__ = ["border_regions", "describe", "keep_in_refits", "main", "moving_regions", "selection_stability"]
 
 GROUPINGS = ("region", "released")
-_OFTEN = 0.5
+_OFTEN, _MAX_DRAWS = 0.5, 1000
 
-Array = npt.NDArray[np.float64]
+Kept = npt.NDArray[np.bool_]
 
 
-class RegionStudy(NamedTuple):
-    """One pair of databases with one grouping.
+def keep_in_refits(
+    pair: DatabasePair, grouping: str, kappa: int, xi: float, *, n_refits: int, scaling: str = "none", seed: int = 0
+) -> Kept:
+    """Which groups a setting, fixed beforehand, keeps: of the source as it is, then of bootstrap samples of its people.
 
-    Attributes
-    ----------
-    cells : DataFrame
-        A row a cell of the grid: kappa, xi, macro_f1, accuracy.
-    groups : DataFrame
-        A row a group: ``oracle``, ‖C_i‖_F of the best cell; for the setting that was asked for, whether it is ``kept``,
-        and the share of ``bootstrap`` refits that keep it.
-    stability : float
-        Of the bootstrap refits' kept sets, see `selection_stability`.
+    Returns
+    -------
+    array of bool, shape (1 + n_refits, n_groups)
     """
-
-    cells: pd.DataFrame
-    groups: pd.DataFrame
-    stability: float
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The cell with the highest macro-F1, of equal ones the first."""
-        return dict(self.cells.iloc[int(self.cells["macro_f1"].to_numpy().argmax())])
+    task, model = mask_target(pair), TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling)
+    samples = [np.arange(len(task.y)), *_bootstrap_samples(task, seed, n_refits)]
+    fits = (model.fit(task.X[sample], task.y[sample], X_target=task.X_target) for sample in samples)
+    return np.array([fitted.region_norms_ > 0 for fitted in fits])
 
 
-def study_regions(
-    pair: DatabasePair,
-    grouping: str,
-    setting: tuple[int, float],
-    *,
-    kappas: Sequence[int] = tuple(range(1, N_REGIONS + 1)),
-    xis: Sequence[float] = tuple(XIS.tolist()),
-    n_refits: int = 50,
-    scaling: str = "none",
-    seed: int = 0,
-    n_jobs: int = 1,
-) -> RegionStudy:
-    """Solve the grid, and refit one setting (κ, ξ), fixed beforehand, on bootstrap samples of the source's subjects.
-
-    The target's labels must be known. For ``scaling`` see `tgsr.estimators.TGSRClassifier`.
-    """
-    task, (kappa, xi) = mask_target(pair), setting
-    model = TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling, n_jobs=n_jobs)
-    cells = pd.DataFrame(itertools.product(kappas, xis), columns=["kappa", "xi"])
-    outcomes = model.path(task.X, task.y, kappas, xis, X_target=task.X_target)
-    codes = np.array([outcome.codes for outcome in outcomes])
-    scored = score_batch(pair.target.known_labels, codes, len(task.class_names))
-
-    def kept(sample: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.bool_]:
-        norms: Array = model.fit(task.X[sample], task.y[sample], X_target=task.X_target).region_norms_
-        return norms > 0
-
-    refits = np.array([kept(sample) for sample in bootstrap_samples(task, seed, n_refits)])
-    groups = pd.DataFrame(
-        {
-            "oracle": outcomes[int(scored.macro_f1.argmax())].group_norms,
-            "kept": kept(),
-            "bootstrap": refits.mean(axis=0),
-        }
-    ).rename_axis("group")
-    cells = cells.assign(macro_f1=scored.macro_f1, accuracy=scored.accuracy)
-    return RegionStudy(cells, groups, selection_stability(refits))
+def _bootstrap_samples(task: TransferTask, seed: int, n_samples: int) -> list[npt.NDArray[np.intp]]:
+    """Draw the source with replacement: whole subjects where they are known, else samples within each class."""
+    rng = np.random.default_rng(seed)
+    if task.subjects is None:
+        members = [np.flatnonzero(task.y == code) for code in np.unique(task.y)]
+        return [np.concatenate([rng.choice(part, len(part)) for part in members]) for _ in range(n_samples)]
+    people = [np.flatnonzero(task.subjects == subject) for subject in np.unique(task.subjects)]
+    drawn: list[npt.NDArray[np.intp]] = []
+    for _ in range(_MAX_DRAWS):
+        if len(drawn) == n_samples:
+            return drawn
+        sample = np.concatenate([people[index] for index in rng.integers(len(people), size=len(people))])
+        if set(task.y[sample]) == set(task.y):
+            drawn.append(sample)
+    raise DataError("draws of the source's subjects lack a class; use a source with more subjects in each class")
 
 
-def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
+def selection_stability(kept: Kept) -> float:
     """Stability of selected sets (n_refits, n_groups): 1 if all are equal, 0 by chance or where nothing is selected.
 
     Nogueira, Sechidis and Brown, JMLR 2018, Equ. (4).
@@ -117,34 +83,31 @@ def selection_stability(kept: npt.NDArray[np.bool_]) -> float:
     return 1 - float(spread.mean()) / (share * (1 - share))
 
 
-def border_regions() -> npt.NDArray[np.bool_]:
+def border_regions() -> Kept:
     """Which of the 85 regions touch the image's border; of the 8 × 8 blocks 28 of 64 do."""
     boxes = region_boxes(106, 106)
-    border: npt.NDArray[np.bool_] = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == 106).any(axis=1)
+    border: Kept = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == 106).any(axis=1)
     return border
 
 
-def describe(study: RegionStudy, grouping: str, moving: frozenset[int] = frozenset()) -> dict[str, Any]:
+def describe(kept: Kept, grouping: str, moving: frozenset[int] = frozenset()) -> dict[str, Any]:
     """A row of ``regions.csv``; ``moving`` are the regions that are known to move, of generated databases."""
-    best, often = study.best, study.groups["bootstrap"] >= _OFTEN
-    kept = study.groups["kept"].to_numpy()
+    own, refits = kept[0], kept[1:]
+    frequency = refits.mean(axis=0)
+    often = frequency >= _OFTEN
     facts: dict[str, Any] = {
-        "cells": len(study.cells),
-        **{f"oracle_{name}": best[name] for name in ("macro_f1", "accuracy", "kappa", "xi")},
-        "median": study.cells["macro_f1"].median(),
-        "stability": study.stability,
-        "kept_in_9_of_10": (study.groups["bootstrap"] >= 0.9).sum(),
+        "stability": selection_stability(refits),
+        "kept_in_9_of_10": (frequency >= 0.9).sum(),
         "kept_in_half": often.sum(),
-        "ever_kept": (study.groups["bootstrap"] > 0).sum(),
-        "oracle_keeps": " ".join(map(str, np.flatnonzero(study.groups["oracle"]))),
+        "ever_kept": (frequency > 0).sum(),
     }
     if grouping == "region":
         scales = np.repeat(SCALES, np.square(SCALES))
-        facts |= {f"kept_{scale}x{scale}": kept[scales == scale].sum() for scale in SCALES}
-        facts["border_share"] = (kept & border_regions())[-64:].sum() / max(kept[-64:].sum(), 1)
+        facts |= {f"kept_{scale}x{scale}": own[scales == scale].sum() for scale in SCALES}
+        facts["border_share"] = (own & border_regions())[-64:].sum() / max(own[-64:].sum(), 1)
         if moving:
-            truth = np.isin(np.arange(len(kept)), list(moving))
-            for name, chosen in (("kept", kept), ("often", often.to_numpy())):
+            truth = np.isin(np.arange(len(own)), list(moving))
+            for name, chosen in (("kept", own), ("often", often)):
                 facts[f"precision_{name}"] = (chosen & truth).sum() / max(chosen.sum(), 1)
                 facts[f"recall_{name}"] = (chosen & truth).sum() / truth.sum()
             facts["chance"] = truth.mean()
@@ -172,37 +135,25 @@ def moving_regions(root: Path, database: str) -> frozenset[int]:
 @click.option("--kappa", default=20, show_default=True, help="κ of the setting that is looked at.")
 @click.option("--xi", default=1.0, show_default=True, help="ξ of the setting that is looked at.")
 @click.option("--scaling", default="none", show_default=True, help="Of the groups.")
-@click.option("--every-xi", default=1, show_default=True, help="Every n-th ξ of the grid only.")
 @click.option("--refits", "n_refits", default=50, show_default=True, help="Bootstrap samples of the source's subjects.")
 @click.option("--demo", type=click.Path(exists=True, path_type=Path), help="Folder of tgsr demo-data.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Threads; -1 for all cores.")
-def main(
-    data: Path,
-    out: Path,
-    patterns: Sequence[str],
-    kappa: int,
-    xi: float,
-    every_xi: int,
-    demo: Path | None,
-    **options: Any,
-) -> None:
+def main(data: Path, out: Path, patterns: Sequence[str], demo: Path | None, **setting: Any) -> None:
     """Say which regions are kept, and how much that can be relied on."""
     pairs = make_pairs(read_folder(data, out / "imported"), patterns)
-    xis, setting = tuple(XIS.tolist()[::every_xi]), (kappa, xi)
-    kept = joblib.Memory(out / "parts", verbose=0).cache(study_regions, ignore=["n_jobs"])  # a rerun goes on
+    refit = joblib.Memory(out / "parts", verbose=0).cache(keep_in_refits)  # a rerun goes on
     facts, groups = [], {}
     for (name, pair), grouping in tqdm(list(itertools.product(pairs.items(), GROUPINGS)), unit="study"):
-        study = kept(pair, grouping, setting, xis=xis, **options)
+        kept = refit(pair, grouping, **setting)
         moving = moving_regions(demo, pair.source.name) if demo else frozenset()
-        facts.append({"pair": name, "grouping": grouping, **describe(study, grouping, moving)})
-        groups[name, grouping] = study.groups
-        title = f"{name}, share of refits at κ = {kappa}, ξ = {xi:g}"
-        figure = draw_frequency(study.groups["bootstrap"].to_numpy(), grouping, title=title)
-        save_figure(figure, out / f"{name}-{grouping}.png")
+        facts.append({"pair": name, "grouping": grouping, **describe(kept, grouping, moving)})
+        shares = kept[1:].mean(axis=0)
+        groups[name, grouping] = pd.DataFrame({"kept": kept[0], "bootstrap": shares}).rename_axis("group")
+        title = f"{name}, share of refits at κ = {setting['kappa']}, ξ = {setting['xi']:g}"
+        save_figure(draw_frequency(shares, grouping, title=title), out / f"{name}-{grouping}.png")
     write_text(out / "regions.csv", pd.DataFrame(facts).to_csv(index=False))
     write_text(out / "frequencies.csv", pd.concat(groups, names=["pair", "grouping"]).to_csv())
-    click.echo(pd.DataFrame(facts).drop(columns="oracle_keeps").to_string(index=False, float_format="{:.3f}".format))
+    click.echo(pd.DataFrame(facts).to_string(index=False, float_format="{:.3f}".format))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from tgsr.protocols import (
     check_database,
     check_kappa,
     check_xi,
-    find_experiment,
     get_experiment,
     pair_name,
     parse_pair,
@@ -52,8 +51,6 @@ def test_a_pairs_name_gives_source_and_target(text, pair):
 def test_pairs_of_the_four_are_called_by_letters_and_others_by_names():
     assert pair_name("CASME2", "SMIC_HS") == "C-H"
     assert pair_name("CASME2+SAMM", "SMIC_HS") == "CASME2+SAMM-SMIC_HS"
-    assert find_experiment("CASME2", "SMIC_HS") == EXPERIMENTS[6]
-    assert find_experiment("CASME2", "SAMM") is None
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", "a-b", "a b", "a+b", ".."])

@@ -1,7 +1,7 @@
-"""Methods, rules, loaders and extractors by name: built in, offered by an installed package, or given by their place.
+"""Methods, rules and figures by name: built in, offered by an installed package, or given by their place.
 
-A package offers one by an entry point of the group ``tgsr.methods``, ``tgsr.rules``, ``tgsr.loaders``,
-``tgsr.extractors`` or ``tgsr.figures``; whatever can be imported is named ``package.module:NAME``.
+A package offers one by an entry point of the group ``tgsr.methods``, ``tgsr.rules`` or ``tgsr.figures``; whatever can
+be imported is named ``package.module:NAME``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any]) -> tuple[str, Any]
     Parameters
     ----------
     kind : str
-        ``"method"``, ``"rule"``, ``"loader"`` or ``"extractor"``.
+        ``"method"``, ``"rule"`` or ``"figure"``.
     name : str
         A built-in name, an entry point's, or ``package.module:NAME``.
     builtin : mapping

@@ -29,7 +29,6 @@ __all__ = [
     "check_number",
     "check_xi",
     "database_name",
-    "find_experiment",
     "get_experiment",
     "pair_name",
     "parse_pair",
@@ -170,11 +169,6 @@ def parse_pair(text: str | int) -> tuple[str, str]:
     return canonical_database(source.strip()), canonical_database(target.strip())
 
 
-def find_experiment(source: str, target: str) -> Experiment | None:
-    """The one of the twelve experiments between two databases, by their canonical names; None if it is another pair."""
-    return next((one for one in EXPERIMENTS if (one.source, one.target) == (source, target)), None)
-
-
 def get_experiment(experiment: str | int) -> Experiment:
     """Find an experiment by number (1–12), by name (``"V-N"``) or by database names (``"SMIC_VIS-SMIC_NIR"``).
 
@@ -184,9 +178,9 @@ def get_experiment(experiment: str | int) -> Experiment:
         If there is no such experiment.
     """
     text = str(experiment).strip().replace("→", "-").replace("->", "-")
-    named = find_experiment(*parse_pair(text)) if text.count("-") == 1 and all(text.split("-")) else None
+    named = parse_pair(text) if text.count("-") == 1 and all(text.split("-")) else None
     for one in EXPERIMENTS:
-        if one == named or text == str(one.number):
+        if (one.source, one.target) == named or text == str(one.number):
             return one
     known = ", ".join(f"{one.number} = {one.name}" for one in EXPERIMENTS)
     raise ProtocolError(f"unknown experiment {experiment!r}; use a number or a name: {known}")
@@ -230,7 +224,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
         It lists them.
     """
     choices = tuple(choices)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ParameterError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 

@@ -16,8 +16,7 @@ from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets.clips import read_frames
 from tgsr.demo import DemoSettings, write_demo
 from tgsr.demo._film import CAMERAS
-from tgsr.demo._layout import database_folder
-from tgsr.demo._plan import plan
+from tgsr.demo._layout import database_folder, plan
 from tgsr.errors import DataError, ParameterError
 from tgsr.features._collection import extract_collection
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS

@@ -16,7 +16,7 @@ from tgsr.cli import cli
 from tgsr.datasets import load_clips
 from tgsr.datasets.clips import read_frames
 from tgsr.demo._film import CAMERAS, film, see
-from tgsr.demo._plan import DemoSettings, Recording, plan
+from tgsr.demo._layout import DemoSettings, Recording, plan
 from tgsr.errors import DataError
 from tgsr.features._collection import extract_collection
 from tgsr.features.extraction import ExtractionSettings

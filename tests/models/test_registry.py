@@ -356,8 +356,8 @@ def test_study_trial_pair_and_data_must_belong_together(world: World, grid: Stud
         register(world.client, grid.run_id, world.pair, trial=svm.run_id)
     with pytest.raises(TrackingError, match="no study"):
         register(world.client, svm.table["run_id"][0], world.pair)
-    with pytest.raises(ParameterError, match="no trial has a value of the rule 'dev'"):
-        register(world.client, grid.run_id, world.pair, by="dev")
+    with pytest.raises(ParameterError, match="no trial has a value of the rule 'iw-cv'"):
+        register(world.client, grid.run_id, world.pair, by="iw-cv")
     with pytest.raises(MissingDataError, match="0123"):
         register_study(world.client, study="0123")
     with pytest.raises(MissingDataError, match="C-V"):

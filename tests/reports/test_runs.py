@@ -95,8 +95,8 @@ def test_runs_a_pair_and_a_choice_can_be_asked_for(
     assert "TGSR (region)" not in page.read_text()
     with pytest.raises(MissingDataError, match="no study yet"):
         report_studies(config, tmp_path, pair="C-V")
-    with pytest.raises(ParameterError, match="'dev'"):
-        report_studies(config, tmp_path, by="dev")
+    with pytest.raises(ParameterError, match="'iw-cv'"):
+        report_studies(config, tmp_path, by="iw-cv")
 
 
 def test_a_study_without_values_of_the_rule_that_is_asked_for_keeps_its_own(

@@ -86,8 +86,8 @@ def test_a_page_goes_by_the_choice_that_is_asked_for_and_names_one_that_is_not_t
     record = record_factory(trials(kappa=(1, 30, 85), xi=(0.1, 1.0, 10.0)), choose="circular")
     assert "label-free: circular</span>" in render_study(record, figures=[])
     assert "oracle</span>" in render_study(record, "oracle", figures=[])
-    with pytest.raises(ParameterError, match="no trial has a value of the rule 'dev'"):
-        render_study(record, "dev")
+    with pytest.raises(ParameterError, match="no trial has a value of the rule 'iw-cv'"):
+        render_study(record, "iw-cv")
 
 
 def test_the_table_of_choices_has_the_oracle_named_as_such_each_rule_the_consensus_and_the_median(

@@ -12,7 +12,7 @@ from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate, mask_target, score
 from tgsr.evaluation.rules import ALWAYS
-from tgsr.evaluation.rules.folds import source_folds
+from tgsr.evaluation.rules._cross_validation import source_folds
 from tgsr.trials import Fitter, grid_tasks
 from tgsr.trials.trial import cell_id
 
@@ -92,7 +92,7 @@ def test_labels_of_the_target_change_no_rule(make_spec, small_pair):
     found = []
     for pair in (small_pair, other):
         spec = make_spec(pair)
-        found.append(Fitter(spec, pair, (*ALWAYS, "source-cv", "agreement")).fit(grid_tasks(spec)[0]))
+        found.append(Fitter(spec, pair, (*ALWAYS, "source-cv", "iw-cv")).fit(grid_tasks(spec)[0]))
     assert [trial.rules for trial in found[0]] == [trial.rules for trial in found[1]]
     assert [trial.metrics["accuracy"] for trial in found[0]] != [trial.metrics["accuracy"] for trial in found[1]]
 

@@ -138,11 +138,6 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         """The sweep on checked samples; ``classes_`` is set."""
         return fit_sweep(self, task)
 
-    def _check_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike) -> tuple[Array, Array]:
-        """The samples that are fitted on in reverse, and those that are adapted to."""
-        fitted: Array = validate_data(self, X_target, dtype=np.float64)
-        return fitted, self._check_samples("X", X, fitted.shape[1])
-
     def _scores(self, X: npt.ArrayLike) -> Array:
         check_is_fitted(self)
         return self._decide(validate_data(self, X, dtype=np.float64, reset=False))
@@ -201,22 +196,19 @@ class SweepClassifier(TransferClassifier):
     span_: Span
     rule_: Rule
 
-    def prepare_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike, *, n_classes: int) -> Reverse:
+    def prepare_reverse(self, X: Array, X_target: Array, *, n_classes: int) -> Reverse:
         """Prepare once for all labels of the target; see `tgsr.estimators.sweep.prepare_reverse`."""
         worker: Self = clone(self)
-        fitted, adapted = worker._check_reverse(X, X_target)
-        return refit_by_labels(worker._sweeps(fitted, adapted, None, n_classes))
+        return refit_by_labels(worker._sweeps(X_target, X, None, n_classes))
 
     def _sweep(self, task: SweepTask) -> Sweep:
         return self._sweeps(task.X, task.X_target, task.X_new, task.n_classes)(task.codes)
 
-    def _sweeps(
-        self, X: Array, X_target: Array | None, X_new: Array | None, n_classes: int
-    ) -> Callable[[Codes], Sweep]:
+    def _sweeps(self, X: Array, X_target: Array, X_new: Array | None, n_classes: int) -> Callable[[Codes], Sweep]:
         """Prepare what does not depend on labels; what is returned gives the sweep for some."""
         span = Span.of(X, X_target)
         prepared = self._prepare(span)
-        target = self._coordinates(span, X if X_target is None else X_target)
+        target = self._coordinates(span, X_target)
         new = None if X_new is None else self._coordinates(span, X_new)
 
         def outcomes_of(numbers: Codes, settings: Sequence[Settings]) -> list[Outcome]:

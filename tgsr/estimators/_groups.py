@@ -54,31 +54,25 @@ def feature_groups(groups: str | npt.ArrayLike, n_features: int) -> npt.NDArray[
 
 
 def group_scales(
-    scaling: str | npt.ArrayLike,
+    scaling: str,
     X: npt.NDArray[np.float64],
     X_target: npt.NDArray[np.float64] | None,
     positions: npt.NDArray[np.intp],
 ) -> npt.NDArray[np.float64] | None:
-    """Resolve a scaling to one factor for each group, of mean square 1 if it is a named one.
+    """Resolve a scaling to one factor for each group, of mean square 1.
 
     Group norms compete in ‖C_i‖: sparse histograms of small blocks have larger ones than those of large blocks.
 
     ``"norm"``: the Frobenius norm of a group's features over both databases. ``"spread"``: the root of their summed
     squared deviations from the mean over both. A group whose factor would be 0 is left as it is. ``"none"`` gives None.
-    Or it is an array (n_groups,). ``positions`` (n_features,) has each feature's group, counted from 0.
+    ``positions`` (n_features,) has each feature's group, counted from 0.
 
     Raises
     ------
     ParameterError
-        If the scaling is unknown, or a factor is not positive and finite.
+        If the scaling is unknown.
     """
-    n_groups = int(positions.max()) + 1
-    if not isinstance(scaling, str):
-        factors = np.asarray(scaling, dtype=np.float64)
-        if factors.shape != (n_groups,) or not np.isfinite(factors).all() or not (factors > 0).all():
-            raise ParameterError(f"scaling must hold a positive number for each of the {n_groups} groups")
-        return factors
-    check_choice("scaling (unless it is an array)", scaling, SCALINGS)
+    check_choice("scaling", scaling, SCALINGS)
     if scaling == "none":
         return None
     both = X if X_target is None else np.vstack([X, X_target])

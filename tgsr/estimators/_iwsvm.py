@@ -30,8 +30,6 @@ class IWSVMClassifier(SVMSweepClassifier):
     bound : float, default=1000.0
         Upper bound B of KMM's weights.
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
 
     Attributes
     ----------
@@ -51,13 +49,11 @@ class IWSVMClassifier(SVMSweepClassifier):
         width: float | None = None,
         bound: float = 1000.0,
         C: float = 1.0,
-        class_order: str = "sorted",
     ) -> None:
         self.weighting = weighting
         self.width = width
         self.bound = bound
         self.C = C
-        self.class_order = class_order
 
     def _prepare(self, span: Span) -> tuple[Span, dict[tuple[object, ...], tuple[Array, bool]]]:
         return span, {}

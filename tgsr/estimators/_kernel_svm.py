@@ -7,40 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.svm import SVC
 
 from tgsr.autologging import without_autologging
 from tgsr.estimators._base import Array, Codes, SweepClassifier
-from tgsr.protocols import check_choice, check_number
+from tgsr.protocols import check_number
 
-__all__ = ["LinearRule", "SVMSweepClassifier", "class_ranks", "fit_libsvm"]
-
-CLASS_ORDERS = ("sorted", "first_appearance")
-"""How classes are numbered for LIBSVM, which gives a tie between its pairwise votes to the class numbered first."""
+__all__ = ["LinearRule", "SVMSweepClassifier"]
 
 _TOL = 1e-6
 """LIBSVM's own 1e-3 leaves labels of the published grids open (10 of 1,140 cells); at this none is."""
 
 _MAX_ITER = 10_000_000
 """LIBSVM's own limit, which scikit-learn lifts: unscaled features would keep it busy for hours."""
-
-
-def fit_libsvm(
-    kernel: Array, labels: npt.NDArray[Any], *, C: float, weights: Array | None, tol: float | None = None
-) -> Any:
-    """A fitted `sklearn.svm.SVC` on a precomputed kernel (n, n); ``weights`` (n,) multiply C sample by sample.
-
-    Its ``fit_status_`` is 1 where LIBSVM stopped at its limit of iterations. That is for the caller to tell:
-    scikit-learn's own warning names neither the method nor, in a study, how many fits it was.
-    """
-    tol = _TOL if tol is None else tol
-    svc = SVC(kernel="precomputed", C=C, tol=tol, max_iter=_MAX_ITER, decision_function_shape="ovo")
-    svc._warn_from_fit_status = lambda: None
-    with without_autologging():
-        svc.fit(kernel, labels, sample_weight=weights)
-    del svc._warn_from_fit_status
-    return svc
 
 
 @dataclass(frozen=True)
@@ -80,17 +59,11 @@ def _votes(margins: Array, n_classes: int) -> Array:
     return scores
 
 
-def class_ranks(codes: Codes, class_order: str) -> tuple[Codes, Codes]:
-    """Number the classes for LIBSVM: each sample's class number (n,), and the code of each number (n_classes,)."""
-    check_choice("class_order", class_order, CLASS_ORDERS)
-    order, first = np.unique(codes, return_index=True)
-    if class_order == "first_appearance":
-        order = order[np.argsort(first)]
-    return np.argsort(order)[codes], order
-
-
 class SVMSweepClassifier(SweepClassifier):
-    """A method that ends in LIBSVM's C-SVC (pairwise votes) on a linear kernel: with the parameters C, class_order.
+    """A method that ends in LIBSVM's C-SVC (pairwise votes) on a linear kernel, with the parameter C.
+
+    Of classes with equally many votes LIBSVM takes the one numbered first. They are numbered in the order in which
+    they first appear in y, as by LIBSVM's own tools (and in the published rows).
 
     Attributes
     ----------
@@ -101,7 +74,6 @@ class SVMSweepClassifier(SweepClassifier):
     """
 
     C: float
-    class_order: str
 
     def _fit_svm(
         self, features: Array, codes: Codes, *, weights: Array | None = None, projection: Array | None = None
@@ -112,9 +84,15 @@ class SVMSweepClassifier(SweepClassifier):
         a millionth of their mean: no class may vanish.
         """
         C = check_number("C", self.C, strict=True)
-        ranks, order = class_ranks(codes, self.class_order)
+        order, first = np.unique(codes, return_index=True)
+        order = order[np.argsort(first)]
         if weights is not None:
             weights = np.maximum(weights, 1e-6 * weights.mean())
-        svc = fit_libsvm(features @ features.T, ranks, C=C, weights=weights)
+        svc = SVC(kernel="precomputed", C=C, tol=_TOL, max_iter=_MAX_ITER, decision_function_shape="ovo")
+        # scikit-learn's own warning names neither the method nor, in a study, how many fits it was
+        svc._warn_from_fit_status = lambda: None
+        with without_autologging():
+            svc.fit(features @ features.T, np.argsort(order)[codes], sample_weight=weights)
+        del svc._warn_from_fit_status
         self.n_iter_, self.converged_ = int(svc.n_iter_.sum()), svc.fit_status_ == 0
         return LinearRule(svc, order, features, projection)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tgsr.estimators._base import Array, Codes, SweepClassifier
-from tgsr.estimators._kernel_svm import fit_libsvm
 from tgsr.estimators.span import Span, SpanKernel
 from tgsr.protocols import check_choice, check_number
 from tgsr.solvers.importance import gaussian, kmm, median_distance
@@ -47,11 +46,11 @@ class _OneAgainstRest:
 class STMClassifier(SweepClassifier):
     """SVM and weights of the source samples learned together, by turns.
 
-    min over (f, s) of ½‖f‖² + C·Σ s_i loss(y_i f(x_i)) + λ(½ s^T K s − κ^T s) with the constraints of kernel mean
-    matching: a weighted SVM for given s, a quadratic program with linear term (C/λ)·loss_i − κ_i for given f, until
-    the objective has less than ``tol`` of itself to fall, if its changes go on shrinking as the last two did. Its last
-    part is counted from its own minimum, where the alternation starts: that minimum is a constant, and some thousand
-    times what can change.
+    min over (f, s) of ½‖f‖² + C·Σ s_i max(0, 1 − y_i f(x_i))² + λ(½ s^T K s − κ^T s) with the constraints of kernel
+    mean matching: a weighted SVM for given s, a quadratic program with linear term (C/λ)·loss_i − κ_i for given f,
+    until the objective has less than ``tol`` of itself to fall, if its changes go on shrinking as the last two did. Its
+    last part is counted from its own minimum, where the alternation starts: that minimum is a constant, and some
+    thousand times what can change.
 
     Parameters
     ----------
@@ -64,8 +63,6 @@ class STMClassifier(SweepClassifier):
         B, the upper bound of the weights.
     kernel : {"linear", "rbf"}, default="linear"
         The classifier's kernel.
-    loss : {"squared_hinge", "hinge"}, default="squared_hinge"
-        The published loss, or LIBSVM's.
     C : float, default=1.0
     tol : float, default=1e-10
         Decisions are off by about its root.
@@ -91,7 +88,6 @@ class STMClassifier(SweepClassifier):
         width: float = 1.0,
         bound: float = 2000.0,
         kernel: str = "linear",
-        loss: str = "squared_hinge",
         C: float = 1.0,
         tol: float = 1e-10,
         max_iter: int = 1000,
@@ -100,7 +96,6 @@ class STMClassifier(SweepClassifier):
         self.width = width
         self.bound = bound
         self.kernel = kernel
-        self.loss = loss
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
@@ -110,7 +105,6 @@ class STMClassifier(SweepClassifier):
 
     def _solve(self, prepared: _Kernels, codes: Codes) -> _OneAgainstRest:
         check_choice("kernel", self.kernel, ("linear", "rbf"))
-        check_choice("loss", self.loss, ("squared_hinge", "hinge"))
         width = check_number("width", self.width, strict=True)
         matching = prepared.gaussian(width)
         classifier = matching[0] if self.kernel == "rbf" else prepared.linear
@@ -138,8 +132,10 @@ class STMClassifier(SweepClassifier):
         slope = matching @ start - kappa
         weights, previous, before = start, np.inf, np.inf
         for iteration in range(1, max(1, self.max_iter) + 1):
-            machine = _weighted_machine(kernel, signs, C * weights, self.loss)
-            losses = machine.losses(kernel, signs, squared=self.loss == "squared_hinge")
+            costs = C * weights
+            # no class may vanish
+            machine = fit_squared_hinge(kernel, signs, np.maximum(costs, 1e-6 * costs.mean()))
+            losses = machine.losses(kernel, signs)
             norm = float(machine.coefficients @ kernel @ machine.coefficients)
             moved = weights - start
             excess = float(moved @ matching @ moved / 2 + slope @ moved)  # a difference, without cancellation
@@ -151,13 +147,3 @@ class STMClassifier(SweepClassifier):
             previous, before = objective, change
             weights, exact = kmm(matching, cross, bound=bound, linear=C / lam * losses)
         return machine, weights, iteration, False
-
-
-def _weighted_machine(kernel: Array, signs: Array, costs: Array, loss: str) -> KernelMachine:
-    costs = np.maximum(costs, 1e-6 * costs.mean())  # no class may vanish
-    if loss == "squared_hinge":
-        return fit_squared_hinge(kernel, signs, costs)
-    svc = fit_libsvm(kernel, signs, C=1.0, weights=costs, tol=1e-10)
-    coefficients = np.zeros(len(signs))
-    coefficients[svc.support_] = svc.dual_coef_[0]
-    return KernelMachine(coefficients, float(svc.intercept_[0]), svc.fit_status_ == 0)

@@ -28,10 +28,9 @@ class _Axes:
 class _SubspaceClassifier(SVMSweepClassifier):
     """Principal axes of each domain's centred samples; the samples themselves are projected without centring."""
 
-    def __init__(self, n_components: int = 20, C: float = 1.0, class_order: str = "sorted") -> None:
+    def __init__(self, n_components: int = 20, C: float = 1.0) -> None:
         self.n_components = n_components
         self.C = C
-        self.class_order = class_order
 
     def _prepare(self, span: Span) -> _Axes:
         return _Axes(span, principal_axes(span.source), principal_axes(span.target))
@@ -60,8 +59,6 @@ class SAClassifier(_SubspaceClassifier):
         Dimension of both subspaces; more than the smaller rank are cut to it (at most min(N_s, N_t) − 1). A domain
         without variance (a single sample) has no axes: then nothing is aligned, which leaves the plain SVM.
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
     """
 
     def _maps(self, source_axes: Array, target_axes: Array) -> tuple[Array, Array]:
@@ -76,7 +73,7 @@ class GFKClassifier(_SubspaceClassifier):
 
     Parameters
     ----------
-    n_components, C, class_order
+    n_components, C
         See `SAClassifier`.
     """
 

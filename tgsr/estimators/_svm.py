@@ -15,15 +15,10 @@ class SVMClassifier(SVMSweepClassifier):
     Parameters
     ----------
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        How classes are numbered for LIBSVM, which breaks ties between its pairwise votes in favour of the class
-        numbered first: by label, or by their first appearance in y as LIBSVM's own tools (and the published rows)
-        do. Only with "sorted" is the result independent of the order of the samples.
     """
 
-    def __init__(self, C: float = 1.0, class_order: str = "sorted") -> None:
+    def __init__(self, C: float = 1.0) -> None:
         self.C = C
-        self.class_order = class_order
 
     def _solve(self, prepared: Span, codes: Codes) -> LinearRule:
         return self._fit_svm(prepared.source, codes)

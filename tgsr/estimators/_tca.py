@@ -35,15 +35,12 @@ class TCAClassifier(SVMSweepClassifier):
     mu : float, default=1.0
         Weight of ‖W‖² against the distance of the means.
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
     """
 
-    def __init__(self, n_components: int = 20, mu: float = 1.0, C: float = 1.0, class_order: str = "sorted") -> None:
+    def __init__(self, n_components: int = 20, mu: float = 1.0, C: float = 1.0) -> None:
         self.n_components = n_components
         self.mu = mu
         self.C = C
-        self.class_order = class_order
 
     def _prepare(self, span: Span) -> tuple[_Kernel, dict[float, Array]]:
         K = span.samples @ span.samples.T

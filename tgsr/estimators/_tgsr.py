@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from joblib import effective_n_jobs
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
 
-from tgsr.estimators._base import Array, Codes, TargetSamples, TransferClassifier
+from tgsr.estimators._base import Array, Codes, TransferClassifier
 from tgsr.estimators._groups import feature_groups, group_scales
 from tgsr.estimators.sweep import Outcome, Reverse, Settings, SweepTask
 from tgsr.protocols import N_REGIONS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings, project_simplex
 
 __all__ = ["GroupRegression", "TGSRClassifier", "TiedGroupsWarning"]
-
-_log = logging.getLogger(__name__)
-
-_SLOW_RHO = 1.01
-"""The penalty hardly grows below this, and the iteration may go on to its limit."""
 
 
 class TiedGroupsWarning(UserWarning):
@@ -62,13 +52,11 @@ class TGSRClassifier(GroupRegression):
         ξ ≥ 0, the weight of the distance between the domains' projected means.
     groups : {"region", "released"} or array of int, shape (n_features,)
         See `tgsr.estimators._groups.feature_groups`.
-    scaling : {"none", "norm", "spread"} or array of shape (n_groups,)
+    scaling : {"none", "norm", "spread"}
         What each group's features are divided by before Algorithm 1, see `tgsr.estimators._groups.group_scales`; the
         paper's is "none".
     mu, rho, mu_max, tol, max_iter, init
         See `SolverSettings`; they are part of the result, because λ follows from κ anew in every iteration.
-    n_jobs : int, optional
-        Threads of `path`, each with columns of one ξ; −1 for all cores, 1 by default.
 
     Notes
     -----
@@ -111,14 +99,13 @@ class TGSRClassifier(GroupRegression):
         kappa: int = 20,
         xi: float = 1.0,
         groups: str | npt.ArrayLike = "region",
-        scaling: str | npt.ArrayLike = "none",
+        scaling: str = "none",
         mu: float = 1e-3,
         rho: float = 1.1,
         mu_max: float = 1e15,
         tol: float = 1e-8,
         max_iter: int = 1000,
         init: str = "ones",
-        n_jobs: int | None = None,
     ) -> None:
         self.kappa = kappa
         self.xi = xi
@@ -130,44 +117,11 @@ class TGSRClassifier(GroupRegression):
         self.tol = tol
         self.max_iter = max_iter
         self.init = init
-        self.n_jobs = n_jobs
 
-    def path(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        kappas: Iterable[int],
-        xis: Iterable[float],
-        *,
-        X_target: npt.ArrayLike | TargetSamples | None = None,
-    ) -> list[Outcome]:
-        """Solve every (κ, ξ) at once, with this estimator's other parameters, for a fraction of as many fits.
-
-        Parameters
-        ----------
-        X, y, X_target
-            As for `fit`.
-        kappas, xis : iterables
-
-        Returns
-        -------
-        list of Outcome
-            In the order of ``itertools.product(kappas, xis)``; their codes are indices into ``np.unique(y)``. The
-            regression matrix is made when ``coef()`` is called.
-        """
-        worker, kappas = clone(self), list(kappas)
-        source, codes, target = worker._check_fit(X, y, X_target)
-        sweep = worker._sweep(SweepTask(source, codes, target, None, len(worker.classes_)))
-        columns = [[{"kappa": kappa, "xi": xi} for kappa in kappas] for xi in xis]
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            solved = list(pool.map(sweep, columns))
-        return [outcome for row in zip(*solved, strict=True) for outcome in row]
-
-    def prepare_reverse(self, X: npt.ArrayLike, X_target: npt.ArrayLike, *, n_classes: int) -> Reverse:
+    def prepare_reverse(self, X: Array, X_target: Array, *, n_classes: int) -> Reverse:
         """Prepare once for all labels of the target; see `tgsr.estimators.sweep.prepare_reverse`."""
-        worker = clone(self)
-        fitted, adapted = worker._check_reverse(X, X_target)
-        sweep = worker._sweep(SweepTask(fitted, np.zeros(len(fitted), dtype=np.intp), adapted, None, n_classes))
+        unknown = np.zeros(len(X_target), dtype=np.intp)
+        sweep = clone(self)._sweep(SweepTask(X_target, unknown, X, None, n_classes))
         return lambda settings, codes: np.array([outcome.codes for outcome in sweep(settings, codes)])
 
     def _fit(self, X: Array, codes: Codes, X_target: Array | None) -> None:
@@ -190,8 +144,6 @@ class TGSRClassifier(GroupRegression):
             warnings.warn(text, TiedGroupsWarning, stacklevel=3)
 
     def _sweep(self, task: SweepTask) -> _TGSRSweep:
-        if self.rho < _SLOW_RHO:
-            _tell_slow(self.rho, self.max_iter)
         return _TGSRSweep(self, task)
 
     def _solver_settings(self) -> SolverSettings:
@@ -206,17 +158,6 @@ class TGSRClassifier(GroupRegression):
             text = f"kappa = {kappa}, but groups = {self.groups!r} has {n_groups} here: all are kept"
             warnings.warn(text, UserWarning, stacklevel=2)
         return min(kappa, n_groups), check_xi(self.xi)
-
-
-@cache
-def _tell_slow(rho: float, max_iter: int) -> None:
-    """Say it once a process: a sweep is prepared for each fold of a rule, too."""
-    _log.warning(
-        "rho = %g: the penalty hardly grows, and a cell may take all of max_iter = %d iterations (with rho = 1.1 about "
-        "100): this can take many times as long; use a larger rho, or a smaller max_iter",
-        rho,
-        max_iter,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +188,7 @@ class _TGSRSweep:
         return [outcomes[index] for index in range(len(settings))]
 
     def _system(self, worker: TGSRClassifier) -> _System:
-        key = tuple(repr(np.asarray(given).tolist()) for given in (worker.groups, worker.scaling))
+        key = repr(np.asarray(worker.groups).tolist()), repr(worker.scaling)
         if key not in self.systems:
             self.systems[key] = _System(worker, self.task)
         return self.systems[key]

@@ -49,8 +49,6 @@ class TKLClassifier(SVMSweepClassifier):
     width : float, default=1.0
         Of the Gaussian kernel.
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
     """
 
     def __init__(
@@ -59,13 +57,11 @@ class TKLClassifier(SVMSweepClassifier):
         kernel: str = "linear",
         width: float = 1.0,
         C: float = 1.0,
-        class_order: str = "sorted",
     ) -> None:
         self.zeta = zeta
         self.kernel = kernel
         self.width = width
         self.C = C
-        self.class_order = class_order
 
     def _prepare(self, span: Span) -> tuple[Span, dict[float | None, _Spectrum]]:
         return span, {}

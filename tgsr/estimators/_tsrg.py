@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import numpy as np
-from joblib import effective_n_jobs
 from threadpoolctl import threadpool_limits
 
 from tgsr.estimators._base import Array, Codes, Fitted
@@ -15,7 +13,7 @@ from tgsr.estimators._drls import RegressionProblem, by_lam
 from tgsr.estimators._kernel_svm import LinearRule, SVMSweepClassifier
 from tgsr.estimators.span import Span
 from tgsr.estimators.sweep import Settings
-from tgsr.protocols import check_choice, check_number
+from tgsr.protocols import check_number
 from tgsr.solvers.sparse_regression import GAP_LIMIT, Resolvents, sparse_regression
 
 __all__ = ["TSRGClassifier"]
@@ -29,7 +27,8 @@ class TSRGClassifier(SVMSweepClassifier):
     min_P ‖X_s − P^T K_s‖_F² + λ‖P^T(mean source column − mean target column of K)‖² + μ‖P‖₁; the linear SVM trained
     on X_s predicts on P^T k(x). The sparsity acts on raw features, so that no span coordinates help, and P has
     n × n_features entries: its columns (features) are problems of their own and are solved in blocks, in single
-    precision unless asked otherwise. As for `DRLSClassifier`, features other than histograms should be scaled.
+    precision unless the kernel is much larger than that of histograms. As for `DRLSClassifier`, features other than
+    histograms should be scaled.
 
     Parameters
     ----------
@@ -38,12 +37,6 @@ class TSRGClassifier(SVMSweepClassifier):
     mu : float, default=0.1
         μ ≥ 0, the weight of ‖P‖₁.
     C : float, default=1.0
-    class_order : {"sorted", "first_appearance"}, default="sorted"
-        See `SVMClassifier`.
-    precision : {"single", "double"}, default="single"
-        Of the iteration. It is double in any case where the kernel is much larger than that of histograms.
-    n_jobs : int, optional
-        Threads over blocks of features; −1 for all cores, 1 by default.
 
     Attributes
     ----------
@@ -59,25 +52,18 @@ class TSRGClassifier(SVMSweepClassifier):
         lam: float = 1.0,
         mu: float = 0.1,
         C: float = 1.0,
-        class_order: str = "sorted",
-        precision: str = "single",
-        n_jobs: int | None = None,
     ) -> None:
         self.lam = lam
         self.mu = mu
         self.C = C
-        self.class_order = class_order
-        self.precision = precision
-        self.n_jobs = n_jobs
 
     def _prepare(self, span: Span) -> RegressionProblem:
         return RegressionProblem(span)
 
     def _rules(self, prepared: RegressionProblem, codes: Codes, grid: Sequence[Settings]) -> Iterable[Fitted]:
-        check_choice("precision", self.precision, ("single", "double"))
-        dtype, span = np.float32 if self.precision == "single" else np.float64, prepared.span
+        span = prepared.span
         for lam, cells in by_lam(self, grid).items():
-            resolvents = Resolvents(prepared.K_source, prepared.delta, lam, dtype=dtype)
+            resolvents = Resolvents(prepared.K_source, prepared.delta, lam, dtype=np.float32)
             regenerate = cache(partial(self._regenerate, span, resolvents))  # for all C the same
             for index, settings in cells:
                 kernel, n_iter, converged = regenerate(check_number("mu", settings.mu))
@@ -97,8 +83,7 @@ class TSRGClassifier(SVMSweepClassifier):
             product: Array = (solution.P[0] @ features.T.astype(resolvents.dtype)).astype(np.float64)
             return product, float(solution.gaps[0]), int(solution.n_iter[0]), bool(solution.converged[0])
 
-        # BLAS and the compiled update release the interpreter's lock; the sum is in the order of the blocks
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            products, gaps, n_iters, stopped = zip(*pool.map(solve, range(0, n_features, _BLOCK)), strict=True)
+        with threadpool_limits(limits=1, user_api="blas"):
+            products, gaps, n_iters, stopped = zip(*map(solve, range(0, n_features, _BLOCK)), strict=True)
         near = sum(gaps) <= GAP_LIMIT * float((span.source**2).sum())
         return np.sum(products, axis=0), max(n_iters), near and all(stopped)

@@ -2,17 +2,15 @@
 
 The grids are those that reproduce the published rows where these are known (see this folder's README.md); on features
 of another layout they also search C, which is 1 in the published ones. Methods from elsewhere are found by an entry
-point of the group ``tgsr.methods``, or by ``package.module:Class``.
+point of the group ``tgsr.methods`` (a class, or a `Method`), or by ``package.module:Class``.
 """
 
 from __future__ import annotations
 
 import itertools
-import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
@@ -34,12 +32,10 @@ from tgsr.estimators._tca import TCAClassifier
 from tgsr.estimators._tgsr import TGSRClassifier
 from tgsr.estimators._tkl import TKLClassifier
 from tgsr.estimators._tsrg import TSRGClassifier
+from tgsr.plugins import resolve
 from tgsr.protocols import N_REGIONS, XIS
 
-__all__ = ["ENTRY_POINTS", "METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
-
-ENTRY_POINTS = "tgsr.methods"
-"""The group of entry points by which installed packages offer methods: classes, or `Method`."""
+__all__ = ["METHODS", "Method", "TaskShape", "expand_grid", "get_method"]
 
 Grid = list[dict[str, list[Any]]]
 Distributions = dict[str, BaseDistribution]
@@ -65,8 +61,6 @@ class Method:
         As in the paper's tables, or ``package.module:Class``.
     estimator : type
         Its class.
-    protocol : mapping
-        Parameters of every fit of the published protocol, such as the order of classes.
     defaults : mapping
         Label-free default settings: fixed beforehand, no target label is used.
     param_grid : callable
@@ -82,7 +76,6 @@ class Method:
 
     name: str
     estimator: type[BaseEstimator]
-    protocol: Mapping[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     param_grid: Callable[[TaskShape], Grid] = lambda _: [{}]
     param_distributions: Callable[[TaskShape], Distributions] = lambda _: {}
@@ -90,8 +83,8 @@ class Method:
     batch: int = 32
 
     def make(self, **params: Any) -> BaseEstimator:
-        """An unfitted estimator under the published protocol with the given parameters."""
-        return self.estimator().set_params(**{**self.protocol, **params})
+        """An unfitted estimator with the given parameters."""
+        return self.estimator().set_params(**params)
 
     def defaults_for(self, shape: TaskShape) -> dict[str, Any]:
         """The default settings, with counts cut to what a task has: features with fewer groups keep them all."""
@@ -116,7 +109,6 @@ _POWERS = [float(f"1e{exponent}") for exponent in range(-3, 4)]
 _MUS = [float(f"{step}e{exponent}") for exponent in (-3, -2, -1, 0) for step in range(1, 10)] + [10.0]
 _WIDTH = FloatDistribution(0.1, 10.0, log=True)
 _LAM = FloatDistribution(1e-3, 1e3, log=True)
-_ORDER = {"class_order": "first_appearance"}
 
 
 def _counts(largest: int, most: int) -> list[int]:
@@ -139,7 +131,6 @@ def _svm(
     return Method(
         name,
         estimator,
-        others.pop("protocol", _ORDER),
         defaults,
         lambda shape: [{**part, **({} if shape.published else {"C": _COSTS})} for part in param_grid(shape)],
         lambda shape: {**param_distributions(shape), **({} if shape.published else {"C": _C})},
@@ -208,7 +199,6 @@ METHODS: dict[str, Method] = {
             {"lam": 1.0, "width": 1.0, "kernel": "linear"},
             lambda _: [{"kernel": ["linear", "rbf"], "width": _WIDTHS[1:5], "lam": _POWERS}],
             lambda _: {"kernel": CategoricalDistribution(["linear", "rbf"]), "width": _WIDTH, "lam": _LAM},
-            protocol={},
         ),
         _svm(
             "TKL",
@@ -224,11 +214,10 @@ METHODS: dict[str, Method] = {
         ),
         # of another layout the fewer values of μ: C is searched, and a fit takes seconds
         _svm("TSRG", TSRGClassifier, **{**_SPARSE, "param_grid": _tsrg_grid}, batch=len(_COSTS)),
-        Method("DRLS", DRLSClassifier, {}, **_SPARSE, batch=37),
+        Method("DRLS", DRLSClassifier, **_SPARSE, batch=37),
         Method(
             "TGSR",
             TGSRClassifier,
-            {},
             {"kappa": 85, "xi": 0.01},
             lambda shape: [{"kappa": _counts(shape.n_groups, N_REGIONS), "xi": [float(xi) for xi in XIS]}],
             lambda shape: {"kappa": IntDistribution(1, shape.n_groups), "xi": FloatDistribution(1e-3, 1e3, log=True)},
@@ -241,9 +230,7 @@ METHODS: dict[str, Method] = {
 
 
 def get_method(name: str) -> Method:
-    """Find a method: one of the ten in any case, or an entry point, or ``package.module:Class``.
-
-    Hyphens may be left out.
+    """Find a method: one of the ten in any case, or an entry point, or ``package.module:Class``; see `tgsr.plugins`.
 
     A class of one's own may declare what is searched in class attributes: ``param_grid`` (a dict or a list of dicts),
     ``param_distributions`` (a dict) or callables that make them of a `TaskShape`, and ``defaults`` (a dict). None is
@@ -254,25 +241,8 @@ def get_method(name: str) -> Method:
     ParameterError
         If there is no such method, or it cannot be imported.
     """
-    wanted = _plain(name)
-    for method in METHODS.values():
-        if _plain(method.name) == wanted:
-            return method
-    for entry in entry_points(group=ENTRY_POINTS):
-        if _plain(entry.name) == wanted:
-            found = entry.load()
-            return found if isinstance(found, Method) else _own_method(entry.name, found)
-    if ":" not in name:
-        raise ParameterError(f"unknown method {name!r}; use one of {', '.join(METHODS)}, or package.module:Class")
-    try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ParameterError(f"method {name!r} cannot be imported ({error}); give package.module:Class") from error
-    return _own_method(name, found)
-
-
-def _plain(name: str) -> str:
-    return name.strip().upper().replace("-", "").replace("_", "")
+    found, thing = resolve("method", name, METHODS)
+    return thing if isinstance(thing, Method) else _own_method(found, thing)
 
 
 def _constructed(estimator: Any) -> dict[str, Any]:
@@ -299,7 +269,6 @@ def _own_method(name: str, estimator: Any) -> Method:
     return Method(
         name,
         estimator,
-        {},
         dict(getattr(estimator, "defaults", None) or _constructed(estimator)),
         param_grid,
         lambda shape: dict(declared("param_distributions", shape, {})),

@@ -6,9 +6,7 @@ of other extractors have other sizes, and databases differ in them: see README.m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +15,7 @@ from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler, no
 from tgsr.errors import DataError
 from tgsr.protocols import check_choice
 
-__all__ = ["PREPROCESSES", "Preprocessor", "Scaling", "make_preprocessor"]
+__all__ = ["PREPROCESSES", "Scaling"]
 
 Array = npt.NDArray[np.float64]
 
@@ -29,7 +27,6 @@ largest absolute value of 1; ``unit``: every row of length 1; ``standard+unit``:
 """
 
 _SCALERS = {"standard": (StandardScaler, "mean_"), "robust": (RobustScaler, "center_"), "maxabs": (MaxAbsScaler, "")}
-_PARTS = ("offset", "scale")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,43 +65,3 @@ class Scaling:
         rows = rows if self.offset is None else rows - self.offset
         rows = rows if self.scale is None else rows / self.scale
         return np.asarray(normalize(rows)) if self.unit else rows
-
-    def arrays(self, prefix: str = "") -> dict[str, Array]:
-        """What must be kept beside the name, to be given to `restore`."""
-        found = {prefix + part: getattr(self, part) for part in _PARTS}
-        return {name: values for name, values in found.items() if values is not None}
-
-    @classmethod
-    def restore(cls, name: str, arrays: Mapping[str, Any], prefix: str = "") -> Scaling:
-        """The scaling of which `arrays` kept the numbers."""
-        check_choice("preprocess", name, PREPROCESSES)
-        return cls(arrays.get(f"{prefix}offset"), arrays.get(f"{prefix}scale"), "unit" in name)
-
-
-@dataclass(frozen=True, eq=False)
-class Preprocessor:
-    """The scalings of a pair of databases, each fitted to its own rows."""
-
-    name: str
-    of_source: Scaling
-    of_target: Scaling
-
-    def source(self, X: npt.ArrayLike) -> Array:
-        """Rows (n, n_features) of the source as the method takes them."""
-        return self.of_source.transform(X)
-
-    def target(self, X: npt.ArrayLike) -> Array:
-        """Rows (n, n_features) of the target, also new ones, as the method takes them."""
-        return self.of_target.transform(X)
-
-
-def make_preprocessor(name: str, X: npt.ArrayLike, X_target: npt.ArrayLike) -> Preprocessor:
-    """Fit one of `PREPROCESSES` to both databases, each to its own rows; the errors are those of `Scaling.of`.
-
-    Parameters
-    ----------
-    name : str
-    X : array of shape (n_source, n_features)
-    X_target : array of shape (n_target, n_features)
-    """
-    return Preprocessor(name, Scaling.of(name, X), Scaling.of(name, X_target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,24 +73,14 @@ class Outcome:
         )
 
 
-class Sweep(Protocol):
-    """A method prepared on one task; may be called from several threads at once."""
+Sweep = Callable[[Sequence[Settings]], list[Outcome]]
+"""A method prepared on one task: fits with each set of hyper-parameters. Several threads may call it at once."""
 
-    def __call__(self, settings: Sequence[Settings]) -> list[Outcome]:
-        """Fit with each set of hyper-parameters; outcomes in the same order."""
+Reverse = Callable[[Sequence[Settings], Sequence[Codes] | Codes], Codes]
+"""A method prepared to be trained back from the target to the source; several threads may call it at once.
 
-
-class Reverse(Protocol):
-    """A method prepared to be trained back from the target to the source; may be called from several threads."""
-
-    def __call__(self, settings: Sequence[Settings], codes: Sequence[Codes] | Codes) -> Codes:
-        """For each set of hyper-parameters, fit on the target with its own class indices ``codes[i]`` (n_target,).
-
-        Returns
-        -------
-        array of int, shape (n_settings, n_source)
-            Class indices predicted for the source's samples.
-        """
+For each set of hyper-parameters it is fitted on the target with its own class indices ``codes[i]`` (n_target,). Given
+are class indices of the source's samples, (n_settings, n_source)."""
 
 
 def prepare_sweep(

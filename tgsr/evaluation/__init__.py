@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tgsr.evaluation.metrics import METRICS, Metric, Scores, score, score_batch
     from tgsr.evaluation.paper import published_result, published_results
     from tgsr.evaluation.rules import RULES, Rule, RuleContext, decisions_of, get_rule
-    from tgsr.evaluation.task import Evaluation, TransferEstimator, TransferTask, evaluate, mask_target
+    from tgsr.evaluation.task import Evaluation, TransferTask, evaluate, mask_target
 
 __all__ = [
     "METRICS",
@@ -20,7 +20,6 @@ __all__ = [
     "Rule",
     "RuleContext",
     "Scores",
-    "TransferEstimator",
     "TransferTask",
     "choose",
     "decisions_of",

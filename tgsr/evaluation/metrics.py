@@ -88,7 +88,7 @@ class Scores(Generic[Value]):
         Rows are true classes, columns predicted ones.
     accuracy, macro_f1, recall : float
         Fractions in 0…1; ``recall`` is the unweighted (macro) recall.
-    class_precision, class_recall, class_f1 : arrays of shape (n_classes,)
+    class_precision, class_recall : arrays of shape (n_classes,)
     """
 
     confusion: npt.NDArray[np.int64]
@@ -97,7 +97,6 @@ class Scores(Generic[Value]):
     recall: Value
     class_precision: Floats
     class_recall: Floats
-    class_f1: Floats
 
     def __getitem__(self, index: int) -> Scores[float]:
         own = {name: values[index] for name, values in vars(self).items()}
@@ -160,7 +159,6 @@ def score_batch(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], n_
         recall=recall.mean(axis=1),
         class_precision=precision,
         class_recall=recall,
-        class_f1=f1,
     )
 
 

@@ -10,8 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-from tgsr.protocols import Experiment
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -48,9 +46,8 @@ def published_results() -> pd.DataFrame:
     )
 
 
-def published_result(experiment: Experiment | str, method: str) -> PublishedResult | None:
-    """The published cell of an experiment (or its name) and a method; None for what is not in the tables."""
+def published_result(experiment: str, method: str) -> PublishedResult | None:
+    """The published cell of an experiment's name and a method; None for what is not in the tables."""
     table = published_results()
-    name = experiment if isinstance(experiment, str) else experiment.name
-    row = table[(table["experiment"] == name) & (table["method"] == method)]
+    row = table[(table["experiment"] == experiment) & (table["method"] == method)]
     return None if row.empty else PublishedResult(*row.iloc[0, 2:].astype(float))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from sklearn.base import clone
 from tgsr.datasets import DatabasePair
 from tgsr.evaluation.metrics import Scores, score
 
-__all__ = ["Evaluation", "TransferEstimator", "TransferTask", "evaluate", "mask_target"]
+__all__ = ["Evaluation", "TransferTask", "evaluate", "mask_target"]
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,6 @@ def mask_target(pair: DatabasePair) -> TransferTask:
     )
 
 
-class TransferEstimator(Protocol):
-    """What a method must offer: scikit-learn's interface with the unlabelled target samples as a keyword."""
-
-    def fit(self, X: Any, y: Any, *, X_target: Any = None) -> Any:
-        """Learn from the labelled source; returns itself."""
-
-    def predict(self, X: Any) -> Any:
-        """Class indices of samples."""
-
-
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """A fitted estimator with its predictions for the target, their scores, and the fit's seconds."""
@@ -68,8 +58,8 @@ class Evaluation:
     fit_seconds: float
 
 
-def evaluate(estimator: TransferEstimator, pair: DatabasePair) -> Evaluation:
-    """Fit on the source (and the unlabelled target), predict the target, score.
+def evaluate(estimator: Any, pair: DatabasePair) -> Evaluation:
+    """Fit an estimator on the source (and the unlabelled target), predict the target, score.
 
     Where the features have groups of their own and the estimator is set to the facial regions, which is the default, a
     clone of it with the features' groups is fitted.

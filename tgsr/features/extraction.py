@@ -14,18 +14,20 @@ import numpy.typing as npt
 
 from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, frame_files, read_frames
 from tgsr.errors import DataError, MissingDataError, ParameterError
-from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins
-from tgsr.features.extractors import EXTRACTORS, extract
+from tgsr.features._flow import flow_histograms
+from tgsr.features._lbp_top import INTERPOLATIONS, MAPPINGS, code_bins, region_histograms
 from tgsr.files import reading
 from tgsr.preprocessing.pipeline import DECIMALS, prepare_clip
 from tgsr.protocols import check_choice, check_integer
 from tgsr.regions import SCALES
 
-__all__ = ["CROPS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
+__all__ = ["CROPS", "EXTRACTORS", "ExtractionSettings", "clip_features", "load_clip", "path_features"]
 
 _log = logging.getLogger(__name__)
 
 CROPS: tuple[str, ...] = ("auto", "face", "none")
+EXTRACTORS = {"lbp-top": region_histograms, "flow": flow_histograms}
+"""Name → function of a prepared clip (T, height, width) and the settings: features of shape (n_regions, size)."""
 _LARGEST = {"n_frames": 1000, "size": 1024, "radii": 64, "grid": 64}
 
 
@@ -42,13 +44,16 @@ class ExtractionSettings:
     radii : tuple of int
         LBP-TOP radii along X, Y and T.
     neighbours : int
-        Neighbours on each circle.
-    mapping, interpolation : str
-        As `tgsr.features._lbp_top` takes them.
+        Neighbours on each circle, 2 to 16.
+    mapping : {"uniform", "riu2", "none"}
+        Bins of a code. "uniform": codes with at most two transitions ascend in the first P(P − 1) + 2 bins, the rest
+        share the last one. "riu2": uniform codes by their number of ones, the rest last. "none": every code its own.
+    interpolation : {"bilinear", "nearest"}
+        How a neighbour between pixels is read.
     grid : tuple of int
         Blocks a side in each grid of regions.
     extractor : str
-        What makes features of the prepared clip; see `tgsr.features.extractors.EXTRACTORS`. Those but ``lbp-top`` pass
+        What makes features of the prepared clip; see `EXTRACTORS`. Those but ``lbp-top`` pass
         over radii, neighbours, mapping and interpolation.
     crop : {"auto", "face", "none"}
         Find the face and crop to it: in clips known to be raw, in all, or in none. A feature file and a model record
@@ -184,4 +189,4 @@ def clip_features(
     """
     settings = settings or ExtractionSettings()
     clip = prepare_clip(frames, n_frames=settings.n_frames, size=settings.size, crop=settings.crops(cropped))
-    return extract(clip, settings)
+    return EXTRACTORS[settings.extractor](clip, settings)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Registered", "aliased_run", "register", "register_study"]
+__all__ = ["Registered", "register", "register_study"]
 
 _log = logging.getLogger(__name__)
 
@@ -225,12 +225,6 @@ def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
         return client.get_model_version_by_alias(name, alias)
     except MlflowException:
         return None
-
-
-def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
-    """Run id of the trial or study whose model has an alias; None if there is none."""
-    version = _holder(client, name, alias)
-    return None if version is None else str(version.run_id)
 
 
 def _check_types(estimator: Any, record: StudyRecord, trusted: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ with μ/(ut) give uP/t, started at P = M = 1/u. Below these limits, as on the re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,6 @@ class Resolvents:
         self.dtype = np.dtype(dtype if self.unit == 1 else np.float64)
         self._values = np.maximum(values, 0) / self.unit**2
         self._inverses: list[npt.NDArray[Any]] = []
-        self._lock = Lock()
 
     def kappa(self, iteration: int) -> float:
         """κ of an iteration, counted from 0."""
@@ -126,11 +124,10 @@ class Resolvents:
         return np.ascontiguousarray(product.transpose(1, 0, 2), dtype=self.dtype).reshape(n, -1)
 
     def _inverse(self, iteration: int) -> npt.NDArray[Any]:
-        with self._lock:
-            while len(self._inverses) <= iteration:
-                kappa = self.kappa(len(self._inverses))
-                inverse = (self._vectors / (self._values + kappa / 2)) @ self._vectors.T
-                self._inverses.append(inverse.astype(self.dtype))
+        while len(self._inverses) <= iteration:
+            kappa = self.kappa(len(self._inverses))
+            inverse = (self._vectors / (self._values + kappa / 2)) @ self._vectors.T
+            self._inverses.append(inverse.astype(self.dtype))
         return self._inverses[iteration]
 
 

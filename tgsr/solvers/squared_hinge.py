@@ -22,10 +22,9 @@ class KernelMachine:
     intercept: float  # b
     converged: bool  # whether they are the minimum, to rounding
 
-    def losses(self, kernel: Array, signs: Array, *, squared: bool) -> Array:
-        """(Squared) hinge loss of each training sample: shape (n,)."""
-        hinge = np.maximum(0.0, 1.0 - signs * (kernel @ self.coefficients + self.intercept))
-        return hinge**2 if squared else hinge
+    def losses(self, kernel: Array, signs: Array) -> Array:
+        """Squared hinge loss of each training sample: shape (n,)."""
+        return np.maximum(0.0, 1.0 - signs * (kernel @ self.coefficients + self.intercept)) ** 2
 
 
 def fit_squared_hinge(kernel: Array, signs: Array, costs: Array) -> KernelMachine:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import ParameterError, TrackingError
-from tgsr.estimators.preprocess import make_preprocessor
+from tgsr.estimators.preprocess import Scaling
 from tgsr.estimators.sweep import Outcome, prepare_reverse, prepare_sweep
 from tgsr.evaluation.metrics import score_batch
 from tgsr.evaluation.rules import ALWAYS, Rule, RuleContext, Scorer, get_rules
@@ -40,10 +40,8 @@ def make_estimator(spec: StudySpec, pair: DatabasePair, settings: Mapping[str, A
 def prepare_task(spec: StudySpec, pair: DatabasePair) -> TransferTask:
     """What methods and rules see of a study's databases: no target labels, features as they are fitted on."""
     task = mask_target(pair)
-    if spec.preprocess == "none":
-        return task
-    scale = make_preprocessor(spec.preprocess, task.X, task.X_target)
-    return replace(task, X=scale.source(task.X), X_target=scale.target(task.X_target))
+    X, X_target = (Scaling.of(spec.preprocess, rows).transform(rows) for rows in (task.X, task.X_target))
+    return replace(task, X=X, X_target=X_target)
 
 
 def make_context(spec: StudySpec, pair: DatabasePair) -> RuleContext:

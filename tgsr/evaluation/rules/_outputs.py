@@ -1,4 +1,4 @@
-"""Rules on a model's outputs, with nothing refitted."""
+"""Rules on what a model gives for the target: its outputs as they are, and the way back to the source."""
 
 from __future__ import annotations
 
@@ -9,11 +9,34 @@ import numpy.typing as npt
 from scipy.special import entr, softmax
 
 from tgsr.estimators.sweep import Outcome
-from tgsr.evaluation.rules.base import Rule, RuleContext, Scorer, decisions_of
+from tgsr.evaluation.metrics import score_batch
+from tgsr.evaluation.rules import Rule, RuleContext, Scorer, decisions_of
 
-__all__ = ["CLASS_BALANCE", "DISCREPANCY", "ENTROPY"]
+__all__ = ["CIRCULAR", "CLASS_BALANCE", "DISCREPANCY", "ENTROPY", "VOTE"]
 
 Array = npt.NDArray[np.float64]
+
+
+def _circular(context: RuleContext) -> Scorer:
+    task, reverse = context.task, context.reverse()
+
+    def values(outcomes: Sequence[Outcome]) -> Array:
+        back = reverse([outcome.settings for outcome in outcomes], [outcome.codes for outcome in outcomes])
+        return score_batch(task.y, np.asarray(back, dtype=np.int64), len(task.class_names)).macro_f1
+
+    return values
+
+
+def _vote(context: RuleContext) -> Scorer:
+    n_classes = len(context.task.class_names)
+
+    def values(outcomes: Sequence[Outcome]) -> Array:
+        codes = np.array([outcome.codes for outcome in outcomes], dtype=np.intp)
+        votes = np.array([(codes == code).sum(axis=0) for code in range(n_classes)])
+        agreement: Array = (codes == votes.argmax(axis=0)).mean(axis=1)
+        return agreement
+
+    return values
 
 
 def _entropy(context: RuleContext) -> Scorer:  # noqa: ARG001
@@ -42,7 +65,7 @@ def _discrepancy(context: RuleContext) -> Scorer:  # noqa: ARG001
     def values(outcomes: Sequence[Outcome]) -> Array:
         source = decisions_of(outcomes, DISCREPANCY.name, new=True)
         return -np.array(
-            [_relative_gap(*pair) for pair in zip(source, decisions_of(outcomes, "discrepancy"), strict=True)]
+            [_relative_gap(*pair) for pair in zip(source, decisions_of(outcomes, DISCREPANCY.name), strict=True)]
         )
 
     return values
@@ -57,6 +80,17 @@ def _relative_gap(source: Array, target: Array) -> float:
     return gap / variance if variance > 0 else 1.0
 
 
+CIRCULAR = Rule(
+    "circular",
+    "macro-F1 on the source of the method trained on the target's predicted labels (Bruzzone and Marconcini 2010)",
+    _circular,
+)
+VOTE = Rule(
+    "vote",
+    "agreement of the predictions with the vote of all trials (EnsV, Hu et al. 2024)",
+    _vote,
+    compares_all=True,
+)
 ENTROPY = Rule("entropy", "low entropy of the target's scores (Morerio et al. 2018)", _entropy, needs="decisions")
 CLASS_BALANCE = Rule(
     "class-balance", "predicted class shares near those of the source (total variation)", _class_balance

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from tgsr.evaluation.intervals import bootstrap_macro_f1, holm, subject_draws, two_sided_p
+from studies.evidence_summary import bootstrap_macro_f1, holm, subject_draws, two_sided_p
 
 
 def test_a_draw_takes_whole_subjects_and_as_many_as_there_are():
