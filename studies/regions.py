@@ -23,9 +23,10 @@ from tqdm import tqdm
 
 from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
-from tgsr.errors import DataError, MissingDataError
+from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
-from tgsr.evaluation import TransferTask, mask_target
+from tgsr.evaluation import mask_target
+from tgsr.evaluation.rules.folds import bootstrap_samples
 from tgsr.files import write_text
 from tgsr.regions import SCALES, region_boxes
 from tgsr.reports import draw_frequency, save_figure
@@ -33,7 +34,7 @@ from tgsr.reports import draw_frequency, save_figure
 __all__ = ["border_regions", "describe", "keep_in_refits", "main", "moving_regions", "selection_stability"]
 
 GROUPINGS = ("region", "released")
-_OFTEN, _MAX_DRAWS = 0.5, 1000
+_OFTEN = 0.5
 
 Kept = npt.NDArray[np.bool_]
 
@@ -48,26 +49,9 @@ def keep_in_refits(
     array of bool, shape (1 + n_refits, n_groups)
     """
     task, model = mask_target(pair), TGSRClassifier(kappa, xi, groups=grouping, scaling=scaling)
-    samples = [np.arange(len(task.y)), *_bootstrap_samples(task, seed, n_refits)]
+    samples = [np.arange(len(task.y)), *bootstrap_samples(task, seed, n_refits)]
     fits = (model.fit(task.X[sample], task.y[sample], X_target=task.X_target) for sample in samples)
     return np.array([fitted.region_norms_ > 0 for fitted in fits])
-
-
-def _bootstrap_samples(task: TransferTask, seed: int, n_samples: int) -> list[npt.NDArray[np.intp]]:
-    """Draw the source with replacement: whole subjects where they are known, else samples within each class."""
-    rng = np.random.default_rng(seed)
-    if task.subjects is None:
-        members = [np.flatnonzero(task.y == code) for code in np.unique(task.y)]
-        return [np.concatenate([rng.choice(part, len(part)) for part in members]) for _ in range(n_samples)]
-    people = [np.flatnonzero(task.subjects == subject) for subject in np.unique(task.subjects)]
-    drawn: list[npt.NDArray[np.intp]] = []
-    for _ in range(_MAX_DRAWS):
-        if len(drawn) == n_samples:
-            return drawn
-        sample = np.concatenate([people[index] for index in rng.integers(len(people), size=len(people))])
-        if set(task.y[sample]) == set(task.y):
-            drawn.append(sample)
-    raise DataError("draws of the source's subjects lack a class; use a source with more subjects in each class")
 
 
 def selection_stability(kept: Kept) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError
-from tgsr.evaluation.rules._cross_validation import source_folds
+from tgsr.evaluation.rules.folds import source_folds
 from tgsr.evaluation.task import TransferTask
 
 

@@ -15,6 +15,7 @@ from tgsr.errors import ParameterError
 from tgsr.estimators.methods import METHODS
 from tgsr.estimators.sweep import Outcome, prepare_reverse, prepare_sweep
 from tgsr.evaluation.rules import ALWAYS, DEFAULT, RULES, RuleContext, check_choice_name, get_rule, get_rules
+from tgsr.evaluation.rules._cross_validation import discriminator_weights
 from tgsr.evaluation.task import TransferTask, mask_target
 from tgsr.trials import make_context, make_estimator, make_spec
 
@@ -224,6 +225,25 @@ def test_circular_validation_shares_its_preparation_and_decides_as_fresh_problem
             back = fresh([outcome.settings])[0].codes
         expected.append(f1_score(task.y, back, average="macro", labels=[0, 1, 2], zero_division=0))
     np.testing.assert_allclose(values_of("circular", context, outcomes), expected, rtol=1e-12)
+
+
+def test_equal_weights_leave_the_error_and_any_others_are_controlled():
+    from tgsr.evaluation.rules._cross_validation import _controlled_mean
+
+    losses = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
+    assert _controlled_mean(losses, np.ones(5)) == pytest.approx(0.6)
+    weights = np.array([0.2, 3.0, 0.4, 2.0, 1.4])
+    slope = np.cov(losses * weights, weights)[0, 1] / np.var(weights, ddof=1)
+    assert _controlled_mean(losses * weights, weights) == pytest.approx(
+        np.mean(losses * weights) - slope * (weights.mean() - 1)
+    )
+
+
+def test_the_discriminators_ratios_are_larger_where_the_target_is():
+    rng = np.random.default_rng(0)
+    X, X_target = rng.normal(size=(200, 2)), rng.normal(loc=(2.0, 0.0), size=(200, 2))
+    ratios = discriminator_weights(TransferTask(X, np.zeros(200, int), X_target, None, ("a",)))
+    assert np.corrcoef(ratios, X[:, 0])[0, 1] > 0.5
 
 
 # --- skada, where its scorer is right -------------------------------------------------------------------------------

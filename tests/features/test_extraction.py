@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tgsr.errors import DataError, ParameterError
-from tgsr.features._lbp_top import region_histograms
+from tgsr.features import lbp_top
 from tgsr.features.extraction import ExtractionSettings, clip_features, load_clip
 from tgsr.preprocessing import FaceNotFoundError, interpolate_clip, prepare_clip
 
@@ -58,14 +58,12 @@ def test_settings_out_of_range_are_parameter_errors(values: dict) -> None:
 def test_features_are_lbp_top_of_the_interpolated_and_resized_clip() -> None:
     features = clip_features(texture())
     assert features.shape == (85, 177)
-    clip = prepare_clip(texture(), n_frames=16, size=112)
-    np.testing.assert_array_equal(features, region_histograms(clip, ExtractionSettings()))
+    np.testing.assert_array_equal(features, lbp_top(prepare_clip(texture(), n_frames=16, size=112)))
 
 
 def test_the_default_is_interpolation_before_resizing() -> None:
     frames = texture(8, 112, 112)
-    clip = np.round(interpolate_clip(frames, 16), 4)
-    np.testing.assert_array_equal(clip_features(frames), region_histograms(clip, ExtractionSettings()))
+    np.testing.assert_array_equal(clip_features(frames), lbp_top(np.round(interpolate_clip(frames, 16), 4)))
 
 
 def test_every_setting_counts() -> None:

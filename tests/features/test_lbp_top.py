@@ -6,17 +6,12 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from tgsr.errors import ParameterError
-from tgsr.features._lbp_top import code_bins, region_histograms
-from tgsr.features.extraction import ExtractionSettings
+from tgsr.errors import DataError, ParameterError
+from tgsr.features import lbp_top
+from tgsr.features._lbp_top import code_bins
 from tgsr.regions import region_boxes
-
-
-def lbp_top(clip: npt.ArrayLike, **settings: object) -> np.ndarray:
-    return region_histograms(clip, ExtractionSettings(**settings))
 
 
 def value_at(clip: np.ndarray, plane: str, t: int, y: int, x: int, down: float, right: float) -> float | None:
@@ -236,9 +231,26 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize(
+    ("clip", "message"),
+    [
+        (np.zeros((16, 112)), "shape"),
+        (np.zeros((6, 112, 112)), "too small"),
+        (np.zeros((16, 112, 6)), "too small"),
+        (np.full((16, 40, 40), np.nan), "NaN"),
+        (np.full((16, 40, 40), np.inf), "infinity"),
+        (np.full((16, 40, 40), "x"), "numbers"),
+        (np.zeros((16, 40, 40), bool), "numbers"),
+    ],
+)
+def test_unusable_clips_are_data_errors(clip: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        lbp_top(clip)
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
-        {"radii": (0, 3, 3)},
+        {"radii": 0},
         {"radii": (1, 2)},
         {"radii": (1, 2, 0.5)},
         {"neighbours": 1},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tgsr.errors import DataError
-from tgsr.preprocessing.interpolation import check_clip, interpolate_clip
+from tgsr.errors import DataError, ParameterError
+from tgsr.preprocessing import interpolate_clip
 
 
 def frames_of(n_frames: int, seed: int = 0, shape: tuple[int, int] = (11, 13)) -> np.ndarray:
@@ -67,8 +67,7 @@ def test_time_reversed_gives_the_reversed_clip() -> None:
 
 def test_a_still_clip_stays_still() -> None:
     frame = frames_of(1)[0]
-    still = np.stack([frame] * 6)
-    np.testing.assert_allclose(interpolate_clip(still, 16), np.broadcast_to(frame, (16, 11, 13)), atol=1e-10)
+    np.testing.assert_allclose(interpolate_clip([frame] * 6, 16), np.broadcast_to(frame, (16, 11, 13)), atol=1e-10)
 
 
 def test_pixels_do_not_mix() -> None:
@@ -85,9 +84,9 @@ def test_nothing_is_random_and_the_input_is_left_alone() -> None:
     np.testing.assert_array_equal(frames, before)
 
 
-def test_integer_frames_give_the_same_and_float64() -> None:
+def test_lists_and_integer_frames_give_the_same_and_float64() -> None:
     frames = frames_of(6).astype(np.uint8)
-    clip = interpolate_clip(frames)
+    clip = interpolate_clip(list(frames))
     assert clip.shape == (16, 11, 13)
     assert clip.dtype == np.float64
     np.testing.assert_array_equal(clip, interpolate_clip(frames.astype(np.float64)))
@@ -108,4 +107,10 @@ def test_integer_frames_give_the_same_and_float64() -> None:
 )
 def test_unusable_frames_are_data_errors(frames: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        check_clip(frames)  # type: ignore[arg-type]
+        interpolate_clip(frames)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n_frames", [0, -1, 2.5, True, "16"])
+def test_n_frames_must_be_a_positive_integer(n_frames: object) -> None:
+    with pytest.raises(ParameterError, match="n_frames"):
+        interpolate_clip(frames_of(4), n_frames)  # type: ignore[arg-type]

@@ -83,8 +83,14 @@ def test_kappa_and_xi_out_of_range_are_named(problem, kappa, xi):
         solve_direct(problem, kappa, xi)
 
 
-def test_labels_that_are_no_class_are_refused():
+def test_bad_data_are_refused():
     X, codes, groups = np.ones((4, 6)), np.array([0, 1, 0, 1]), np.zeros(6, dtype=int)
+    with pytest.raises(DataError, match="NaN"):
+        Problem.build(np.full((4, 6), np.nan), codes, 2, None, groups)
+    with pytest.raises(DataError, match="target"):
+        Problem.build(X, codes, 2, np.ones((3, 5)), groups)
+    with pytest.raises(DataError, match="group"):
+        Problem.build(X, codes, 2, None, groups[:-1])
     with pytest.raises(DataError, match="class"):
         Problem.build(X, codes + 1, 2, None, groups)
 

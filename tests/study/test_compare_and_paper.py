@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from studies.paper import run_paper
 from tgsr.datasets import DatabasePair, FeatureDataset
 from tgsr.errors import MissingDataError, ParameterError
 from tgsr.study import ComparePlan, compare_methods
@@ -180,14 +181,33 @@ def test_all_pairs_of_a_folder_in_one_go_and_run_again_nothing_is_added(make_opt
     assert [pair.name for pair in pairs] == ["V-N", "N-V"]
     options = make_options()
     compare = ComparePlan(methods=("SVM",), choices=("oracle", "fixed"))
-    table = compare_methods(pairs, compare, options)
-    assert table["experiment"].tolist() == ["V-N", "V-N", "N-V", "N-V"]
-    (run_id,) = {study.tags["mlflow.parentRunId"] for study in studies_of(options)}
+    run_id, studies = run_paper(pairs, options, compare, axes=AXES)
     client = open_client(options.config.tracking_uri)
-    assert len(pd.read_csv(io.BytesIO(read_artifact(client, run_id, "compare.csv")))) == 4
+    assert [study.pair for study in studies] == ["V-N", "N-V"]
+    assert [study.method for study in studies] == ["TGSR", "TGSR"]
+    page = read_artifact(client, run_id, "report.html")
+    assert b"V-N" in page
+    compared = pd.read_csv(io.BytesIO(read_artifact(client, run_id, "compare.csv")))
+    assert len(compared) == 4
+    assert {study.tags["mlflow.parentRunId"] for study in studies_of(options)} == {run_id}
+    versions = {model.name for model in client.search_registered_models()}
+    assert versions == {"tgsr-V-N", "tgsr-N-V"}
     fitted.clear()
-    pd.testing.assert_frame_equal(compare_methods(pairs, compare, options), table)
+    again_id, again = run_paper(pairs, options, compare, axes=AXES)
+    assert again_id == run_id
     assert fitted == []
+    assert [study.run_id for study in again] == [study.run_id for study in studies]
+    assert {len(client.search_model_versions(f"name='{name}'")) for name in versions} == {1}
+
+
+def test_by_the_oracle_the_models_have_its_alias(make_options, data_folder, no_figures):
+    pairs = choose_pairs(data_folder, "V-N", None, None)
+    options = make_options(choose="oracle")
+    for _ in range(2):  # a single trial's model is not registered again
+        _, (study,) = run_paper(pairs, options, None, axes={"kappa": [3, 20], "xi": [0.1, 10.0]})
+        assert study.default_choice == "oracle"
+        (model,) = open_client(options.config.tracking_uri).search_registered_models()
+        assert {alias: int(version) for alias, version in model.aliases.items()} == {"oracle": 1}
 
 
 def test_every_ordered_pair_can_be_asked_for_and_an_empty_folder_says_what_it_lacks(data_folder, tmp_path):

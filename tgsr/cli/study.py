@@ -28,8 +28,8 @@ __all__ = ["command"]
 )
 @click.option(
     "--rules",
-    help="Further rules whose values every trial gets, with commas: source-cv, iw-cv, entropy, or your own, "
-    "package.module:NAME. A finished study gets them, too: only what a rule needs is fitted.",
+    help="Further rules whose values every trial gets, with commas: source-cv, iw-cv, dev, agreement, entropy, or your "
+    "own, package.module:NAME. A finished study gets them, too: only what a rule needs is fitted.",
 )
 @click.option(
     "--choose",

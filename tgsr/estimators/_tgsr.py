@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,11 @@ from tgsr.protocols import N_REGIONS, check_kappa, check_xi
 from tgsr.solvers import BatchSolver, CellSolution, SolverSettings, project_simplex
 
 __all__ = ["GroupRegression", "TGSRClassifier", "TiedGroupsWarning"]
+
+_log = logging.getLogger(__name__)
+
+_SLOW_RHO = 1.01
+"""The penalty hardly grows below this, and the iteration may go on to its limit."""
 
 
 class TiedGroupsWarning(UserWarning):
@@ -144,6 +151,8 @@ class TGSRClassifier(GroupRegression):
             warnings.warn(text, TiedGroupsWarning, stacklevel=3)
 
     def _sweep(self, task: SweepTask) -> _TGSRSweep:
+        if self.rho < _SLOW_RHO:
+            _tell_slow(self.rho, self.max_iter)
         return _TGSRSweep(self, task)
 
     def _solver_settings(self) -> SolverSettings:
@@ -158,6 +167,17 @@ class TGSRClassifier(GroupRegression):
             text = f"kappa = {kappa}, but groups = {self.groups!r} has {n_groups} here: all are kept"
             warnings.warn(text, UserWarning, stacklevel=2)
         return min(kappa, n_groups), check_xi(self.xi)
+
+
+@cache
+def _tell_slow(rho: float, max_iter: int) -> None:
+    """Say it once a process: a sweep is prepared for each fold of a rule, too."""
+    _log.warning(
+        "rho = %g: the penalty hardly grows, and a cell may take all of max_iter = %d iterations (with rho = 1.1 about "
+        "100): this can take many times as long; use a larger rho, or a smaller max_iter",
+        rho,
+        max_iter,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,20 +12,22 @@ ACCV workshops 2016, which the released features follow:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import ParameterError
+from tgsr.errors import DataError, ParameterError
+from tgsr.preprocessing.interpolation import check_clip
 from tgsr.protocols import check_choice, check_integer
-from tgsr.regions import N_PLANES, block_edges, region_boxes
+from tgsr.regions import N_PLANES, SCALES, block_edges, region_boxes
 
 if TYPE_CHECKING:
     from tgsr.features.extraction import ExtractionSettings
 
-__all__ = ["INTERPOLATIONS", "MAPPINGS", "code_bins", "region_histograms"]
+__all__ = ["INTERPOLATIONS", "MAPPINGS", "code_bins", "lbp_top", "region_histograms"]
 
 MAPPINGS: tuple[str, ...] = ("uniform", "riu2", "none")
 INTERPOLATIONS: tuple[str, ...] = ("bilinear", "nearest")
@@ -34,33 +36,75 @@ _ON_PIXEL = 1e-6
 Ints = npt.NDArray[np.int64]
 
 
-def region_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
-    """The histograms (n_regions, 3 · n_bins) of a prepared clip (T, height, width): 85 × 177 by default.
+def lbp_top(
+    clip: npt.ArrayLike,
+    *,
+    radii: int | tuple[int, int, int] = 3,
+    neighbours: int = 8,
+    mapping: str = "uniform",
+    grid: Sequence[int] = SCALES,
+    interpolation: str = "bilinear",
+) -> npt.NDArray[np.float64]:
+    """Compute the LBP-TOP histograms of a clip's regions.
 
-    Regions by scale and row by row, planes XY, XT, YT; each plane's histogram sums to 1.
+    Parameters
+    ----------
+    clip : array of shape (T, height, width)
+        Grey values; T is time. The paper's clips are 16 × 112 × 112.
+    radii : int or (int, int, int)
+        Radius in pixels along X and Y and in frames along T; one number for all three.
+    neighbours : int
+        Neighbours on each circle, 2 to 16.
+    mapping : {"uniform", "riu2", "none"}
+        Bins of a code. "uniform": codes with at most two transitions ascend in the first P(P − 1) + 2 bins, the rest
+        share the last one. "riu2": uniform codes by their number of ones, the rest last. "none": every code its own.
+    grid : sequence of int
+        Blocks a side in each grid of regions.
+    interpolation : {"bilinear", "nearest"}
+        How a neighbour between pixels is read.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_regions, 3 · n_bins)
+        85 × 177 by default: regions by scale and row by row, planes XY, XT, YT; each plane's histogram sums to 1.
 
     Raises
     ------
+    DataError
+        If the clip is not three-dimensional, not of numbers, holds NaN or infinity, or is too small for the radii.
     ParameterError
-        If the interior is too small for the grid.
+        If a parameter is out of its range, or the interior is too small for the grid.
     """
     from tgsr.features._lbp_kernel import count_cells  # numba takes 0.4 s to import
 
-    x, y, t = settings.radii
-    bins, n_bins = code_bins(settings.neighbours, settings.mapping)
-    volume = np.ascontiguousarray(clip, dtype=np.float64)
+    given = (radii,) * 3 if isinstance(radii, (int, np.integer)) else tuple(radii)
+    if len(given) != 3:
+        raise ParameterError(f"radii must be a positive integer, or three for X, Y and T, got {radii!r}")
+    x, y, t = (check_integer("a radius", radius, 1) for radius in given)
+    bins, n_bins = code_bins(neighbours, mapping)
+    volume = np.ascontiguousarray(check_clip(clip), dtype=np.float64)
+    smallest = (2 * t + 1, 2 * y + 1, 2 * x + 1)
+    if any(have < need for have, need in zip(volume.shape, smallest, strict=True)):
+        raise DataError(f"a clip of shape {volume.shape} is too small for the radii; it must be at least {smallest}")
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     _, height, width = volume.shape
-    row_edges, column_edges, members = _cells(height - 2 * y, width - 2 * x, settings.grid)
-    offsets, weights, exact = _neighbourhood((x, y, t), settings.neighbours, settings.interpolation, (height, width))
+    row_edges, column_edges, members = _cells(height - 2 * y, width - 2 * x, tuple(map(int, grid)))
+    offsets, weights, exact = _neighbourhood((x, y, t), neighbours, interpolation, (height, width))
     margins = np.array([t, y, x], dtype=np.int64)
     cells = count_cells(volume, margins, offsets, weights, exact, bins, n_bins, row_edges, column_edges)
     counts = np.stack([cells[top:bottom, left:right].sum(axis=(0, 1)) for top, left, bottom, right in members])
     return np.asarray(counts / counts.sum(axis=-1, keepdims=True)).reshape(len(counts), -1)
 
 
+def region_histograms(clip: npt.NDArray[np.float64], settings: ExtractionSettings) -> npt.NDArray[np.float64]:
+    """`lbp_top` with the parameters that the settings hold: the extractor ``lbp-top``."""
+    names = ("radii", "neighbours", "mapping", "grid", "interpolation")
+    return lbp_top(clip, **{name: getattr(settings, name) for name in names})
+
+
 @lru_cache(maxsize=16, typed=True)
 def code_bins(neighbours: int, mapping: str = "uniform") -> tuple[Ints, int]:
-    """Give the bin of each of the 2^P codes, and the number of bins; the errors are those of the settings."""
+    """Give the bin of each of the 2^P codes, and the number of bins; the errors are those of `lbp_top`."""
     neighbours = check_integer("neighbours", neighbours, 2, 16)
     check_choice("mapping", mapping, MAPPINGS)
     codes = np.arange(1 << neighbours, dtype=np.int64)
@@ -110,6 +154,8 @@ def _cells(height: int, width: int, grid: tuple[int, ...]) -> tuple[Ints, Ints, 
 
     27-pixel blocks do not nest in 13-pixel ones, so the cells lie between the edges of all grids together.
     """
+    if not grid or min(grid) < 1:
+        raise ParameterError(f"grid must list numbers of blocks of at least 1, got {grid}")
     for n_blocks in grid:
         if min(np.diff(block_edges(height, n_blocks)).min(), np.diff(block_edges(width, n_blocks)).min()) < 1:
             raise ParameterError(f"{n_blocks} × {n_blocks} blocks do not fit the interior of {height} × {width} pixels")

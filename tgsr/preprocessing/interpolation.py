@@ -22,6 +22,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tgsr.errors import DataError
+from tgsr.protocols import check_integer
 
 __all__ = ["check_clip", "interpolate_clip"]
 
@@ -55,12 +56,32 @@ def check_clip(frames: Sequence[npt.ArrayLike] | npt.ArrayLike) -> npt.NDArray[n
     return clip
 
 
-def interpolate_clip(clip: npt.NDArray[np.generic], n_frames: int = 16) -> Clip:
-    """Give a clip (N, height, width) of N ≥ 2 frames ``n_frames`` frames by the Temporal Interpolation Model.
+def interpolate_clip(frames: Sequence[npt.ArrayLike] | npt.ArrayLike, n_frames: int = 16) -> Clip:
+    """Give a clip ``n_frames`` frames by the Temporal Interpolation Model.
 
-    They are taken at the positions linspace(1/N, 1, n_frames), and may overshoot the given grey values a little. The
-    result does not depend on the number of threads, nor on anything random.
+    The result does not depend on the number of threads, nor on anything random.
+
+    Parameters
+    ----------
+    frames : array of shape (N, height, width), or list of N arrays (height, width)
+        Grey values of any number type; N ≥ 2, of any rank.
+    n_frames : int
+        Number of frames wanted, taken at the positions linspace(1/N, 1, n_frames).
+
+    Returns
+    -------
+    ndarray of float64, shape (n_frames, height, width)
+        Grey values in the units of ``frames``; they may overshoot the given range a little.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two frames, or they cannot be used (see `check_clip`).
+    ParameterError
+        If ``n_frames`` is not a positive integer.
     """
+    n_frames = check_integer("n_frames", n_frames, 1)
+    clip = check_clip(frames)
     flat, weights = clip.reshape(len(clip), -1), _weights(len(clip), n_frames)
     wanted = np.empty((n_frames, flat.shape[1]))
     # some pixels at a time: a long clip need not be there as real numbers. BLAS rounds by the size of a product and the

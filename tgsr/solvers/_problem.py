@@ -101,7 +101,7 @@ class Problem:
         groups: npt.NDArray[np.integer],
         X_new: npt.NDArray[np.float64] | None = None,
     ) -> Problem:
-        """Assemble the problem of finite samples.
+        """Assemble the problem.
 
         Parameters
         ----------
@@ -118,9 +118,21 @@ class Problem:
         Raises
         ------
         DataError
-            If there is not a class index for every sample.
+            If shapes disagree, there are no samples, or a value is not finite.
         """
+        groups = np.asarray(groups)
+        if X.ndim != 2 or len(X) == 0 or X.shape[1] == 0:
+            raise DataError(f"source features have shape {X.shape}; expected (n_source, n_features), both at least 1")
+        if groups.shape != (X.shape[1],):
+            raise DataError(f"{groups.size} group numbers for {X.shape[1]} features; every feature needs one")
         labels = _one_hot(codes, len(X), n_classes)
+        for name, values in (("source", X), ("target", X_target), ("new", X_new)):
+            if values is None:
+                continue
+            if values.ndim != 2 or values.shape[1] != X.shape[1] or len(values) == 0:
+                raise DataError(f"{name} features have shape {values.shape}; expected (n_{name} ≥ 1, {X.shape[1]})")
+            if not np.isfinite(values).all():
+                raise DataError(f"{name} features hold NaN or infinite values")
         order = np.argsort(groups, kind="stable")
         sizes = np.unique(groups, return_counts=True)[1]
         difference = np.zeros(X.shape[1]) if X_target is None else X.mean(axis=0) - X_target.mean(axis=0)

@@ -114,6 +114,8 @@ RULES: dict[str, str] = {
     "entropy": "tgsr.evaluation.rules._outputs:ENTROPY",
     "source-cv": "tgsr.evaluation.rules._cross_validation:SOURCE_CV",
     "iw-cv": "tgsr.evaluation.rules._cross_validation:IMPORTANCE_WEIGHTED_CV",
+    "dev": "tgsr.evaluation.rules._cross_validation:DEV",
+    "agreement": "tgsr.evaluation.rules._cross_validation:AGREEMENT",
 }
 """Name → where it is."""
 ALWAYS = ("circular", "class-balance", "discrepancy", "vote")
