@@ -30,9 +30,9 @@ from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
 from tgsr.estimators import AveragedTGSR, get_method
 from tgsr.features.extraction import ExtractionSettings
-from tgsr.models._versions import make_signature
 from tgsr.models.loading import FOLDER, LOADER
 from tgsr.models.registered import Header, RegisteredModel, save_files
+from tgsr.models.registry import make_signature
 
 N = 15045
 SHAPE = [18, 40, 30]

@@ -5,6 +5,9 @@ What is registered was fitted again or averaged, predicts the target as the stud
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import json
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -12,30 +15,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tgsr.datasets import DatabasePair, load_pair
 from tgsr.errors import MissingDataError, ParameterError, ProtocolError, TgsrError, TrackingError
 from tgsr.estimators import get_method
+from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.choice import ORACLE
-from tgsr.models._candidates import BEST, Candidate, find_candidate
-from tgsr.models._versions import DESCRIBED, make_header, store_version
+from tgsr.evaluation.metrics import METRICS
+from tgsr.models._input import CLIP_SHAPE
 from tgsr.models._weights import dump_estimator, untrusted_types
-from tgsr.models.loading import FOLDER, load_model
-from tgsr.models.registered import RegisteredModel, load_files, save_files
+from tgsr.models.consensus import BEST, Candidate, find_candidate
+from tgsr.models.loading import DIGEST_TAG, FOLDER, LOADER, load_model
+from tgsr.models.registered import HEADER, Header, RegisteredModel, load_files, save_files
 from tgsr.protocols import parse_pair
-from tgsr.tracking.names import Tag, model_name
+from tgsr.tracking.names import GENERATED_NOTE, Tag, model_name
 from tgsr.tracking.records import StudyRecord, find_run, list_studies, read_study
 from tgsr.tracking.storage_errors import masked
+from tgsr.version import code_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Registered", "aliased_run", "register", "register_study"]
+__all__ = ["Registered", "find_version", "make_signature", "register", "register_study"]
 
 _log = logging.getLogger(__name__)
 
 _CHAMPION = "champion"
 """Alias of the version to use; what the target's labels chose is called ``oracle`` instead."""
+_DESCRIBED = "described"
+"""Of a model's facts: one line that says what it is."""
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "skops")
 
 
 @dataclass(frozen=True)
@@ -183,7 +194,7 @@ def register(
     chosen = ORACLE if record.spec.objective == ORACLE else by if trial in (None, BEST) else "hand"
     alias = alias or (ORACLE if chosen == ORACLE else _CHAMPION)
     name = model_name(record.pair, record.method)
-    holder = _holder(client, name, alias)
+    holder = find_version(client, name, alias)
     if holder is not None and chosen == ORACLE != alias and not allow_oracle:
         held_by = holder.tags.get(Tag.CHOOSE, "unknown")
         if held_by != ORACLE:
@@ -194,7 +205,7 @@ def register(
     candidate = find_candidate(record, pair, trial, by)
     trusted = _check_types(candidate.estimator, record, trusted)
     replaces = "" if holder is None else f"version {holder.version}"
-    header = make_header(record, pair, candidate, chosen=chosen, replaces=replaces)
+    header = _make_header(record, pair, candidate, chosen=chosen, replaces=replaces)
     with tempfile.TemporaryDirectory(prefix="tgsr-") as temporary:
         folder = Path(temporary) / FOLDER
         folder.mkdir()
@@ -202,7 +213,7 @@ def register(
         model = load_files(folder, trusted=trusted)
         _check_answer(model, pair, candidate)
         try:
-            version = store_version(client, record, candidate.run_id, name, folder, model)
+            version = _store_version(client, record, candidate.run_id, name, folder, model)
             try:
                 stored = load_model(f"models:/{name}/{version}", trusted=trusted, tracking_uri=uri)
                 _check_answer(stored, pair, candidate)
@@ -213,24 +224,19 @@ def register(
         except MlflowException as error:
             raise TrackingError(f"the registry at {masked(uri)} refuses {name}: {error}") from error
     replaced = (
-        "" if holder is None else f"{replaces} ({holder.tags.get(f'tgsr.{DESCRIBED}', 'not registered by tgsr')})"
+        "" if holder is None else f"{replaces} ({holder.tags.get(f'tgsr.{_DESCRIBED}', 'not registered by tgsr')})"
     )
-    return Registered(name, version, alias, candidate.run_id, header.facts[DESCRIBED], replaced, trusted)
+    return Registered(name, version, alias, candidate.run_id, header.facts[_DESCRIBED], replaced, trusted)
 
 
-def _holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+def find_version(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version of a registered model that has an alias; None if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
         return client.get_model_version_by_alias(name, alias)
     except MlflowException:
         return None
-
-
-def aliased_run(client: MlflowClient, name: str, alias: str) -> str | None:
-    """Run id of the trial or study whose model has an alias; None if there is none."""
-    version = _holder(client, name, alias)
-    return None if version is None else str(version.run_id)
 
 
 def _check_types(estimator: Any, record: StudyRecord, trusted: Sequence[str]) -> tuple[str, ...]:
@@ -258,3 +264,120 @@ def _check_answer(model: RegisteredModel, pair: DatabasePair, candidate: Candida
     """Refuse a model that was stored and does not answer as before."""
     if model.predict(pair.target.X)["label"].tolist() != [pair.class_names[code] for code in candidate.predicted]:
         raise TrackingError("loaded again, the model does not predict as before; is its random state a part of it?")
+
+
+def _make_header(
+    record: StudyRecord, pair: DatabasePair, candidate: Candidate, *, chosen: str, replaces: str
+) -> Header:
+    """What a model says of itself, and of what it comes from."""
+    from tgsr.features.extraction import ExtractionSettings
+
+    spec, known = record.spec, pair.source.parameters
+    scaling = Scaling.of(spec.preprocess, pair.target.X)  # new rows are the target's
+    parts = {"offset": scaling.offset, "scale": scaling.scale}
+    scores = ", ".join(METRICS[key].describe(value) for key, value in candidate.scores.items())
+    chooser = "the target's labels (oracle)" if chosen == ORACLE else chosen
+    described = (
+        f"{spec.variant} for {record.pair}",
+        candidate.settings,
+        f"chosen by {chooser}",
+        f"on the target {scores}" if scores else "target without labels",
+    )
+    facts = {
+        "experiment": record.pair,
+        "method": spec.method,
+        "variant": spec.variant,
+        "choose": chosen,
+        "grouping": spec.grouping,
+        "settings": candidate.settings,
+        **{key: repr(value) for key, value in candidate.scores.items()},
+        _DESCRIBED: "; ".join(filter(None, described)),
+        "study_run": record.run_id,
+        "study_name": record.name,
+        "trial_run": "" if candidate.run_id == record.run_id else candidate.run_id,
+        "source_digest": spec.source_digest,
+        "target_digest": spec.target_digest,
+        "code_version": code_version(),
+        "generated": str(pair.is_generated).lower(),
+        "replaces": replaces,
+    }
+    return Header(
+        class_names=pair.class_names,
+        n_features=int(pair.source.X.shape[1]),
+        grouping=spec.grouping,
+        # how features were made from clips, unless they are not those of tgsr
+        extraction={} if known.get("origin") == "imported" else ExtractionSettings.from_dict(known).to_dict(),
+        facts=facts,
+        feature_names=() if pair.source.feature_names is None else tuple(pair.source.feature_names.tolist()),
+        preprocess=spec.preprocess,
+        scaling={part: values.tolist() for part, values in parts.items() if values is not None},
+    )
+
+
+def _store_version(
+    client: MlflowClient, record: StudyRecord, run_id: str, name: str, folder: Path, model: RegisteredModel
+) -> str:
+    """Store a model as its run's and make it a version of ``name``; returns the version.
+
+    All of it goes through the client: MLflow's own ``log_model`` works in the caller's store, and in an active run,
+    which a kill would leave unfinished.
+    """
+    import mlflow
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    facts, bundle = model.header.facts, folder.parent / "bundle"
+    logged = client.create_logged_model(record.experiment_id, "model", source_run_id=run_id)
+    mlflow.pyfunc.save_model(
+        bundle,
+        loader_module=LOADER,
+        data_path=str(folder),
+        signature=make_signature(model),
+        input_example=(np.full((1, model.header.n_features), 0.017), {CLIP_SHAPE: [0, 0, 0]}),
+        pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _REQUIREMENTS],
+        mlflow_model=Model(run_id=run_id, model_id=logged.model_id, metadata=dict(facts)),
+    )
+    client.log_model_artifacts(logged.model_id, str(bundle))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        client.create_registered_model(name)
+    note = f"{GENERATED_NOTE}\n\n" if facts["generated"] == "true" else ""
+    oracle = "**Chosen by the target's labels (oracle).** " if facts["choose"] == ORACLE else ""
+    source, target = parse_pair(record.pair)
+    client.update_registered_model(
+        name,
+        f"{note}Micro-expressions ({', '.join(model.header.class_names)}) of {target}, learned on {source} by "
+        f"{record.method}.",
+    )
+    version = client.create_model_version(
+        name,
+        logged.artifact_location,
+        run_id,
+        tags={f"tgsr.{key}": value for key, value in facts.items()}
+        | {DIGEST_TAG: hashlib.sha256((folder / HEADER).read_bytes()).hexdigest()},
+        description=f"{note}{oracle}{facts[_DESCRIBED]}. From study {facts['study_name']!r}.",
+        model_id=logged.model_id,
+    )
+    # what links the two on MLflow's pages
+    versions = [{"name": name, "version": version.version}]
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(versions)})
+    return str(version.version)
+
+
+def make_signature(model: RegisteredModel) -> Any:
+    """MLflow's schema of a model: rows of numbers, of features or of clips' grey values, to columns."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    kinds: dict[str, Any] = {"label": DataType.string, "frequency": Array(DataType.double)}
+    kinds |= dict.fromkeys(("regions", "groups"), Array(DataType.long))
+    columns = model.answer(np.full((1, model.header.n_features), 1 / 59)).columns
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float64), (-1, -1))]),
+        outputs=Schema([ColSpec(kinds.get(column, DataType.double), column) for column in columns]),
+        params=ParamSchema([ParamSpec(CLIP_SHAPE, DataType.long, [0, 0, 0], shape=(-1,))]),
+    )
