@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import warnings
@@ -100,53 +99,59 @@ class DaskExecutor:
     """The workers of a running dask.distributed scheduler, at an address such as ``tcp://host:8786``.
 
     The databases of a study reach a worker once, and what depends on them only is prepared once a worker. A worker
-    that is lost is the scheduler's business; a scheduler that is lost and started again at its address is given anew
-    what was under way.
+    that is lost is the scheduler's business.
 
     Raises
     ------
     MissingDataError
         If ``distributed`` is not installed.
     TrackingError
-        If no scheduler answers.
+        If no scheduler answers, here or in a method.
     """
 
     def __init__(self, address: str) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingDataError("--scheduler needs dask.distributed: pip install 'tgsr[cluster]'") from error
+        logging.getLogger("distributed").setLevel(logging.ERROR)
         self._address = address
         self._pairs: dict[str, Any] = {}
         self._open: dict[Any, Work] = {}
-        self._client: Any = None
-        self._capacity = 4
-        self._connect()
+        with self._reached():
+            client: Any = distributed.Client
+            self._client = client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
 
     @property
     def capacity(self) -> int:
         """Twice the cluster's threads, so that none waits for the coordinator."""
-        with contextlib.suppress(OSError):  # lost: `wait` sees to it
-            self._capacity = max(4, 2 * sum(self._client.nthreads().values()))
-        return self._capacity
+        with self._reached():
+            threads: dict[str, int] = self._client.nthreads()
+        return max(4, 2 * sum(threads.values()))
 
     def submit(self, work: Work) -> None:
         """See `ThreadExecutor`."""
-        try:
-            self._send(work)
-        except OSError as error:
-            self._reconnect(error, work)
+        key = f"{work.pair.source.digest}{work.pair.target.digest}"
+        with self._reached(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            if key not in self._pairs:
+                # the result of a task and not scattered: what a lost worker held is then made again by another
+                self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
+            bare = replace(work, pair=None)  # type: ignore[arg-type]  # the worker has it
+            self._open[self._client.submit(_do, bare, self._pairs[key], pure=False)] = work
 
     def wait(self, timeout: float) -> Iterator[tuple[Work, Any]]:
         """See `ThreadExecutor`."""
         import distributed
 
         wait_for: Any = distributed.wait
-        try:
-            with self._client.as_current():
-                done = wait_for(list(self._open), timeout=timeout, return_when="FIRST_COMPLETED").done
+        with self._reached():
+            try:
+                with self._client.as_current():
+                    done = wait_for(list(self._open), timeout=timeout, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                return
             results = {one: one.exception() if one.status == "error" else one.result() for one in done}
-        except TimeoutError:
-            return
-        except Exception as error:  # its own classes, by what was lost first
-            self._reconnect(error)
-            return
         for one, result in results.items():
             if isinstance(result, BaseException):
                 raise result
@@ -158,41 +163,16 @@ class DaskExecutor:
         self._open.clear()
         self._client.close(timeout=5)
 
-    def _connect(self) -> None:
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Let what a scheduler leads to that is not there, or no longer, be one of our errors."""
         try:
-            import distributed
-        except ImportError as error:
-            raise MissingDataError("--scheduler needs dask.distributed: pip install 'tgsr[cluster]'") from error
-        logging.getLogger("distributed").setLevel(logging.ERROR)
-        try:
-            client: Any = distributed.Client
-            self._client = client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+            yield
+        except Exception as error:  # its own classes, by what was lost first
             raise TrackingError(
-                f"no Dask scheduler answers at {self._address} ({error}); start one with `dask scheduler`; what is "
-                "finished is stored, and the same command goes on"
+                f"no Dask scheduler answers at {self._address} ({type(error).__name__}); start one with `dask "
+                "scheduler`; what is finished is stored, and the same command goes on"
             ) from error
-
-    def _reconnect(self, error: Exception, *more: Work) -> None:
-        """Connect anew, and hand over again what was under way."""
-        _log.warning("the scheduler at %s was lost (%s); waiting for it", self._address, type(error).__name__)
-        works = [*self._open.values(), *more]
-        self._client.close(timeout=1)
-        self._pairs.clear()
-        self._open.clear()
-        self._connect()
-        for work in works:
-            self._send(work)
-
-    def _send(self, work: Work) -> None:
-        key = f"{work.pair.source.digest}{work.pair.target.digest}"
-        if key not in self._pairs:
-            # the result of a task and not scattered: what a lost worker held is then made again by another
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-                self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
-        bare = replace(work, pair=None)  # type: ignore[arg-type]  # the worker has it
-        self._open[self._client.submit(_do, bare, self._pairs[key], pure=False)] = work
 
 
 def _identity(pair: DatabasePair) -> DatabasePair:
