@@ -98,7 +98,7 @@ def main(**given: Any) -> None:
     run_id, studies = run_paper(pairs, options, compare, fixed=fixed, axes=axes, **studied)
     for record in studies:
         click.echo("\n".join(result_lines(record, record.default_choice)))
-    click.echo(f"report.html is with run {run_id}; look at it: {config.ui_command or config.ui_address}")
+    click.echo(f"report.html is with run {run_id}; look at it: {config.ui_command}")
     shared.mention_generated(pairs)
 
 

@@ -18,7 +18,6 @@ from tgsr.protocols import get_experiment
 from tgsr.reports import draw_frequency, save_figure
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_studies
-from tgsr.tracking.views import page_address, view_address
 from tgsr.trials.spec import make_spec
 from tgsr.trials.trial import show_settings
 
@@ -85,9 +84,7 @@ def walk_through(config: TrackingConfig, experiment: str = "V-N", seed: int = 0)
         f"champion    {model.uri}, version {model.version}: {right} of {len(some)} clips labelled as generated",
         "            (generated data: the scores show that the chain works, not how good the method is)",
         "",
-        f"look at it  {config.ui_command or 'in your tracking server'}",
-        f"            trials: {view_address(config, record.experiment_id)}",
-        f"            page:   {page_address(config, record.experiment_id, record.run_id)}",
+        f"look at it  {config.ui_command}",
         f"next        tgsr trials{config.option}",
         f"            tgsr compare --experiment {pair.name} --data {folder} --methods SVM,TCA,TGSR{config.option}",
         f"            tgsr predict --model {model.uri}{config.option} {paths[0].parent}",

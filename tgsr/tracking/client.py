@@ -37,7 +37,8 @@ __all__ = [
 T = TypeVar("T")
 _PATIENCE_SECONDS = 30.0
 _CONNECT_SECONDS = 10
-_PAGE = 1000
+_MOST = 50_000
+"""As many experiments as MLflow lists at once."""
 
 
 def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
@@ -174,23 +175,18 @@ def _check_location(location: str, name: str, tracking_uri: str) -> None:
         )
 
 
-def experiment_ids(client: MlflowClient, prefix: str = "tgsr/") -> list[str]:
-    """Ids of all active experiments whose name begins so, however many there are.
+def experiment_ids(client: MlflowClient) -> list[str]:
+    """Ids of all active experiments of ours, however many there are.
 
     Raises
     ------
     TrackingError
         If the home folder was copied or moved, so that their files are looked for in its old place.
     """
-    found, token = [], None
-    while True:
-        page = client.search_experiments(max_results=_PAGE, filter_string=f"name LIKE '{prefix}%'", page_token=token)
-        for one in page:
-            _check_location(str(one.artifact_location), one.name, client.tracking_uri)
-            found.append(str(one.experiment_id))
-        token = page.token or None
-        if token is None:
-            return found
+    found = client.search_experiments(max_results=_MOST, filter_string="name LIKE 'tgsr/%'")
+    for one in found:
+        _check_location(str(one.artifact_location), one.name, client.tracking_uri)
+    return [str(one.experiment_id) for one in found]
 
 
 def search_runs(
@@ -206,14 +202,12 @@ def search_runs(
     from mlflow.entities import ViewType
 
     kind = ViewType.from_string(view)
-    for start in range(0, len(experiment_ids), _PAGE):  # a database takes so many ids in one query
-        ids = list(experiment_ids[start : start + _PAGE])
-        token: str | None = ""
-        while token is not None:
-            with storage_errors(client.tracking_uri, "runs cannot be searched"):
-                page = client.search_runs(ids, condition, kind, max_results=5000, page_token=token or None)
-            yield from page
-            token = page.token or None
+    token: str | None = ""
+    while token is not None and experiment_ids:
+        with storage_errors(client.tracking_uri, "runs cannot be searched"):
+            page = client.search_runs(list(experiment_ids), condition, kind, max_results=5000, page_token=token or None)
+        yield from page
+        token = page.token or None
 
 
 def retry(call: Callable[[], T]) -> T:
