@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Registered", "find_version", "make_signature", "register", "register_study"]
+__all__ = ["Registered", "find_version", "make_signature", "register"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,78 +72,15 @@ class Registered:
         return f"models:/{self.name}@{self.alias}"
 
 
-def register_study(
+def register(
     client: MlflowClient,
-    *,
     study: str | None = None,
+    pair: DatabasePair | None = None,
+    *,
     experiment: str | None = None,
     method: str = "TGSR",
     trial: str | None = None,
     data: str | None = None,
-    **how: Any,
-) -> Registered:
-    """Find a study and register its consensus, or a trial; see `register`.
-
-    Parameters
-    ----------
-    client : MlflowClient
-    study : str, optional
-        Run id of the study; by default that of ``trial``, else the newest with a finished trial.
-    experiment, method : str
-        Only studies of this pair, such as ``"V-N"``, and, where none is named, of this method.
-    trial : str, optional
-        See `register`.
-    data : str, optional
-        Folder with the databases; by default the one that the study was run with.
-    **how
-        Further arguments of `register`.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such study, or its data are not where they were.
-    ParameterError
-        If the study is one of another pair.
-    """
-    if study is None and trial not in (None, BEST):
-        study = find_run(client, trial).data.tags.get(Tag.PARENT)
-    record = read_study(client, study) if study else _newest(client, experiment, get_method(method).name)
-    if experiment is not None and record.pair != experiment:
-        raise ParameterError(f"run {study} ({record.name}) is no study of {experiment}; leave out the one or the other")
-    folder = data or record.tags.get(Tag.DATA_FOLDER)
-    if folder is None:
-        raise ParameterError(f"{record.name!r} does not say where its databases are: give their folder with --data")
-    try:
-        pair = load_pair(*parse_pair(record.pair), folder)
-    except (MissingDataError, ProtocolError) as error:
-        if data is not None:
-            raise
-        raise MissingDataError(
-            f"what is registered is compared on the databases of {record.name!r}, and these are no longer in {folder} "
-            f"({error}); give their folder with --data"
-        ) from error
-    return register(client, record.run_id, pair, trial=trial, **how)
-
-
-def _newest(client: MlflowClient, pair: str | None, method: str) -> StudyRecord:
-    """The study that is meant where none is named; says which if there are several."""
-    studies = [record for record in list_studies(client, pair) if record.method == method]
-    newest = next((record for record in studies if len(record.table)), None)
-    if newest is None:
-        of = "" if pair is None else f" of {pair}"
-        raise MissingDataError(f"no study{of} by {method} with a finished trial in this store; run `tgsr study`")
-    if len(studies) > 1:
-        note = "%d studies match; taking the newest, %s (%s). Name another with --study RUN_ID"
-        _log.info(note, len(studies), newest.name, newest.run_id)
-    return newest
-
-
-def register(
-    client: MlflowClient,
-    study_run_id: str,
-    pair: DatabasePair,
-    *,
-    trial: str | None = None,
     by: str | None = None,
     alias: str | None = None,
     allow_oracle: bool = False,
@@ -154,12 +91,17 @@ def register(
     Parameters
     ----------
     client : MlflowClient
-    study_run_id : str
-    pair : DatabasePair
-        The study's databases.
+    study : str, optional
+        Run id of the study; by default that of ``trial``, else the newest with a finished trial.
+    pair : DatabasePair, optional
+        The study's databases; by default they are loaded.
+    experiment, method : str
+        Only studies of this pair, such as ``"V-N"``, and, where none is named, of this method.
     trial : str, optional
         ``"best"`` for the single best trial, or a trial's run id. By default the average of the best twentieth, where
         the method is linear with groups and the study has twenty trials, else the best.
+    data : str, optional
+        Folder with the databases; by default the one that the study was run with.
     by : str, optional
         The rule that chooses, or ``"oracle"``; by default the study's own choice.
     alias : str, optional
@@ -172,9 +114,9 @@ def register(
     Raises
     ------
     MissingDataError
-        If the study or the trial is not there.
+        If the study or the trial is not there, or its data are not where they were.
     ParameterError
-        If no trial has a value of the rule.
+        If no trial has a value of the rule, or the study is one of another pair.
     TrackingError
         If the study has no finished trial, the trial is another study's, the databases are not the study's, an oracle
         would replace a label-free choice, the recorded predictions are not reached again, the model holds types that
@@ -182,7 +124,8 @@ def register(
     """
     from mlflow.exceptions import MlflowException
 
-    record, uri = read_study(client, study_run_id), client.tracking_uri
+    uri, record = client.tracking_uri, _find_study(client, study, experiment, method, trial)
+    pair = pair or _load_databases(record, data)
     for database, known in ((pair.source, record.spec.source_digest), (pair.target, record.spec.target_digest)):
         if database.digest != known:
             raise TrackingError(
@@ -227,6 +170,43 @@ def register(
         "" if holder is None else f"{replaces} ({holder.tags.get(f'tgsr.{_DESCRIBED}', 'not registered by tgsr')})"
     )
     return Registered(name, version, alias, candidate.run_id, header.facts[_DESCRIBED], replaced, trusted)
+
+
+def _find_study(
+    client: MlflowClient, study: str | None, pair: str | None, method: str, trial: str | None
+) -> StudyRecord:
+    if study is None and trial not in (None, BEST):
+        study = find_run(client, trial).data.tags.get(Tag.PARENT)
+    record = read_study(client, study) if study else _newest(client, pair, get_method(method).name)
+    if pair is not None and record.pair != pair:
+        raise ParameterError(f"run {study} ({record.name}) is no study of {pair}; leave out the one or the other")
+    return record
+
+
+def _newest(client: MlflowClient, pair: str | None, method: str) -> StudyRecord:
+    """The study that is meant where none is named; says which if there are several."""
+    studies = [record for record in list_studies(client, pair) if record.method == method]
+    newest = next((record for record in studies if len(record.table)), None)
+    if newest is None:
+        of = "" if pair is None else f" of {pair}"
+        raise MissingDataError(f"no study{of} by {method} with a finished trial in this store; run `tgsr study`")
+    if len(studies) > 1:
+        note = "%d studies match; taking the newest, %s (%s). Name another with --study RUN_ID"
+        _log.info(note, len(studies), newest.name, newest.run_id)
+    return newest
+
+
+def _load_databases(record: StudyRecord, given: str | None) -> DatabasePair:
+    folder = given or record.tags.get(Tag.DATA_FOLDER, ".")
+    try:
+        return load_pair(*parse_pair(record.pair), folder)
+    except (MissingDataError, ProtocolError) as error:
+        if given is not None:
+            raise
+        raise MissingDataError(
+            f"what is registered is compared on the databases of {record.name!r}, and these are no longer in {folder} "
+            f"({error}); give their folder with --data"
+        ) from error
 
 
 def find_version(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -370,14 +350,11 @@ def _store_version(
 
 def make_signature(model: RegisteredModel) -> Any:
     """MLflow's schema of a model: rows of numbers, of features or of clips' grey values, to columns."""
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.models import infer_signature
+    from mlflow.types.schema import Schema, TensorSpec
 
-    kinds: dict[str, Any] = {"label": DataType.string, "frequency": Array(DataType.double)}
-    kinds |= dict.fromkeys(("regions", "groups"), Array(DataType.long))
-    columns = model.answer(np.full((1, model.header.n_features), 1 / 59)).columns
-    return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float64), (-1, -1))]),
-        outputs=Schema([ColSpec(kinds.get(column, DataType.double), column) for column in columns]),
-        params=ParamSchema([ParamSpec(CLIP_SHAPE, DataType.long, [0, 0, 0], shape=(-1,))]),
+    signature = infer_signature(
+        model_output=model.answer(np.full((1, model.header.n_features), 1 / 59)), params={CLIP_SHAPE: [0, 0, 0]}
     )
+    signature.inputs = Schema([TensorSpec(np.dtype(np.float64), (-1, -1))])
+    return signature
