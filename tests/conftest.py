@@ -28,7 +28,7 @@ from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.study.options import RunOptions
 from tgsr.tracking.client import open_client
 from tgsr.tracking.config import resolve_config
-from tgsr.trials import StudySpec
+from tgsr.trials.spec import StudySpec
 
 __all__ = ["empty_postgres", "postgres", "server"]
 

@@ -22,7 +22,7 @@ from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.records import list_studies
 from tgsr.tracking.storage_errors import masked, storage_errors
 from tgsr.tracking.study_store import StudyStore
-from tgsr.trials import make_spec
+from tgsr.trials.spec import make_spec
 
 
 @pytest.fixture(autouse=True)
