@@ -65,12 +65,6 @@ class Consensus:
     coef: npt.NDArray[np.float64]
     frequency: npt.NDArray[np.float64]
 
-    def predict(self, X: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-        """Class indices of samples (n, n_features): the largest of C^T x."""
-        with threadpool_limits(limits=1, user_api="blas"):
-            codes: npt.NDArray[np.intp] = (X @ self.coef).argmax(axis=1)
-        return codes
-
 
 def consensus_of(
     record: StudyRecord, pair: DatabasePair | None = None, *, by: str | None = None, share: float = TWENTIETH
@@ -112,10 +106,10 @@ def consensus_of(
 
 def describe_consensus(record: StudyRecord, pair: DatabasePair, by: str) -> tuple[dict[str, float], dict[str, str]]:
     """What a study's run shows of its consensus: metrics, and a file; empty for a method without one."""
-    if record.group_norms(record.choose(by).row["run_id"]) is None or len(record.table) < 1 / TWENTIETH:
+    has_groups = record.spec.grouping and record.group_norms(record.choose(by).row["run_id"]) is not None
+    if not has_groups or len(record.table) < 1 / TWENTIETH:
         return {}, {}
-    consensus = consensus_of(record, pair, by=by)
-    codes = consensus.predict(prepare_task(record.spec, pair).X_target)
+    consensus, _, codes = _average(record, pair, by)
     facts = {
         "by": by,
         "share": TWENTIETH,
@@ -186,11 +180,18 @@ def find_candidate(record: StudyRecord, pair: DatabasePair, trial: str | None, b
         return _fitted_again(record, pair, rows.to_dict("records")[0])
 
 
-def _averaged(record: StudyRecord, pair: DatabasePair, by: str, recorded: Mapping[str, Any]) -> Candidate:
+def _average(record: StudyRecord, pair: DatabasePair, by: str) -> tuple[Consensus, AveragedTGSR, npt.NDArray[np.intp]]:
+    """The consensus, as an estimator, and what it predicts for the target."""
     consensus = consensus_of(record, pair, by=by)
     groups = make_estimator(record.spec, pair).get_params()["groups"]
     estimator = AveragedTGSR.of(consensus.coef, consensus.frequency, groups, len(consensus.numbers))
-    predicted = np.asarray(estimator.predict(prepare_task(record.spec, pair).X_target), dtype=np.intp)
+    with threadpool_limits(limits=1, user_api="blas"):
+        predicted = np.asarray(estimator.predict(prepare_task(record.spec, pair).X_target), dtype=np.intp)
+    return consensus, estimator, predicted
+
+
+def _averaged(record: StudyRecord, pair: DatabasePair, by: str, recorded: Mapping[str, Any]) -> Candidate:
+    consensus, estimator, predicted = _average(record, pair, by)
     # by another rule, or of other trials since somebody deleted some, nothing is recorded
     is_same = (by, list(consensus.numbers)) == (recorded["by"], recorded["trials"])
     if is_same and not np.array_equal(predicted, decode_predictions(recorded["predictions"])):
@@ -201,21 +202,18 @@ def _averaged(record: StudyRecord, pair: DatabasePair, by: str, recorded: Mappin
 
 def _fitted_again(record: StudyRecord, pair: DatabasePair, row: Mapping[Any, Any]) -> Candidate:
     task, settings = prepare_task(record.spec, pair), json.loads(row["settings"])
-
-    def fit() -> tuple[Any, npt.NDArray[np.intp]]:
-        estimator = make_estimator(record.spec, pair, settings)
-        takes_target = "X_target" in inspect.signature(estimator.fit).parameters
-        estimator.fit(task.X, task.y, **({"X_target": task.X_target} if takes_target else {}))
-        return estimator, np.asarray(estimator.predict(task.X_target), dtype=np.intp)
-
-    estimator, predicted = fit()
+    estimator = make_estimator(record.spec, pair, settings)
+    takes_target = "X_target" in inspect.signature(estimator.fit).parameters
+    estimator.fit(task.X, task.y, **({"X_target": task.X_target} if takes_target else {}))
+    predicted = np.asarray(estimator.predict(task.X_target), dtype=np.intp)
     scores = _target_scores(predicted, pair)
     if isinstance(row["predictions"], str):
         is_recorded = np.array_equal(predicted, decode_predictions(row["predictions"]))
     else:  # the target was too large for them to be kept
         is_recorded = all(value == row.get(METRIC + key) for key, value in scores.items())
     if not is_recorded:
-        drifts = "its fits differ from one another: set random_state, as in `tgsr study --set random_state=0`"
-        reason = _CHANGED if np.array_equal(fit()[1], predicted) else drifts
-        raise TrackingError(f"fitted again, trial {row['run_id']} does not predict what it recorded; {reason}")
+        raise TrackingError(
+            f"fitted again, trial {row['run_id']} does not predict what it recorded; {_CHANGED}. A method that draws "
+            "at random needs a random_state, as in `tgsr study --set random_state=0`"
+        )
     return Candidate(estimator, str(row["run_id"]), show_settings(settings), predicted, scores)
