@@ -343,7 +343,7 @@ def test_the_study_remembers_where_its_data_are(world: World, svm: StudyRecord, 
             register(world.client, study=svm.run_id)
         assert register(world.client, study=svm.run_id, data=world.data).name == "tgsr-V-N-SVM"
         world.client.delete_tag(svm.run_id, Tag.DATA_FOLDER)
-        with pytest.raises(ParameterError, match="--data"):
+        with pytest.raises(MissingDataError, match="--data"):
             register(world.client, study=svm.run_id)
     finally:
         world.client.set_tag(svm.run_id, Tag.DATA_FOLDER, world.data)

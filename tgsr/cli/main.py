@@ -15,7 +15,7 @@ from tgsr.datasets import load_clips, load_features, load_pair, save_features
 from tgsr.errors import TgsrError
 from tgsr.evaluation.choice import METRIC, ORACLE, SCORE
 from tgsr.evaluation.metrics import METRICS
-from tgsr.models import consensus_of, first_frame, load_model, predict_clips, register
+from tgsr.models import first_frame, load_model, predict_clips, register
 from tgsr.protocols import get_experiment
 from tgsr.reports import draw_frequency, save_figure
 from tgsr.study import RunOptions, make_spec, resolve_config, run_studies
@@ -66,10 +66,10 @@ def command(experiment: str, seed: int, home: str | None) -> None:
     some = [clips[index] for index in range(0, len(clips), max(1, len(clips) // _CLIPS))][:_CLIPS]
     paths = [Path(clip.path) for clip in some]
     loaded = load_model(model.uri, tracking_uri=config.tracking_uri)
-    predicted = predict_clips(loaded, paths).table
-    right = sum(clip.label == label for clip, label in zip(some, predicted["label"], strict=True))
-    frequency = consensus_of(record, pair).frequency
-    save_figure(draw_frequency(frequency, spec.grouping, first_frame(loaded, paths[0])), overlay)
+    predicted = predict_clips(loaded, paths)
+    right = sum(clip.label == label for clip, label in zip(some, predicted.table["label"], strict=True))
+    frequency = loaded.strengths  # of a consensus
+    save_figure(draw_frequency(frequency, spec.grouping, first_frame(loaded, predicted.clips[0])), overlay)
     kept = ", ".join(
         f"{region} ({frequency[region]:.0%})" for region in np.argsort(-frequency, kind="stable")[:_SALIENT]
     )
