@@ -54,10 +54,7 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     database = sqlite_path(tracking_uri)
     if database is None:
         _check_reachable(tracking_uri)
-    elif database.exists():
-        with storage_errors(tracking_uri):
-            _write_ahead(database)  # before MLflow, which tries for half a minute to open what is no database
-    elif not create:
+    elif not create and not database.exists():
         raise TrackingError(
             f"{database} is not there, so there is no study yet: run one, or name the place with --home, TGSR_HOME or "
             "MLFLOW_TRACKING_URI"
@@ -68,9 +65,10 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with storage_errors(tracking_uri, "it cannot be opened as a tracking store"):
-        if database is not None and not database.exists():
-            _make_database(database)
-            _write_ahead(database)
+        if database is not None:
+            if not database.exists():
+                _make_database(database)
+            _write_ahead(database)  # before MLflow, which tries for half a minute to open what is no database
         client = mlflow.MlflowClient(tracking_uri, registry_uri=tracking_uri)
         client.search_experiments(max_results=1)
     return client
