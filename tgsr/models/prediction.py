@@ -126,10 +126,11 @@ def predict_features(model: RegisteredModel, path: Path, database: str | None = 
     return _predictions(model, rows, "sample", samples, labels)
 
 
-def first_frame(model: RegisteredModel, clip: Clip, crop: str = "auto") -> npt.NDArray[np.generic]:
+def first_frame(model: RegisteredModel, clip: Clip | Path, crop: str = "auto") -> npt.NDArray[np.generic]:
     """The first frame of a clip as the model sees it, cropped where `predict_clips` crops: shape (height, width)."""
     from tgsr.preprocessing import crop_face
 
+    clip = clip if isinstance(clip, Clip) else _find_clips(clip).clips[0]
     frame = np.asarray(read_frames(clip)[0])
     return np.asarray(crop_face(frame[None])[0]) if _settings(model, crop, clip).crops(None) else frame
 
