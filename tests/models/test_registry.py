@@ -117,7 +117,7 @@ def test_a_study_of_a_linear_method_gives_its_consensus(world: World, grid: Stud
 def test_a_consensus_is_averaged_anew_where_the_study_has_none(world: World, grid: StudyRecord, way: str) -> None:
     if way == "without matrices":
         pair = DatabasePair(world.pair.target, world.pair.source)
-        record, by, run = world.study(pair=pair, axes=GRID, run={"matrices": "none"}), None, {"share": 0.05}
+        record, by, run = world.study(pair=pair, axes=GRID, run={"matrices": "none"}), None, {}
         with pytest.raises(MissingDataError, match="keep no regression matrix"):
             consensus_of(record)
     else:
