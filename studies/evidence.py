@@ -40,8 +40,9 @@ from tgsr.evaluation.choice import METRIC, ORACLE, RULE, SCORE, choose, column_o
 from tgsr.evaluation.rules import ALWAYS, RULES, get_rules
 from tgsr.files import reading, write_text
 from tgsr.models.consensus import TWENTIETH
-from tgsr.trials import Fitter, StudySpec, grid_tasks, make_context, make_spec
-from tgsr.trials.fitter import compared_values, prepare_task
+from tgsr.trials.fitter import Fitter, compared_values, make_context, prepare_task
+from tgsr.trials.spec import StudySpec, make_spec
+from tgsr.trials.tasks import grid_tasks
 from tgsr.trials.trial import decode_predictions, encode_predictions, settings_json
 from tgsr.version import code_digest
 

@@ -18,7 +18,7 @@ import click
 from tgsr.cli import options as shared
 from tgsr.evaluation.choice import ORACLE
 from tgsr.models import register
-from tgsr.models.registry import aliased_run
+from tgsr.models.registry import find_version
 from tgsr.reports import log_report
 from tgsr.study import ComparePlan, RunOptions, compare_methods, make_spec, resolve_config, run_studies
 from tgsr.study.pairs import choose_pairs
@@ -61,7 +61,8 @@ def run_paper(
             alias = ORACLE if record.default_choice == ORACLE else "champion"
             # a consensus is its study's model, a single trial its own
             known = (record.run_id, record.choose().row["run_id"])
-            if aliased_run(client, model_name(record.pair, record.method), alias) not in known:
+            holder = find_version(client, model_name(record.pair, record.method), alias)
+            if holder is None or holder.run_id not in known:
                 model = register(client, record.run_id, pair, alias=alias)
                 _log.info("%s version %s has the alias %s", model.name, model.version, alias)
         labelled = [pair for pair in pairs if pair.target.is_labelled]
@@ -97,7 +98,7 @@ def main(**given: Any) -> None:
     run_id, studies = run_paper(pairs, options, compare, fixed=fixed, axes=axes, **studied)
     for record in studies:
         click.echo("\n".join(result_lines(record, record.default_choice)))
-    click.echo(f"report.html is with run {run_id}; look at it: {config.ui_command or config.ui_address}")
+    click.echo(f"report.html is with run {run_id}; look at it: {config.ui_command}")
     shared.mention_generated(pairs)
 
 

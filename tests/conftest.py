@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 from servers import empty_postgres, postgres, server
 
-import tgsr.trials
+import tgsr.trials.spec
 from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.study.options import RunOptions
 from tgsr.tracking.client import open_client
 from tgsr.tracking.config import resolve_config
-from tgsr.trials import StudySpec
+from tgsr.trials.spec import StudySpec
 
 __all__ = ["empty_postgres", "postgres", "server"]
 
@@ -159,7 +159,7 @@ def make_spec(small_pair: DatabasePair) -> Callable[..., StudySpec]:
     """Make a study of the small pair, of twelve cells if it is TGSR's."""
 
     def make(pair: DatabasePair = small_pair, method: str = "TGSR", **changes: Any) -> StudySpec:
-        return tgsr.trials.make_spec(pair, method, **{"axes": AXES if method == "TGSR" else {}, **changes})
+        return tgsr.trials.spec.make_spec(pair, method, **{"axes": AXES if method == "TGSR" else {}, **changes})
 
     return make
 

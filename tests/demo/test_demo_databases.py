@@ -20,7 +20,9 @@ from tgsr.demo._layout import database_folder, plan
 from tgsr.errors import DataError, ParameterError
 from tgsr.features._collection import extract_collection
 from tgsr.protocols import CLASS_NAMES, DATABASES, EXPECTED_COUNTS
-from tgsr.trials import Fitter, grid_tasks, make_spec
+from tgsr.trials.fitter import Fitter
+from tgsr.trials.spec import make_spec
+from tgsr.trials.tasks import grid_tasks
 
 TINY = DemoSettings(subjects=2, clips_per_class=1, seed=7)
 

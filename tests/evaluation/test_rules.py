@@ -17,7 +17,8 @@ from tgsr.estimators.sweep import Outcome, prepare_reverse, prepare_sweep
 from tgsr.evaluation.rules import ALWAYS, DEFAULT, RULES, RuleContext, check_choice_name, get_rule, get_rules
 from tgsr.evaluation.rules._cross_validation import discriminator_weights
 from tgsr.evaluation.task import TransferTask, mask_target
-from tgsr.trials import make_context, make_estimator, make_spec
+from tgsr.trials.fitter import make_context, make_estimator
+from tgsr.trials.spec import make_spec
 
 N_CLASSES = 3
 GRID = [{"C": 10.0**power} for power in range(-4, 4)]

@@ -19,7 +19,7 @@ from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.names import Tag
 from tgsr.tracking.records import list_studies
 from tgsr.tracking.study_store import StudyStore
-from tgsr.trials import make_spec
+from tgsr.trials.spec import make_spec
 
 pytestmark = pytest.mark.faults
 
@@ -34,7 +34,8 @@ from tgsr.datasets import load_pair
 from tgsr.errors import TrackingError
 from tgsr.tracking import study_store
 from tgsr.tracking.config import TrackingConfig
-from tgsr.trials import Trial, make_spec
+from tgsr.trials.spec import make_spec
+from tgsr.trials.trial import Trial
 home, uri, data, way, n = sys.argv[1:]
 
 def refuse(*_):

@@ -30,9 +30,9 @@ from tgsr.datasets import DatabasePair, save_features
 from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
 from tgsr.estimators import AveragedTGSR, get_method
 from tgsr.features.extraction import ExtractionSettings
-from tgsr.models._versions import make_signature
 from tgsr.models.loading import FOLDER, LOADER
 from tgsr.models.registered import Header, RegisteredModel, save_files
+from tgsr.models.registry import make_signature
 
 N = 15045
 SHAPE = [18, 40, 30]
@@ -104,7 +104,6 @@ ROWS: dict[str, Callable[[np.ndarray], Any]] = {
     "read only": lambda X: np.broadcast_to(X, X.shape),
     "lists": lambda X: X.tolist(),
     "list of rows": list,
-    "blocks": lambda X: X.reshape(len(X), 85, 177),
     "DataFrame": pd.DataFrame,
     "DataFrame of objects": lambda X: pd.DataFrame(X).astype(object),
     "a column of rows": lambda X: pd.DataFrame({"features": list(X)}),

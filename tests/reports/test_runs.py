@@ -19,7 +19,7 @@ from tgsr.tracking.client import open_client, search_runs
 from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.names import PAGE, Tag
 from tgsr.tracking.records import StudyRecord, list_studies, read_artifact
-from tgsr.trials import make_spec
+from tgsr.trials.spec import make_spec
 
 
 @pytest.fixture(autouse=True)

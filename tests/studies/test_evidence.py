@@ -17,7 +17,8 @@ from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation.rules import ALWAYS
-from tgsr.trials import Fitter, make_spec
+from tgsr.trials.fitter import Fitter
+from tgsr.trials.spec import make_spec
 from tgsr.trials.trial import decode_predictions, encode_predictions
 
 GRID = {"kappa": [1, 2, 4], "xi": [0.01, 1.0]}

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tgsr.errors import TrackingError
 from tgsr.study.running import run_studies, run_study
 from tgsr.tracking.study_store import StudyStore
 from tgsr.trials.tasks import grid_tasks
@@ -91,7 +92,7 @@ def _in_small_tasks(*arguments):
     return [task[start : start + 2] for task in grid_tasks(*arguments) for start in range(0, len(task), 2)]
 
 
-def test_workers_and_the_scheduler_are_lost_and_nothing_else_is(
+def test_workers_are_lost_and_no_trial_is_and_a_lost_scheduler_is_an_interruption(
     cluster, make_spec, make_options, small_pair, monkeypatch
 ):
     axes = {"kappa": list(range(5, 86, 20)), "xi": [10.0 ** (n / 4 - 2) for n in range(16)]}
@@ -116,13 +117,17 @@ def test_workers_and_the_scheduler_are_lost_and_nothing_else_is(
         wait_for_more()
         cluster.scheduler.kill()
         cluster.scheduler.wait()
-        cluster.start_scheduler()
-        cluster.start_worker()
 
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
-    result = run_study(make_spec(axes=axes), small_pair, make_options("cluster", scheduler=cluster.address))
+    options = make_options("cluster", scheduler=cluster.address)
+    with pytest.raises(TrackingError, match=r"no Dask scheduler answers .* the same command goes on"):
+        run_study(make_spec(axes=axes), small_pair, options)
     disturbing.join()
+    assert 3 <= sum(done) < 80
+    cluster.start_scheduler()
+    cluster.start_worker()
+    result = run_study(make_spec(axes=axes), small_pair, options)
     _same(result.table, expected.table)
     assert len(result.table) == 80 == sum(done)
 

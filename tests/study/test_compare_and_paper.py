@@ -213,7 +213,7 @@ def test_by_the_oracle_the_models_have_its_alias(make_options, data_folder, no_f
 def test_every_ordered_pair_can_be_asked_for_and_an_empty_folder_says_what_it_lacks(data_folder, tmp_path):
     assert {pair.name for pair in choose_pairs(data_folder, None, None, None, "all")} == {"V-N", "N-V"}
     with pytest.raises(MissingDataError, match="holds no feature file"):
-        choose_pairs(tmp_path, "all", None, None)
+        choose_pairs(tmp_path, None, None, None, "paper")
 
 
 def test_what_must_be_said_of_a_choice_is_in_the_table_and_in_the_terminal(make_options, monkeypatch):

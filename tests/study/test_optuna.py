@@ -63,7 +63,7 @@ def test_values_are_the_rules_and_scores_and_rules_are_attributes(study):
 
 def test_the_same_study_ranked_by_another_rule_fits_nothing(study):
     for by in ("oracle", "class-balance", "discrepancy", "vote"):
-        other = study.ranked_by(by)
+        other = Study(study.record, by)
         assert isinstance(other, Study)
         assert other.best_value == study.choose(by).value
         # of equal values Optuna, too, has the first
@@ -73,7 +73,7 @@ def test_the_same_study_ranked_by_another_rule_fits_nothing(study):
 @pytest.mark.parametrize("plot", ["contour", "slice", "param_importances", "parallel_coordinate", "rank"])
 def test_optunas_pictures_show_the_whole_grid(study, plot):
     # a value of its own each: importances of a constant are nothing to draw
-    figure = getattr(optuna.visualization, f"plot_{plot}")(study.ranked_by("discrepancy"))
+    figure = getattr(optuna.visualization, f"plot_{plot}")(Study(study.record, "discrepancy"))
     assert figure.data
     assert "xi" in figure.to_json()
     if plot == "slice":

@@ -10,8 +10,7 @@ import pytest
 
 from tgsr.errors import ParameterError
 from tgsr.study.sampling import SettingsSampler
-from tgsr.trials import Trial
-from tgsr.trials.trial import settings_json
+from tgsr.trials.trial import Trial, settings_json
 
 
 def _trials(task, value):

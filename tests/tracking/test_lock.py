@@ -21,8 +21,8 @@ from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.lock import LockedError, study_lock
 from tgsr.tracking.names import Tag
 from tgsr.tracking.study_store import StudyStore
-from tgsr.trials import Trial, make_spec
-from tgsr.trials.trial import cell_id, settings_json
+from tgsr.trials.spec import make_spec
+from tgsr.trials.trial import Trial, cell_id, settings_json
 
 ROOT = Path(__file__).parents[2]
 NAME = "V-N TGSR grid oracle region 01234567"

@@ -12,8 +12,9 @@ from tgsr.errors import ParameterError, TrackingError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation import evaluate, mask_target, score
 from tgsr.evaluation.rules import ALWAYS
-from tgsr.evaluation.rules._cross_validation import source_folds
-from tgsr.trials import Fitter, grid_tasks
+from tgsr.evaluation.rules.folds import source_folds
+from tgsr.trials.fitter import Fitter
+from tgsr.trials.tasks import grid_tasks
 from tgsr.trials.trial import cell_id
 
 TRIAL_BY_TRIAL = {"circular", "class-balance", "discrepancy"}

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from tgsr.errors import DataError, ParameterError
-from tgsr.trials import StudySpec
-from tgsr.trials.spec import spread
+from tgsr.trials.spec import StudySpec, spread
 
 
 @pytest.mark.parametrize(

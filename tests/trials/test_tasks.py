@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tgsr.errors import ParameterError
-from tgsr.trials import grid_tasks
+from tgsr.trials.tasks import grid_tasks
 from tgsr.trials.trial import cell_id, decode_predictions, encode_predictions, settings_json
 
 

@@ -40,14 +40,14 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     oracles. Studies that are there are taken as they are; interrupted, the same command continues.
     """
     from tgsr.evaluation.remarks import REMEDY
-    from tgsr.files import check_output
+    from tgsr.files import check_output, write_text
     from tgsr.study import compare_methods, resolve_config
     from tgsr.study.pairs import choose_pairs
 
     out, plan = check_output(given["out"], ".csv"), shared.make_plan(given, given["grouping"])
     pairs = choose_pairs(given["data"], experiment, source, target, given["pairs"])
     table = compare_methods(pairs, plan, shared.make_options(resolve_config(given["home"]), given))
-    shared.write_csv(table, out)
+    write_text(out, table.to_csv(index=False))
     columns = ["experiment", "method", "choice", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy", "remark"]
     shown = table[[name for name in columns if name in table]].dropna(axis=1, how="all")
     click.echo(shown.to_string(index=False, float_format="{:.4f}".format, na_rep="–"))

@@ -14,8 +14,6 @@ from tgsr.errors import ParameterError, ProtocolError
 from tgsr.protocols import XIS, pair_name, parse_pair
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tgsr.datasets import DatabasePair
     from tgsr.study import ComparePlan, RunOptions, StudySpec, TrackingConfig
 
@@ -51,7 +49,6 @@ __all__ = [
     "seed",
     "solver_options",
     "trust",
-    "write_csv",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -305,14 +302,6 @@ def _values(part: str) -> Sequence[Any]:
     if not part:
         raise ValueError("empty")
     return [{"none": None, "true": True, "false": False}.get(part.lower(), part)]
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table in one step."""
-    from tgsr.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)
 
 
 def mention_generated(pairs: Iterable[DatabasePair]) -> None:

@@ -81,13 +81,15 @@ def command(
 
 
 def _show(table: pd.DataFrame, out: Path | None) -> None:
+    from tgsr.files import write_text
+
     most = None if out else 5  # of the kept regions
     for kept in {"regions", "groups", "frequency"} & set(table):
         table = table.assign(**{kept: [_text(groups, most) for groups in table[kept]]})
     if out is None:
         click.echo(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
         return
-    shared.write_csv(table, out)
+    write_text(out, table.to_csv(index=False))
     click.echo(f"{len(table)} predictions written to {out}")
 
 

@@ -37,7 +37,7 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
     """
     from tgsr.datasets import load_database
     from tgsr.errors import ParameterError
-    from tgsr.files import check_output
+    from tgsr.files import check_output, write_text
     from tgsr.study import resolve_config, run_composite
 
     out = check_output(given["out"], ".csv")
@@ -53,8 +53,8 @@ def command(databases: str, fixed: tuple[str, ...], **given: Any) -> None:
         preprocess=given["preprocess"],
         fixed={name: values[0] for name, values in axes.items()},
     )
-    shared.write_csv(table, out)
+    write_text(out, table.to_csv(index=False))
     if given["predictions"] is not None:
-        shared.write_csv(predictions, given["predictions"])
+        write_text(given["predictions"], predictions.to_csv(index=False))
     click.echo(table.drop(columns="params").to_string(index=False, float_format="{:.4f}".format))
     click.echo(f"{out}: UF1 and UAR over the predictions of all subjects together")

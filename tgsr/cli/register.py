@@ -32,14 +32,14 @@ def command(home: str | None, experiment: str | None, source: str | None, target
 
     Another method than TGSR has models of its own: tgsr-<source>-<target>-<method>.
     """
-    from tgsr.models import register_study
+    from tgsr.models import register
     from tgsr.models.registered import TRUST
     from tgsr.tracking.client import open_client
     from tgsr.tracking.config import resolve_config
 
     config, pair = resolve_config(home), shared.name_pair(experiment, source, target)
     client = open_client(config.tracking_uri, create=False)
-    made = register_study(client, experiment=pair, trusted=given.pop("trust"), **given)
+    made = register(client, experiment=pair, trusted=given.pop("trust"), **given)
     click.echo(f"{made.name} version {made.version} is the {made.alias}: {made.uri}")
     click.echo(f"it is {made.described}")
     if made.replaced:

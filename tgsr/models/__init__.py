@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tgsr.models.loading import load_model
     from tgsr.models.prediction import Predictions, first_frame, predict_clips, predict_features
     from tgsr.models.registered import RegisteredModel
-    from tgsr.models.registry import Registered, register, register_study
+    from tgsr.models.registry import Registered, register
 
 __all__ = [
     "Consensus",
@@ -22,7 +22,6 @@ __all__ = [
     "predict_clips",
     "predict_features",
     "register",
-    "register_study",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, __all__)

@@ -119,8 +119,6 @@ def check_weights(estimator: Any) -> None:
     TrackingError
         Naming the attribute.
     """
-    if not hasattr(estimator, "predict"):
-        raise TrackingError(f"{type(estimator).__name__} is no estimator: it has no predict")
     seen: set[int] = set()
 
     def visit(value: Any, name: str, strict: bool) -> None:

@@ -69,8 +69,12 @@ def load_model(
         return _load(folder, text, None, trusted)
     with tempfile.TemporaryDirectory(prefix="tgsr-model-") as temporary:
         try:
+            import mlflow
+
             location, digest = _find(text, tracking_uri)
-            copy = Path(_download(location, temporary, tracking_uri))
+            found = local_artifact_folder(location) or mlflow.artifacts.download_artifacts(
+                location, dst_path=temporary, tracking_uri=tracking_uri
+            )
         except TrackingError:
             raise
         except Exception as error:  # registry and artifact stores raise their own
@@ -79,7 +83,7 @@ def load_model(
                 f"model {text!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with "
                 "--home or MLFLOW_TRACKING_URI"
             ) from error
-        return _load(copy, text, digest, trusted)
+        return _load(Path(found), text, digest, trusted)
 
 
 def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
@@ -103,19 +107,6 @@ def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:
     if digest is None:
         raise TrackingError(f"model {uri} is refused: its version was not registered by `tgsr register`")
     return client.get_model_version_download_uri(name, version.version), digest
-
-
-def _download(location: str, folder: str, tracking_uri: str | None) -> str:
-    """Copy a model's files into a folder; MLflow's progress bar is switched off meanwhile."""
-    import mlflow
-
-    switch = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
-    before = os.environ.get(switch)
-    os.environ[switch] = "false"
-    try:
-        return str(mlflow.artifacts.download_artifacts(location, dst_path=folder, tracking_uri=tracking_uri))
-    finally:
-        os.environ.pop(switch) if before is None else os.environ.update({switch: before})
 
 
 def _load(folder: Path, uri: str, digest: str | None, trusted: Iterable[str]) -> RegisteredModel:
@@ -142,15 +133,15 @@ def _check_mlmodel(path: Path) -> None:
     try:
         stored: Any = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         flavors, ours = stored["flavors"], stored["flavors"]["python_function"]
-        names, given = list(flavors), list(ours.items())
+        names, given = list(flavors), {key: value for key, value in ours.items() if key not in _HARMLESS}
     except Exception as error:  # whatever the text holds
         raise TrackingError(f"{_MLMODEL} cannot be read, or has no flavour python_function") from error
-    if names != ["python_function"]:
-        raise TrackingError(f"{_MLMODEL} has more flavours than python_function; ours have that alone")
-    for key, value in given:
-        if key not in _HARMLESS and (key not in _EXPECTED or value != _EXPECTED[key]):
-            # shown only where it is text: a few lines of YAML can stand for gigabytes
-            shown = f": {value[:99]!r}" if isinstance(value, str) else " with another value than ours"
-            raise TrackingError(f"{_MLMODEL} has {str(key)[:100]}{shown}, which could run code; ours have none")
-    if not {"loader_module", "data"} <= set(ours):
-        raise TrackingError(f"{_MLMODEL} does not name our loader {LOADER} and its data")
+    # compared with what is expected, and not printed: a few lines of YAML can stand for gigabytes
+    if (
+        names != ["python_function"]
+        or {**_EXPECTED, **given} != _EXPECTED
+        or not {"loader_module", "data"} <= set(given)
+    ):
+        raise TrackingError(
+            f"{_MLMODEL} does not name our loader {LOADER} and its data alone; what else is in it could run code"
+        )

@@ -132,9 +132,6 @@ class RegisteredModel:
         known = classes.ndim == 1 and classes.dtype.kind in "iu" and np.isin(classes, possible).all()
         if not known or len(set(classes.tolist())) != len(classes):
             raise TrackingError(f"the estimator's classes {classes!r} are no indices into {header.class_names}")
-        n_features = getattr(estimator, "n_features_in_", header.n_features)
-        if n_features != header.n_features:
-            raise TrackingError(f"the estimator takes {n_features} features, its header says {header.n_features}")
         self._classes: list[int] = classes.tolist()
         parts = {part: np.asarray(numbers) for part, numbers in header.scaling.items()}
         self._scaling = Scaling(**parts, unit="unit" in header.preprocess)

@@ -18,8 +18,7 @@ from tgsr.evaluation.choice import ORACLE, PARAM, choose, column_of
 from tgsr.evaluation.remarks import show_settings, symbol
 from tgsr.reports._columns import axis_label, column_label, in_units, is_log, named, numeric, scores_of
 from tgsr.reports.style import BLUE, COLUMN, GREY, ORANGE, PAGE, VERMILLION, new_figure, save_figure, styled
-from tgsr.trials.frozen import frozen_trials
-from tgsr.trials.spec import StudySpec
+from tgsr.trials.spec import StudySpec, frozen_trials
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,14 +122,12 @@ def compare_methods(pairs: Sequence[DatabasePair], plan: ComparePlan, options: R
     return table
 
 
-@contextmanager
-def _run_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: RunOptions) -> Iterator[str]:
+def _run_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: RunOptions) -> AbstractContextManager[str]:
     if options.parent_run_id is not None:
-        yield options.parent_run_id
-        return
+        return nullcontext(options.parent_run_id)
     names = " ".join(dict.fromkeys(pair.name for pair in pairs))
     key = hashlib.sha256(f"{plan.key} {[(pair.source.digest, pair.target.digest) for pair in pairs]}".encode())
-    with command_run(
+    return command_run(
         open_client(options.config.tracking_uri),
         options.config,
         "compare",
@@ -137,8 +135,7 @@ def _run_of(pairs: Sequence[DatabasePair], plan: ComparePlan, options: RunOption
         name=f"compare {names}"[:250],
         description=f"{', '.join(plan.methods)} on {names}; choices: {', '.join(plan.choices)}. A study each.",
         params={"pairs": names, "methods": ",".join(plan.methods), "choices": ",".join(plan.choices)},
-    ) as run_id:
-        yield run_id
+    )
 
 
 def _request(pair: DatabasePair, method: str, plan: ComparePlan, options: RunOptions, is_fixed: bool) -> Request:

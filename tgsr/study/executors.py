@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from tgsr.datasets import DatabasePair
     from tgsr.trials.spec import StudySpec
 
-__all__ = ["DaskExecutor", "Executor", "ThreadExecutor", "Work", "open_executor"]
+__all__ = ["DaskExecutor", "Executor", "Work", "open_executor"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,15 +63,19 @@ class _Fitters:
         return getattr(made[0], work.call)(*work.arguments)
 
 
-class ThreadExecutor:
+class Executor:
     """Threads, one a core by default, with one BLAS thread each; the kernels release the interpreter's lock."""
 
     def __init__(self, jobs: int | None = None) -> None:
-        self._pool = ThreadPoolExecutor(jobs or cpu_count(), thread_name_prefix="tgsr-fit")
-        self._open: dict[Future[Any], Work] = {}
+        self._jobs = jobs or cpu_count()
+        self._pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="tgsr-fit")
         self._fitters = _Fitters()
-        self.capacity = 2 * (jobs or cpu_count())
+        self._open: dict[Future[Any], Work] = {}
+
+    @property
+    def capacity(self) -> int:
         """Works that it should have at a time: twice the threads, so that none waits for the coordinator."""
+        return 2 * self._jobs
 
     def submit(self, work: Work) -> None:
         """Begin a work."""
@@ -96,61 +99,56 @@ class ThreadExecutor:
             clear_stop()
 
 
-class DaskExecutor:
+class DaskExecutor(Executor):
     """The workers of a running dask.distributed scheduler, at an address such as ``tcp://host:8786``.
 
     The databases of a study reach a worker once, and what depends on them only is prepared once a worker. A worker
-    that is lost is the scheduler's business; a scheduler that is lost and started again at its address is given anew
-    what was under way.
+    that is lost is the scheduler's business.
 
     Raises
     ------
     MissingDataError
         If ``distributed`` is not installed.
     TrackingError
-        If no scheduler answers.
+        If no scheduler answers, here or in a method.
     """
 
     def __init__(self, address: str) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingDataError("--scheduler needs dask.distributed: pip install 'tgsr[cluster]'") from error
+        logging.getLogger("distributed").setLevel(logging.ERROR)
         self._address = address
         self._pairs: dict[str, Any] = {}
-        self._open: dict[Any, Work] = {}
-        self._client: Any = None
-        self._capacity = 4
-        self._connect()
+        self._open = {}
+        with self._reached(OSError, ValueError):
+            client: Any = distributed.Client
+            self._client = client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        self._pool = self._client.get_executor(pure=False)
 
     @property
     def capacity(self) -> int:
-        """Twice the cluster's threads, so that none waits for the coordinator."""
-        with contextlib.suppress(OSError):  # lost: `wait` sees to it
-            self._capacity = max(4, 2 * sum(self._client.nthreads().values()))
-        return self._capacity
+        """Twice the cluster's threads."""
+        with self._reached(OSError):
+            threads: dict[str, int] = self._client.nthreads()
+        return max(4, 2 * sum(threads.values()))
 
     def submit(self, work: Work) -> None:
-        """See `ThreadExecutor`."""
-        try:
-            self._send(work)
-        except OSError as error:
-            self._reconnect(error, work)
+        """See `Executor`."""
+        key = f"{work.pair.source.digest}{work.pair.target.digest}"
+        with self._reached(OSError), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            if key not in self._pairs:
+                # the result of a task and not scattered: what a lost worker held is then made again by another
+                self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
+            bare = replace(work, pair=None)  # type: ignore[arg-type]  # the worker has it
+            self._open[self._pool.submit(_do, bare, self._pairs[key])] = work
 
     def wait(self, timeout: float) -> Iterator[tuple[Work, Any]]:
-        """See `ThreadExecutor`."""
-        import distributed
-
-        wait_for: Any = distributed.wait
-        try:
-            with self._client.as_current():
-                done = wait_for(list(self._open), timeout=timeout, return_when="FIRST_COMPLETED").done
-            results = {one: one.exception() if one.status == "error" else one.result() for one in done}
-        except TimeoutError:
-            return
-        except Exception as error:  # its own classes, by what was lost first
-            self._reconnect(error)
-            return
-        for one, result in results.items():
-            if isinstance(result, BaseException):
-                raise result
-            yield self._open.pop(one), result
+        """See `Executor`."""
+        with self._reached(CancelledError):
+            yield from super().wait(timeout)
 
     def close(self) -> None:
         """Leave the cluster; what is under way there is dropped."""
@@ -158,41 +156,16 @@ class DaskExecutor:
         self._open.clear()
         self._client.close(timeout=5)
 
-    def _connect(self) -> None:
+    @contextmanager
+    def _reached(self, *errors: type[Exception]) -> Iterator[None]:
+        """Let what a scheduler leads to that is not there, or no longer, be one of ours."""
         try:
-            import distributed
-        except ImportError as error:
-            raise MissingDataError("--scheduler needs dask.distributed: pip install 'tgsr[cluster]'") from error
-        logging.getLogger("distributed").setLevel(logging.ERROR)
-        try:
-            client: Any = distributed.Client
-            self._client = client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+            yield
+        except errors as error:
             raise TrackingError(
                 f"no Dask scheduler answers at {self._address} ({error}); start one with `dask scheduler`; what is "
                 "finished is stored, and the same command goes on"
             ) from error
-
-    def _reconnect(self, error: Exception, *more: Work) -> None:
-        """Connect anew, and hand over again what was under way."""
-        _log.warning("the scheduler at %s was lost (%s); waiting for it", self._address, type(error).__name__)
-        works = [*self._open.values(), *more]
-        self._client.close(timeout=1)
-        self._pairs.clear()
-        self._open.clear()
-        self._connect()
-        for work in works:
-            self._send(work)
-
-    def _send(self, work: Work) -> None:
-        key = f"{work.pair.source.digest}{work.pair.target.digest}"
-        if key not in self._pairs:
-            # the result of a task and not scattered: what a lost worker held is then made again by another
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-                self._pairs[key] = self._client.submit(_identity, work.pair, key=f"tgsr-data-{key}")
-        bare = replace(work, pair=None)  # type: ignore[arg-type]  # the worker has it
-        self._open[self._client.submit(_do, bare, self._pairs[key], pure=False)] = work
 
 
 def _identity(pair: DatabasePair) -> DatabasePair:
@@ -208,13 +181,10 @@ def _do(work: Work, pair: DatabasePair) -> Any:
         return _fitters.do(work, pair)
 
 
-Executor = ThreadExecutor | DaskExecutor
-
-
 @contextmanager
 def open_executor(scheduler: str | None = None, jobs: int | None = None) -> Iterator[Executor]:
     """Open an executor: a cluster's if a scheduler's address is given, else threads."""
-    executor = DaskExecutor(scheduler) if scheduler else ThreadExecutor(jobs)
+    executor = DaskExecutor(scheduler) if scheduler else Executor(jobs)
     # BLAS's limit is the process's, so it is set once around all threads, and given back when they have ended
     with threadpool_limits(limits=1, user_api="blas"):
         try:

@@ -17,7 +17,7 @@ from tgsr.tracking.config import TrackingConfig, resolve_config
 from tgsr.tracking.names import Tag
 from tgsr.tracking.records import StudyRecord, list_studies, read_study
 from tgsr.tracking.storage_errors import masked
-from tgsr.trials.frozen import frozen_trials
+from tgsr.trials.spec import frozen_trials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,10 +61,6 @@ class Study(optuna.Study):
     def choose(self, by: str | None = None) -> Choice:
         """The best trial by a rule or ``"oracle"``; nothing is fitted."""
         return self.record.choose(by or self.by)
-
-    def ranked_by(self, by: str) -> Study:
-        """The same study with another rule's values; nothing is fitted."""
-        return Study(self.record, by)
 
 
 def load_study(

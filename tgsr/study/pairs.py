@@ -40,7 +40,7 @@ def choose_pair(folder: Path, experiment: str | None, source: str | None, target
 def choose_pairs(
     folder: Path, experiment: str | None, source: str | None, target: str | None, pairs: str = "one"
 ) -> list[DatabasePair]:
-    """Load one pair, the paper's (``experiment`` or ``pairs`` is ``"all"``, ``"paper"``) or every pair of a folder.
+    """Load one pair, the paper's, or every pair of a folder.
 
     ``pairs`` is ``"one"`` (see `choose_pair`), ``"paper"`` (those of the twelve experiments whose databases are there),
     ``"all"`` (every ordered pair; databases without labels are targets only) or ``"leave-one-out"`` (each database the
@@ -51,8 +51,6 @@ def choose_pairs(
     MissingDataError
         If the folder holds no such pair.
     """
-    if experiment is not None and experiment.strip().lower() == "all" and not (source or target):
-        experiment, pairs = None, "paper"
     if pairs == "one":
         return [choose_pair(folder, experiment, source, target)]
     if experiment or source or target:

@@ -16,8 +16,7 @@ from optuna.trial import TrialState
 from tgsr.errors import ParameterError
 from tgsr.evaluation.choice import column_of
 from tgsr.evaluation.rules import check_choice_name
-from tgsr.trials.frozen import frozen_trials
-from tgsr.trials.spec import StudySpec
+from tgsr.trials.spec import StudySpec, frozen_trials
 from tgsr.trials.tasks import Task
 from tgsr.trials.trial import cell_id
 

@@ -37,7 +37,8 @@ __all__ = [
 T = TypeVar("T")
 _PATIENCE_SECONDS = 30.0
 _CONNECT_SECONDS = 10
-_PAGE = 1000
+_MOST = 50_000
+"""As many experiments as MLflow lists at once."""
 _OURS = "name LIKE 'tgsr/%'"
 
 
@@ -55,10 +56,7 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     database = sqlite_path(tracking_uri)
     if database is None:
         _check_reachable(tracking_uri)
-    elif database.exists():
-        with storage_errors(tracking_uri):
-            _write_ahead(database)  # before MLflow, which tries for half a minute to open what is no database
-    elif not create:
+    elif not create and not database.exists():
         raise TrackingError(
             f"{database} is not there, so there is no study yet: run one, or name the place with --home, TGSR_HOME or "
             "MLFLOW_TRACKING_URI"
@@ -69,11 +67,12 @@ def open_client(tracking_uri: str, *, create: bool = True) -> MlflowClient:
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with storage_errors(tracking_uri, "it cannot be opened as a tracking store"):
-        if database is not None and not database.exists():
-            _make_database(database)
-            _write_ahead(database)
+        if database is not None:
+            if not database.exists():
+                _make_database(database)
+            _write_ahead(database)  # before MLflow, which tries for half a minute to open what is no database
         client = mlflow.MlflowClient(tracking_uri, registry_uri=tracking_uri)
-        for experiment in client.search_experiments(max_results=_PAGE, filter_string=_OURS):
+        for experiment in client.search_experiments(max_results=_MOST, filter_string=_OURS):
             if database is not None:  # elsewhere, files are not beside it
                 _check_location(str(experiment.artifact_location), experiment.name, database)
     return client
@@ -179,13 +178,8 @@ def _check_location(location: str, name: str, database: Path) -> None:
 
 def experiment_ids(client: MlflowClient) -> list[str]:
     """Ids of all active experiments of tgsr, however many there are."""
-    found, token = [], None
-    while True:
-        page = client.search_experiments(max_results=_PAGE, filter_string=_OURS, page_token=token)
-        found += [str(one.experiment_id) for one in page]
-        token = page.token or None
-        if token is None:
-            return found
+    found = client.search_experiments(max_results=_MOST, filter_string=_OURS)
+    return [str(one.experiment_id) for one in found]
 
 
 def search_runs(
@@ -201,14 +195,12 @@ def search_runs(
     from mlflow.entities import ViewType
 
     kind = ViewType.from_string(view)
-    for start in range(0, len(experiment_ids), _PAGE):  # a database takes so many ids in one query
-        ids = list(experiment_ids[start : start + _PAGE])
-        token: str | None = ""
-        while token is not None:
-            with storage_errors(client.tracking_uri, "runs cannot be searched"):
-                page = client.search_runs(ids, condition, kind, max_results=5000, page_token=token or None)
-            yield from page
-            token = page.token or None
+    token: str | None = ""
+    while token is not None and experiment_ids:
+        with storage_errors(client.tracking_uri, "runs cannot be searched"):
+            page = client.search_runs(list(experiment_ids), condition, kind, max_results=5000, page_token=token or None)
+        yield from page
+        token = page.token or None
 
 
 def retry(call: Callable[[], T]) -> T:

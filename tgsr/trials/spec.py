@@ -13,17 +13,19 @@ import numpy as np
 from tgsr.errors import DataError, ParameterError
 from tgsr.estimators.methods import Method, TaskShape, expand_grid, get_method
 from tgsr.estimators.preprocess import PREPROCESSES
-from tgsr.evaluation.choice import ORACLE
+from tgsr.evaluation.choice import METRIC, ORACLE, RULE, column_of
 from tgsr.evaluation.rules import DEFAULT, check_choice_name, get_rule
 from tgsr.protocols import N_REGIONS, check_choice
 from tgsr.regions import N_BINS, N_PLANES
 
 if TYPE_CHECKING:
+    import pandas as pd
     from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
     from tgsr.datasets import DatabasePair
 
-__all__ = ["DEFAULT_TRIALS", "OWN_GROUPS", "SAMPLERS", "StudySpec", "make_spec", "spread"]
+__all__ = ["DEFAULT_TRIALS", "OWN_GROUPS", "SAMPLERS", "StudySpec", "frozen_trials", "make_spec", "spread"]
 
 SAMPLERS = ("grid", "fixed", "tpe", "random", "subjects")
 """Every cell of the grid; the one trial whose settings were fixed beforehand; Optuna's samplers between the ends; one
@@ -297,3 +299,29 @@ def make_spec(
         preprocess=preprocess,
         seed=seed,
     )
+
+
+def frozen_trials(spec: StudySpec, table: pd.DataFrame, by: str) -> list[FrozenTrial]:
+    """A study's finished trials as Optuna's, in their order; those without a value are left out."""
+    from optuna.trial import create_trial
+
+    distributions, column = spec.distributions(), column_of(by)
+    if not len(table) or column not in table:
+        return []
+    shown = [str(name) for name in table if str(name).startswith(("number", "run_id", "cell", METRIC, RULE))]
+    trials = []
+    for row in table.to_dict("records"):
+        value = row[column]
+        if not np.isfinite(value):
+            continue
+        settings = json.loads(row["settings"])
+        params = {name: settings[name] for name in distributions if name in settings}
+        trials.append(
+            create_trial(
+                params=params,
+                distributions={name: distributions[name] for name in params},
+                value=float(value),
+                user_attrs={name: row[name] for name in shown if row[name] == row[name]},
+            )
+        )
+    return trials
