@@ -17,8 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tgsr.datasets import DatabasePair
-from tgsr.estimators import METHODS, Method, TargetSamples, TaskShape, expand_grid, prepare_reverse, prepare_sweep
+from tgsr.estimators import METHODS, Method, TargetSamples, TaskShape, prepare_sweep
 from tgsr.estimators._base import TransferClassifier
+from tgsr.estimators.methods import expand_grid
+from tgsr.estimators.sweep import prepare_reverse
 from tgsr.evaluation import mask_target
 
 

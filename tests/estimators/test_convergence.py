@@ -16,7 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from tgsr.datasets import import_features, load_pair
-from tgsr.estimators import METHODS, TaskShape, expand_grid, prepare_sweep
+from tgsr.estimators import METHODS, TaskShape, prepare_sweep
+from tgsr.estimators.methods import expand_grid
 from tgsr.evaluation import mask_target
 from tgsr.protocols import get_experiment
 from tgsr.solvers import sparse_regression

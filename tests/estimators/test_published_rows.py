@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tgsr.datasets import load_pair
-from tgsr.estimators import TaskShape, expand_grid, get_method, prepare_sweep
+from tgsr.estimators import TaskShape, get_method, prepare_sweep
+from tgsr.estimators.methods import expand_grid
 from tgsr.evaluation import mask_target, score_batch
 from tgsr.evaluation.paper import published_result
 from tgsr.protocols import get_experiment

@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
 from tgsr.errors import ParameterError
-from tgsr.estimators import SVMClassifier, TaskShape, expand_grid, get_method, prepare_reverse, prepare_sweep
-from tgsr.estimators.sweep import Outcome
+from tgsr.estimators import SVMClassifier, TaskShape, get_method, prepare_sweep
+from tgsr.estimators.methods import expand_grid
+from tgsr.estimators.sweep import Outcome, prepare_reverse
 
 SHAPE = TaskShape(7, 6, 85)
 

@@ -12,7 +12,8 @@ import pytest
 
 from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError, ParameterError, TrackingError
-from tgsr.reports import FIGURES, log_report, log_study_page, render_study, report_studies, write_report
+from tgsr.reports import FIGURES, render_study, report_studies
+from tgsr.reports.building import log_report, log_study_page, write_report
 from tgsr.study.options import RunOptions
 from tgsr.study.running import run_study
 from tgsr.tracking.client import open_client, search_runs

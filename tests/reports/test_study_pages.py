@@ -15,9 +15,10 @@ import pytest
 from tgsr.errors import ParameterError
 from tgsr.evaluation.choice import METRIC, PARAM, RULE
 from tgsr.protocols import EXPERIMENTS
-from tgsr.reports import ReportFigure, StudyView, new_figure, render_paper, render_study, select_records, study_figures
+from tgsr.reports import ReportFigure, StudyView, new_figure, render_study, study_figures
 from tgsr.reports._explorer import packed_surfaces, surface_figure
 from tgsr.reports._figures import CURVES, SURFACE
+from tgsr.reports._pages import render_paper, select_records
 from tgsr.tracking.records import StudyRecord
 
 Factory = Callable[..., StudyRecord]

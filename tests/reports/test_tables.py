@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tgsr.evaluation.choice import METRIC, RULE
-from tgsr.reports import PaperTable, collect_results, paper_tables, save_tables
-from tgsr.reports._table_formats import as_csv, as_html, as_latex, as_markdown
+from tgsr.reports import collect_results
+from tgsr.reports._table_formats import as_csv, as_html, as_latex, as_markdown, save_tables
+from tgsr.reports._tables import PaperTable, paper_tables
 from tgsr.tracking.records import StudyRecord
 
 Factory = Callable[..., StudyRecord]
