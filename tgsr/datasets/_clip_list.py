@@ -11,7 +11,7 @@ from tgsr.datasets._columns import ROLES
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
 from tgsr.datasets._sheet import SHEET_SUFFIXES, Row, Sheet, read_sheet
-from tgsr.datasets._texts import is_absent, note_alike, one_spelling, spell_label
+from tgsr.datasets._texts import is_absent, note_alike, one_spelling
 from tgsr.datasets._tree import (
     Collector,
     all_folders,
@@ -57,14 +57,15 @@ def read_label_map(label_map: LabelMap) -> dict[str, str]:
     those of `read_sheet`.
     """
     if isinstance(label_map, Mapping):
-        return {str(label).strip().lower(): spell_label(str(target).strip()) for label, target in label_map.items()}
-    sheet = read_sheet(label_map, ("label", "class"))
+        rows = [(str(label).strip(), str(target).strip(), "label map") for label, target in label_map.items()]
+    else:
+        sheet = read_sheet(label_map, ("label", "class"))
+        rows = [(row.text("label"), row.text("class"), f"{sheet.path}: row {row.number}") for row in sheet.rows]
     mapping: dict[str, str] = {}
-    for row in sheet.rows:
-        label, target = row.text("label").lower(), spell_label(row.text("class"))
-        target = "" if is_absent(target, "label") else target
-        if mapping.setdefault(label, target) != target:
-            raise DataError(f"{sheet.path}: row {row.number} maps {label!r} to {target!r} and to {mapping[label]!r}")
+    for (label, stated, where), spelled in zip(rows, one_spelling([row[1] for row in rows])[0], strict=True):
+        key, target = label.lower(), "" if is_absent(stated, "label") else spelled
+        if mapping.setdefault(key, target) != target:
+            raise DataError(f"{where} maps {key!r} to {target!r} and to {mapping[key]!r}")
     return mapping
 
 
@@ -96,8 +97,8 @@ def load_table(
     outside, repeated = Counter[str](), Counter(ids)
     for row, name, label, one in zip(sheet.rows, ids, stated, spelled, strict=True):
         # several rows of one recording are told apart by their frames
-        frames = tuple("" if (at := row.integer(column)) is None else at for column in ("onset", "offset"))
-        clip_id, problem = f"{name}@{frames[0]}-{frames[1]}" if repeated[name] > 1 and any(frames) else name, ""
+        frames = "-".join("" if (at := row.integer(column)) is None else str(at) for column in ("onset", "offset"))
+        clip_id, problem = f"{name}@{frames}" if repeated[name] > 1 and frames != "-" else name, ""
         target = one if mapping is None else mapping.get(label.lower())
         if target or not labelled or (to_predict and not label):
             problem = _add_row(collector, table, row, subject, clip_id, target or None)
@@ -110,9 +111,7 @@ def load_table(
         if problem:
             collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
     collector.notes += [f"clips from {sheet.source}"] if sheet.source != str(table) else []
-    remarks = respelt * (mapping is None) + note_alike(
-        clip.subject for clip in collector.clips.values() if clip.subject is not None
-    )
+    remarks = respelt * (mapping is None) + note_alike(clip.subject or "" for clip in collector.clips.values())
     if subject not in ("subject", ""):
         remarks.append(f"{subject} is taken as the subject")
     if unused := [column for column in sheet.columns if column not in (*_COLUMNS, subject)]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from tgsr.datasets._table import number
 from tgsr.protocols import CLASS_NAMES
 
-__all__ = ["composed", "is_absent", "note_alike", "one_spelling", "plain", "spell_label", "subject_number"]
+__all__ = ["composed", "is_absent", "note_alike", "one_spelling", "plain", "subject_number"]
 
 _ABSENT = ("", "nan", "<na>", "nat", "n/a", "#n/a", "?")
 _MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)(?![a-z])")
@@ -40,17 +40,12 @@ def subject_number(text: str) -> int | None:
     return int(match.group(1)) if match and not _MONTH.search(text.lower()) else None
 
 
-def spell_label(label: str, names: Iterable[str] = CLASS_NAMES) -> str:
-    """The one of these names that a label is in capitals or small letters, else the label as it is."""
-    return next((name for name in names if name.lower() == label.strip().lower()), label)
-
-
-def one_spelling(labels: Sequence[str]) -> tuple[list[str], list[str]]:
+def one_spelling(labels: Sequence[str], names: Sequence[str] = CLASS_NAMES) -> tuple[list[str], list[str]]:
     """Labels of which none differ in case, accents' encoding or the way of a whole number only; and a note, if need be.
 
-    They are spelled as the protocol's classes, else as the first is.
+    They are spelled as one of ``names``, else as the first of them is.
     """
-    spellings = {name: name for name in CLASS_NAMES}
+    spellings = {name.casefold(): name for name in names}
     taken = []
     for label in labels:
         value = number(label)
