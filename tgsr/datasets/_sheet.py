@@ -15,7 +15,7 @@ from typing import Any
 
 from tgsr.datasets._columns import same_name
 from tgsr.datasets._table import TEXT_SUFFIXES, read_lines
-from tgsr.errors import DataError, MissingDataError
+from tgsr.errors import DataError, MissingDataError, one_line
 from tgsr.files import reading
 
 __all__ = ["SHEET_SUFFIXES", "Row", "Sheet", "read_sheet", "whole_number"]
@@ -23,11 +23,11 @@ __all__ = ["SHEET_SUFFIXES", "Row", "Sheet", "read_sheet", "whole_number"]
 SHEET_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".xls")
 
 _SPELLINGS = {
-    "subject": ("subject", "subid", "sub"),
-    "filename": ("filename", "foldname"),
+    "subject": ("subject", "sub_id", "sub"),
+    "filename": ("filename", "fold_name"),
     "onset": ("onsetframe", "onset", "onsetf"),
     "offset": ("offsetframe", "offset", "offsetf"),
-    "emotion": ("estimatedemotion", "emotion"),
+    "emotion": ("estimated emotion", "emotion"),
 }
 """What the databases' sheets call a column; of several that are there, the first one counts."""
 
@@ -120,10 +120,11 @@ def read_sheet(
             if set(required) <= set(header):
                 found[page] = header, lines[at + 1 :]
                 break
-            seen += filter(None, header)
+            seen += [one_line(cell).lower() for cell in line if cell is not None]
     if not found:
-        has = ", ".join(seen[:12]) or "none"
-        raise DataError(f"{path}: no header with the columns {', '.join(required)}; found {has}")
+        has = ", ".join(filter(None, seen[:12])) or "none"
+        wanted = ", ".join(" or ".join(_SPELLINGS.get(name, (name,))) for name in required)
+        raise DataError(f"{path}: no header with the columns {wanted}; found {has}")
     first, *others = found
     header, lines = found[first]
     beyond = [number for number, cells in lines if any(cells[len(header) :])] if first == "" else []
@@ -139,7 +140,7 @@ def _header(cells: Iterable[Any]) -> tuple[str, ...]:
     """The names of a row's columns, if it is the header."""
     names = ["" if cell is None else same_name(str(cell)) for cell in cells]
     for name, spellings in _SPELLINGS.items():
-        if best := next((one for one in spellings if one in names), ""):
+        if best := next((one for one in map(same_name, spellings) if one in names), ""):
             names = [name if one == best else one * (one != name) for one in names]
     return tuple(names)
 
