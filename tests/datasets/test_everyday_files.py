@@ -251,3 +251,15 @@ def test_a_clip_in_which_nothing_moves_is_noted(tmp_path: Path) -> None:
     notes: list[str] = []
     assert len(read_frames(clip, notes)) == 4
     assert notes == ["all its frames are the same picture; nothing moves"]
+
+
+@pytest.mark.parametrize(("column", "cell"), [("start", 2), ("OnsetF", "/"), ("OnsetF", None), ("OnsetF", "img2")])
+def test_raw_smic_clips_whose_row_gives_no_frames_are_named(tmp_path: Path, column: str, cell: object) -> None:
+    frames(tmp_path / "SMIC_all_raw/VIS/s1/micro/negative/s1_ne_01", *range(1, 9), name="image{}.jpg")
+    header = ["Subject", "Filename", column, "OffsetF", "Emotion"]
+    sheet(tmp_path / "SMIC_VIS_E_annotation.xlsx", [header, [1, "s1_ne_01", cell, 7, "negative"]])
+    collection = load_clips("SMIC_VIS", tmp_path)
+    assert collection.clips == ()
+    assert collection.skipped[0].reason == (
+        "row 2 of the sheet gives no onset and offset frame (columns OnsetF and OffsetF)"
+    )

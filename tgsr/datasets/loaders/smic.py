@@ -97,6 +97,9 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
     onset, offset = (
         row.integer(frame, *(f"{frame}f{camera}" for camera in ("nir", "vis", "hs"))) for frame in ("onset", "offset")
     )
+    if None in (onset, offset) and not collector.cropped:
+        reason = f"row {row.number} of the sheet gives no onset and offset frame (columns OnsetF and OffsetF)"
+        return collector.skip(clip_id, path, reason)
     return collector.add(clip_id, path, subject, label, onset, offset, stated=f"row {row.number} of the sheet")
 
 
