@@ -112,14 +112,10 @@ def load_table(
             collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
     collector.notes += [f"clips from {sheet.source}"] if sheet.source != str(table) else []
     remarks = respelt * (mapping is None) + note_alike(clip.subject or "" for clip in collector.clips.values())
-    if subject not in ("subject", ""):
-        remarks.append(f"{subject} is taken as the subject")
-    if unused := [column for column in sheet.columns if column not in (*_COLUMNS, subject)]:
-        remarks.append(f"columns that are not used: {', '.join(unused)}")
-    collector.notes += [f"{table}: {remark}" for remark in remarks]
     if outside:
         counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
-        collector.notes.append(f"{table}: left out by the label map: {counted}")
+        remarks.append(f"left out by the label map: {counted}")
+    collector.notes += [f"{table}: {remark}" for remark in (*_on_columns(sheet, subject), *remarks)]
     labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
     names = CLASS_NAMES if labels <= set(CLASS_NAMES) else tuple(sorted(labels))
     if names != CLASS_NAMES and not to_predict:
@@ -127,11 +123,18 @@ def load_table(
     return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", names)
 
 
+def _on_columns(sheet: Sheet, subject: str) -> list[str]:
+    """Remarks on the columns of a list; ``subject`` is the one that says who is seen, empty without."""
+    unused = ", ".join(column for column in sheet.columns if column not in (*_COLUMNS, subject))
+    taken = [f"{subject} is taken as the subject"] if subject not in ("subject", "") else []
+    return taken + ([f"columns that are not used: {unused}"] if unused else [])
+
+
 def _clip_id(root: Path, name: str) -> str:
     """What a clip is called: its path below the root, in whichever way it is written, else as it is listed."""
     name = name.replace("\\", "/")
-    path = os.path.relpath(root / name, root)
-    return name if not name or path.startswith("..") else path
+    path, above = Path(os.path.abspath(root / name)), Path(os.path.abspath(root))
+    return path.relative_to(above).as_posix() if name and path.is_relative_to(above) else name
 
 
 def _add_row(collector: Collector, table: Path, row: Row, subject_column: str, clip_id: str, label: str | None) -> str:
