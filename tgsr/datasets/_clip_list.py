@@ -133,7 +133,7 @@ def _on_columns(sheet: Sheet, subject: str) -> list[str]:
 def _clip_id(root: Path, name: str) -> str:
     """What a clip is called: its path below the root, in whichever way it is written, else as it is listed."""
     name = name.replace("\\", "/")
-    path, above = Path(os.path.abspath(root / name)), Path(os.path.abspath(root))
+    path, above = (Path(os.path.normpath(one.absolute())) for one in (root / name, root))
     return path.relative_to(above).as_posix() if name and path.is_relative_to(above) else name
 
 
