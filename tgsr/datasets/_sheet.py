@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import warnings
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tgsr.datasets._columns import same_name
-from tgsr.datasets._table import TEXT_SUFFIXES, read_lines
+from tgsr.datasets._table import TEXT_SUFFIXES, number, read_lines
 from tgsr.errors import DataError, MissingDataError, one_line
 from tgsr.files import reading
 
@@ -81,13 +80,8 @@ class Sheet:
 
 def whole_number(value: Any) -> int | None:
     """A cell as a whole number: 46, 46.0 and "46" are, "/", "46.5", an empty cell and NaN are not."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(str(value).strip())
-    except ValueError:
-        return None
-    return int(number) if math.isfinite(number) and number.is_integer() else None
+    found = None if isinstance(value, bool) else number(str(value).strip())
+    return int(found) if found is not None and found.is_integer() else None
 
 
 def read_sheet(
@@ -127,7 +121,7 @@ def read_sheet(
         raise DataError(f"{path}: no header with the columns {wanted}; found {has}")
     first, *others = found
     header, lines = found[first]
-    beyond = [number for number, cells in lines if any(cells[len(header) :])] if first == "" else []
+    beyond = [at for at, cells in lines if any(cells[len(header) :])] if first == "" else []
     if beyond:
         raise DataError(f"{path}: row {beyond[0]} has more cells than the header; quote what holds the delimiter")
     source = f"{path}, worksheet {first} (and not {' or '.join(others)})" if others else str(path)
@@ -151,14 +145,14 @@ _Lines = Sequence[tuple[int, tuple[Any, ...]]]
 
 def _rows(path: Path, names: tuple[str, ...], lines: _Lines) -> tuple[Row, ...]:
     rows = []
-    for number, cells in lines:
+    for at, cells in lines:
         values: dict[str, Any] = {}
         for name, cell in zip(names, cells, strict=False):
             if name and values.setdefault(name, cell) != cell:
-                twice = f"column {name} is there twice, with other values in row {number}; remove or rename one of them"
+                twice = f"column {name} is there twice, with other values in row {at}; remove or rename one of them"
                 values[name] = DataError(f"{path}: {twice}")
         if any(values.values()):
-            rows.append(Row(number, values))
+            rows.append(Row(at, values))
     return tuple(rows)
 
 
@@ -188,9 +182,9 @@ def _few(path: Path, rows: Iterable[tuple[int, tuple[Any, ...]]]) -> _Lines:
     """The rows, unless they are more than a sheet has."""
     kept: list[tuple[int, tuple[Any, ...]]] = []
     n_cells = 0
-    for number, cells in rows:
-        kept.append((number, cells))
-        n_cells += len(cells)
+    for line in rows:
+        kept.append(line)
+        n_cells += len(line[1])
         if len(kept) > _MOST_ROWS or n_cells > _MOST_CELLS:
             raise DataError(f"{path}: more than {_MOST_ROWS} rows or {_MOST_CELLS} cells; this is no annotation sheet")
     return kept
