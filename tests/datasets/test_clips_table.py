@@ -89,7 +89,11 @@ def test_a_table_without_labels_is_a_target(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "number"), [(46, 46), (46.0, 46), (" 46 ", 46), ("/", None), ("46.5", None), (None, None), (True, None)]
+    ("cell", "number"),
+    [
+        *[(cell, 46) for cell in (46, 46.0, " 46 ", "46.0")],
+        *[(cell, None) for cell in ("/", "46.5", None, True, "4_6", "٤٦", "nan", "inf")],
+    ],
 )
 def test_cells_are_whole_numbers_or_none(cell: object, number: int | None) -> None:
     assert whole_number(cell) == number

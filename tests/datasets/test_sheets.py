@@ -14,7 +14,8 @@ import pytest
 from trees import frames
 
 from tgsr.datasets import load_clips
-from tgsr.datasets._sheet import read_sheet, subject_number
+from tgsr.datasets._sheet import read_sheet
+from tgsr.datasets._texts import subject_number
 from tgsr.errors import DataError
 
 HEADER = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"]
@@ -109,7 +110,8 @@ def test_a_column_twice_in_a_databases_sheet_is_refused_if_it_is_used(tmp_path: 
     if column == "ApexFrame":
         assert len(load_clips("MMEW", root).clips) == 1
     else:
-        with pytest.raises(DataError, match=rf"column {column.lower()} is there twice"):
+        name = column.removesuffix("Frame").removeprefix("Estimated ").lower()
+        with pytest.raises(DataError, match=rf"column {name} is there twice"):
             load_clips("MMEW", root)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import openpyxl
 import pytest
 import scipy.io
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ from tgsr.datasets import FeatureDataset, load_clips, load_features, load_releas
 from tgsr.datasets import _sheet as sheet_module
 from tgsr.datasets._sheet import read_sheet
 from tgsr.datasets.clips import Clip, frame_files, read_frames, read_image
-from tgsr.errors import DataError, ParameterError, TgsrError
+from tgsr.errors import DataError, MissingDataError, ParameterError, TgsrError
 from tgsr.features.extraction import ExtractionSettings
 from tgsr.preprocessing import prepare_clip
 
@@ -228,6 +229,65 @@ def test_released_files_that_lead_elsewhere_or_unpack_to_gigabytes_are_refused(
         load_released(tmp_path / "x.mat", "SMIC_VIS")
 
 
+def matlab_bytes(path: Path, **how: object) -> bytes:
+    values = {"SMIC_VIS_micro_feature": np.arange(6.0).reshape(2, 3), "SMIC_VIS_micro_label": [[1.0, 2.0]]}
+    scipy.io.savemat(path, values, **how)
+    return path.read_bytes()
+
+
+def compressed_anew(data: bytes, damage: Callable[[bytes], bytes]) -> bytes:
+    """An older MATLAB file whose variables are damaged before they are compressed."""
+    at, parts = 128, [data[:128]]
+    while at < len(data):
+        kind, size = struct.unpack_from("<II", data, at)
+        content = zlib.compress(damage(zlib.decompress(data[at + 8 : at + 8 + size])))
+        parts += [struct.pack("<II", kind, len(content)), content]
+        at += 8 + size
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("how", [{"format": "4"}, {"format": "5"}, {"do_compression": True}, {"sparse": True}])
+def test_damaged_matlab_files_are_typed_errors(tmp_path: Path, how: dict) -> None:
+    """In SciPy's reader about 15 of 1,000 such files end the process."""
+    path, random = tmp_path / "x.mat", np.random.default_rng(0)
+    whole = matlab_bytes(path, **{key: value for key, value in how.items() if key != "sparse"})
+    if "sparse" in how:
+        values = {
+            "SMIC_VIS_micro_feature": scipy.sparse.eye(3, format="csc"),
+            "SMIC_VIS_micro_label": [[1.0, 2.0, 3.0]],
+        }
+        scipy.io.savemat(path, values)
+        whole = path.read_bytes()
+
+    def damage(data: bytes) -> bytes:
+        changed = bytearray(data)
+        for _ in range(random.integers(1, 4)):
+            at = 4 * int(random.integers(len(changed) // 4))
+            number = int(
+                random.choice([0, 1, 2, 5, 6, 7, 9, 14, 15, 255, 2**16, 2**31, 2**32 - 8, random.integers(2**32)])
+            )
+            changed[at : at + 4] = struct.pack("<I", number)
+        return bytes(changed[: None if random.random() < 0.8 else int(random.integers(len(changed)))])
+
+    for _ in range(500):
+        path.write_bytes(compressed_anew(whole, damage) if "do_compression" in how else damage(whole))
+        with pytest.raises((DataError, MissingDataError), match=r"x\.mat"):  # what is not damaged has too few features
+            load_released(path, "SMIC_VIS")
+
+
+def test_a_checksum_that_does_not_fit_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    features = {"SMIC_VIS_micro_feature": np.ones((2, 15045)), "SMIC_VIS_micro_label": [[1.0, 2.0]]}
+    scipy.io.savemat(path, features, do_compression=True)
+    assert len(load_released(path)) == 2
+    data = bytearray(path.read_bytes())
+    end = 136 + struct.unpack_from("<I", data, 132)[0]
+    data[end - 1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"x\.mat: SMIC_VIS_micro_feature cannot be read .*; download the file again"):
+        load_released(path)
+
+
 READERS = {
     ".tgsr.npz": load_features,
     ".mat": load_released,
@@ -257,8 +317,7 @@ def valid(suffix: str, path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", READERS)
-# the same examples each time: SciPy's reader of MATLAB files was once seen to crash on damaged bytes
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)  # the same examples each time
 @given(data=st.data())
 def test_any_bytes_are_read_or_a_typed_error(tmp_path_factory: pytest.TempPathFactory, suffix: str, data) -> None:
     path = tmp_path_factory.mktemp("any") / f"any{suffix}"

@@ -1,10 +1,11 @@
 """Databases as features: one dataset type, its file format, and what finds and reads the known formats."""
 
 from tgsr.datasets._alignment import align_features, check_extraction
-from tgsr.datasets._clip_list import clip_list, load_folder, load_table, spell_label
+from tgsr.datasets._clip_list import clip_list, load_folder, load_table
 from tgsr.datasets._imported import import_features
 from tgsr.datasets._pair import DatabasePair, pool
 from tgsr.datasets._released import load_released
+from tgsr.datasets._texts import one_spelling
 from tgsr.datasets.catalogue import Found, find_damaged, find_databases, load_database, load_pair
 from tgsr.datasets.clips import Clip, ClipCollection, read_frames
 from tgsr.datasets.dataset import FeatureDataset
@@ -31,10 +32,10 @@ __all__ = [
     "load_pair",
     "load_released",
     "load_table",
+    "one_spelling",
     "pool",
     "read_frames",
     "save_features",
-    "spell_label",
 ]
 
 

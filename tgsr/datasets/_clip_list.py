@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from tgsr.datasets._columns import ROLES
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
 from tgsr.datasets._sheet import SHEET_SUFFIXES, Row, Sheet, read_sheet
+from tgsr.datasets._texts import is_absent, note_alike, one_spelling
 from tgsr.datasets._tree import (
     Collector,
     all_folders,
@@ -25,7 +27,7 @@ from tgsr.errors import DataError, MissingDataError
 from tgsr.names import name_problem
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
 
-__all__ = ["LabelMap", "clip_list", "load_folder", "load_table", "read_label_map", "spell_label"]
+__all__ = ["LabelMap", "clip_list", "load_folder", "load_table", "read_label_map"]
 
 LabelMap = Mapping[str, str] | str | os.PathLike[str]
 
@@ -35,6 +37,7 @@ _CROPPED = {
     "": None,
 }
 _TABLE = "clips.csv"
+_COLUMNS = ("clip", "label", "subject", "onset", "offset", "cropped")
 _DEEPEST = 64
 # pictures and films that neither OpenCV nor Pillow reads
 _FOREIGN = "arw braw cine cr2 cr3 dcm dng exr hdr heic heif jxl jxr mlv nef psd r3d raw seq svg swf yuv"
@@ -47,11 +50,6 @@ def clip_list(root: Path) -> Path | None:
     return root / _TABLE if (root / _TABLE).is_file() else None
 
 
-def spell_label(label: str, names: Iterable[str] = CLASS_NAMES) -> str:
-    """The one of these names that a label is in capitals or small letters, else the label as it is."""
-    return next((name for name in names if name.lower() == label.strip().lower()), label)
-
-
 def read_label_map(label_map: LabelMap) -> dict[str, str]:
     """A label map: a mapping as it is, or a CSV with the columns ``label`` and ``class``.
 
@@ -59,13 +57,15 @@ def read_label_map(label_map: LabelMap) -> dict[str, str]:
     those of `read_sheet`.
     """
     if isinstance(label_map, Mapping):
-        return {str(label).strip().lower(): spell_label(str(target).strip()) for label, target in label_map.items()}
-    sheet = read_sheet(label_map, ("label", "class"))
+        rows = [(str(label).strip(), str(target).strip(), "label map") for label, target in label_map.items()]
+    else:
+        sheet = read_sheet(label_map, ("label", "class"))
+        rows = [(row.text("label"), row.text("class"), f"{sheet.path}: row {row.number}") for row in sheet.rows]
     mapping: dict[str, str] = {}
-    for row in sheet.rows:
-        label, target = row.text("label").lower(), spell_label(row.text("class"))
-        if mapping.setdefault(label, target) != target:
-            raise DataError(f"{sheet.path}: row {row.number} maps {label!r} to {target!r} and to {mapping[label]!r}")
+    for (label, stated, where), spelled in zip(rows, one_spelling([row[1] for row in rows])[0], strict=True):
+        key, target = label.lower(), "" if is_absent(stated, "label") else spelled
+        if mapping.setdefault(key, target) != target:
+            raise DataError(f"{where} maps {key!r} to {target!r} and to {mapping[key]!r}")
     return mapping
 
 
@@ -87,23 +87,21 @@ def load_table(
     table = Path(table)
     sheet = read_sheet(table, ("clip",))
     labelled = _has_labels(sheet)
+    subject = next((column for column in ("subject", *ROLES["subject"].split()) if column in sheet.columns), "")
     folder = existing_folder(root if root is not None else table.parent)
     mapping = read_label_map(label_map) if label_map is not None else None
     collector = Collector(database, folder, None if to_predict else True)
-    spellings = {name: name for name in CLASS_NAMES}
-    outside: Counter[str] = Counter()
-    respelt: Counter[str] = Counter()
-    repeated = Counter(row.text("clip") for row in sheet.rows)
-    for row in sheet.rows:
-        name, label = row.text("clip"), row.text("label")
-        target = spellings.setdefault(label.lower(), label) if mapping is None else mapping.get(label.lower())
+    stated = ["" if is_absent(row.text("label"), "label") else row.text("label") for row in sheet.rows]
+    spelled, respelt = one_spelling(stated)
+    ids = [_clip_id(folder, row.text("clip")) for row in sheet.rows]
+    outside, repeated = Counter[str](), Counter(ids)
+    for row, name, label, one in zip(sheet.rows, ids, stated, spelled, strict=True):
         # several rows of one recording are told apart by their frames
-        frames = f"@{row.integer('onset') or ''}-{row.integer('offset') or ''}" if repeated[name] > 1 else ""
-        clip_id, problem = name.replace("\\", "/") + frames, ""
-        if mapping is None and target != label:
-            respelt[f"{label} as {target}"] += 1
+        frames = "-".join("" if (at := row.integer(column)) is None else str(at) for column in ("onset", "offset"))
+        clip_id, problem = f"{name}@{frames}" if repeated[name] > 1 and frames != "-" else name, ""
+        target = one if mapping is None else mapping.get(label.lower())
         if target or not labelled or (to_predict and not label):
-            problem = _add_row(collector, table, row, clip_id, target or None)
+            problem = _add_row(collector, table, row, subject, clip_id, target or None)
         elif not label:
             problem = "no label; give all clips one, or none"
         elif target is None:
@@ -112,13 +110,12 @@ def load_table(
             outside[label] += 1
         if problem:
             collector.skip(clip_id or "?", table, f"row {row.number}: {problem}")
-    if sheet.source != str(table):
-        collector.notes.append(f"clips from {sheet.source}")
-    if respelt:
-        collector.notes.append(f"{table}: labels are taken in one spelling: {', '.join(respelt)}")
+    collector.notes += [f"clips from {sheet.source}"] if sheet.source != str(table) else []
+    remarks = respelt * (mapping is None) + note_alike(clip.subject or "" for clip in collector.clips.values())
     if outside:
         counted = ", ".join(f"{count} {label}" for label, count in sorted(outside.items()))
-        collector.notes.append(f"{table}: left out by the label map: {counted}")
+        remarks.append(f"left out by the label map: {counted}")
+    collector.notes += [f"{table}: {remark}" for remark in (*_on_columns(sheet, subject), *remarks)]
     labels = {clip.label for clip in collector.clips.values() if clip.label is not None}
     names = CLASS_NAMES if labels <= set(CLASS_NAMES) else tuple(sorted(labels))
     if names != CLASS_NAMES and not to_predict:
@@ -126,9 +123,24 @@ def load_table(
     return collector.finish(EXPECTED_COUNTS.get(database), "" if mapping is None else "own", names)
 
 
-def _add_row(collector: Collector, table: Path, row: Row, clip_id: str, label: str | None) -> str:
+def _on_columns(sheet: Sheet, subject: str) -> list[str]:
+    """Remarks on the columns of a list; ``subject`` is the one that says who is seen, empty without."""
+    unused = ", ".join(column for column in sheet.columns if column not in (*_COLUMNS, subject))
+    taken = [f"{subject} is taken as the subject"] if subject not in ("subject", "") else []
+    return taken + ([f"columns that are not used: {unused}"] if unused else [])
+
+
+def _clip_id(root: Path, name: str) -> str:
+    """What a clip is called: its path below the root, in whichever way it is written, else as it is listed."""
+    name = name.replace("\\", "/")
+    path, above = (Path(os.path.normpath(one.absolute())) for one in (root / name, root))
+    return path.relative_to(above).as_posix() if name and path.is_relative_to(above) else name
+
+
+def _add_row(collector: Collector, table: Path, row: Row, subject_column: str, clip_id: str, label: str | None) -> str:
     """Add the clip of a row; what is wrong where it cannot be."""
-    name, subject, cropped = row.text("clip"), row.text("subject"), row.text("cropped").lower()
+    name, subject, cropped = row.text("clip"), row.text(subject_column), row.text("cropped").lower()
+    subject = "" if is_absent(subject, "subject") else subject
     onset, offset = row.integer("onset"), row.integer("offset")
     if unsafe := next(filter(None, map(name_problem, (clip_id, label or "", subject))), ""):
         return unsafe
@@ -200,7 +212,6 @@ def _are_clips(images: list[Path]) -> bool:
 def _has_labels(sheet: Sheet) -> bool:
     if "label" in sheet.columns:
         return True
-    alike = {"class", "emotion", "labels", "estimated emotion"} & set(sheet.columns)
-    if alike:
-        raise DataError(f"{sheet.path}: no column label; is it {alike.pop()}? Rename it, or remove it for a target")
+    if alike := [column for column in sheet.columns if column in ROLES["label"].split()]:
+        raise DataError(f"{sheet.path}: no column label; is it {alike[0]}? Rename it, or remove it for a target")
     return False

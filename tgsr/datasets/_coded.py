@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tgsr.datasets._clip_list import LabelMap, read_label_map
-from tgsr.datasets._sheet import Sheet, read_sheet, subject_number
+from tgsr.datasets._sheet import Sheet, read_sheet
+from tgsr.datasets._texts import plain, subject_number
 from tgsr.datasets._tree import (
     Collector,
     all_folders,
-    composed,
     existing_folder,
-    find_sheet,
     find_tree,
     folders,
     is_cropped,
@@ -37,7 +36,7 @@ EMOTIONS: dict[str, str] = {
 }
 """Emotion of a sheet (lower case) → class, where a database has no map of its own: the protocol ``cdmer``."""
 
-_COLUMNS = {name: name for name in ("subject", "filename", "onset", "offset", "emotion")}
+_COLUMNS = ("subject", "filename", "onset", "offset", "emotion")
 _OUTSIDE = {*EMOTIONS, "others", "other", "repression", "tense", "confused", "helpless", "pain", "neutral"}
 _LEFT_OUT = "left out"  # the emotion of a row that a correction takes out
 
@@ -76,8 +75,6 @@ class CodedDatabase:
     sheet: str  # regular expression of the sheet's file name
     sheet_known: str  # the sheet that this was written for, as a message names it
     n_rows: tuple[int, ...] = ()  # of the versions known; another number is noted
-    # what the sheet calls subject, filename, onset, offset and emotion, where otherwise; in lower case
-    columns: Mapping[str, str] = field(default_factory=dict)
     first: str | None = None  # regular expression of the subjects' folders, if clips lie in such and not anywhere
     subject: str = "sub{:02d}"  # format of the subject's id, and of the folder, from its number
     inner: str = ""  # folder within the clip's that holds the frames, where there is one
@@ -99,13 +96,13 @@ class CodedDatabase:
         if self.first is not None:
             expected = f"{self.subject.format(1)}/<clip>/"
             tree = find_tree(root, lambda folder: any(map(self._is_first, folders(folder))), self.name, expected)
-        path = annotations or find_sheet(root, tree, self.sheet)
+        collector = Collector(self.name, root, is_cropped(tree, root))
+        path = annotations or collector.find_sheet(tree, self.sheet)
         if path is None:
             raise MissingDataError(
                 f"{root}: no {self.sheet_known} from {tree} up to two folders above {root}; put it there, or name "
                 "it with --annotations"
             )
-        collector = Collector(self.name, root, is_cropped(tree, root))
         rows = list(self._rows(path, collector))
         on_disk = self._clips_on_disk(collector, tree)
         self._correct(rows, protocol, on_disk, collector)
@@ -129,14 +126,13 @@ class CodedDatabase:
         return "own", emotions
 
     def _rows(self, path: Path, collector: Collector) -> Iterator[_Coded]:
-        columns = {**_COLUMNS, **self.columns}
-        sheet = self.read(path) if self.read else read_sheet(path, columns.values(), worksheet=self.worksheet)
+        sheet = self.read(path) if self.read else read_sheet(path, _COLUMNS, worksheet=self.worksheet)
         collector.notes.append(f"emotions and frames from {sheet.source}")
         if self.n_rows and len(sheet.rows) not in self.n_rows and not collector.generated:
             known = f"the versions of {self.sheet_known} that are known have {' or '.join(map(str, self.n_rows))}"
             collector.notes.append(f"{path}: {len(sheet.rows)} rows; {known}")
         for row in sheet.rows:
-            stated, clip = row.text(columns["subject"]), row.text(columns["filename"])
+            stated, clip = row.text("subject"), row.text("filename")
             number, where = subject_number(stated), f"row {row.number} of {path}"
             if not stated or not clip:
                 collector.notes.append(f"{path}: row {row.number} names no subject and clip; passed over")
@@ -144,14 +140,14 @@ class CodedDatabase:
             if number is None:
                 collector.skip(clip, path, f"{where}: subject {stated!r} is not one number")
                 continue
-            subject, emotion = self.subject.format(number), row.text(columns["emotion"]).lower()
-            onset, offset = row.integer(columns["onset"]), row.integer(columns["offset"])
+            subject, emotion = self.subject.format(number), row.text("emotion").lower()
+            onset, offset = row.integer("onset"), row.integer("offset")
             name = f"{subject}/{clip}" + f"@{onset}-{offset}" * self.events
             yield _Coded(where, subject, clip, emotion, onset, offset, name)
 
     def _key(self, row: _Coded) -> tuple[str, ...]:
         """What a row's clip has in `_clips_on_disk`."""
-        return tuple(map(_plain, (row.clip,) if self.first is None else (row.subject, row.clip)))
+        return tuple(map(plain, (row.clip,) if self.first is None else (row.subject, row.clip)))
 
     def _clips_on_disk(self, collector: Collector, tree: Path) -> dict[tuple[str, ...], list[Path]]:
         """Folders and videos by what the sheet calls them."""
@@ -160,7 +156,7 @@ class CodedDatabase:
         def add(path: Path, *above: str) -> None:
             name = path.stem if path.is_file() else path.name
             match = re.match(self.named, name)
-            found.setdefault((*above, _plain(match.group(1) if match else name)), []).append(path)
+            found.setdefault((*above, plain(match.group(1) if match else name)), []).append(path)
 
         if self.first is None:
             for folder in all_folders(tree):
@@ -172,7 +168,7 @@ class CodedDatabase:
                 collector.note_strays(tree, [folder])
             elif not collector.skips_link(folder.name, folder):
                 for path in collector.entries(folder):
-                    add(path, _plain(folder.name))
+                    add(path, plain(folder.name))
         return found
 
     def _correct(
@@ -208,13 +204,14 @@ class CodedDatabase:
         stated: dict[str, set[str]] = {}
         for row in rows:
             stated.setdefault(row.id.lower(), set()).add(row.emotion)
-        seen: set[str] = set()
+        seen: dict[str, _Coded] = {}
         for row in rows:
             paths, problem = on_disk.get(self._key(row), []), ""
             if len(stated[row.id.lower()]) > 1:
                 problem = f"{row.where}: the clip has rows of several emotions"
-            elif row.id.lower() in seen:
-                collector.notes.append(f"{row.where} repeats {row.id}")
+            elif (first := seen.setdefault(row.id.lower(), row)) is not row:
+                other = "" if (first.onset, first.offset) == (row.onset, row.offset) else " with other frames, not used"
+                collector.notes.append(f"{row.where} repeats {row.id}{other}")
             elif label := emotions.get(row.emotion):
                 counts["selected"][row.emotion] += 1
                 problem = self._add_clip(collector, row, label, paths)
@@ -224,7 +221,6 @@ class CodedDatabase:
                 problem = f"unknown emotion {row.emotion!r} in {row.where}"
             if problem:
                 collector.skip(row.id, paths[0] if paths else sheet, problem)
-            seen.add(row.id.lower())
         for title, counted in counts.items():
             if counted:
                 shown = ", ".join(f"{count} {emotion}" for emotion, count in sorted(counted.items()))
@@ -246,8 +242,3 @@ class CodedDatabase:
             inner = path / self.inner if (path / self.inner).is_dir() else path
             collector.add(row.id, inner, row.subject, label, row.onset, row.offset, stated=row.where, cut=cut)
         return ""
-
-
-def _plain(name: str) -> str:
-    """A name without case, leading zeros and ways to write an accent: sub01 and Sub1, 006 and 6 are the same."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", composed(name).strip().lower())

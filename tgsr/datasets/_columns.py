@@ -17,14 +17,16 @@ __all__ = ["Columns", "assign_columns", "check_features", "has_role", "same_name
 
 ROLES = {
     "label": "label labels class classes target targets emotion emotions estimatedemotion expression category truth "
-    "groundtruth gt",
-    "subject": "subject subjects subjectid sub subj subid participant participantid person personid",
+    "groundtruth gt ytrue",
+    "subject": "subject subjects subjectid sub subj subid participant participantid person personid patient patientid "
+    "actor actorid individual proband volunteer identity",
     "clip": "clip clips clipid sample sampleid samplename sequence video videoid videoname file filename filepath",
 }
 """What a column is used for, and the names that say so: compared without case, spaces and punctuation."""
 
 _BOOKKEEPING = (
     "idx id ids uid uuid row rows rowid rownames no nr num number key fold folds foldid cvfold split set partition "
+    "prediction predictions predicted pred ypred proba probability sampleweight "
     "framerate frame frames nframes onset apex offset time timestamp date datetime"
 )
 _ROLE = {name: role for role, names in ROLES.items() for name in names.split()}
@@ -71,17 +73,20 @@ def has_role(name: str) -> bool:
 def assign_columns(names: Sequence[str], label: str | None = None, drop: Collection[str] = ()) -> Columns:
     """Tell from the names what each column is for; see `ROLES`.
 
-    A name with a ``/`` is always a feature. ``label`` names the column of the labels, whatever it is called; ``drop``
-    those to leave out. A name that is there twice, or is none, is a `DataError`; so are two columns that could be the
-    same thing.
+    A name with a ``/`` is always a feature; ``y`` is the labels if nothing else is, and nothing is called ``x``.
+    ``label`` names the column of the labels, whatever it is called; ``drop`` those to leave out. A name that is there
+    twice, or is none, is a `DataError`; so are two columns that could be the same thing.
     """
     for wanted in (*drop, *([] if label is None else [label])):
         if wanted not in names:
             raise DataError(f"it has no column {wanted!r}; it has {_listed(names)}")
     candidates: dict[str, list[int]] = {role: [] for role in ROLES}
     left_out, features, index, notes = list[str](), list[int](), list[int](), list[str]()
+    takes_y = label is None and not any(
+        same_name(name) == "x" or _ROLE.get(same_name(name)) == "label" for name in names
+    )
     for position, name in enumerate(names):
-        plain = same_name(name)
+        plain = "label" if same_name(name) == "y" and takes_y else same_name(name)
         if name == label:
             candidates["label"].append(position)
         elif name in drop:

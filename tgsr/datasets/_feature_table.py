@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._columns import ROLES, Columns, assign_columns, check_features, has_role
 from tgsr.datasets._table import MOST_COLUMNS, Line, number, read_lines
+from tgsr.datasets._texts import is_absent
 from tgsr.errors import DataError
 
 __all__ = ["MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
@@ -21,7 +22,7 @@ __all__ = ["MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_t
 MOST_BYTES = 2**29
 """Of a file, and of its values as float64."""
 _FEWEST_ROWS = 5  # fewer may have a label each
-_ABSENT = ("", "nan", "<na>", "nat")
+_TOTALS = ("total", "totals", "sum", "mean", "average", "median", "std")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _REMEDY = "leave it out with --drop '{name}', or, if it is a feature, call it GROUP/NAME"
 
@@ -62,8 +63,10 @@ def check_size(n_values: int, n_columns: int = 0) -> None:
 def known_texts(role: str, values: Sequence[str], where: str = "") -> npt.NDArray[np.str_]:
     """Labels, people or clips as text, each sample with one; labels that are numbers as whole ones, 1.0 like 1."""
     for row, value in enumerate(values, start=1):
-        if value.lower() in _ABSENT or value == "None":
+        if is_absent(value, role):
             raise DataError(f"{where}sample {row} has no {role}; give it one, or leave the sample or the {role}s out")
+    if role == "label" and values[-1:] and values[-1].lower() in _TOTALS:
+        raise DataError(f"{where}the last sample is called {values[-1]}; is it a total? Remove that row")
     numbers = [number(value) for value in values]
     if role == "label" and None not in numbers:
         codes = np.array(numbers, dtype=np.float64)
@@ -100,7 +103,8 @@ def _read_text(path: Path, label: str | None, drop: Collection[str]) -> Parts:
         if len(line.cells) < len(header) or any(line.cells[len(header) :]):
             raise DataError(
                 f"line {line.number} has {len(line.cells)} cells and the header {len(header)}; quote cells that hold "
-                "the delimiter (decimal commas, too), and give an index its name or leave it out (index=False)"
+                "the delimiter (decimal commas, too), give an index its name or leave it out (index=False), and remove "
+                "what stands above the header"
             )
         check_size(len(header) * (len(rows) + 1))
         for position in columns.index:

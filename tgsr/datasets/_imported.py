@@ -16,8 +16,9 @@ from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
 from tgsr.datasets._feature_table import MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
+from tgsr.datasets._texts import note_alike, one_spelling
 from tgsr.datasets.dataset import FeatureDataset
-from tgsr.datasets.feature_file import open_archive
+from tgsr.datasets.feature_file import is_feature_file, open_archive
 from tgsr.datasets.loaders import canonical_name
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading
@@ -89,6 +90,8 @@ def import_features(
     if suffix == ".npz" and (label or drop):
         raise DataError(f"{path}: --label and --drop are for the columns of a table")
     mapping = None if label_map is None else read_label_map(label_map)
+    if suffix == ".npz" and is_feature_file(path):
+        raise DataError(f"{path}: a feature file of tgsr already; copy it as it is")
     with reading(path, "the features cannot be read"):
         rows = _read_archive(path, mapping) if suffix == ".npz" else read_feature_table(path, label, drop)
         dataset = _dataset(rows, path, name, mapping)
@@ -100,7 +103,7 @@ def import_features(
 def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, Any]:
     """What a file holds: features, and label, subject, clip, groups and names where there are."""
     found: dict[str, Any] = {}
-    with open_archive(path, "the features cannot be read") as members:
+    with open_archive(path, "the features cannot be read", "save them by numpy.savez") as members:
         for member in members.files:
             role = next((role for role, names in ROLES.items() if same_name(member) in names.split()), member)
             role = _SHORT.get(role, role)
@@ -153,6 +156,8 @@ def _labels(
     if class_names is None:
         raise DataError("labels are numbers; give class_names too, or a label map, or labels as text")
     names, codes = _texts(class_names, "class_names"), labels.ravel()
+    if len(set(names)) < len(names):
+        raise DataError(f"class_names must differ, got {', '.join(names)}")
     if codes.size and not (np.isin(codes, np.arange(len(names)))).all():
         raise DataError(f"labels must be 0…{len(names) - 1}, got {np.unique(codes)}")
     return [names[int(code)] for code in codes]
@@ -182,7 +187,10 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
     labels, classes, kept = rows["label"], CLASS_NAMES, None
     if labels is not None:
         parameters["label_map"] = "" if label_map is None else "own"
-        if label_map is not None:
+        if label_map is None:
+            spelled, respelt = one_spelling(labels.tolist())
+            labels, rows["notes"] = np.array(spelled, dtype=np.str_), rows["notes"] + respelt
+        else:
             unknown = sorted({label for label in labels.tolist() if label.lower() not in label_map})
             if unknown:
                 raise DataError(f"labels that the label map lacks: {', '.join(unknown[:5])}")
@@ -191,6 +199,10 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
         labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
+    if rows["subject"] is not None:
+        rows["notes"] += note_alike(rows["subject"].tolist())
+    if again := len(features) - len({row.tobytes() for row in features}):
+        rows["notes"].append(f"{again} of its {len(features)} rows have the same features as another; remove copies")
     dataset = FeatureDataset(
         name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups, feature_names=names
     )

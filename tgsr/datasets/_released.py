@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
+from tgsr.datasets._matlab import MOST_BYTES, NUMBERS, older_variables
 from tgsr.datasets.dataset import FeatureDataset, read_only
 from tgsr.errors import DataError, MissingDataError
 from tgsr.files import reading
@@ -28,8 +26,6 @@ __all__ = ["is_released_name", "load_released", "released_databases"]
 
 _FEATURE, _LABEL = "_micro_feature", "_micro_label"
 _N_FEATURES = N_REGIONS * N_PLANES * N_BINS
-_MOST_BYTES = 2**29
-_HEADER_BYTES, _COMPRESSED = 128, 15  # of MATLAB's level 5 format
 _PARAMETERS = {"origin": "released", "radius": 3, "neighbours": 8, "mapping": "uniform"}
 _SMIC_SUBJECTS = "s11:7 s12:9 s13:10 s14:10 s15:4 s18:7 s19:2 s20:22"
 _SUBJECTS = {
@@ -129,10 +125,11 @@ def _variables(path: str | os.PathLike[str]) -> tuple[Path, list[str]]:
             with h5py.File(path, "r") as file:
                 return path, sorted(str(key) for key in file if not str(key).startswith("#"))
         with path.open("rb") as stream:
-            start = stream.read(_HEADER_BYTES)
-        if start and b"\0" not in start and start.isascii():
-            raise DataError(f"{path}: text, such as Octave writes by default, and no MATLAB file; save it with -v7")
-        return path, sorted(name for name, _, _ in scipy.io.whosmat(path))
+            start = stream.read(128)
+            if start and b"\0" not in start and start.isascii():
+                raise DataError(f"{path}: text, such as Octave writes by default, and no MATLAB file; save it with -v7")
+            stream.seek(0)
+            return path, sorted(variable.name for variable in older_variables(stream))
 
 
 def _read(path: Path, variable: str) -> npt.NDArray[Any]:
@@ -141,18 +138,14 @@ def _read(path: Path, variable: str) -> npt.NDArray[Any]:
             with h5py.File(path, "r") as file:
                 values = np.asarray(_dataset(path, file, variable))
         else:
-            if scipy.io.matlab.matfile_version(path)[0] == 0:  # version 4 compresses nothing
-                _check_bytes(path, variable, path.stat().st_size)
-            else:
-                _check_unpacked(path)
-            read: Any = scipy.io.loadmat(path, variable_names=[variable])[variable]
-            if "toarray" in dir(read):  # sparse
-                _check_bytes(path, variable, 8 * math.prod(read.shape))
-                read = read.toarray()
-            values = np.asarray(read)
+            with path.open("rb") as stream:
+                found = next(one for one in older_variables(stream) if one.name == variable)
+                if found.holds != NUMBERS:
+                    raise DataError(f"{path}: {variable} must hold numbers, got {found.holds}; save full numbers")
+                _check_bytes(path, variable, 8 * math.prod(found.shape))
+                values = found.read()
     if values.dtype.kind not in "fiu":
-        kind = {"O": "a cell array", "V": "a struct", "U": "text"}.get(values.dtype.kind, str(values.dtype))
-        raise DataError(f"{path}: {variable} must hold numbers, got {kind}")
+        raise DataError(f"{path}: {variable} must hold numbers, got {values.dtype}; save it as numbers")
     return values
 
 
@@ -174,24 +167,5 @@ def _dataset(path: Path, file: h5py.File, variable: str) -> h5py.Dataset:
 
 
 def _check_bytes(path: Path, variable: str, n_bytes: int) -> None:
-    if n_bytes > _MOST_BYTES:
-        raise DataError(f"{path}: {variable} takes {n_bytes >> 20} MB, more than {_MOST_BYTES >> 20} MB")
-
-
-def _check_unpacked(path: Path) -> None:
-    """Refuse an older MATLAB file whose compressed variables unpack to more than a database is."""
-    total = 0
-    with path.open("rb") as stream:
-        stream.seek(_HEADER_BYTES)
-        while len(tag := stream.read(8)) == 8:
-            kind, size = struct.unpack("<II" if tag[:2] != b"\0\0" else ">II", tag)
-            end = stream.tell() + size
-            total += 0 if kind == _COMPRESSED else size
-            unpack = zlib.decompressobj()
-            while kind == _COMPRESSED and not unpack.eof and (data := stream.read(min(2**16, end - stream.tell()))):
-                while data and total <= _MOST_BYTES:
-                    total += len(unpack.decompress(data, 2**20))
-                    data = unpack.unconsumed_tail
-            if total > _MOST_BYTES:
-                raise DataError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MB, which no released file does")
-            stream.seek(end)
+    if n_bytes > MOST_BYTES:
+        raise DataError(f"{path}: {variable} takes {n_bytes >> 20} MB, more than {MOST_BYTES >> 20} MB")

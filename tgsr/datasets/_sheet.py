@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import warnings
@@ -13,13 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tgsr.datasets._table import TEXT_SUFFIXES, read_lines
-from tgsr.errors import DataError, MissingDataError
+from tgsr.datasets._columns import same_name
+from tgsr.datasets._table import TEXT_SUFFIXES, number, read_lines
+from tgsr.errors import DataError, MissingDataError, one_line
 from tgsr.files import reading
 
-__all__ = ["SHEET_SUFFIXES", "Row", "Sheet", "read_sheet", "subject_number", "whole_number"]
+__all__ = ["SHEET_SUFFIXES", "Row", "Sheet", "read_sheet", "whole_number"]
 
 SHEET_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".xls")
+
+_SPELLINGS = {
+    "subject": ("subject", "sub_id", "sub"),
+    "filename": ("filename", "fold_name"),
+    "onset": ("onsetframe", "onset", "onsetf"),
+    "offset": ("offsetframe", "offset", "offsetf"),
+    "emotion": ("estimated emotion", "emotion"),
+}
+"""What the databases' sheets call a column; of several that are there, the first one counts."""
 
 _HEADER_WITHIN = 20  # rows in which the header is looked for: some sheets start with a title or a legend
 _MOST_ROWS = 100_000
@@ -30,7 +39,7 @@ _MOST_UNPACKED = 2**26  # of all that a workbook unpacks to
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a sheet: its number in the file, and its values by column name (lower case).
+    """One line of a sheet: its number in the file, and its values by column name, as `same_name` gives it.
 
     Of two columns with one name and two values the value is the error that asking for it raises.
     """
@@ -58,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet's file, its column names (lower case), and its rows, empty ones left out.
+    """A sheet's file, its column names (see `read_sheet`), and its rows, empty ones left out.
 
     ``source`` is the file as a message names it: with the worksheet, where another has the same columns.
     """
@@ -71,19 +80,8 @@ class Sheet:
 
 def whole_number(value: Any) -> int | None:
     """A cell as a whole number: 46, 46.0 and "46" are, "/", "46.5", an empty cell and NaN are not."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(str(value).strip())
-    except ValueError:
-        return None
-    return int(number) if math.isfinite(number) and number.is_integer() else None
-
-
-def subject_number(text: str) -> int | None:
-    """The one number in a subject's name: 1 of 1, 01, 1.0, sub01, S1 and spNO.1; None without any, or of several."""
-    match = re.fullmatch(r"\D*(\d+)(?:\.0*)?\D*", text)
-    return int(match.group(1)) if match else None
+    found = None if isinstance(value, bool) else number(str(value).strip())
+    return int(found) if found is not None and found.is_integer() else None
 
 
 def read_sheet(
@@ -93,7 +91,10 @@ def read_sheet(
     worksheet: str | None = None,
     names: tuple[str, ...] | None = None,
 ) -> Sheet:
-    """Read a sheet; its header is the first row that has all columns ``required`` (lower case).
+    """Read a sheet; its header is the first row that has all columns ``required``.
+
+    Columns are called without case, spaces and punctuation. Those for subject, filename, onset, offset and emotion are
+    called so, whichever of the databases' names for them the sheet has.
 
     ``worksheet`` names that of a workbook: by default the first that has the header, of those that are not hidden.
     ``names`` are the columns', for a sheet without a header. A sheet that is damaged, of another format, too large, or
@@ -109,18 +110,33 @@ def read_sheet(
     found = {}
     for page, lines in pages.items():
         for at, (_, line) in enumerate(lines[:_HEADER_WITHIN]):
-            header = tuple("" if cell is None else str(cell).strip().lower() for cell in line)
+            header = _header(line)
             if set(required) <= set(header):
                 found[page] = header, lines[at + 1 :]
                 break
-            seen += filter(None, header)
+            seen += [one_line(cell).lower() for cell in line if cell is not None]
     if not found:
-        has = ", ".join(seen[:12]) or "none"
-        raise DataError(f"{path}: no header with the columns {', '.join(required)}; found {has}")
+        has = ", ".join(filter(None, seen[:12])) or "none"
+        wanted = ", ".join(" or ".join(_SPELLINGS.get(name, (name,))) for name in required)
+        raise DataError(f"{path}: no header with the columns {wanted}; found {has}")
     first, *others = found
     header, lines = found[first]
+    beyond = [at for at, cells in lines if any(cells[len(header) :])] if first == "" else []
+    if beyond:
+        raise DataError(f"{path}: row {beyond[0]} has more cells than the header; quote what holds the delimiter")
     source = f"{path}, worksheet {first} (and not {' or '.join(others)})" if others else str(path)
+    if first and _hides_rows(path):
+        source += ", also its hidden rows"
     return Sheet(path, tuple(filter(None, header)), _rows(path, header, lines), source)
+
+
+def _header(cells: Iterable[Any]) -> tuple[str, ...]:
+    """The names of a row's columns, if it is the header."""
+    names = ["" if cell is None else same_name(str(cell)) for cell in cells]
+    for name, spellings in _SPELLINGS.items():
+        if best := next((one for one in map(same_name, spellings) if one in names), ""):
+            names = [name if one == best else one * (one != name) for one in names]
+    return tuple(names)
 
 
 _Lines = Sequence[tuple[int, tuple[Any, ...]]]
@@ -129,14 +145,14 @@ _Lines = Sequence[tuple[int, tuple[Any, ...]]]
 
 def _rows(path: Path, names: tuple[str, ...], lines: _Lines) -> tuple[Row, ...]:
     rows = []
-    for number, cells in lines:
+    for at, cells in lines:
         values: dict[str, Any] = {}
         for name, cell in zip(names, cells, strict=False):
             if name and values.setdefault(name, cell) != cell:
-                twice = f"column {name} is there twice, with other values in row {number}; remove or rename one of them"
+                twice = f"column {name} is there twice, with other values in row {at}; remove or rename one of them"
                 values[name] = DataError(f"{path}: {twice}")
         if any(values.values()):
-            rows.append(Row(number, values))
+            rows.append(Row(at, values))
     return tuple(rows)
 
 
@@ -154,7 +170,8 @@ def _worksheets(path: Path, worksheet: str | None, required: tuple[str, ...]) ->
         old = "a workbook of Excel's old kind, or one with a password"
         raise DataError(f"{path}: {old}; save it as .xlsx, without one")
     if path.suffix.lower() in TEXT_SUFFIXES:
-        return {"": _few(path, ((line.number, line.cells) for line in read_lines(path, required)))}
+        is_header = (lambda cells: set(required) <= set(_header(cells))) if required else None
+        return {"": _few(path, ((line.number, line.cells) for line in read_lines(path, is_header)))}
     holds = "it holds text" if start.strip() else "it is empty"
     if re.search(rb"<(!doctype|html|table|\?xml)", start.lower()):
         holds = "it holds a web page"
@@ -165,9 +182,9 @@ def _few(path: Path, rows: Iterable[tuple[int, tuple[Any, ...]]]) -> _Lines:
     """The rows, unless they are more than a sheet has."""
     kept: list[tuple[int, tuple[Any, ...]]] = []
     n_cells = 0
-    for number, cells in rows:
-        kept.append((number, cells))
-        n_cells += len(cells)
+    for line in rows:
+        kept.append(line)
+        n_cells += len(line[1])
         if len(kept) > _MOST_ROWS or n_cells > _MOST_CELLS:
             raise DataError(f"{path}: more than {_MOST_ROWS} rows or {_MOST_CELLS} cells; this is no annotation sheet")
     return kept
@@ -191,3 +208,10 @@ def _workbook(path: Path, worksheet: str | None) -> dict[str, _Lines]:
             for page in pages:
                 page.reset_dimensions()  # some programs state a wrong size, and rows beyond it would be lost
             return {p.title: _few(path, enumerate(p.iter_rows(values_only=True), start=1)) for p in pages}
+
+
+def _hides_rows(path: Path) -> bool:
+    """Whether some worksheet of a workbook has rows that a filter, or the user, hides."""
+    with zipfile.ZipFile(path) as archive:
+        pages = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        return any(re.search(rb'<row [^>]*\bhidden="(1|true)"', archive.read(page)) for page in pages)

@@ -6,7 +6,7 @@ import codecs
 import csv
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -28,6 +28,8 @@ _BLANK, _BLANKS = " ", "  "  # as `numpy.savetxt` writes by default; any number 
 _HEAD_LINES, _HEAD_CHARACTERS = 64, 2**20  # what the delimiter is told by: at least three lines, at most so much
 _LONGEST_LINE = 2**23
 
+IsHeader = Callable[[Sequence[str]], bool]
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -42,15 +44,15 @@ class Line:
     marked: bool = False
 
 
-def read_lines(path: str | os.PathLike[str], names: Collection[str] = ()) -> Iterator[Line]:
+def read_lines(path: str | os.PathLike[str], is_header: IsHeader | None = None) -> Iterator[Line]:
     """The lines of a ``.csv``, ``.tsv`` or ``.txt``, one after another; empty ones are left out.
 
     The delimiter is a comma, semicolon, tab, ``|`` or blanks: what Excel's line ``sep=;`` says, else what divides
     the first lines into equally many cells. Text is UTF-8, or UTF-16 with its mark, as Excel's "Unicode text".
 
-    ``names`` are columns that the header has, in lower case, where they are known: then its delimiter is the one that
-    counts, and lines of another kind may stand above it. Text of another kind is a `DataError`; so are two delimiters
-    that fit, and a comment between the lines.
+    ``is_header`` tells the header by its cells, where its columns are known: then its delimiter is the one that counts,
+    and lines of another kind may stand above it. Text of another kind is a `DataError`; so are two delimiters that fit,
+    and a comment between the lines.
     """
     path = Path(path)
     with reading(path, "not a readable table", "save it as CSV UTF-8"), path.open("rb") as stream:
@@ -64,7 +66,7 @@ def read_lines(path: str | os.PathLike[str], names: Collection[str] = ()) -> Ite
         head = _head(lines)
         stated = re.fullmatch(r'"?sep=([^"\w\s]|\t)"?\1*\s*', head[0], re.IGNORECASE) if head else None
         head = head[1:] if stated else head
-        delimiter = stated[1] if stated else _delimiter(head, names)
+        delimiter = stated[1] if stated else _delimiter(head, is_header)
         yield from _split(chain(head, lines), delimiter, 2 if stated else 1)
 
 
@@ -85,6 +87,8 @@ def _bounded(text: TextIO) -> Iterator[str]:
     while line := text.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise DataError("a line of more than 8 million characters; give fewer columns")
+        if "\0" in line:
+            raise DataError("it holds zero bytes, as UTF-16 without its mark does; save it as CSV UTF-8")
         if len(line) > MOST_COLUMNS and max(map(line.count, _DELIMITERS)) >= MOST_COLUMNS:
             raise DataError(f"more than {MOST_COLUMNS:,} columns are too many; give fewer features")
         yield line
@@ -101,16 +105,15 @@ def _head(lines: Iterator[str]) -> list[str]:
     return head
 
 
-def _delimiter(head: list[str], names: Collection[str]) -> str:
+def _delimiter(head: list[str], is_header: IsHeader | None) -> str:
     """What divides the lines: into as many cells each, or one of them into the columns that are known."""
     divided: dict[str, list[Line]] = {}
     for mark in (*_DELIMITERS, _BLANK, _BLANKS):
         with suppress(csv.Error):  # a line that is not divided by it may be longer than a cell can be
             divided[mark] = []
             divided[mark] = list(_split(head, mark, strict=False))
-    if names:
-        headers = {mark: [{cell.lower() for cell in line.cells} for line in lines] for mark, lines in divided.items()}
-        return next((mark for mark in _DELIMITERS if any(set(names) <= cells for cells in headers[mark])), ",")
+    if is_header is not None:
+        return next((mark for mark in _DELIMITERS if any(is_header(line.cells) for line in divided[mark])), ",")
     fitting = [mark for mark in _DELIMITERS if _is_even(divided[mark])]
     others = [cell for mark in fitting if mark != "," for line in divided[mark] for cell in line.cells if "," in cell]
     if len(fitting) == 2 and "," in fitting and all(number(cell, comma=True) is not None for cell in others):

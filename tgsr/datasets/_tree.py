@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
+from tgsr.datasets._texts import composed
 from tgsr.datasets.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Clip, ClipCollection, Skipped, frame_files, is_film
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.names import name_problem
@@ -20,10 +20,8 @@ from tgsr.protocols import CLASS_NAMES
 __all__ = [
     "Collector",
     "all_folders",
-    "composed",
     "existing_folder",
     "find_path",
-    "find_sheet",
     "find_tree",
     "folders",
     "is_cropped",
@@ -76,11 +74,6 @@ def find_path(root: Path, name: str) -> Path:
             return path
         found = alike[0] if alike else found / part
     return found
-
-
-def composed(name: str) -> str:
-    """A name with each accented letter as one character."""
-    return unicodedata.normalize("NFC", name)
 
 
 def folders(path: Path) -> list[Path]:
@@ -159,19 +152,6 @@ def _up_to_root(tree: Path, root: Path) -> list[Path]:
     return above[: above.index(root) + 1] if root in above else [tree]
 
 
-def find_sheet(root: Path, tree: Path, pattern: str) -> Path | None:
-    """The sheet from the tree up to the root, else one folder below the root or two above it; the last by name."""
-    places = _up_to_root(tree, root)
-    places += [folder for folder in folders(root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
-    places += root.resolve().parents[:2]
-    wanted = re.compile(rf"(?!~\$|\.){pattern}", re.IGNORECASE)  # no lock of an open workbook, nothing hidden
-    for place in filter(lambda folder: os.access(folder, os.R_OK), places):
-        sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
-        if sheets:
-            return sheets[-1]
-    return None
-
-
 def _shown(text: str) -> str:
     """A text that can be printed: on Linux a file name may hold any bytes, and codes that steer a terminal."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
@@ -192,6 +172,20 @@ class Collector:
     def generated(self) -> bool:
         """Whether a mark beside the clips or above says that they were drawn."""
         return any((folder / _GENERATED).is_file() for folder in (self.root, *self.root.resolve().parents[:4]))
+
+    def find_sheet(self, tree: Path, pattern: str) -> Path | None:
+        """The sheet from the tree up to the root, else one folder below the root or two above it; the last by name."""
+        places = _up_to_root(tree, self.root)
+        places += [folder for folder in folders(self.root) if not re.fullmatch(r"s(ub)?\d+", folder.name.lower())]
+        places += self.root.resolve().parents[:2]
+        wanted = re.compile(rf"(?!~\$|\.){pattern}", re.IGNORECASE)  # no lock of an open workbook, nothing hidden
+        for place in filter(lambda folder: os.access(folder, os.R_OK), places):
+            sheets = sorted(p for p in place.iterdir() if wanted.fullmatch(p.name) and p.is_file())
+            if others := ", ".join(path.name for path in sheets[:-1]):
+                self.notes.append(f"{sheets[-1]} is read, and not {others}; --annotations names another")
+            if sheets:
+                return sheets[-1]
+        return None
 
     def skips_link(self, clip: str, folder: Path) -> bool:
         """Whether a folder leads out of the root; it is then skipped."""

@@ -106,7 +106,8 @@ def is_film(clip: Clip) -> bool:
 def read_frames(clip: Clip, notes: list[str] | None = None) -> list[Image]:
     """Read the frames of a clip, grey, each of the same shape (height, width).
 
-    ``notes`` takes remarks: on a frame rate that varies, on frames of a video that are not shown. A file that is not
+    ``notes`` takes remarks: on a frame rate that varies, on frames of a video that are not shown, on frames
+    that are all the same. A file that is not
     there is a `MissingDataError`; one that cannot be read or shows one grey value only, mixed sizes, and fewer than two
     frames are a `DataError`.
     """
@@ -126,6 +127,8 @@ def read_frames(clip: Clip, notes: list[str] | None = None) -> list[Image]:
             )
         if frame.min() == frame.max():
             raise DataError(f"{name}: the frame is blank (every pixel is {frame.flat[0]})")
+    if notes is not None and all((frame == frames[0]).all() for frame in frames):
+        notes.append("all its frames are the same picture; nothing moves")
     return frames
 
 

@@ -22,8 +22,8 @@ from tgsr.datasets import (
     load_folder,
     load_released,
     load_table,
+    one_spelling,
     read_frames,
-    spell_label,
 )
 from tgsr.errors import DataError, MissingDataError, TgsrError
 from tgsr.files import reading
@@ -167,7 +167,7 @@ def _predictions(
     if labels is None:
         return Predictions(table, (), {})
     class_names = model.header.class_names
-    table.insert(1, _TRUE, [spell_label(label, class_names) for label in labels])
+    table.insert(1, _TRUE, one_spelling(labels, class_names)[0])
     unknown = sorted({*table[_TRUE]} - {*class_names, ""})
     note = f"labels that are none of the model's classes are not scored: {', '.join(unknown)}"
     known = table[table[_TRUE].isin(class_names)]

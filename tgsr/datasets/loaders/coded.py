@@ -29,7 +29,6 @@ _CASME2 = CodedDatabase(
     sheet=r"casme2?[-_ ]?(ii)?[-_ ]?coding.*\.(xlsx|csv)",
     sheet_known="CASME2-coding-20140508.xlsx",
     n_rows=(255, 257),
-    columns={"onset": "onsetframe", "offset": "offsetframe", "emotion": "estimated emotion"},
     first=r"sub\d+",
     label_maps={
         "cdmer": EMOTIONS,
@@ -56,7 +55,6 @@ _CASME = CodedDatabase(
     sheet=r"CASME[-_ ]cod(ed|ing).*\.(xlsx|xls|csv)",
     sheet_known="CASME-coded-20190721.xlsx",
     n_rows=(193,),
-    columns={"onset": "onsetf", "offset": "offsetf"},
     first=r"sub\d+",
 )
 
@@ -67,7 +65,6 @@ _SAMM = CodedDatabase(
     sheet=r"SAMM.*FACS.*Codes.*\.(xlsx|csv)",
     sheet_known="SAMM_Micro_FACS_Codes_v2.xlsx",
     n_rows=(159,),
-    columns={"onset": "onset frame", "offset": "offset frame", "emotion": "estimated emotion"},
     worksheet="MICRO_ONLY",
     first=r"\d{3}",
     subject="{:03d}",
@@ -130,12 +127,12 @@ _CAS_ME_3_A = CodedDatabase(
 
 def _read_cas_me_3_c(path: Path) -> Sheet:
     """The sheet with the name of each recording's folder, from subject and count."""
-    sheet = read_sheet(path, ("sub", "count", "onset", "offset", "emotion"))
+    sheet = read_sheet(path, ("subject", "count", "onset", "offset", "emotion"))
     rows = []
     for row in sheet.rows:
-        person, count = row.integer("sub"), row.integer("count")
+        person, count = row.integer("subject"), row.integer("count")
         name = "" if person is None else f"{person:02d}_{count}"
-        rows.append(Row(row.number, {**row.values, "subject": row.text("sub"), "filename": name}))
+        rows.append(Row(row.number, {**row.values, "filename": name}))
     return replace(sheet, rows=tuple(rows))
 
 
@@ -157,7 +154,6 @@ _MMEW = CodedDatabase(
     name="MMEW",
     sheet=r"MMEW.*Micro.*\.(xlsx|csv)",
     sheet_known="MMEW_Micro_Exp.xlsx",
-    columns={"onset": "onsetframe", "offset": "offsetframe", "emotion": "estimated emotion"},
     subject="S{:02d}",
     always_cut=True,
 )
@@ -167,7 +163,6 @@ _4DME = CodedDatabase(
     name="4DME",
     sheet=r"4DME.*Labelling.*Micro.*\.(xlsx|csv)",
     sheet_known="4DME_Labelling_Micro_release v1.xlsx",
-    columns={"subject": "sub_id", "filename": "fold_name"},
     subject="S{:02d}",
 )
 
@@ -178,7 +173,6 @@ _DFME = CodedDatabase(
     sheet=r"(DFME_)?training_full.*\.(xlsx|csv)",
     sheet_known="training_full_with_AU.xlsx",
     n_rows=(1856,),
-    columns={"onset": "onsetframe", "offset": "offsetframe"},
     subject="sub{:04d}",
     always_cut=True,
     expected={"cdmer": (1352, 206, 298)},

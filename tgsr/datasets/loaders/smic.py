@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 
 from tgsr.datasets._clip_list import LabelMap
-from tgsr.datasets._sheet import Row, read_sheet, subject_number
-from tgsr.datasets._tree import Collector, existing_folder, find_sheet, find_tree, folders, is_cropped
+from tgsr.datasets._sheet import Row, read_sheet
+from tgsr.datasets._texts import subject_number
+from tgsr.datasets._tree import Collector, existing_folder, find_tree, folders, is_cropped
 from tgsr.datasets.clips import ClipCollection
 from tgsr.errors import ParameterError
 from tgsr.protocols import CLASS_NAMES, EXPECTED_COUNTS
@@ -45,7 +46,7 @@ def load_smic(
 
     tree = find_tree(root, is_tree, f"SMIC {camera}", f"{camera}/s<number>/micro/<emotion>/<clip>/")
     collector = Collector(database, root, is_cropped(tree, root))
-    sheet = annotations or find_sheet(root, tree, rf".*{camera}.*annotation.*\.(xlsx|csv)")
+    sheet = annotations or collector.find_sheet(tree, rf".*{camera}.*annotation.*\.(xlsx|csv)")
     rows = {} if sheet is None else _read_rows(sheet, collector)
     if sheet is None and not collector.cropped:
         collector.notes.append(f"{tree}: no annotation sheet; every frame of a raw clip is used")
@@ -94,9 +95,11 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
     if stated not in ("", label):
         return collector.skip(clip_id, path, f"the folder says {label}, row {row.number} of the sheet says {stated}")
     onset, offset = (
-        row.integer(f"{frame}f", *(f"{frame}f {camera}" for camera in ("nir", "vis", "hs")))
-        for frame in ("onset", "offset")
+        row.integer(frame, *(f"{frame}f{camera}" for camera in ("nir", "vis", "hs"))) for frame in ("onset", "offset")
     )
+    if None in (onset, offset) and not collector.cropped:
+        reason = f"row {row.number} of the sheet gives no onset and offset frame (columns OnsetF and OffsetF)"
+        return collector.skip(clip_id, path, reason)
     return collector.add(clip_id, path, subject, label, onset, offset, stated=f"row {row.number} of the sheet")
 
 

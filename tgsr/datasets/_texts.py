@@ -1,0 +1,66 @@
+"""Labels, people and other names as users write them: which are one and the same, and which are none."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from tgsr.datasets._table import number
+from tgsr.protocols import CLASS_NAMES
+
+__all__ = ["composed", "is_absent", "note_alike", "one_spelling", "plain", "subject_number"]
+
+_ABSENT = ("", "nan", "<na>", "nat", "n/a", "#n/a", "?")
+_MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)(?![a-z])")
+
+
+def composed(name: str) -> str:
+    """A name with each accented letter as one character."""
+    return unicodedata.normalize("NFC", name)
+
+
+def plain(name: str) -> str:
+    """A name without case, leading zeros and ways to write an accent: sub01 and Sub1, 006 and 6 are the same."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", composed(name).strip().lower())
+
+
+def is_absent(text: str, role: str) -> bool:
+    """Whether a cell says that there is nothing; NA and Null may be people, but are no labels."""
+    return text.lower() in _ABSENT or text == "None" or (role == "label" and text.lower() in ("na", "null"))
+
+
+def subject_number(text: str) -> int | None:
+    """The one number in a subject's name: 1 of 1, 01, 1.0, sub01, S1 and spNO.1; None without any, or of several.
+
+    Of a date, as a spreadsheet makes 2-Jan of 1-2, it is None.
+    """
+    match = re.fullmatch(r"\D*(\d+)(?:\.0*)?\D*", text)
+    return int(match.group(1)) if match and not _MONTH.search(text.lower()) else None
+
+
+def one_spelling(labels: Sequence[str], names: Sequence[str] = CLASS_NAMES) -> tuple[list[str], list[str]]:
+    """Labels of which none differ in case, accents' encoding or the way of a whole number only; and a note, if need be.
+
+    They are spelled as one of ``names``, else as the first of them is.
+    """
+    spellings = {name.casefold(): name for name in names}
+    taken = []
+    for label in labels:
+        value = number(label)
+        whole = value is not None and value.is_integer() and re.search("[.eE]", label)  # 1.0 is 1, 01 is not
+        text = f"{value:.0f}" if whole else composed(label)
+        taken.append(spellings.setdefault(text.casefold(), text))
+    changed = Counter(f"{label} as {one}" for label, one in zip(labels, taken, strict=True) if label != one)
+    return taken, [f"labels are taken in one spelling: {', '.join(list(changed)[:8])}"] if changed else []
+
+
+def note_alike(subjects: Iterable[str]) -> list[str]:
+    """A note on people that may be one in several spellings: 1 and 01, s1 and sub01, Anna and anna; none without."""
+    alike: dict[str, list[str]] = {}
+    for subject in dict.fromkeys(subjects):
+        key = re.sub(r"^(s|sub|subj|subject)[-_ .]*(?=\d)", "", plain(subject))
+        alike.setdefault(key.removesuffix(".0"), []).append(subject)
+    several = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    return [f"are they one person each: {'; '.join(several[:5])}? Then write them alike"] if several else []
