@@ -6,13 +6,16 @@ runs methods over a (thinned) grid on every pair of databases in a folder and le
 its best twentieth together. The target's labels score the choices; only the oracle sees them. Written are
 ``choices.csv`` (a row a pair and choice), ``cells.csv`` (a row a cell of the grid) and ``summary.csv`` (means over the
 pairs, with intervals; how the solver went), which is printed, too.
+
+Files of other programs are imported, and kept in ``DIR/imported``: what `tgsr.datasets.import_features` takes, and
+``.mat`` files with counts ``fts`` and ``labels``, such as Office-Caltech's; counts are divided by their sum.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,27 +26,27 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.io
 from threadpoolctl import threadpool_limits
 
 from studies.evidence_summary import summarise
 from tgsr.cli.options import parse_axes
-from tgsr.datasets import DatabasePair
-from tgsr.errors import MissingDataError, ParameterError
+from tgsr.datasets import DatabasePair, FeatureDataset, find_databases, import_features, load_database, save_features
+from tgsr.errors import DataError, MissingDataError, ParameterError
 from tgsr.estimators import Outcome
 from tgsr.estimators.preprocess import PREPROCESSES
 from tgsr.evaluation import rank_trials, score
 from tgsr.evaluation.choice import METRIC, ORACLE, RULE, SCORE, choose, column_of, names_of
 from tgsr.evaluation.rules import ALWAYS, RULES, get_rules
-from tgsr.files import write_text
+from tgsr.files import reading, write_text
 from tgsr.models.consensus import TWENTIETH
-from tgsr.study.pairs import choose_pairs
 from tgsr.trials.fitter import Fitter, compared_values, make_context, prepare_task
 from tgsr.trials.spec import StudySpec, make_spec
 from tgsr.trials.tasks import grid_tasks
 from tgsr.trials.trial import decode_predictions, encode_predictions, settings_json
 from tgsr.version import code_digest
 
-__all__ = ["labelled_pairs", "main", "run_case", "thin_grid"]
+__all__ = ["main", "make_pairs", "read_folder", "run_case", "thin_grid"]
 
 Codes = npt.NDArray[np.intp]
 Grid = list[dict[str, list[Any]]]
@@ -52,19 +55,61 @@ CHEAP = (*ALWAYS, "entropy")
 """Rules that refit nothing, or once."""
 
 
-def labelled_pairs(folder: Path, patterns: Sequence[str] = ()) -> dict[str, DatabasePair]:
-    """The pairs of a folder that can be scored, or those of them whose names fit a pattern, by name.
+def read_folder(data: Path, imported: Path) -> dict[str, FeatureDataset]:
+    """The databases of a folder by name; those of other programs are imported, and kept in another folder."""
+    own = find_databases(data)
+    found = {name: load_database(name, data) for name in dict.fromkeys(database.name for database in own)}
+    for path in sorted({*data.iterdir()} - {database.path for database in own}):
+        try:
+            dataset = _import(path)
+        except DataError as refused:
+            click.echo(f"passed over: {refused}", err=True)
+            continue
+        if dataset is not None and dataset.name not in found:
+            found[dataset.name] = dataset
+            imported.mkdir(parents=True, exist_ok=True)
+            save_features(dataset, imported / f"{dataset.name}.tgsr.npz")
+    return found
+
+
+def _import(path: Path) -> FeatureDataset | None:
+    """A file of another program as a database of its name; None if it holds none."""
+    if path.suffix in (".csv", ".parquet", ".npz"):
+        return import_features(path, path.stem)
+    if path.suffix != ".mat":
+        return None
+    with reading(path, "no features can be read"):
+        if not {"fts", "labels"} <= {name for name, _, _ in scipy.io.whosmat(path)}:
+            return None
+        content = scipy.io.loadmat(path)
+        counts = content["fts"].astype(np.float64)
+        classes, labels = np.unique(content["labels"], return_inverse=True)
+        features, groups = counts / counts.sum(axis=1, keepdims=True), np.arange(counts.shape[1])
+        parameters = {"origin": "imported", "file": path.name}
+        names = tuple(map(str, classes.tolist()))
+        return FeatureDataset(path.stem, features, labels.ravel(), names, parameters=parameters, groups=groups)
+
+
+def make_pairs(databases: Mapping[str, FeatureDataset], patterns: Sequence[str] = ()) -> dict[str, DatabasePair]:
+    """The pairs that can be scored, or those of them whose names fit a pattern, by name.
 
     Raises
     ------
     MissingDataError
         If there is none.
     """
-    scored = [pair for pair in choose_pairs(folder, None, None, None, "all") if pair.target.is_labelled]
-    found = {pair.name: pair for pair in scored if any(fnmatchcase(pair.name, one) for one in patterns or ["*"])}
+    found = {}
+    labelled = [database for database in databases.values() if database.is_labelled]
+    for source, target in itertools.permutations(labelled, 2):
+        try:
+            pair = DatabasePair(source, target)
+        except DataError:  # other features, or other classes
+            continue
+        if any(fnmatchcase(pair.name, pattern) for pattern in patterns or ["*"]):
+            found[pair.name] = pair
     if not found:
-        held = ", ".join(pair.name for pair in scored) or "no pair of databases with labels"
-        raise MissingDataError(f"{folder}: no such pair; it holds {held}")
+        held = ", ".join(databases) or "no database"
+        raise MissingDataError(f"no such pair: the folder holds {held}; two with labels and like features make a pair")
     return found
 
 
@@ -190,7 +235,7 @@ def _settings(text: str) -> dict[str, Any]:
 def main(data: Path, out: Path, patterns: Sequence[str], methods: Sequence[str], **given: Any) -> None:
     """Compare rules where the target's labels are known."""
     rules = {"cheap": CHEAP, "all": tuple(RULES), "none": ()}.get(given["rules"], tuple(given["rules"].split(",")))
-    pairs = labelled_pairs(data, patterns)
+    pairs = make_pairs(read_folder(data, out / "imported"), patterns)
     options = {name: given[name] for name in ("groupings", "variants", "cells", "preprocess", "seed")}
     cases = [
         (name, label, spec)

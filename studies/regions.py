@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from studies.evidence import labelled_pairs
+from studies.evidence import make_pairs, read_folder
 from tgsr.datasets import DatabasePair
 from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
@@ -124,7 +124,7 @@ def moving_regions(root: Path, database: str) -> frozenset[int]:
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 def main(data: Path, out: Path, patterns: Sequence[str], demo: Path | None, **setting: Any) -> None:
     """Say which regions are kept, and how much that can be relied on."""
-    pairs = labelled_pairs(data, patterns)
+    pairs = make_pairs(read_folder(data, out / "imported"), patterns)
     refit = joblib.Memory(out / "parts", verbose=0).cache(keep_in_refits)  # a rerun goes on
     facts, groups = [], {}
     for (name, pair), grouping in tqdm(list(itertools.product(pairs.items(), GROUPINGS)), unit="study"):

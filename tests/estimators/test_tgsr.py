@@ -89,6 +89,22 @@ def test_constant_groups_are_left_as_they_are():
     assert np.isfinite(model.coef_).all()
 
 
+def test_a_path_is_every_fit_whatever_the_threads():
+    X, y, X_target = samples()
+    y = np.array(["no", "yes"])[y]
+    kappas, xis = [3, 1], [0.5, 20.0]
+    paths = [
+        TGSRClassifier(groups=GROUPS, n_jobs=n_jobs).path(X, y, kappas, xis, X_target=X_target) for n_jobs in (1, 2)
+    ]
+    for index, (kappa, xi) in enumerate((kappa, xi) for kappa in kappas for xi in xis):
+        model = TGSRClassifier(kappa=kappa, xi=xi, groups=GROUPS).fit(X, y, X_target=X_target)
+        for outcome in (path[index] for path in paths):
+            assert outcome.settings == {"kappa": kappa, "xi": xi}
+            np.testing.assert_array_equal(model.classes_[outcome.codes], model.predict(X_target))
+            np.testing.assert_allclose(outcome.coef(), model.coef_.T, atol=1e-9)
+            np.testing.assert_allclose(outcome.group_norms, model.region_norms_, atol=1e-9)
+
+
 def test_a_sweep_takes_the_solvers_settings_grouping_and_scaling_too():
     X, y, X_target = samples()
     settings = [{"kappa": 2, "init": "zeros"}, {"kappa": 2, "rho": 1.2, "scaling": "spread"}, {"groups": GROUPS % 2}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +24,10 @@ def record(make_spec, make_options, small_pair):
     return run_study(make_spec(axes=AXES), small_pair, make_options()).record
 
 
-@pytest.mark.parametrize("by", ["circular", "oracle", "class-balance"])
-def test_it_is_the_mean_of_the_estimators_matrices_and_counts_their_groups(record, small_pair, by):
-    found = consensus_of(record, by=by)
-    best = rank_trials(record.table, by).head(2)
+@pytest.mark.parametrize(("by", "share"), [("circular", 0.05), ("oracle", 0.3), ("class-balance", 1.0)])
+def test_it_is_the_mean_of_the_estimators_matrices_and_counts_their_groups(record, small_pair, by, share):
+    found = consensus_of(record, by=by, share=share)
+    best = rank_trials(record.table, by).head(math.ceil(share * 24))
     assert found.by == by
     assert found.numbers == tuple(best["number"])
     fitted = [
@@ -42,7 +43,7 @@ def test_matrices_that_were_not_kept_are_fitted_again_to_the_bit(record, make_sp
     without = run_study(make_spec(axes=AXES), small_pair, make_options("without", matrices="none")).record
     with pytest.raises(MissingDataError, match="give the study's databases"):
         consensus_of(without)
-    stored, again = consensus_of(record), consensus_of(without, small_pair)
+    stored, again = consensus_of(record, share=0.2), consensus_of(without, small_pair, share=0.2)
     assert stored.numbers == again.numbers
     np.testing.assert_array_equal(stored.coef, again.coef)
     np.testing.assert_array_equal(stored.frequency, again.frequency)
@@ -55,6 +56,12 @@ def test_the_studys_run_shows_the_consensus_of_its_choice(record, small_pair):
     assert shown["frequency"] == found.frequency.tolist()
     hits = (small_pair.target.X @ found.coef).argmax(axis=1) == small_pair.target.labels
     assert record.metrics["accuracy.consensus"] == pytest.approx(hits.mean())
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.01, math.nan])
+def test_a_share_out_of_range_is_refused(record, share):
+    with pytest.raises(ParameterError, match="share of trials"):
+        consensus_of(record, share=share)
 
 
 def test_a_rule_without_values_is_named(record):

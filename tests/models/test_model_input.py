@@ -104,6 +104,7 @@ ROWS: dict[str, Callable[[np.ndarray], Any]] = {
     "read only": lambda X: np.broadcast_to(X, X.shape),
     "lists": lambda X: X.tolist(),
     "list of rows": list,
+    "blocks": lambda X: X.reshape(len(X), 85, 177),
     "DataFrame": pd.DataFrame,
     "DataFrame of objects": lambda X: pd.DataFrame(X).astype(object),
     "a column of rows": lambda X: pd.DataFrame({"features": list(X)}),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 from click.testing import CliRunner
 
 import studies.evidence
-from studies.evidence import labelled_pairs, main, run_case, thin_grid
+from studies.evidence import main, make_pairs, read_folder, run_case, thin_grid
 from studies.evidence_summary import database_weights, summarise
-from tgsr.datasets import DatabasePair, FeatureDataset, import_features, save_features
+from tgsr.datasets import DatabasePair, FeatureDataset, save_features
 from tgsr.errors import MissingDataError
 from tgsr.estimators import TGSRClassifier
 from tgsr.evaluation.rules import ALWAYS
@@ -127,12 +127,63 @@ def test_variants_of_a_methods_own_settings_stand_side_by_side(folder):
     assert table["metrics.iterations"].nunique() == 2
 
 
-def test_pairs_whose_target_has_no_labels_are_left_out(folder):
-    save_features(replace(database("blind", seed=2), labels=None), folder / "blind.tgsr.npz")
-    assert set(labelled_pairs(folder)) == {"left-right", "right-left"}
-    assert list(labelled_pairs(folder, ["right-*"])) == ["right-left"]
-    with pytest.raises(MissingDataError, match="no such pair; it holds left-right, right-left"):
-        labelled_pairs(folder, ["three-*"])
+# --- folders of other programs' files ---------------------------------------------------------------------------------
+
+
+def write_npz(data, path):
+    np.savez(path, features=data.X, labels=np.array(data.class_names)[data.labels], subjects=data.subjects)
+
+
+def write_csv(data, path):
+    table = pd.DataFrame(data.X, columns=[f"f{column}" for column in range(12)])
+    table.assign(label=np.array(data.class_names)[data.labels], subject=data.subjects).to_csv(path, index=False)
+
+
+def write_mat(data, path):
+    counts = np.round(100 * data.X).astype(np.uint8)
+    scipy.io.savemat(path, {"fts": counts, "labels": data.labels[:, None].astype(np.uint8) + 1})
+
+
+@pytest.mark.parametrize(("write", "suffix"), [(write_npz, "npz"), (write_csv, "csv"), (write_mat, "mat")])
+def test_foreign_files_are_imported_beside_the_results(tmp_path, write, suffix):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for seed, name in enumerate(("here", "there")):
+        write(database(name, seed=seed), data / f"{name}.{suffix}")
+    (data / "README.md").write_text("no features")
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    arguments = ["--data", str(data), "--out", str(out), "--cells", "6", "--draws", "10"]
+    finished = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert finished.exit_code == 0, finished.output
+    assert set(pd.read_csv(out / "choices.csv")["pair"]) == {"here-there", "there-here"}
+    assert list(read_folder(out / "imported", tmp_path / "again")) == ["here", "there"]
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+
+
+def test_counts_of_a_mat_file_are_shares_and_its_classes_keep_their_numbers(tmp_path):
+    write_mat(database("here"), tmp_path / "here.mat")
+    (data,) = read_folder(tmp_path, tmp_path / "imported").values()
+    np.testing.assert_allclose(data.X.sum(axis=1), 1)
+    assert data.class_names == ("1", "2")
+    np.testing.assert_array_equal(data.labels, database("here").labels)
+
+
+@pytest.mark.parametrize("name", ["broken.mat", "broken.npz", "broken.csv"])
+def test_a_file_that_cannot_be_read_is_named_and_passed_over(folder, capsys, name):
+    (folder / name).write_bytes(b"\x00 no features \xff" * 20)
+    assert list(read_folder(folder, folder / "imported")) == ["left", "right"]
+    assert name in capsys.readouterr().err
+
+
+def test_databases_of_other_features_or_without_labels_make_no_pair():
+    one, wide = database("one"), database("wide")
+    wide = replace(wide, features=np.hstack([wide.X, wide.X]), groups=np.arange(24) // 3)
+    blind = replace(database("blind"), labels=None)
+    databases = {data.name: data for data in (one, wide, blind, database("two"))}
+    assert list(make_pairs(databases)) == ["one-two", "two-one"]
+    assert list(make_pairs(databases, ["two-*"])) == ["two-one"]
+    with pytest.raises(MissingDataError, match="no such pair: the folder holds one, wide, blind, two"):
+        make_pairs(databases, ["three-*"])
 
 
 # --- intervals --------------------------------------------------------------------------------------------------------
@@ -151,8 +202,7 @@ def made_choices(pairs, wrong):
 
 
 def many_pairs(*names):
-    databases = [database(name, seed=seed) for seed, name in enumerate(names)]
-    return {f"{one.name}-{two.name}": DatabasePair(one, two) for one, two in itertools.permutations(databases, 2)}
+    return make_pairs({name: database(name, seed=seed) for seed, name in enumerate(names)})
 
 
 def test_pairs_of_a_database_are_drawn_with_it_and_the_same_people_are_one_database():
@@ -200,17 +250,16 @@ def test_one_class_for_all_is_counted():
     assert (counts["good"], counts["fixed"]) == (1, 0)
 
 
-@pytest.mark.parametrize(("kind", "names"), [("lbp_top", ("SAMM", "CASME2")), ("hoof", ("SMIC_HS", "SAMM"))])
-def test_features_from_elsewhere_are_imported_and_compared(external, tmp_path, kind, names):
-    for name in names:
-        save_features(import_features(external / f"{kind}_{name}.npz", name), tmp_path / f"{name}.tgsr.npz")
-    out, source = tmp_path / "out", names[0]
-    options = ["--data", str(tmp_path), "--out", str(out), "--cells", "6", "--draws", "10", "--preprocess", "standard"]
-    options += ["--pair", f"{'H' if source == 'SMIC_HS' else source}-*", "--pair", f"{source}-*"]
+def test_one_command_does_for_the_folder_of_features_from_elsewhere(external, tmp_path):
+    assert len(make_pairs(read_folder(external, tmp_path / "imported"))) == 24
+    out = tmp_path / "out"
+    names = ["lbp_top_SAMM-lbp_top_CASME2", "hoof_SMIC_HS-hoof_SAMM", "webcam_SURF_L10-dslr_SURF_L10"]
+    options = ["--data", str(external), "--out", str(out), "--cells", "6", "--draws", "10", "--preprocess", "standard"]
+    options += [part for name in names for part in ("--pair", name)]
     finished = CliRunner().invoke(main, options, catch_exceptions=False)
     assert finished.exit_code == 0, finished.output
     choices = pd.read_csv(out / "choices.csv").pivot(index="choice", columns="pair", values="macro_f1")
-    assert len(choices.columns) == 1
+    assert set(choices.columns) == set(names)
     assert set(ALWAYS) < set(choices.index)
     # above what one class for all would have
     assert (choices.loc["oracle"] > 0.3).all()

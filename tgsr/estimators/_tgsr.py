@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from joblib import effective_n_jobs
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
-from tgsr.estimators._base import Array, Codes, TransferClassifier
+from tgsr.estimators._base import Array, Codes, TargetSamples, TransferClassifier
 from tgsr.estimators._groups import feature_groups, group_scales
 from tgsr.estimators.sweep import Outcome, Reverse, Settings, SweepTask
 from tgsr.protocols import N_REGIONS, check_kappa, check_xi
@@ -64,6 +67,8 @@ class TGSRClassifier(GroupRegression):
         paper's is "none".
     mu, rho, mu_max, tol, max_iter, init
         See `SolverSettings`; they are part of the result, because λ follows from κ anew in every iteration.
+    n_jobs : int, optional
+        Threads of `path`, each with columns of one ξ; −1 for all cores, 1 by default.
 
     Notes
     -----
@@ -113,6 +118,7 @@ class TGSRClassifier(GroupRegression):
         tol: float = 1e-8,
         max_iter: int = 1000,
         init: str = "ones",
+        n_jobs: int | None = None,
     ) -> None:
         self.kappa = kappa
         self.xi = xi
@@ -124,6 +130,38 @@ class TGSRClassifier(GroupRegression):
         self.tol = tol
         self.max_iter = max_iter
         self.init = init
+        self.n_jobs = n_jobs
+
+    def path(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        kappas: Iterable[int],
+        xis: Iterable[float],
+        *,
+        X_target: npt.ArrayLike | TargetSamples | None = None,
+    ) -> list[Outcome]:
+        """Solve every (κ, ξ) at once, with this estimator's other parameters, for a fraction of as many fits.
+
+        Parameters
+        ----------
+        X, y, X_target
+            As for `fit`.
+        kappas, xis : iterables
+
+        Returns
+        -------
+        list of Outcome
+            In the order of ``itertools.product(kappas, xis)``; their codes are indices into ``np.unique(y)``. The
+            regression matrix is made when ``coef()`` is called.
+        """
+        worker, kappas = clone(self), list(kappas)
+        source, codes, target = worker._check_fit(X, y, X_target)
+        sweep = worker._sweep(SweepTask(source, codes, target, None, len(worker.classes_)))
+        columns = [[{"kappa": kappa, "xi": xi} for kappa in kappas] for xi in xis]
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
+            solved = list(pool.map(sweep, columns))
+        return [outcome for row in zip(*solved, strict=True) for outcome in row]
 
     def prepare_reverse(self, X: Array, X_target: Array, *, n_classes: int) -> Reverse:
         """Prepare once for all labels of the target; see `tgsr.estimators.sweep.prepare_reverse`."""

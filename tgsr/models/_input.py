@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tgsr.errors import DataError
+from tgsr.protocols import N_REGIONS
+from tgsr.regions import N_BINS, N_PLANES
 
 if TYPE_CHECKING:
     from tgsr.features.extraction import ExtractionSettings
@@ -24,6 +26,7 @@ _LARGEST = 1e100
 """Features beyond this overflow when they are squared and added up."""
 _MOST_VALUES = 2**26
 """Values in one call, half a gigabyte: a request beyond it would fill the memory of a server."""
+_CANONICAL = (N_REGIONS, N_PLANES * N_BINS)
 
 Rows = npt.NDArray[np.float64]
 
@@ -41,7 +44,7 @@ def feature_rows(
     Parameters
     ----------
     given : array, DataFrame, list, or path
-        Feature rows of any number type: (n, n_features), or one row (n_features,). Or clips: one
+        Feature rows of any number type: (n, n_features), one row (n_features,), or blocks (n, 85, 177). Or clips: one
         array (frames, height, width), a list or object array of such arrays or of paths, or one path; a path is that
         of a folder of frames or of a video file.
     n_features : int
@@ -75,6 +78,8 @@ def feature_rows(
                     "height and width, and a row for each clip"
                 )
             array = array.astype(np.float64).reshape(len(array), *clip_shape)
+        elif array.ndim == 3 and array.shape[1:] == _CANONICAL:
+            array = array.reshape(len(array), -1)
         elif array.ndim == 3 or array.shape == (n_features,):
             array = array[None]  # one clip, or one row
     if isinstance(array, list) or array.ndim == 4:

@@ -66,8 +66,10 @@ class Consensus:
     frequency: npt.NDArray[np.float64]
 
 
-def consensus_of(record: StudyRecord, pair: DatabasePair | None = None, *, by: str | None = None) -> Consensus:
-    """Average the best twentieth of a study's trials, one at least.
+def consensus_of(
+    record: StudyRecord, pair: DatabasePair | None = None, *, by: str | None = None, share: float = TWENTIETH
+) -> Consensus:
+    """Average the best trials of a study.
 
     Parameters
     ----------
@@ -76,17 +78,21 @@ def consensus_of(record: StudyRecord, pair: DatabasePair | None = None, *, by: s
         The study's databases: trials whose matrices were not kept are fitted again on them.
     by : str, optional
         The rule that ranks; by default the study's own choice.
+    share : float
+        The share of the trials that is averaged, in 0…1; one trial at least.
 
     Raises
     ------
     ParameterError
-        If no trial has a value of the rule, or the method's models cannot be averaged.
+        If the share is out of range, no trial has a value of the rule, or the method's models cannot be averaged.
     MissingDataError
         If matrices are missing and no databases are given.
     """
+    if not 0 < share <= 1:
+        raise ParameterError(f"the share of trials to average is {share}; give a number above 0, at most 1")
     by = by or record.default_choice
     ranked = rank_trials(record.table, by)
-    best = ranked.head(max(1, math.ceil(TWENTIETH * len(record.table))))
+    best = ranked.head(max(1, math.ceil(share * len(record.table))))
     if best.empty:
         record.choose(by)  # says what is missing
     total, kept = None, []
