@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tgsr.estimators._tgsr import TGSRClassifier, TiedGroupsWarning
     from tgsr.estimators._tkl import TKLClassifier
     from tgsr.estimators._tsrg import TSRGClassifier
-    from tgsr.estimators.methods import METHODS, Method, TaskShape, get_method
-    from tgsr.estimators.sweep import Outcome, prepare_sweep
+    from tgsr.estimators.methods import METHODS, Method, TaskShape, expand_grid, get_method
+    from tgsr.estimators.sweep import Outcome, Reverse, Sweep, prepare_reverse, prepare_sweep
 
 __all__ = [
     "METHODS",
@@ -30,9 +30,11 @@ __all__ = [
     "IWSVMClassifier",
     "Method",
     "Outcome",
+    "Reverse",
     "SAClassifier",
     "STMClassifier",
     "SVMClassifier",
+    "Sweep",
     "TCAClassifier",
     "TGSRClassifier",
     "TKLClassifier",
@@ -40,7 +42,9 @@ __all__ = [
     "TargetSamples",
     "TaskShape",
     "TiedGroupsWarning",
+    "expand_grid",
     "get_method",
+    "prepare_reverse",
     "prepare_sweep",
 ]
 

@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING
 from tgsr.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from tgsr.evaluation.choice import choose, rank_trials
-    from tgsr.evaluation.metrics import Scores, score, score_batch
-    from tgsr.evaluation.paper import published_results
-    from tgsr.evaluation.rules import Rule, RuleContext, decisions_of
-    from tgsr.evaluation.task import TransferTask, evaluate, mask_target
+    from tgsr.evaluation.choice import Choice, choose, rank_trials
+    from tgsr.evaluation.metrics import METRICS, Metric, Scores, score, score_batch
+    from tgsr.evaluation.paper import published_result, published_results
+    from tgsr.evaluation.rules import RULES, Rule, RuleContext, decisions_of, get_rule
+    from tgsr.evaluation.task import Evaluation, TransferTask, evaluate, mask_target
 
 __all__ = [
+    "METRICS",
+    "RULES",
+    "Choice",
+    "Evaluation",
+    "Metric",
     "Rule",
     "RuleContext",
     "Scores",
@@ -19,7 +24,9 @@ __all__ = [
     "choose",
     "decisions_of",
     "evaluate",
+    "get_rule",
     "mask_target",
+    "published_result",
     "published_results",
     "rank_trials",
     "score",

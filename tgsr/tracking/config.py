@@ -24,12 +24,17 @@ class TrackingConfig:
 
     @property
     def ui_command(self) -> str:
-        """The command that shows MLflow's pages; a password is left to the environment. Of a server its address."""
+        """The command that shows MLflow's pages; a password is left to the environment. Empty for a server."""
         if is_server(self.tracking_uri):
-            return masked(self.tracking_uri)
+            return ""
         secret = masked(self.tracking_uri) != self.tracking_uri
         address = '"$MLFLOW_TRACKING_URI"' if secret else shlex.quote(self.tracking_uri)
         return f"mlflow ui --backend-store-uri {address}"
+
+    @property
+    def ui_address(self) -> str:
+        """Where MLflow's pages are: the server's address, or that of `ui_command`."""
+        return masked(self.tracking_uri).rstrip("/") if is_server(self.tracking_uri) else "http://127.0.0.1:5000"
 
     @property
     def option(self) -> str:

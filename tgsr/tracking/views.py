@@ -18,12 +18,13 @@ from tgsr.evaluation.choice import RULE
 from tgsr.evaluation.rules import ALWAYS, DEFAULT
 from tgsr.protocols import get_experiment
 from tgsr.tracking.client import retry
-from tgsr.tracking.names import Tag
+from tgsr.tracking.config import TrackingConfig
+from tgsr.tracking.names import PAGE, Tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["VIEWS", "View", "prepare_experiment"]
+__all__ = ["VIEWS", "View", "page_address", "prepare_experiment", "view_address"]
 
 _KIND = "mlflow.experimentKind"
 
@@ -82,6 +83,19 @@ def prepare_experiment(client: MlflowClient, experiment_id: str) -> None:
     for key, value in wanted.items():
         if key not in stored.tags:
             retry(functools.partial(client.set_experiment_tag, experiment_id, key, value))
+
+
+def view_address(config: TrackingConfig, experiment_id: str, view: str = "tgsr-trials-circular") -> str:
+    """Where MLflow's UI shows an experiment's runs in one of the views."""
+    return (
+        f"{config.ui_address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
+    )
+
+
+def page_address(config: TrackingConfig, experiment_id: str, run_id: str) -> str:
+    """Where MLflow's UI shows a study's page."""
+    page = f"{config.ui_address}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{PAGE}"
+    return f"{page}?workflowType=machine_learning"
 
 
 def _description(name: str) -> str:
