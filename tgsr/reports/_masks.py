@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import DataError
 from tgsr.protocols import N_REGIONS
 from tgsr.regions import N_PLANES, PLANES, SCALES, region_boxes, released_histograms, schematic_face
 from tgsr.reports.style import BLUE, PAGE, new_figure, styled
@@ -103,15 +102,11 @@ def read_face(path: Path, *, crop: bool = False) -> npt.NDArray[np.uint8]:
     DataError
         If it cannot be read, or (with ``crop``) shows no face.
     """
-    import cv2
-
+    from tgsr.datasets.clips import IMAGE_SUFFIXES, read_image
     from tgsr.features.extraction import load_clip
     from tgsr.preprocessing import crop_face
 
-    is_image = path.is_file() and cv2.haveImageReader(str(path))
-    frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if is_image else load_clip(path)[0]
-    if frame is None:
-        raise DataError(f"{path}: the image cannot be read; use another one")
+    frame = read_image(path) if path.suffix.lower() in IMAGE_SUFFIXES else load_clip(path)[0]
     return np.asarray(crop_face(frame[None])[0] if crop else frame, dtype=np.uint8)
 
 

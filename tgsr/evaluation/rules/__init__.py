@@ -1,6 +1,6 @@
 """Rules by which settings are chosen without target labels. A rule is a column: it gives every trial a value.
 
-A rule is a file here and a line below, an entry point of the group ``tgsr.rules``, or ``package.module:NAME``.
+A rule is a function here and a line below, an entry point of the group ``tgsr.rules``, or ``package.module:NAME``.
 """
 
 from __future__ import annotations
