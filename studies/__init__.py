@@ -1,1 +1,1 @@
-"""Scripts on top of tgsr: the evidence for its defaults, benchmarks."""
+"""Scripts on top of tgsr: the paper's experiments, the evidence for its defaults, benchmarks."""
