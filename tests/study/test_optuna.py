@@ -112,7 +112,7 @@ def test_a_method_with_its_own_metric_is_sampled_without_matrices(own, make_spec
     from optuna.distributions import FloatDistribution
     from tgsr.estimators.methods import Method
 
-    COUNTED = Method("Counted", Counting, {}, {"C": 1.0}, lambda _: [{"C": [0.1, 10.0]}],
+    COUNTED = Method("Counted", Counting, {"C": 1.0}, lambda _: [{"C": [0.1, 10.0]}],
                      lambda _: {"C": FloatDistribution(0.1, 10.0, log=True)})
     """,
         {"tgsr.methods": "Counted = counted:COUNTED"},

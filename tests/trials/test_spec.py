@@ -63,7 +63,7 @@ def test_the_name_tells_all_that_differs_and_nothing_of_it_chooses(make_spec):
         {"grouping": "released"},
         {"fixed": {"tol": 1e-3}},
         {"axes": {"kappa": [3]}},
-        {"sampler": "fixed"},
+        {"sampler": "fixed", "axes": {}},
         {"sampler": "tpe"},
         {"sampler": "tpe", "objective": "source-cv"},
         {"method": "SVM"},
@@ -85,6 +85,11 @@ def test_other_data_are_another_study(make_spec, pair_factory):
 def test_fixed_settings_are_one_trial(make_spec):
     assert make_spec(sampler="fixed", axes={}).cells() == [(0, {"kappa": 85, "xi": 0.01})]
     assert make_spec(method="SVM", sampler="fixed").cells() == [(0, {"C": 1.0})]
+    assert make_spec(sampler="fixed", axes={"kappa": [9], "tol": [1e-6]}).cells() == [
+        (0, {"kappa": 9, "xi": 0.01, "tol": 1e-6})
+    ]
+    with pytest.raises(ParameterError, match="give xi one value"):
+        make_spec(sampler="fixed", axes={"xi": [0.1, 1.0]})
 
 
 def test_fewer_cells_are_among_more_and_spread_over_rows_and_columns():
@@ -107,3 +112,15 @@ def test_a_studys_distributions_are_those_of_its_values(make_spec):
     ranges = make_spec(sampler="tpe").distributions()  # the method's, cut to the grid's ends
     assert (ranges["kappa"].low, ranges["kappa"].high) == (3, 85)
     assert (ranges["xi"].low, ranges["xi"].high) == (0.01, 200.0)
+
+
+def test_a_sampler_keeps_what_has_one_value_and_searches_what_is_given(make_spec):
+    axes = {"kappa": [20], "scaling": ["none", "spread"], "tol": [1e-6]}
+    ranges = make_spec(sampler="tpe", axes=axes).distributions()
+    assert (ranges["kappa"].low, ranges["kappa"].high) == (20, 20)
+    assert ranges["scaling"].choices == ("none", "spread")
+    assert (ranges["tol"].low, ranges["tol"].high) == (1e-6, 1e-6)
+    assert (ranges["xi"].low, ranges["xi"].high) == (0.001, 1000.0)
+    kernels = make_spec(method="STM", sampler="random", axes={"kernel": ["rbf"]}).distributions()["kernel"]
+    assert kernels.choices == ("rbf",)
+    assert make_spec(method="STM", sampler="random").distributions()["kernel"].choices == ("linear", "rbf")

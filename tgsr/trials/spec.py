@@ -162,18 +162,26 @@ class StudySpec:
         }
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Optuna's distributions by parameter: of a grid's values, or the method's ranges cut to the grid's ends."""
+        """Optuna's distributions by parameter: of a grid's values; or the method's ranges cut to the grid's ends.
+
+        Of a sampled study a parameter with one value keeps it, and what the method has no range for is searched among
+        the values given.
+        """
         values = self.values()
         if not self.is_sampled:
             return {name: _distribution(known) for name, known in values.items()}
-        from optuna.distributions import FloatDistribution, IntDistribution
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         ranges = self.definition.param_distributions(self.shape)
-        for name, given in ranges.items():
-            numbers = [value for value in values.get(name, ()) if isinstance(value, (int, float))]
-            if len(numbers) > 1 and isinstance(given, IntDistribution):
+        for name, found in values.items():
+            given, numbers = ranges.get(name), [value for value in found if isinstance(value, (int, float))]
+            if given is None or len(found) == 1:
+                ranges[name] = _distribution(found)
+            elif isinstance(given, CategoricalDistribution) or not numbers:
+                ranges[name] = CategoricalDistribution(found)
+            elif isinstance(given, IntDistribution):
                 ranges[name] = IntDistribution(int(min(numbers)), int(max(numbers)), log=given.log)
-            elif len(numbers) > 1 and isinstance(given, FloatDistribution):
+            elif isinstance(given, FloatDistribution):
                 ranges[name] = FloatDistribution(min(numbers), max(numbers), log=given.log and min(numbers) > 0)
         return ranges
 
@@ -280,11 +288,12 @@ def make_spec(
     # the published grids were made for features of this layout
     published = pair.source.groups is None and pair.source.X.shape[1] == N_REGIONS * N_PLANES * N_BINS
     shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=published)
+    chosen = {name: [_plain(value) for value in values] for name, values in (axes or {}).items()}
     if sampler == "fixed":
-        grid = [{name: [value] for name, value in definition.defaults_for(shape).items()}]
-    else:
-        # a value that is given decides in every part of the grid, also in one that did not have the parameter
-        chosen = {name: [_plain(value) for value in values] for name, values in (axes or {}).items()}
+        if several := next((name for name, values in chosen.items() if len(values) > 1), None):
+            raise ParameterError(f"sampler fixed is one trial: give {several} one value, or search by another sampler")
+        grid = [{name: [value] for name, value in definition.defaults_for(shape).items()} | chosen]
+    else:  # a value that is given decides in every part of the grid, also in one that did not have the parameter
         grid = [{**part, **chosen} for part in definition.param_grid(shape)]
     return StudySpec(
         pair=pair.name,
