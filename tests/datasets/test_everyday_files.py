@@ -263,3 +263,43 @@ def test_raw_smic_clips_whose_row_gives_no_frames_are_named(tmp_path: Path, colu
     assert collection.skipped[0].reason == (
         "row 2 of the sheet gives no onset and offset frame (columns OnsetF and OffsetF)"
     )
+
+
+LINES = ["0.5,1.5", "0.25,2.5", "0.75,3.25", "0.1,4.5", "0.3,5.75", "0.9,0.25"]
+
+
+def test_several_rows_of_a_clip_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{'ab'[n % 2]},c{n // 3},{n % 3},{values}" for n, values in enumerate(LINES)]
+    assert len(import_features(table(tmp_path / "t.csv", rows, "label,clip,frame,f1,f2"), "m")) == 6
+    assert "2 clips have several rows, such as c0; give each clip one" in notes()
+
+
+def test_labels_that_are_there_once_each_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"c{n},{values}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,f1,f2"), "m")
+    assert "each label is there once only, as names of clips are" in notes()
+
+
+def test_classes_beside_the_protocols_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{('negative', 'Negativ')[n % 2]},{values}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,f1,f2"), "m")
+    assert "classes of its own beside the protocol's: Negativ" in notes()
+
+
+def test_blanks_and_underlines_make_no_other_label(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{('very happy', 'very  happy', 'very_happy')[n % 3]},{values}" for n, values in enumerate(LINES)]
+    assert import_features(table(tmp_path / "t.csv", rows, "label,f1,f2"), "m").counts == {"very happy": 6}
+    assert "one spelling: very  happy as very happy, very_happy as very happy" in notes()
+
+
+def test_groups_that_may_be_one_and_features_without_one_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{'ab'[n % 2]},{values},{values[::-1]}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,Brow/1,brow/2,f1,f2"), "m")
+    assert "are they one group each: Brow and brow?" in notes()
+    assert "features without a group in their name are groups of their own: f1, f2" in notes()
+
+
+def test_a_column_that_pandas_renamed_and_holds_the_same_is_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{'ab'[n % 2]},{values},{values.split(',')[0]}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,AU1,AU2,AU1.1"), "m")
+    assert "AU1.1 holds the same as AU1; leave one of them out with --drop" in notes()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
-from tgsr.datasets._feature_table import MOST_BYTES, as_text, check_size, known_texts, read_feature_table
+from tgsr.datasets._feature_table import FEWEST_ROWS, MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
 from tgsr.datasets._texts import note_alike, one_spelling
 from tgsr.datasets.dataset import FeatureDataset
@@ -199,11 +199,27 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
         labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
-    if rows["subject"] is not None:
-        rows["notes"] += note_alike(rows["subject"].tolist())
-    if again := len(features) - len({row.tobytes() for row in features}):
-        rows["notes"].append(f"{again} of its {len(features)} rows have the same features as another; remove copies")
+    rows["notes"] += _remarks(rows, classes)
     dataset = FeatureDataset(
         name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups, feature_names=names
     )
     return dataset if kept is None or kept.all() else dataset.select(kept)
+
+
+def _remarks(rows: Mapping[str, Any], classes: Collection[str]) -> list[str]:
+    """What may be otherwise than it was meant."""
+    features, subjects, clips, names = (rows[name] for name in ("features", "subject", "clip", "names"))
+    remarks = note_alike([] if subjects is None else subjects.tolist())
+    if again := len(features) - len({row.tobytes() for row in features}):
+        remarks.append(f"{again} of its {len(features)} rows have the same features as another; remove copies")
+    counted = Counter([] if clips is None else clips.tolist())
+    if several := [clip for clip, count in counted.items() if count > 1]:
+        remarks.append(f"{len(several)} clips have several rows, such as {several[0]}; give each clip one")
+    if rows["label"] is not None and len(set(rows["label"].tolist())) == len(features) > FEWEST_ROWS:
+        remarks.append("each label is there once only, as names of clips are; are these labels?")
+    if others := sorted({*classes} - {*CLASS_NAMES}) if {*classes} & {*CLASS_NAMES} else []:
+        remarks.append(f"classes of its own beside the protocol's: {', '.join(others[:8])}; --label-map joins them")
+    groups = [name.partition("/")[0] for name in names or () if "/" in name]
+    if groups and (single := [name for name in names if "/" not in name]):
+        remarks.append(f"features without a group in their name are groups of their own: {', '.join(single[:8])}")
+    return remarks + note_alike(groups, "group")
