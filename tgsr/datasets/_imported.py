@@ -164,6 +164,8 @@ def _labels(
 
 
 def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
+    from pandas import factorize
+
     parameters: dict[str, Any] = {"origin": "imported", "file": path.name}
     features, groups, names = rows["features"], rows.get("groups"), rows["names"]
     if groups is None and names is not None:
@@ -174,14 +176,13 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
             groups = np.repeat(groups, features.shape[2])
         if groups.size != np.prod(features.shape[1:]):
             raise DataError(f"groups must be {np.prod(features.shape[1:])} integers or names, got {groups.size}")
-        values, first, codes = np.unique(groups, return_index=True, return_inverse=True)
-        by_name = values.dtype.kind == "U"
-        order = np.argsort(first) if by_name else np.arange(len(values))
+        by_name = groups.dtype.kind == "U"
+        codes, values = factorize(groups, sort=not by_name)
         if by_name and names is None:  # so that two archives meet group by group, whatever their order
             seen: Counter[str] = Counter()
             names = [f"{group}/{seen.update([group]) or seen[group] - 1}" for group in groups.tolist()]
-        groups = np.argsort(order)[codes].astype(np.int64)
-        parameters["group_names"] = [str(value) for value in values[order]]
+        groups = codes.astype(np.int64)
+        parameters["group_names"] = [str(value) for value in values]
     elif features.ndim == 2 and features.shape[1] != _CANONICAL:
         groups = np.arange(features.shape[1])
     labels, classes, kept = rows["label"], CLASS_NAMES, None
@@ -199,10 +200,10 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
         labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
-    rows["notes"] += _remarks(rows, classes)
     dataset = FeatureDataset(
         name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups, feature_names=names
     )
+    rows["notes"] += _remarks(rows, classes)
     return dataset if kept is None or kept.all() else dataset.select(kept)
 
 
