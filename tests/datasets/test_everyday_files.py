@@ -10,9 +10,18 @@ import cv2
 import numpy as np
 import openpyxl
 import pytest
+import scipy.io
 from trees import frames, sheet
 
-from tgsr.datasets import import_features, load_clips, read_frames
+from tgsr.datasets import (
+    FeatureDataset,
+    find_databases,
+    import_features,
+    load_clips,
+    load_database,
+    read_frames,
+    save_features,
+)
 from tgsr.datasets._texts import subject_number
 from tgsr.errors import DataError
 
@@ -303,3 +312,14 @@ def test_a_column_that_pandas_renamed_and_holds_the_same_is_noted(tmp_path: Path
     rows = [f"{'ab'[n % 2]},{values},{values.split(',')[0]}" for n, values in enumerate(LINES)]
     import_features(table(tmp_path / "t.csv", rows, "label,AU1,AU2,AU1.1"), "m")
     assert "AU1.1 holds the same as AU1; leave one of them out with --drop" in notes()
+
+
+def test_endings_in_capitals_are_the_same_kinds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    own = FeatureDataset("A", rng.normal(size=(4, 6)), np.arange(4) % 2, groups=np.arange(6))
+    save_features(own, tmp_path / "A.npz").rename(tmp_path / "A.NPZ")
+    values = {"SMIC_VIS_micro_feature": rng.random((3, 15045)), "SMIC_VIS_micro_label": [[1.0, 2.0, 3.0]]}
+    scipy.io.savemat(tmp_path / "v.MAT", values, appendmat=False)
+    assert [entry.name for entry in find_databases(tmp_path)] == ["A", "SMIC_VIS"]
+    assert load_database("A.NPZ", tmp_path).digest == own.digest
+    assert len(load_database("V", tmp_path)) == 3
