@@ -323,3 +323,11 @@ def test_endings_in_capitals_are_the_same_kinds(tmp_path: Path) -> None:
     assert [entry.name for entry in find_databases(tmp_path)] == ["A", "SMIC_VIS"]
     assert load_database("A.NPZ", tmp_path).digest == own.digest
     assert len(load_database("V", tmp_path)) == 3
+
+
+def test_a_smic_sheet_of_several_cameras_is_read_for_the_right_one(tmp_path: Path) -> None:
+    frames(tmp_path / "SMIC_all_raw/VIS/s1/micro/negative/s1_ne_01", *range(1, 9), name="image{}.jpg")
+    header = ["Subject", "Filename", "OnsetF NIR", "OffsetF NIR", "OnsetF VIS", "OffsetF VIS", "Emotion"]
+    sheet(tmp_path / "SMIC_NIR_VIS_annotation.xlsx", [header, [1, "s1_ne_01", 1, 3, 4, 8, "negative"]])
+    (clip,) = load_clips("SMIC_VIS", tmp_path).clips
+    assert (clip.onset, clip.offset, len(clip.frames)) == (4, 8, 5)
