@@ -331,3 +331,15 @@ def test_a_smic_sheet_of_several_cameras_is_read_for_the_right_one(tmp_path: Pat
     sheet(tmp_path / "SMIC_NIR_VIS_annotation.xlsx", [header, [1, "s1_ne_01", 1, 3, 4, 8, "negative"]])
     (clip,) = load_clips("SMIC_VIS", tmp_path).clips
     assert (clip.onset, clip.offset, len(clip.frames)) == (4, 8, 5)
+
+
+@pytest.mark.parametrize("names", [("X", "y"), ("x", "Y"), ("Features", "Labels"), ("FEATURES", "y_true")])
+def test_members_of_an_archive_are_found_in_any_case(tmp_path: Path, names: tuple[str, str]) -> None:
+    np.savez(tmp_path / "a.npz", **dict(zip(names, (np.eye(4), ["a", "b", "a", "b"]), strict=True)))
+    assert import_features(tmp_path / "a.npz", "m").counts == {"a": 2, "b": 2}
+
+
+def test_two_members_that_may_be_one_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=np.eye(4), features=np.eye(4))
+    with pytest.raises(DataError, match="could each be its features; keep one"):
+        import_features(tmp_path / "a.npz", "m")

@@ -29,7 +29,13 @@ __all__ = ["import_features"]
 
 _log = logging.getLogger(__name__)
 _TABLES = (*TEXT_SUFFIXES, ".parquet")
-_SHORT = {"X": "features", "y": "label"}
+_MEMBERS = {
+    **{name: role for role, names in ROLES.items() for name in names.split()},
+    "x": "features",
+    "y": "label",
+    **{same_name(name): name for name in ("features", "class_names", "groups", "feature_names")},
+}
+"""What a member of an archive is, by its name without case, spaces and punctuation."""
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
 
 
@@ -105,10 +111,9 @@ def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, 
     found: dict[str, Any] = {}
     with open_archive(path, "the features cannot be read", "save them by numpy.savez") as members:
         for member in members.files:
-            role = next((role for role, names in ROLES.items() if same_name(member) in names.split()), member)
-            role = _SHORT.get(role, role)
+            role = _MEMBERS.get(same_name(member), member)
             if role in found:
-                raise DataError(f"{member} and another member could each be its {role}s; keep one")
+                raise DataError(f"{member} and another member could each be its {role.removesuffix('s')}s; keep one")
             try:
                 found[role] = np.asarray(members[member])
             except ValueError as error:
