@@ -10,9 +10,18 @@ import cv2
 import numpy as np
 import openpyxl
 import pytest
+import scipy.io
 from trees import frames, sheet
 
-from tgsr.datasets import import_features, load_clips, read_frames
+from tgsr.datasets import (
+    FeatureDataset,
+    find_databases,
+    import_features,
+    load_clips,
+    load_database,
+    read_frames,
+    save_features,
+)
 from tgsr.datasets._texts import subject_number
 from tgsr.errors import DataError
 
@@ -263,3 +272,74 @@ def test_raw_smic_clips_whose_row_gives_no_frames_are_named(tmp_path: Path, colu
     assert collection.skipped[0].reason == (
         "row 2 of the sheet gives no onset and offset frame (columns OnsetF and OffsetF)"
     )
+
+
+LINES = ["0.5,1.5", "0.25,2.5", "0.75,3.25", "0.1,4.5", "0.3,5.75", "0.9,0.25"]
+
+
+def test_several_rows_of_a_clip_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{'ab'[n % 2]},c{n // 3},{n % 3},{values}" for n, values in enumerate(LINES)]
+    assert len(import_features(table(tmp_path / "t.csv", rows, "label,clip,frame,f1,f2"), "m")) == 6
+    assert "2 clips have several rows, such as c0; give each clip one" in notes()
+
+
+def test_labels_that_are_there_once_each_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"c{n},{values}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,f1,f2"), "m")
+    assert "each label is there once only, as names of clips are" in notes()
+
+
+def test_classes_beside_the_protocols_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{('negative', 'Negativ')[n % 2]},{values}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,f1,f2"), "m")
+    assert "classes of its own beside the protocol's: Negativ" in notes()
+
+
+def test_blanks_and_underlines_make_no_other_label(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{('very happy', 'very  happy', 'very_happy')[n % 3]},{values}" for n, values in enumerate(LINES)]
+    assert import_features(table(tmp_path / "t.csv", rows, "label,f1,f2"), "m").counts == {"very happy": 6}
+    assert "one spelling: very  happy as very happy, very_happy as very happy" in notes()
+
+
+def test_groups_that_may_be_one_and_features_without_one_are_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{'ab'[n % 2]},{values},{values[::-1]}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,Brow/1,brow/2,f1,f2"), "m")
+    assert "are they one group each: Brow and brow?" in notes()
+    assert "features without a group in their name are groups of their own: f1, f2" in notes()
+
+
+def test_a_column_that_pandas_renamed_and_holds_the_same_is_noted(tmp_path: Path, notes: Callable[[], str]) -> None:
+    rows = [f"{'ab'[n % 2]},{values},{values.split(',')[0]}" for n, values in enumerate(LINES)]
+    import_features(table(tmp_path / "t.csv", rows, "label,AU1,AU2,AU1.1"), "m")
+    assert "AU1.1 holds the same as AU1; leave one of them out with --drop" in notes()
+
+
+def test_endings_in_capitals_are_the_same_kinds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    own = FeatureDataset("A", rng.normal(size=(4, 6)), np.arange(4) % 2, groups=np.arange(6))
+    save_features(own, tmp_path / "A.npz").rename(tmp_path / "A.NPZ")
+    values = {"SMIC_VIS_micro_feature": rng.random((3, 15045)), "SMIC_VIS_micro_label": [[1.0, 2.0, 3.0]]}
+    scipy.io.savemat(tmp_path / "v.MAT", values, appendmat=False)
+    assert [entry.name for entry in find_databases(tmp_path)] == ["A", "SMIC_VIS"]
+    assert load_database("A.NPZ", tmp_path).digest == own.digest
+    assert len(load_database("V", tmp_path)) == 3
+
+
+def test_a_smic_sheet_of_several_cameras_is_read_for_the_right_one(tmp_path: Path) -> None:
+    frames(tmp_path / "SMIC_all_raw/VIS/s1/micro/negative/s1_ne_01", *range(1, 9), name="image{}.jpg")
+    header = ["Subject", "Filename", "OnsetF NIR", "OffsetF NIR", "OnsetF VIS", "OffsetF VIS", "Emotion"]
+    sheet(tmp_path / "SMIC_NIR_VIS_annotation.xlsx", [header, [1, "s1_ne_01", 1, 3, 4, 8, "negative"]])
+    (clip,) = load_clips("SMIC_VIS", tmp_path).clips
+    assert (clip.onset, clip.offset, len(clip.frames)) == (4, 8, 5)
+
+
+@pytest.mark.parametrize("names", [("X", "y"), ("x", "Y"), ("Features", "Labels"), ("FEATURES", "y_true")])
+def test_members_of_an_archive_are_found_in_any_case(tmp_path: Path, names: tuple[str, str]) -> None:
+    np.savez(tmp_path / "a.npz", **dict(zip(names, (np.eye(4), ["a", "b", "a", "b"]), strict=True)))
+    assert import_features(tmp_path / "a.npz", "m").counts == {"a": 2, "b": 2}
+
+
+def test_two_members_that_may_be_one_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=np.eye(4), features=np.eye(4))
+    with pytest.raises(DataError, match="could each be its features; keep one"):
+        import_features(tmp_path / "a.npz", "m")

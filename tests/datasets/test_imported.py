@@ -61,7 +61,7 @@ def test_an_archive_of_forty_groups_of_unequal_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"x": np.ones((2, 3))}, "no member features; it has x"),
+        ({"z": np.ones((2, 3))}, "no member features; it has z"),
         ({"features": np.ones((2, 3)), "labels": np.array([0, 1])}, "class_names"),
         ({"features": np.ones((2, 3)), "labels": np.array([0, 2]), "class_names": np.array(["a", "b"])}, "0…1"),
         ({"features": np.ones((2, 3)), "labels": np.array(["a"])}, "1 labels for 2"),

@@ -33,7 +33,7 @@ _ROLE = {name: role for role, names in ROLES.items() for name in names.split()}
 _INDEX = re.compile(r"index|unnamed\d*(level\d+)?|(index)?level\d+")
 _TELLING = re.compile(
     r"(?<![a-z])(labels?|class|target|emotion|subject|subj|participant|fold|index|idx|id|code|frames?|session|trial|batch"
-    r"|age|gender|sex)(?![a-z])"
+    r"|age|gender|sex|alter|geschlecht|uid|hash|seed)(?![a-z])"
 )
 _FEWEST_ROWS = 4  # fewer are in some order by chance
 _MOST_CODES = 20

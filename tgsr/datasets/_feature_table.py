@@ -17,11 +17,11 @@ from tgsr.datasets._table import MOST_COLUMNS, Line, number, read_lines
 from tgsr.datasets._texts import is_absent
 from tgsr.errors import DataError
 
-__all__ = ["MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
+__all__ = ["FEWEST_ROWS", "MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
 
 MOST_BYTES = 2**29
 """Of a file, and of its values as float64."""
-_FEWEST_ROWS = 5  # fewer may have a label each
+FEWEST_ROWS = 5  # fewer may have a label each
 _TOTALS = ("total", "totals", "sum", "mean", "average", "median", "std")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _REMEDY = "leave it out with --drop '{name}', or, if it is a feature, call it GROUP/NAME"
@@ -48,6 +48,11 @@ def read_feature_table(path: Path, label: str | None = None, drop: Collection[st
     for role, position in columns.known.items():
         rows[role] = known_texts(role, texts[role], f"column {columns.names[position]}: ")
     check_features(features, columns.feature_names, rows["label"], _REMEDY)
+    place = {name: column for column, name in enumerate(columns.feature_names)}
+    renamed = [(name, name.rpartition(".")[0]) for name in place if re.fullmatch(r".+\.\d+", name)]  # as pandas does
+    for name, first in renamed:
+        if first in place and (features[:, place[name]] == features[:, place[first]]).all():
+            columns.notes.append(f"{name} holds the same as {first}; leave one of them out with --drop")
     return {**rows, "features": features, "names": columns.feature_names, "notes": columns.notes}
 
 
@@ -70,7 +75,7 @@ def known_texts(role: str, values: Sequence[str], where: str = "") -> npt.NDArra
     numbers = [number(value) for value in values]
     if role == "label" and None not in numbers:
         codes = np.array(numbers, dtype=np.float64)
-        if (codes != np.rint(codes)).any() or len(np.unique(codes)) == len(codes) > _FEWEST_ROWS:
+        if (codes != np.rint(codes)).any() or len(np.unique(codes)) == len(codes) > FEWEST_ROWS:
             odd = values[int(np.argmax(codes != np.rint(codes)))]
             raise DataError(f"{where}labels are text, or whole numbers that come again, got {odd}; are these labels?")
         if any(re.search("[.eE]", value) for value in values):

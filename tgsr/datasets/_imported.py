@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
-from tgsr.datasets._feature_table import MOST_BYTES, as_text, check_size, known_texts, read_feature_table
+from tgsr.datasets._feature_table import FEWEST_ROWS, MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
 from tgsr.datasets._texts import note_alike, one_spelling
 from tgsr.datasets.dataset import FeatureDataset
@@ -29,7 +29,13 @@ __all__ = ["import_features"]
 
 _log = logging.getLogger(__name__)
 _TABLES = (*TEXT_SUFFIXES, ".parquet")
-_SHORT = {"X": "features", "y": "label"}
+_MEMBERS = {
+    **{name: role for role, names in ROLES.items() for name in names.split()},
+    "x": "features",
+    "y": "label",
+    **{same_name(name): name for name in ("features", "class_names", "groups", "feature_names")},
+}
+"""What a member of an archive is, by its name without case, spaces and punctuation."""
 _CANONICAL = N_REGIONS * N_PLANES * N_BINS
 
 
@@ -105,10 +111,9 @@ def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, 
     found: dict[str, Any] = {}
     with open_archive(path, "the features cannot be read", "save them by numpy.savez") as members:
         for member in members.files:
-            role = next((role for role, names in ROLES.items() if same_name(member) in names.split()), member)
-            role = _SHORT.get(role, role)
+            role = _MEMBERS.get(same_name(member), member)
             if role in found:
-                raise DataError(f"{member} and another member could each be its {role}s; keep one")
+                raise DataError(f"{member} and another member could each be its {role.removesuffix('s')}s; keep one")
             try:
                 found[role] = np.asarray(members[member])
             except ValueError as error:
@@ -164,6 +169,8 @@ def _labels(
 
 
 def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str, str] | None) -> FeatureDataset:
+    from pandas import factorize
+
     parameters: dict[str, Any] = {"origin": "imported", "file": path.name}
     features, groups, names = rows["features"], rows.get("groups"), rows["names"]
     if groups is None and names is not None:
@@ -174,14 +181,13 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
             groups = np.repeat(groups, features.shape[2])
         if groups.size != np.prod(features.shape[1:]):
             raise DataError(f"groups must be {np.prod(features.shape[1:])} integers or names, got {groups.size}")
-        values, first, codes = np.unique(groups, return_index=True, return_inverse=True)
-        by_name = values.dtype.kind == "U"
-        order = np.argsort(first) if by_name else np.arange(len(values))
+        by_name = groups.dtype.kind == "U"
+        codes, values = factorize(groups, sort=not by_name)
         if by_name and names is None:  # so that two archives meet group by group, whatever their order
             seen: Counter[str] = Counter()
             names = [f"{group}/{seen.update([group]) or seen[group] - 1}" for group in groups.tolist()]
-        groups = np.argsort(order)[codes].astype(np.int64)
-        parameters["group_names"] = [str(value) for value in values[order]]
+        groups = codes.astype(np.int64)
+        parameters["group_names"] = [str(value) for value in values]
     elif features.ndim == 2 and features.shape[1] != _CANONICAL:
         groups = np.arange(features.shape[1])
     labels, classes, kept = rows["label"], CLASS_NAMES, None
@@ -199,11 +205,27 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""
         labels = np.array([classes.index(label) if label else 0 for label in labels], dtype=np.int64)
-    if rows["subject"] is not None:
-        rows["notes"] += note_alike(rows["subject"].tolist())
-    if again := len(features) - len({row.tobytes() for row in features}):
-        rows["notes"].append(f"{again} of its {len(features)} rows have the same features as another; remove copies")
     dataset = FeatureDataset(
         name, features, labels, classes, rows["subject"], rows["clip"], parameters, groups, feature_names=names
     )
+    rows["notes"] += _remarks(rows, classes)
     return dataset if kept is None or kept.all() else dataset.select(kept)
+
+
+def _remarks(rows: Mapping[str, Any], classes: Collection[str]) -> list[str]:
+    """What may be otherwise than it was meant."""
+    features, subjects, clips, names = (rows[name] for name in ("features", "subject", "clip", "names"))
+    remarks = note_alike([] if subjects is None else subjects.tolist())
+    if again := len(features) - len({row.tobytes() for row in features}):
+        remarks.append(f"{again} of its {len(features)} rows have the same features as another; remove copies")
+    counted = Counter([] if clips is None else clips.tolist())
+    if several := [clip for clip, count in counted.items() if count > 1]:
+        remarks.append(f"{len(several)} clips have several rows, such as {several[0]}; give each clip one")
+    if rows["label"] is not None and len(set(rows["label"].tolist())) == len(features) > FEWEST_ROWS:
+        remarks.append("each label is there once only, as names of clips are; are these labels?")
+    if others := sorted({*classes} - {*CLASS_NAMES}) if {*classes} & {*CLASS_NAMES} else []:
+        remarks.append(f"classes of its own beside the protocol's: {', '.join(others[:8])}; --label-map joins them")
+    groups = [name.partition("/")[0] for name in names or () if "/" in name]
+    if groups and (single := [name for name in names if "/" not in name]):
+        remarks.append(f"features without a group in their name are groups of their own: {', '.join(single[:8])}")
+    return remarks + note_alike(groups, "group")

@@ -212,6 +212,6 @@ def _workbook(path: Path, worksheet: str | None) -> dict[str, _Lines]:
 
 def _hides_rows(path: Path) -> bool:
     """Whether some worksheet of a workbook has rows that a filter, or the user, hides."""
-    with zipfile.ZipFile(path) as archive:
+    with reading(path, "not a readable workbook", "copy it again"), zipfile.ZipFile(path) as archive:
         pages = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
         return any(re.search(rb'<row [^>]*\bhidden="(1|true)"', archive.read(page)) for page in pages)

@@ -41,7 +41,7 @@ def subject_number(text: str) -> int | None:
 
 
 def one_spelling(labels: Sequence[str], names: Sequence[str] = CLASS_NAMES) -> tuple[list[str], list[str]]:
-    """Labels of which none differ in case, accents' encoding or the way of a whole number only; and a note, if need be.
+    """Labels that differ in more than case, accents' encoding, blanks or 1.0 for 1; and a note, if need be.
 
     They are spelled as one of ``names``, else as the first of them is.
     """
@@ -51,16 +51,16 @@ def one_spelling(labels: Sequence[str], names: Sequence[str] = CLASS_NAMES) -> t
         value = number(label)
         whole = value is not None and value.is_integer() and re.search("[.eE]", label)  # 1.0 is 1, 01 is not
         text = f"{value:.0f}" if whole else composed(label)
-        taken.append(spellings.setdefault(text.casefold(), text))
+        taken.append(spellings.setdefault(re.sub(r"[\s_]+", " ", text.casefold()), text))
     changed = Counter(f"{label} as {one}" for label, one in zip(labels, taken, strict=True) if label != one)
     return taken, [f"labels are taken in one spelling: {', '.join(list(changed)[:8])}"] if changed else []
 
 
-def note_alike(subjects: Iterable[str]) -> list[str]:
-    """A note on people that may be one in several spellings: 1 and 01, s1 and sub01, Anna and anna; none without."""
+def note_alike(names: Iterable[str], what: str = "person") -> list[str]:
+    """A note on names that may be one in several spellings: 1 and 01, s1 and sub01, Anna and anna; none without."""
     alike: dict[str, list[str]] = {}
-    for subject in dict.fromkeys(subjects):
-        key = re.sub(r"^(s|sub|subj|subject)[-_ .]*(?=\d)", "", plain(subject))
-        alike.setdefault(key.removesuffix(".0"), []).append(subject)
-    several = [" and ".join(names) for names in alike.values() if len(names) > 1]
-    return [f"are they one person each: {'; '.join(several[:5])}? Then write them alike"] if several else []
+    for name in dict.fromkeys(names):
+        key = re.sub(r"^(s|sub|subj|subject)[-_ .]*(?=\d)", "", plain(name))
+        alike.setdefault(key.removesuffix(".0"), []).append(name)
+    several = [" and ".join(spellings) for spellings in alike.values() if len(spellings) > 1]
+    return [f"are they one {what} each: {'; '.join(several[:5])}? Then write them alike"] if several else []

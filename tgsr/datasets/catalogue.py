@@ -50,9 +50,9 @@ def _scan(folder: str | os.PathLike[str]) -> tuple[list[Found], dict[Path, str]]
     damaged: dict[Path, str] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and not is_hidden(path)):
         try:
-            if path.name.endswith(SUFFIX) or (path.suffix == ".npz" and is_feature_file(path)):
+            if path.name.endswith(SUFFIX) or (path.suffix.lower() == ".npz" and is_feature_file(path)):
                 found.append(Found(feature_file_name(path), path, "features"))
-            elif path.suffix == ".mat":
+            elif path.suffix.lower() == ".mat":
                 found += [Found(name, path, "released") for name in released_databases(path)]
         except MissingDataError as error:  # a MATLAB file of something else, unless its name says that it is not
             if is_released_name(path):
@@ -83,9 +83,9 @@ def load_database(name: str | os.PathLike[str], folder: str | os.PathLike[str]) 
         If two files of the same format hold it.
     """
     path = Path(name)
-    if path.suffix in (".npz", ".mat"):
+    if path.suffix.lower() in (".npz", ".mat"):
         path = path if path.is_file() else Path(folder) / name
-        return load_released(path) if path.suffix == ".mat" else load_features(path)
+        return load_released(path) if path.suffix.lower() == ".mat" else load_features(path)
     found, damaged = _scan(folder)
     wanted = _wanted(str(name), {entry.name for entry in found})
     matches = [entry for entry in found if entry.name == wanted]

@@ -94,9 +94,9 @@ def _add_clip(collector: Collector, subject: str, label: str, path: Path, rows: 
     stated = row.text("emotion").lower()
     if stated not in ("", label):
         return collector.skip(clip_id, path, f"the folder says {label}, row {row.number} of the sheet says {stated}")
-    onset, offset = (
-        row.integer(frame, *(f"{frame}f{camera}" for camera in ("nir", "vis", "hs"))) for frame in ("onset", "offset")
-    )
+    # a sheet of several cameras has columns for each
+    cameras = (collector.database.removeprefix("SMIC_").lower(), "nir", "vis", "hs")
+    onset, offset = (row.integer(frame, *(f"{frame}f{camera}" for camera in cameras)) for frame in ("onset", "offset"))
     if None in (onset, offset) and not collector.cropped:
         reason = f"row {row.number} of the sheet gives no onset and offset frame (columns OnsetF and OffsetF)"
         return collector.skip(clip_id, path, reason)
