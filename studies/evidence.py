@@ -213,7 +213,10 @@ def make_specs(
 
 def _settings(text: str) -> dict[str, Any]:
     """Read settings such as ``kappa=20,init=zeros``."""
-    return {name: value for name, (value,) in parse_axes(text.split(",") if text else []).items()}
+    settings = parse_axes(text.split(",") if text else [])
+    if several := next((name for name, values in settings.items() if len(values) > 1), None):
+        raise click.BadParameter(f"{text!r}: give {several} one value")
+    return {name: values[0] for name, values in settings.items()}
 
 
 @click.command()

@@ -22,7 +22,7 @@ from tgsr.datasets import (
     read_frames,
     save_features,
 )
-from tgsr.datasets._texts import subject_number
+from tgsr.datasets._texts import one_spelling, subject_number
 from tgsr.errors import DataError
 
 VALUES = ["0.5,1.5", "0.25,2.5", "0.75,3.25", "0.1,4.5"]
@@ -53,6 +53,48 @@ def test_labels_of_an_archive_are_taken_in_one_spelling(tmp_path: Path, notes: C
     np.savez(tmp_path / "a.npz", features=np.eye(3), labels=labels)
     assert import_features(tmp_path / "a.npz", "m").counts == {"negative": 1, "positive": 2, "surprise": 0}
     assert "Positive as positive" in notes()
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Very_Happy", "very_happy"),
+        ("very happy", "very_happy"),
+        ("1.0", "1.0"),
+        ("1", "1.0"),
+        ("not_sure", "not_sure"),
+    ],
+)
+def test_labels_are_spelled_as_the_names_that_are_known(label: str, name: str) -> None:
+    assert one_spelling([label], [name, "other"])[0] == [name]
+
+
+def test_a_class_may_be_called_as_a_total_is(tmp_path: Path) -> None:
+    rows = [f"{label},1,{at % 4}.5,{at * at % 7}.5" for at, label in enumerate(["high", "low", "mean"] * 3)]
+    assert import_features(table(tmp_path / "t.csv", rows), "m").counts == {"high": 3, "low": 3, "mean": 3}
+
+
+def test_a_label_map_names_labels_in_any_spelling_and_what_would_be_none(tmp_path: Path) -> None:
+    mapping = {"NA": "negative", "very happy": "positive", "1": "surprise"}
+    labels = ["NA", "Very_Happy", "1.0"]
+    path = table(tmp_path / "t.csv", [f"{label},{at},{at},{at + 1}" for at, label in enumerate(labels)])
+    assert import_features(path, "m", mapping).counts == {"negative": 1, "positive": 1, "surprise": 1}
+    np.savez(tmp_path / "a.npz", features=np.eye(3), labels=np.array(labels))
+    assert import_features(tmp_path / "a.npz", "m", mapping).counts == {"negative": 1, "positive": 1, "surprise": 1}
+    for name in "abc":
+        frames(tmp_path / name, 1, 2, 3, name="{}.jpg")
+    table(tmp_path / "clips.csv", [f"{clip},{label}" for clip, label in zip("abc", labels, strict=True)], "clip,label")
+    found = load_clips("mine", tmp_path, label_map=mapping)
+    assert [clip.label for clip in found.clips] == ["negative", "positive", "surprise"]
+
+
+def test_the_plain_column_of_frames_counts_and_the_other_is_named(tmp_path: Path) -> None:
+    frames(tmp_path / "c", *range(1, 21), name="{}.jpg")
+    header = "clip,label,onset,offset,onset_frame,offset_frame"
+    table(tmp_path / "clips.csv", ["c,negative,1,10,11,20"], header)
+    found = load_clips("mine", tmp_path)
+    assert [(clip.onset, clip.offset) for clip in found.clips] == [(1, 10)]
+    assert any("not used: onsetframe, offsetframe" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("cell", ["NA", "N/A", "#N/A", "null", "NULL", "?", "nan"])
@@ -240,7 +282,7 @@ def test_hidden_rows_are_read_and_that_is_said(tmp_path: Path) -> None:
     book.save(path)
     collection = load_clips("MMEW", tmp_path)
     assert len(collection.clips) == 1
-    assert f"emotions and frames from {path}, also its hidden rows" in collection.notes
+    assert f"emotions and frames from {path}; hidden rows are read, too" in collection.notes
 
 
 def test_a_row_that_repeats_a_clip_with_other_frames_says_so(tmp_path: Path) -> None:

@@ -107,3 +107,18 @@ def test_reverse_fits_of_any_classifier_are_a_loop_of_fits(domains):
     back = prepare_reverse(LogisticRegression(), X, X_target, n_classes=3)(settings, labels)
     for params, codes, predicted in zip(settings, labels, back, strict=True):
         np.testing.assert_array_equal(predicted, LogisticRegression(**params).fit(X_target, codes).predict(X))
+
+
+@pytest.mark.parametrize("method", ["SVM", "TGSR"])
+def test_reverse_fits_take_lists_and_refuse_what_is_no_sample(domains, method):
+    X, _, X_target = domains
+    estimator = get_method(method).make(**({"groups": np.arange(X.shape[1])} if method == "TGSR" else {}))
+    codes = np.arange(len(X_target)) % 3
+    settings = [{"kappa": 2} if method == "TGSR" else {}]
+    back = prepare_reverse(estimator, X, X_target, n_classes=3)(settings, [codes])
+    again = prepare_reverse(estimator, X.tolist(), X_target.tolist(), n_classes=3)(settings, [codes])
+    np.testing.assert_array_equal(back, again)
+    with pytest.raises(ValueError, match="NaN"):
+        prepare_reverse(estimator, np.full_like(X, np.nan), X_target, n_classes=3)
+    with pytest.raises(ValueError, match="features"):
+        prepare_reverse(estimator, X[:, :-1], X_target, n_classes=3)

@@ -350,6 +350,8 @@ def test_the_study_remembers_where_its_data_are(world: World, svm: StudyRecord, 
 
 
 def test_study_trial_pair_and_data_must_belong_together(world: World, grid: StudyRecord, svm: StudyRecord) -> None:
+    with pytest.raises(ParameterError, match="no study of tca"):
+        register(world.client, study=svm.run_id, method="tca")
     with pytest.raises(ParameterError, match="no study of C-V"):
         register(world.client, study=grid.run_id, experiment="C-V")
     with pytest.raises(TrackingError, match="no trial of"):
@@ -416,7 +418,7 @@ def test_registering_never_reopens_a_run(world: World, svm: StudyRecord, monkeyp
 def test_a_model_that_cannot_be_loaded_again_is_not_left_in_the_registry(
     world: World, svm: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = world.client.get_model_version_by_alias("tgsr-V-N-SVM", "champion").version
+    before = register(world.client, svm.run_id, world.pair).version
 
     def refuse(*_: Any, **given: Any) -> None:
         raise TrackingError("refused")
@@ -424,7 +426,7 @@ def test_a_model_that_cannot_be_loaded_again_is_not_left_in_the_registry(
     monkeypatch.setattr("tgsr.models.registry.load_model", refuse)
     with pytest.raises(TrackingError, match="refused"):
         register(world.client, svm.run_id, world.pair)
-    assert world.client.get_model_version_by_alias("tgsr-V-N-SVM", "champion").version == before
+    assert str(world.client.get_model_version_by_alias("tgsr-V-N-SVM", "champion").version) == before
     versions = world.client.search_model_versions("name = 'tgsr-V-N-SVM'")
     assert max(int(version.version) for version in versions) == int(before)
 

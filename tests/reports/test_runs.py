@@ -94,7 +94,7 @@ def test_runs_a_pair_and_a_choice_can_be_asked_for(
     assert "label-free: vote</span>" in (folder / PAGE).read_text()
     assert "TCA" in page.read_text()
     assert "TGSR (region)" not in page.read_text()
-    with pytest.raises(MissingDataError, match="no study yet"):
+    with pytest.raises(MissingDataError, match="no study of C-V yet"):
         report_studies(config, tmp_path, pair="C-V")
     with pytest.raises(ParameterError, match="'iw-cv'"):
         report_studies(config, tmp_path, by="iw-cv")

@@ -152,11 +152,15 @@ def test_an_interrupted_comparison_goes_on_in_the_same_run(make_options, small_p
     assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
 
 
-def test_the_papers_numbers_stand_beside_the_released_groups_only(make_options, small_pair):
-    axes = {"kappa": [20], "xi": [1.0]}
-    for grouping, published in (("released", 0.6984), ("region", np.nan)):
-        plan = ComparePlan(("TGSR",), ("oracle",), grouping=grouping, axes=axes)
-        (row,) = compare_methods([small_pair], plan, make_options()).to_dict("records")
+def test_the_papers_numbers_stand_beside_the_released_groups_of_recorded_data_only(make_options, small_pair):
+    from dataclasses import replace
+
+    recorded = DatabasePair(*(replace(data, parameters={}) for data in (small_pair.source, small_pair.target)))
+    cases = ((recorded, "released", 0.6984), (recorded, "region", np.nan), (small_pair, "released", np.nan))
+    for pair, grouping, published in cases:
+        plan = ComparePlan(("TGSR",), ("oracle",), grouping=grouping, axes={"kappa": [20], "xi": [1.0]})
+        options = make_options(f"{grouping}-{pair.is_generated}")
+        (row,) = compare_methods([pair], plan, options).to_dict("records")
         np.testing.assert_equal(row["paper_macro_f1"], published)
 
 

@@ -124,3 +124,6 @@ def test_a_sampler_keeps_what_has_one_value_and_searches_what_is_given(make_spec
     kernels = make_spec(method="STM", sampler="random", axes={"kernel": ["rbf"]}).distributions()["kernel"]
     assert kernels.choices == ("rbf",)
     assert make_spec(method="STM", sampler="random").distributions()["kernel"].choices == ("linear", "rbf")
+    for method, axes in (("IW-SVM", {"width": [None, 0.5, 2.0]}), ("TGSR", {"kappa": [1.5, 2.5]})):
+        with pytest.raises(ParameterError, match=f"{next(iter(axes))} is sampled between numbers"):
+            make_spec(method=method, sampler="tpe", axes=axes)

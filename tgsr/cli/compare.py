@@ -48,7 +48,8 @@ def command(experiment: str | None, source: str | None, target: str | None, **gi
     pairs = choose_pairs(given["data"], experiment, source, target, given["pairs"])
     table = compare_methods(pairs, plan, shared.make_options(resolve_config(given["home"]), given))
     write_text(out, table.to_csv(index=False))
-    columns = ["experiment", "method", "choice", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy", "remark"]
+    columns = ["experiment", "method", "choice", "macro_f1", "accuracy", "paper_macro_f1", "paper_accuracy"]
+    columns += ["partial", "remark"]
     shown = table[[name for name in columns if name in table]].dropna(axis=1, how="all")
     click.echo(shown.to_string(index=False, float_format="{:.4f}".format, na_rep="–"))
     if "remark" in table and table["remark"].str.contains("did not converge").any():

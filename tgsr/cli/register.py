@@ -15,7 +15,7 @@ __all__ = ["command"]
 @click.command()
 @click.option("--study", help="The study's MLflow run id.  [default: the newest]")
 @shared.pair_options
-@shared.method
+@click.option("--method", help="Only studies of this method, such as TCA.  [default: the study's, else TGSR]")
 @click.option(
     "--trial",
     help="best: the single best trial; or a trial's run id.  [default: the average of the best twentieth, for a linear "

@@ -35,7 +35,7 @@ __all__ = ["command"]
     "--choose",
     "--selection",
     help="The rule that summary, page and champion go by; it fits nothing. oracle: by the target's labels, as the "
-    "paper does.  [default: circular]",
+    "paper does.  [default: the study's last choice, at first circular]",
 )
 @click.option("--trials", type=shared.NATURAL, default=0, help="Trials in all; 0: the grid, or 200 sampled.")
 @shared.grid_options

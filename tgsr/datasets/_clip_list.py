@@ -11,7 +11,7 @@ from tgsr.datasets._columns import ROLES
 from tgsr.datasets._frame_order import number_frames
 from tgsr.datasets._images import holds_several
 from tgsr.datasets._sheet import SHEET_SUFFIXES, Row, Sheet, read_sheet
-from tgsr.datasets._texts import is_absent, note_alike, one_spelling
+from tgsr.datasets._texts import is_absent, note_alike, one_spelling, spelling_key
 from tgsr.datasets._tree import (
     Collector,
     all_folders,
@@ -63,7 +63,7 @@ def read_label_map(label_map: LabelMap) -> dict[str, str]:
         rows = [(row.text("label"), row.text("class"), f"{sheet.path}: row {row.number}") for row in sheet.rows]
     mapping: dict[str, str] = {}
     for (label, stated, where), spelled in zip(rows, one_spelling([row[1] for row in rows])[0], strict=True):
-        key, target = label.lower(), "" if is_absent(stated, "label") else spelled
+        key, target = spelling_key(label), "" if is_absent(stated, "label") else spelled
         if mapping.setdefault(key, target) != target:
             raise DataError(f"{where} maps {key!r} to {target!r} and to {mapping[key]!r}")
     return mapping
@@ -91,7 +91,9 @@ def load_table(
     folder = existing_folder(root if root is not None else table.parent)
     mapping = read_label_map(label_map) if label_map is not None else None
     collector = Collector(database, folder, None if to_predict else True)
-    stated = ["" if is_absent(row.text("label"), "label") else row.text("label") for row in sheet.rows]
+    known = mapping or {}
+    labels_as_listed = (row.text("label") for row in sheet.rows)
+    stated = ["" if is_absent(one, "label") and spelling_key(one) not in known else one for one in labels_as_listed]
     spelled, respelt = one_spelling(stated)
     ids = [_clip_id(folder, row.text("clip")) for row in sheet.rows]
     outside, repeated = Counter[str](), Counter(ids)
@@ -99,7 +101,7 @@ def load_table(
         # several rows of one recording are told apart by their frames
         frames = "-".join("" if (at := row.integer(column)) is None else str(at) for column in ("onset", "offset"))
         clip_id, problem = f"{name}@{frames}" if repeated[name] > 1 and frames != "-" else name, ""
-        target = one if mapping is None else mapping.get(label.lower())
+        target = one if mapping is None else mapping.get(spelling_key(label))
         if target or not labelled or (to_predict and not label):
             problem = _add_row(collector, table, row, subject, clip_id, target or None)
         elif not label:

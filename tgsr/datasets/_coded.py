@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._sheet import Sheet, read_sheet
-from tgsr.datasets._texts import plain, subject_number
+from tgsr.datasets._texts import plain, spelling_key, subject_number
 from tgsr.datasets._tree import (
     Collector,
     all_folders,
@@ -207,15 +207,17 @@ class CodedDatabase:
         seen: dict[str, _Coded] = {}
         for row in rows:
             paths, problem = on_disk.get(self._key(row), []), ""
+            # a map of one's own has it in one spelling
+            emotion = row.emotion if row.emotion in emotions else spelling_key(row.emotion)
             if len(stated[row.id.lower()]) > 1:
                 problem = f"{row.where}: the clip has rows of several emotions"
             elif (first := seen.setdefault(row.id.lower(), row)) is not row:
                 other = "" if (first.onset, first.offset) == (row.onset, row.offset) else " with other frames, not used"
                 collector.notes.append(f"{row.where} repeats {row.id}{other}")
-            elif label := emotions.get(row.emotion):
+            elif label := emotions.get(emotion):
                 counts["selected"][row.emotion] += 1
                 problem = self._add_clip(collector, row, label, paths)
-            elif row.emotion in emotions or row.emotion in _OUTSIDE:
+            elif emotion in emotions or row.emotion in _OUTSIDE:
                 counts["not part of the protocol"][row.emotion] += 1
             elif row.emotion != _LEFT_OUT:
                 problem = f"unknown emotion {row.emotion!r} in {row.where}"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._columns import ROLES, Columns, assign_columns, check_features, has_role
 from tgsr.datasets._table import MOST_COLUMNS, Line, number, read_lines
-from tgsr.datasets._texts import is_absent
+from tgsr.datasets._texts import is_absent, spelling_key
 from tgsr.errors import DataError
 
 __all__ = ["FEWEST_ROWS", "MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
@@ -27,8 +27,12 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _REMEDY = "leave it out with --drop '{name}', or, if it is a feature, call it GROUP/NAME"
 
 
-def read_feature_table(path: Path, label: str | None = None, drop: Collection[str] = ()) -> dict[str, Any]:
+def read_feature_table(
+    path: Path, label: str | None = None, drop: Collection[str] = (), known: Collection[str] = ()
+) -> dict[str, Any]:
     """Read a table with a row for each sample; what its columns are `assign_columns` says.
+
+    ``known`` are labels that a label map has, see `known_texts`.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def read_feature_table(path: Path, label: str | None = None, drop: Collection[st
         raise DataError("it has no column of features" if len(features) else "it has no samples")
     rows: dict[str, Any] = dict.fromkeys(ROLES)
     for role, position in columns.known.items():
-        rows[role] = known_texts(role, texts[role], f"column {columns.names[position]}: ")
+        rows[role] = known_texts(role, texts[role], f"column {columns.names[position]}: ", known)
     check_features(features, columns.feature_names, rows["label"], _REMEDY)
     place = {name: column for column, name in enumerate(columns.feature_names)}
     renamed = [(name, name.rpartition(".")[0]) for name in place if re.fullmatch(r".+\.\d+", name)]  # as pandas does
@@ -65,12 +69,15 @@ def check_size(n_values: int, n_columns: int = 0) -> None:
         )
 
 
-def known_texts(role: str, values: Sequence[str], where: str = "") -> npt.NDArray[np.str_]:
-    """Labels, people or clips as text, each sample with one; labels that are numbers as whole ones, 1.0 like 1."""
+def known_texts(role: str, values: Sequence[str], where: str = "", known: Collection[str] = ()) -> npt.NDArray[np.str_]:
+    """Labels, people or clips as text, each sample with one; labels that are numbers as whole ones, 1.0 like 1.
+
+    What would be no label, such as NA, is one if ``known`` has it, as `spelling_key` writes it.
+    """
     for row, value in enumerate(values, start=1):
-        if is_absent(value, role):
+        if is_absent(value, role) and not (role == "label" and spelling_key(value) in known):
             raise DataError(f"{where}sample {row} has no {role}; give it one, or leave the sample or the {role}s out")
-    if role == "label" and values[-1:] and values[-1].lower() in _TOTALS:
+    if role == "label" and values[-1:] and values[-1].lower() in _TOTALS and values.count(values[-1]) == 1:
         raise DataError(f"{where}the last sample is called {values[-1]}; is it a total? Remove that row")
     numbers = [number(value) for value in values]
     if role == "label" and None not in numbers:

@@ -16,7 +16,7 @@ from tgsr.datasets._clip_list import LabelMap, read_label_map
 from tgsr.datasets._columns import ROLES, check_features, same_name
 from tgsr.datasets._feature_table import FEWEST_ROWS, MOST_BYTES, as_text, check_size, known_texts, read_feature_table
 from tgsr.datasets._table import TEXT_SUFFIXES
-from tgsr.datasets._texts import note_alike, one_spelling
+from tgsr.datasets._texts import note_alike, one_spelling, spelling_key
 from tgsr.datasets.dataset import FeatureDataset
 from tgsr.datasets.feature_file import is_feature_file, open_archive
 from tgsr.datasets.loaders import canonical_name
@@ -99,7 +99,10 @@ def import_features(
     if suffix == ".npz" and is_feature_file(path):
         raise DataError(f"{path}: a feature file of tgsr already; copy it as it is")
     with reading(path, "the features cannot be read"):
-        rows = _read_archive(path, mapping) if suffix == ".npz" else read_feature_table(path, label, drop)
+        if suffix == ".npz":
+            rows = _read_archive(path, mapping)
+        else:
+            rows = read_feature_table(path, label, drop, mapping or ())
         dataset = _dataset(rows, path, name, mapping)
     for note in rows["notes"]:
         _log.warning("%s: %s", path, note)
@@ -128,7 +131,9 @@ def _read_archive(path: Path, label_map: Mapping[str, str] | None) -> dict[str, 
     check_size(features.size)
     rows: dict[str, Any] = {
         "features": features,
-        "label": None if labels is None else known_texts("label", _labels(labels, class_names, label_map)),
+        "label": None
+        if labels is None
+        else known_texts("label", _labels(labels, class_names, label_map), known=label_map or ()),
         "subject": None if subjects is None else known_texts("subject", _texts(subjects, "subjects")),
         "clip": None if clips is None else known_texts("clip", _texts(clips, "clips")),
         "names": None if names is None else _texts(names, "feature_names"),
@@ -197,10 +202,10 @@ def _dataset(rows: dict[str, Any], path: Path, name: str, label_map: Mapping[str
             spelled, respelt = one_spelling(labels.tolist())
             labels, rows["notes"] = np.array(spelled, dtype=np.str_), rows["notes"] + respelt
         else:
-            unknown = sorted({label for label in labels.tolist() if label.lower() not in label_map})
+            unknown = sorted({label for label in labels.tolist() if spelling_key(label) not in label_map})
             if unknown:
                 raise DataError(f"labels that the label map lacks: {', '.join(unknown[:5])}")
-            labels = np.array([label_map[label.lower()] for label in labels.tolist()], dtype=np.str_)
+            labels = np.array([label_map[spelling_key(label)] for label in labels.tolist()], dtype=np.str_)
         found = sorted({*labels.tolist()} - {""})
         classes = CLASS_NAMES if set(found) <= set(CLASS_NAMES) else tuple(found)
         kept = labels != ""

@@ -24,11 +24,11 @@ SHEET_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".xls")
 _SPELLINGS = {
     "subject": ("subject", "sub_id", "sub"),
     "filename": ("filename", "fold_name"),
-    "onset": ("onsetframe", "onset", "onsetf"),
-    "offset": ("offsetframe", "offset", "offsetf"),
+    "onset": ("onset", "onsetframe", "onsetf"),
+    "offset": ("offset", "offsetframe", "offsetf"),
     "emotion": ("estimated emotion", "emotion"),
 }
-"""What the databases' sheets call a column; of several that are there, the first one counts."""
+"""What the databases' sheets call a column; of several that are there, the first one counts (of emotions all)."""
 
 _HEADER_WITHIN = 20  # rows in which the header is looked for: some sheets start with a title or a legend
 _MOST_ROWS = 100_000
@@ -126,7 +126,7 @@ def read_sheet(
         raise DataError(f"{path}: row {beyond[0]} has more cells than the header; quote what holds the delimiter")
     source = f"{path}, worksheet {first} (and not {' or '.join(others)})" if others else str(path)
     if first and _hides_rows(path):
-        source += ", also its hidden rows"
+        source += "; hidden rows are read, too"
     return Sheet(path, tuple(filter(None, header)), _rows(path, header, lines), source)
 
 
@@ -134,8 +134,11 @@ def _header(cells: Iterable[Any]) -> tuple[str, ...]:
     """The names of a row's columns, if it is the header."""
     names = ["" if cell is None else same_name(str(cell)) for cell in cells]
     for name, spellings in _SPELLINGS.items():
-        if best := next((one for one in map(same_name, spellings) if one in names), ""):
-            names = [name if one == best else one * (one != name) for one in names]
+        alike = [one for one in map(same_name, spellings) if one in names]
+        # which of two emotions counts is not ours to say: a row where they differ is an error
+        counting = alike if name == "emotion" else alike[:1]
+        if alike:
+            names = [name if one in counting else one * (one != name) for one in names]
     return tuple(names)
 
 

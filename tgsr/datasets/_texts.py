@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from tgsr.datasets._table import number
 from tgsr.protocols import CLASS_NAMES
 
-__all__ = ["composed", "is_absent", "note_alike", "one_spelling", "plain", "subject_number"]
+__all__ = ["composed", "is_absent", "note_alike", "one_spelling", "plain", "spelling_key", "subject_number"]
 
 _ABSENT = ("", "nan", "<na>", "nat", "n/a", "#n/a", "?")
 _MONTH = re.compile(r"(?<![a-z])(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)(?![a-z])")
@@ -40,18 +40,29 @@ def subject_number(text: str) -> int | None:
     return int(match.group(1)) if match and not _MONTH.search(text.lower()) else None
 
 
+def _whole(label: str) -> str:
+    """A label with accents as one character, and 1.0 as 1; 01 stays."""
+    value = number(label)
+    if value is not None and value.is_integer() and re.search("[.eE]", label):
+        return f"{value:.0f}"
+    return composed(label)
+
+
+def spelling_key(label: str) -> str:
+    """What labels that are one class have in common."""
+    return re.sub(r"[\s_]+", " ", _whole(label.strip()).casefold())
+
+
 def one_spelling(labels: Sequence[str], names: Sequence[str] = CLASS_NAMES) -> tuple[list[str], list[str]]:
     """Labels that differ in more than case, accents' encoding, blanks or 1.0 for 1; and a note, if need be.
 
     They are spelled as one of ``names``, else as the first of them is.
     """
-    spellings = {name.casefold(): name for name in names}
-    taken = []
-    for label in labels:
-        value = number(label)
-        whole = value is not None and value.is_integer() and re.search("[.eE]", label)  # 1.0 is 1, 01 is not
-        text = f"{value:.0f}" if whole else composed(label)
-        taken.append(spellings.setdefault(re.sub(r"[\s_]+", " ", text.casefold()), text))
+    spellings: dict[str, str] = {}
+    for name in names:
+        spellings.setdefault(spelling_key(name), name)
+    exact = set(names)
+    taken = [one if one in exact else spellings.setdefault(spelling_key(one), _whole(one)) for one in labels]
     changed = Counter(f"{label} as {one}" for label, one in zip(labels, taken, strict=True) if label != one)
     return taken, [f"labels are taken in one spelling: {', '.join(list(changed)[:8])}"] if changed else []
 

@@ -257,6 +257,8 @@ def _constructed(estimator: Any) -> dict[str, Any]:
 def _own_method(name: str, estimator: Any) -> Method:
     if not (isinstance(estimator, type) and hasattr(estimator, "fit") and hasattr(estimator, "predict")):
         raise ParameterError(f"method {name!r} is no class with fit and predict")
+    if not (hasattr(estimator, "get_params") and hasattr(estimator, "set_params")):
+        raise ParameterError(f"method {name!r} has no get_params; derive it from sklearn.base.BaseEstimator")
 
     def declared(attribute: str, shape: TaskShape, default: Any) -> Any:
         value = getattr(estimator, attribute, default)

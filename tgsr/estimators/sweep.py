@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_array
 
 from tgsr.autologging import without_autologging
 from tgsr.stopping import raise_if_stopped
@@ -136,8 +137,12 @@ def prepare_reverse(estimator: BaseEstimator, X: npt.ArrayLike, X_target: npt.Ar
     X_target : array of shape (n_target, n_features)
         What is fitted on.
     """
-    if _shares_reverse(type(estimator)):
-        refit: Reverse = estimator.prepare_reverse(X, X_target, n_classes=n_classes)
+    if _shares_reverse(type(estimator)):  # which takes checked samples
+        adapted: Array = check_array(X, dtype=np.float64, input_name="X")
+        fitted: Array = check_array(X_target, dtype=np.float64, input_name="X_target")
+        if adapted.shape[1] != fitted.shape[1]:
+            raise ValueError(f"X has {adapted.shape[1]} features, X_target has {fitted.shape[1]}")
+        refit: Reverse = estimator.prepare_reverse(adapted, fitted, n_classes=n_classes)
     else:
         refit = refit_by_labels(lambda codes: prepare_sweep(estimator, X_target, codes, X, n_classes=n_classes))
     n_source = len(np.asarray(X))

@@ -118,8 +118,8 @@ def choose(table: pd.DataFrame, by: str) -> Choice:
     if ranked.empty:
         known = ", ".join(names_of(table, RULE)) or "none"
         raise ParameterError(
-            f"no trial has a value of the rule {by!r} (there are: {known}); run the study with --rules {by}: only what "
-            "the rule needs is fitted"
+            f"no trial has a value of the rule {by!r} (there are: {known}); if it is a rule, run the study with "
+            f"--rules {by}: only what it needs is fitted"
         )
     row = {
         str(name): value.item() if isinstance(value, np.generic) else value for name, value in ranked.iloc[0].items()

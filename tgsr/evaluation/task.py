@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,8 @@ def evaluate(estimator: Any, pair: DatabasePair) -> Evaluation:
         own = {name: task.groups for name, value in named.items() if isinstance(value, str) and value == "region"}
         estimator = clone(estimator).set_params(**own) if own else estimator
     started = time.perf_counter()
-    estimator.fit(task.X, task.y, X_target=task.X_target)
+    takes_target = "X_target" in inspect.signature(estimator.fit).parameters
+    estimator.fit(task.X, task.y, **({"X_target": task.X_target} if takes_target else {}))
     fit_seconds = time.perf_counter() - started
     predictions = np.asarray(estimator.predict(task.X_target), dtype=np.int64)
     scores = score(pair.target.known_labels, predictions, len(task.class_names))

@@ -72,9 +72,12 @@ def load_model(
             import mlflow
 
             location, digest = _find(text, tracking_uri)
-            found = local_artifact_folder(location) or mlflow.artifacts.download_artifacts(
-                location, dst_path=temporary, tracking_uri=tracking_uri
-            )
+            found = local_artifact_folder(location)
+            if found is not None and not found.is_dir():
+                raise FileNotFoundError(f"{found} is not there")
+            if found is None:
+                copy = mlflow.artifacts.download_artifacts(location, dst_path=temporary, tracking_uri=tracking_uri)
+                found = Path(copy)
         except TrackingError:
             raise
         except Exception as error:  # registry and artifact stores raise their own
@@ -83,7 +86,7 @@ def load_model(
                 f"model {text!r} cannot be loaded: {reason}; register one with `tgsr register`, or name the place with "
                 "--home or MLFLOW_TRACKING_URI"
             ) from error
-        return _load(Path(found), text, digest, trusted)
+        return _load(found, text, digest, trusted)
 
 
 def _find(uri: str, tracking_uri: str | None) -> tuple[str, str | None]:

@@ -78,7 +78,7 @@ def register(
     pair: DatabasePair | None = None,
     *,
     experiment: str | None = None,
-    method: str = "TGSR",
+    method: str | None = None,
     trial: str | None = None,
     data: str | None = None,
     by: str | None = None,
@@ -96,7 +96,7 @@ def register(
     pair : DatabasePair, optional
         The study's databases; by default they are loaded.
     experiment, method : str
-        Only studies of this pair, such as ``"V-N"``, and, where none is named, of this method.
+        Only studies of this pair, such as ``"V-N"``, and of this method: where no study is named, TGSR by default.
     trial : str, optional
         ``"best"`` for the single best trial, or a trial's run id. By default the average of the best twentieth, where
         the method is linear with groups and the study has twenty trials, else the best.
@@ -173,20 +173,23 @@ def register(
 
 
 def _find_study(
-    client: MlflowClient, study: str | None, pair: str | None, method: str, trial: str | None
+    client: MlflowClient, study: str | None, pair: str | None, method: str | None, trial: str | None
 ) -> StudyRecord:
     if study is None and trial not in (None, BEST):
         study = find_run(client, trial).data.tags.get(Tag.PARENT)
-    record = read_study(client, study) if study else _newest(client, pair, get_method(method).name)
+    record = read_study(client, study) if study else _newest(client, pair, get_method(method or "TGSR").name)
     if pair is not None and record.pair != pair:
         raise ParameterError(f"run {study} ({record.name}) is no study of {pair}; leave out the one or the other")
+    if method is not None and record.method != get_method(method).name:
+        raise ParameterError(f"run {study} ({record.name}) is no study of {method}; leave out the one or the other")
     return record
 
 
 def _newest(client: MlflowClient, pair: str | None, method: str) -> StudyRecord:
     """The study that is meant where none is named; says which if there are several."""
-    studies = [record for record in list_studies(client, pair) if record.method == method]
-    newest = next((record for record in studies if len(record.table)), None)
+    named = [record for record in list_studies(client, pair) if record.method == method]
+    studies = [record for record in named if len(record.table)]
+    newest = next(iter(studies), None)
     if newest is None:
         of = "" if pair is None else f" of {pair}"
         raise MissingDataError(f"no study{of} by {method} with a finished trial in this store; run `tgsr study`")

@@ -145,8 +145,11 @@ def report_studies(
     """
     client = open_client(config.tracking_uri, create=False)
     records = [read_study(client, run_id) for run_id in runs] or list(_readable(list_studies(client, pair)))
+    if other := next((one for one in records if runs and pair not in (None, one.pair)), None):
+        raise ParameterError(f"run {other.run_id} ({other.name}) is no study of {pair}; leave out the one or the other")
     if not records:
-        raise MissingDataError(f"{config.home}: there is no study yet; run `tgsr study` or `tgsr compare` first")
+        of = "" if pair is None else f" of {pair}"
+        raise MissingDataError(f"{config.home}: there is no study{of} yet; run `tgsr study` or `tgsr compare` first")
     page = write_report(records, folder, by=by, frame=frame, pages=records if runs else None)
     if log:
         key = f"report {' '.join(sorted({record.pair for record in records}))}"

@@ -165,6 +165,8 @@ def _table(records: Sequence[StudyRecord], plan: ComparePlan) -> pd.DataFrame:
     rows.sort(key=lambda row: (places[row["experiment"], row["method"]], choices.index(row["choice"])))
     studies = {record.run_id: record for record in records}
     for row in rows:
+        if row["generated"]:  # the published numbers are those of the recorded databases
+            row |= dict.fromkeys(published, float("nan"))
         row["remark"] = _remarks(studies[row["study"]], row)
     unused = {mark for mark in ("partial", "remark", "generated") if not any(row[mark] for row in rows)}
     columns = [*_COLUMNS, "partial", "remark", *published, "generated"]

@@ -163,8 +163,8 @@ class DaskExecutor(Executor):
             yield
         except errors as error:
             raise TrackingError(
-                f"no Dask scheduler answers at {self._address} ({error}); start one with `dask scheduler`; what is "
-                "finished is stored, and the same command goes on"
+                f"no Dask scheduler answers at {self._address} ({error or type(error).__name__}); start one with "
+                "`dask scheduler`; what is finished is stored, and the same command goes on"
             ) from error
 
 

@@ -162,6 +162,8 @@ class _StudyJob(Job):
         objective = (spec.objective,) if self._objective not in ("", ORACLE, *ALWAYS) else ()
         # subjects that are left out one by one are no settings to choose among
         self._rules = () if spec.sampler == "subjects" else tuple(dict.fromkeys((*ALWAYS, *objective, *options.rules)))
+        if options.choose == ORACLE and not pair.target.is_labelled:
+            raise ParameterError("--choose oracle needs the target's labels, and this target has none; name a rule")
         self.record: StudyRecord | None = None
         self._seconds = {"fit": 0.0, "track": 0.0}
         self._trials: list[Trial] = []
@@ -268,8 +270,6 @@ class _StudyJob(Job):
         """Find out before the work that nothing can be chosen so."""
         choose = self._options.choose
         known = {*(rule.name for rule in get_rules(self._rules)), *names_of(self._store.table, RULE)}
-        if choose == ORACLE and not self._pair.target.is_labelled:
-            raise ParameterError("--choose oracle needs the target's labels, and this target has none; name a rule")
         if choose not in (None, ORACLE, *known):
             raise ParameterError(f"--choose {choose}: no such rule; use oracle or one of {', '.join(sorted(known))}")
 

@@ -27,7 +27,10 @@ def result_lines(record: StudyRecord, by: str) -> list[str]:
     ]
     consensus = record.metrics.get(f"{SCORE}.consensus")
     if consensus is not None and by == record.tags.get(Tag.CHOOSE):
-        lines.append(f"the best twentieth averaged: {METRICS[SCORE].describe(consensus)}; `tgsr register` takes this")
+        lines.append(
+            f"the best twentieth averaged: {METRICS[SCORE].describe(consensus)}; "
+            f"`tgsr register --study {record.run_id}` takes this"
+        )
     one_class = one_class_remark(choice.row["predictions"], record.classes[0])
     unsolved = solver_remark(record.table, choice)
     remarks = (

@@ -6,6 +6,7 @@ Reports, the registry and the command line read results only through this module
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 from contextlib import suppress
 from functools import cached_property
@@ -271,7 +272,7 @@ def read_trials(
 
     try:
         table = query_trials(connect(client.tracking_uri), run_id, tags, view, metrics=metrics)
-    except (TrackingError, sa.exc.DatabaseError):  # a server, or tables that are not as expected
+    except (TrackingError, sa.exc.DatabaseError, sqlite3.DatabaseError):  # a server, or tables that are not as expected
         condition = f"tags.`{Tag.PARENT}` = '{run_id}' and tags.`{Tag.KIND}` = 'trial'"
         condition += " and attributes.status = 'FINISHED'" * (view == "finished")
         kinds = {"all": "all", "finished": "active_only", "deleted": "deleted_only"}

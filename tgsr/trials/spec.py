@@ -239,6 +239,16 @@ def _check_objective(objective: str, pair: DatabasePair) -> str:
     return objective if ":" in objective else name
 
 
+def _not_sampled(axes: Mapping[str, list[Any]], ranges: Mapping[str, BaseDistribution]) -> str:
+    """A parameter whose values are no numbers as its range has them, of which some would be left out; or nothing."""
+    kinds = {"IntDistribution": (int,), "FloatDistribution": (int, float)}
+    for name, values in axes.items():
+        kind = kinds.get(type(ranges.get(name)).__name__)
+        if kind and len(values) > 1 and not all(type(value) in kind for value in values):
+            return name
+    return ""
+
+
 def make_spec(
     pair: DatabasePair,
     method: str = "TGSR",
@@ -289,10 +299,14 @@ def make_spec(
     published = pair.source.groups is None and pair.source.X.shape[1] == N_REGIONS * N_PLANES * N_BINS
     shape = TaskShape(len(pair.source), len(pair.target), pair.n_groups, published=published)
     chosen = {name: [_plain(value) for value in values] for name, values in (axes or {}).items()}
+    if objective and sampler not in _SAMPLED:
+        raise ParameterError(f"objective {objective!r} is for the samplers {' and '.join(_SAMPLED)}, not for {sampler}")
     if sampler == "fixed":
         if several := next((name for name, values in chosen.items() if len(values) > 1), None):
             raise ParameterError(f"sampler fixed is one trial: give {several} one value, or search by another sampler")
         grid = [{name: [value] for name, value in definition.defaults_for(shape).items()} | chosen]
+    elif sampler in _SAMPLED and (odd := _not_sampled(chosen, definition.param_distributions(shape))):
+        raise ParameterError(f"{odd} is sampled between numbers (whole ones, if it counts); give such, or one value")
     else:  # a value that is given decides in every part of the grid, also in one that did not have the parameter
         grid = [{**part, **chosen} for part in definition.param_grid(shape)]
     return StudySpec(
