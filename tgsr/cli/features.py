@@ -10,6 +10,7 @@ import click
 
 from tgsr.cli import options as shared
 from tgsr.errors import DataError
+from tgsr.features.extraction import EXTRACTORS
 
 if TYPE_CHECKING:
     from tgsr.datasets import FeatureDataset
@@ -36,7 +37,7 @@ __all__ = ["command"]
 @click.option("--no-cache", is_flag=True, help="Compute every clip anew and keep none.")
 @click.option("--strict", is_flag=True, help="Fail, and write nothing, if any clip is skipped.")
 @click.option(
-    "--extractor", type=click.Choice(["lbp-top", "flow"]), default="lbp-top",
+    "--extractor", type=click.Choice(list(EXTRACTORS)), default="lbp-top",
     help="LBP-TOP histograms, or histograms of oriented optical flow, of the 85 regions.",
 )  # fmt: skip
 @click.option("--n-frames", type=int, default=16, help="Frames after temporal interpolation.")

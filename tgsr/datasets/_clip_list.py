@@ -91,9 +91,8 @@ def load_table(
     folder = existing_folder(root if root is not None else table.parent)
     mapping = read_label_map(label_map) if label_map is not None else None
     collector = Collector(database, folder, None if to_predict else True)
-    known = mapping or {}
-    labels_as_listed = (row.text("label") for row in sheet.rows)
-    stated = ["" if is_absent(one, "label") and spelling_key(one) not in known else one for one in labels_as_listed]
+    listed = (row.text("label") for row in sheet.rows)
+    stated = ["" if is_absent(label, "label", mapping or ()) else label for label in listed]
     spelled, respelt = one_spelling(stated)
     ids = [_clip_id(folder, row.text("clip")) for row in sheet.rows]
     outside, repeated = Counter[str](), Counter(ids)

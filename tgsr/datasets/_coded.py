@@ -207,8 +207,7 @@ class CodedDatabase:
         seen: dict[str, _Coded] = {}
         for row in rows:
             paths, problem = on_disk.get(self._key(row), []), ""
-            # a map of one's own has it in one spelling
-            emotion = row.emotion if row.emotion in emotions else spelling_key(row.emotion)
+            emotion = spelling_key(row.emotion)  # as label maps have it
             if len(stated[row.id.lower()]) > 1:
                 problem = f"{row.where}: the clip has rows of several emotions"
             elif (first := seen.setdefault(row.id.lower(), row)) is not row:

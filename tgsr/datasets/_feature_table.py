@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tgsr.datasets._columns import ROLES, Columns, assign_columns, check_features, has_role
 from tgsr.datasets._table import MOST_COLUMNS, Line, number, read_lines
-from tgsr.datasets._texts import is_absent, spelling_key
+from tgsr.datasets._texts import is_absent
 from tgsr.errors import DataError
 
 __all__ = ["FEWEST_ROWS", "MOST_BYTES", "as_text", "check_size", "known_texts", "read_feature_table"]
@@ -72,10 +72,10 @@ def check_size(n_values: int, n_columns: int = 0) -> None:
 def known_texts(role: str, values: Sequence[str], where: str = "", known: Collection[str] = ()) -> npt.NDArray[np.str_]:
     """Labels, people or clips as text, each sample with one; labels that are numbers as whole ones, 1.0 like 1.
 
-    What would be no label, such as NA, is one if ``known`` has it, as `spelling_key` writes it.
+    What would be no label, such as NA, is one if ``known`` has it, see `is_absent`.
     """
     for row, value in enumerate(values, start=1):
-        if is_absent(value, role) and not (role == "label" and spelling_key(value) in known):
+        if is_absent(value, role, known):
             raise DataError(f"{where}sample {row} has no {role}; give it one, or leave the sample or the {role}s out")
     if role == "label" and values[-1:] and values[-1].lower() in _TOTALS and values.count(values[-1]) == 1:
         raise DataError(f"{where}the last sample is called {values[-1]}; is it a total? Remove that row")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from tgsr.datasets._table import number
 from tgsr.protocols import CLASS_NAMES
@@ -26,8 +26,13 @@ def plain(name: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", composed(name).strip().lower())
 
 
-def is_absent(text: str, role: str) -> bool:
-    """Whether a cell says that there is nothing; NA and Null may be people, but are no labels."""
+def is_absent(text: str, role: str, known: Container[str] = ()) -> bool:
+    """Whether a cell says that there is nothing; NA and Null may be people, but are no labels.
+
+    A label that a label map has, ``known`` as `spelling_key` writes it, says something, whatever it is.
+    """
+    if role == "label" and spelling_key(text) in known:
+        return False
     return text.lower() in _ABSENT or text == "None" or (role == "label" and text.lower() in ("na", "null"))
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "Sweep",
     "SweepTask",
+    "fit_on_pair",
     "fit_sweep",
     "on_all_classes",
     "prepare_reverse",
@@ -191,15 +192,20 @@ class SweepTask:
     n_classes: int
 
 
+def fit_on_pair(estimator: Any, X: Any, y: Any, X_target: Any) -> None:
+    """Fit an estimator on the source, with ``X_target`` where its ``fit`` takes it."""
+    takes_target = "X_target" in inspect.signature(estimator.fit).parameters
+    estimator.fit(X, y, **({"X_target": X_target} if takes_target else {}))
+
+
 def fit_sweep(estimator: BaseEstimator, task: SweepTask) -> Sweep:
     """The sweep of an estimator that only has ``fit`` and ``predict``: a fit for each set of hyper-parameters."""
 
     def outcome(params: Settings) -> Outcome:
         raise_if_stopped()
         fitted: Any = clone(estimator).set_params(**params)
-        takes_target = "X_target" in inspect.signature(fitted.fit).parameters
         with without_autologging():
-            fitted.fit(task.X, task.codes, **({"X_target": task.X_target} if takes_target else {}))
+            fit_on_pair(fitted, task.X, task.codes, task.X_target)
         codes, decisions = _predict(fitted, task.X_target, task)
         new_codes, new_decisions = (None, None) if task.X_new is None else _predict(fitted, task.X_new, task)
         return Outcome(dict(params), codes, decisions, new_codes=new_codes, new_decisions=new_decisions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from tgsr.datasets import DatabasePair
+from tgsr.estimators.sweep import fit_on_pair
 from tgsr.evaluation.metrics import Scores, score
 
 __all__ = ["Evaluation", "TransferTask", "evaluate", "mask_target"]
@@ -71,8 +71,7 @@ def evaluate(estimator: Any, pair: DatabasePair) -> Evaluation:
         own = {name: task.groups for name, value in named.items() if isinstance(value, str) and value == "region"}
         estimator = clone(estimator).set_params(**own) if own else estimator
     started = time.perf_counter()
-    takes_target = "X_target" in inspect.signature(estimator.fit).parameters
-    estimator.fit(task.X, task.y, **({"X_target": task.X_target} if takes_target else {}))
+    fit_on_pair(estimator, task.X, task.y, task.X_target)
     fit_seconds = time.perf_counter() - started
     predictions = np.asarray(estimator.predict(task.X_target), dtype=np.int64)
     scores = score(pair.target.known_labels, predictions, len(task.class_names))

@@ -7,7 +7,6 @@ needs no target label.
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from tgsr.autologging import without_autologging
 from tgsr.errors import MissingDataError, ParameterError, TrackingError
 from tgsr.estimators import AveragedTGSR
+from tgsr.estimators.sweep import fit_on_pair
 from tgsr.evaluation.choice import METRIC, rank_trials
 from tgsr.evaluation.metrics import score
 from tgsr.tracking.names import CONSENSUS
@@ -203,8 +203,7 @@ def _averaged(record: StudyRecord, pair: DatabasePair, by: str, recorded: Mappin
 def _fitted_again(record: StudyRecord, pair: DatabasePair, row: Mapping[Any, Any]) -> Candidate:
     task, settings = prepare_task(record.spec, pair), json.loads(row["settings"])
     estimator = make_estimator(record.spec, pair, settings)
-    takes_target = "X_target" in inspect.signature(estimator.fit).parameters
-    estimator.fit(task.X, task.y, **({"X_target": task.X_target} if takes_target else {}))
+    fit_on_pair(estimator, task.X, task.y, task.X_target)
     predicted = np.asarray(estimator.predict(task.X_target), dtype=np.intp)
     scores = _target_scores(predicted, pair)
     if isinstance(row["predictions"], str):

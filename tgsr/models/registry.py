@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tgsr.datasets import DatabasePair, load_pair
-from tgsr.errors import MissingDataError, ParameterError, ProtocolError, TgsrError, TrackingError
+from tgsr.errors import MissingDataError, ProtocolError, TgsrError, TrackingError
 from tgsr.estimators import get_method
 from tgsr.estimators.preprocess import Scaling
 from tgsr.evaluation.choice import ORACLE
@@ -177,12 +177,9 @@ def _find_study(
 ) -> StudyRecord:
     if study is None and trial not in (None, BEST):
         study = find_run(client, trial).data.tags.get(Tag.PARENT)
-    record = read_study(client, study) if study else _newest(client, pair, get_method(method or "TGSR").name)
-    if pair is not None and record.pair != pair:
-        raise ParameterError(f"run {study} ({record.name}) is no study of {pair}; leave out the one or the other")
-    if method is not None and record.method != get_method(method).name:
-        raise ParameterError(f"run {study} ({record.name}) is no study of {method}; leave out the one or the other")
-    return record
+    if study:
+        return read_study(client, study, pair, method)
+    return _newest(client, pair, get_method(method or "TGSR").name)
 
 
 def _newest(client: MlflowClient, pair: str | None, method: str) -> StudyRecord:

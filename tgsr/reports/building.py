@@ -144,9 +144,7 @@ def report_studies(
         If a run is no study, or MLflow cannot store the pages; they are in the folder.
     """
     client = open_client(config.tracking_uri, create=False)
-    records = [read_study(client, run_id) for run_id in runs] or list(_readable(list_studies(client, pair)))
-    if other := next((one for one in records if runs and pair not in (None, one.pair)), None):
-        raise ParameterError(f"run {other.run_id} ({other.name}) is no study of {pair}; leave out the one or the other")
+    records = [read_study(client, run_id, pair) for run_id in runs] or list(_readable(list_studies(client, pair)))
     if not records:
         of = "" if pair is None else f" of {pair}"
         raise MissingDataError(f"{config.home}: there is no study{of} yet; run `tgsr study` or `tgsr compare` first")

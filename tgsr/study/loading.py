@@ -101,11 +101,7 @@ def find_study(
         If the run is a study of another pair or method.
     """
     if study and re.fullmatch("[0-9a-f]{32}", study):
-        found = read_study(client, study)
-        if pair not in (None, found.pair) or method not in (None, found.method):
-            asked = " ".join(filter(None, (pair, method)))
-            raise ParameterError(f"run {study} ({found.name}) is no study of {asked}; leave out the one or the other")
-        return found
+        return read_study(client, study, pair, method)
     for one in list_studies(client, pair):
         if study in (None, one.name, one.tags.get(Tag.STUDY)) and method in (None, one.method):
             return one

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tgsr.errors import MissingDataError, TrackingError
+from tgsr.errors import MissingDataError, ParameterError, TrackingError
+from tgsr.estimators.methods import get_method
 from tgsr.evaluation.choice import METRIC, ORACLE, PARAM, RULE, SCORE, Choice, choose, names_of
 from tgsr.evaluation.metrics import METRICS
 from tgsr.evaluation.remarks import regression_remark
@@ -220,8 +221,8 @@ def list_studies(client: MlflowClient, pair: str | None = None) -> list[StudyRec
     return [StudyRecord(client, run) for run in search_runs(client, experiment_ids(client), condition)]
 
 
-def read_study(client: MlflowClient, run_id: str) -> StudyRecord:
-    """Read one study, given its run id.
+def read_study(client: MlflowClient, run_id: str, pair: str | None = None, method: str | None = None) -> StudyRecord:
+    """Read one study, given its run id; ``pair`` and ``method`` are what else is asked of it.
 
     Raises
     ------
@@ -229,11 +230,19 @@ def read_study(client: MlflowClient, run_id: str) -> StudyRecord:
         If there is no such run.
     TrackingError
         If it is no study.
+    ParameterError
+        If it is one of another pair or method.
     """
     run = find_run(client, run_id)
     if run.data.tags.get(Tag.KIND) != "study":
         raise TrackingError(f"run {run_id} is no study; `tgsr trials --list` shows those there are")
-    return StudyRecord(client, run)
+    record = StudyRecord(client, run)
+    other = [pair] if pair not in (None, record.pair) else []
+    other += [method] if method is not None and get_method(method).name != record.method else []
+    if other:
+        asked = " ".join(map(str, other))
+        raise ParameterError(f"run {run_id} ({record.name}) is no study of {asked}; leave out the one or the other")
+    return record
 
 
 def find_run(client: MlflowClient, run_id: str) -> Run:

@@ -241,9 +241,11 @@ def _check_objective(objective: str, pair: DatabasePair) -> str:
 
 def _not_sampled(axes: Mapping[str, list[Any]], ranges: Mapping[str, BaseDistribution]) -> str:
     """A parameter whose values are no numbers as its range has them, of which some would be left out; or nothing."""
-    kinds = {"IntDistribution": (int,), "FloatDistribution": (int, float)}
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    kinds: dict[type, tuple[type, ...]] = {IntDistribution: (int,), FloatDistribution: (int, float)}
     for name, values in axes.items():
-        kind = kinds.get(type(ranges.get(name)).__name__)
+        kind = kinds.get(type(ranges.get(name)))
         if kind and len(values) > 1 and not all(type(value) in kind for value in values):
             return name
     return ""
